@@ -1,0 +1,160 @@
+"""Typed, frozen specs of the mesh resources this control plane computes with.
+
+Decoded from plain JSON data by `reconciler.model.decode`. Field names follow Kuma's in snake case. Kinds that are
+only carried, not computed with, have `OpaqueSpec`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconciler.model.targetref import TargetRef
+
+Tags = tuple[tuple[str, str], ...]  # sorted by key
+
+
+@dataclass(frozen=True, slots=True)
+class CaBackend:
+    name: str
+    type: str  # "builtin" or "provided"
+    permissive: bool
+    certificate_s: (
+        int  # workload certificate lifetime, seconds (dpCert.rotation.expiration; default 24 h)
+    )
+    rsa_bits: int = 2048
+    ca_lifetime_s: int = 10 * 365 * 86400
+
+
+@dataclass(frozen=True, slots=True)
+class MeshSpec:
+    """`mtls` is the enabled backend, or None when mTLS is off."""
+
+    mtls: CaBackend | None
+    backends: tuple[CaBackend, ...] = ()
+    locality_aware: bool = False
+    zone_egress: bool = False
+    passthrough: bool = True
+    mesh_services_mode: str = "Disabled"
+    skip_initial_policies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneSpec:
+    enabled: bool = True
+
+
+class InboundState(StrEnum):
+    READY = "Ready"
+    NOT_READY = "NotReady"
+    IGNORED = "Ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """Derived addresses as in facts/dataplane-wire.md 2.2: already resolved to what the proxy binds and reaches."""
+
+    name: str  # section name: the inbound's name, else its port number
+    address: str  # the sidecar listens here
+    port: int
+    workload_address: str  # the application listens here
+    workload_port: int
+    advertised_address: str  # other proxies connect here
+    tags: Tags
+    protocol: str  # field, else tag kuma.io/protocol, else "tcp"
+    healthy: bool  # state Ready and (health absent or ready)
+
+    @property
+    def service(self) -> str:
+        return dict(self.tags).get("kuma.io/service", "")
+
+
+@dataclass(frozen=True, slots=True)
+class TagDestination:
+    tags: Tags  # kuma.io/service and, for a subset, more
+
+
+@dataclass(frozen=True, slots=True)
+class RefDestination:
+    """A real resource (MeshService, MeshExternalService, MeshMultiZoneService)."""
+
+    kind: str
+    name: str
+    port: int
+    labels: Tags = ()
+
+
+Destination = TagDestination | RefDestination
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    address: str  # default 127.0.0.1
+    port: int
+    destination: Destination
+
+
+@dataclass(frozen=True, slots=True)
+class TransparentProxying:
+    redirect_port_inbound: int
+    redirect_port_outbound: int
+
+
+@dataclass(frozen=True, slots=True)
+class DataplaneSpec:
+    address: str
+    advertised_address: str  # = address when not given
+    inbounds: tuple[Inbound, ...]
+    outbounds: tuple[Outbound, ...]
+    gateway: bool = False
+    gateway_tags: Tags = ()
+    admin_port: int = 0  # 0: the default, 9901
+    transparent: TransparentProxying | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AvailableService:
+    mesh: str
+    tags: Tags
+    instances: int
+    external: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneIngressSpec:
+    zone: str  # "" in the zone that owns it, before it is published
+    address: str
+    port: int
+    advertised_address: str  # "" and 0: not reachable from other zones
+    advertised_port: int
+    available_services: tuple[AvailableService, ...] = ()
+    admin_port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One entry of to/from/rules: whom it concerns and the policy's own conf. `at` is an index for provenance."""
+
+    target: TargetRef  # MeshRef() for rules
+    conf: Hashable  # the policy module's conf type
+    matches: tuple[Hashable, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySpec:
+    """A targetRef policy. Which lists may be filled is checked by the policy's module."""
+
+    target: TargetRef
+    to: tuple[Item, ...] = ()
+    from_: tuple[Item, ...] = ()
+    rules: tuple[Item, ...] = ()
+    default: Hashable | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpaqueSpec:
+    """A kind that is carried but not computed with; its content is the resource's body."""
+
+
+Spec = MeshSpec | ZoneSpec | DataplaneSpec | ZoneIngressSpec | PolicySpec | OpaqueSpec

@@ -1,0 +1,44 @@
+"""A fault of a user's document as a value: where, which code, what, and the cure. Collected and sorted, never raised.
+
+Printed form: `policies/web.yaml:7:28: MT001 connectionTimeout must be greater than 0s; omit it to inherit`.
+Each code has its section in docs/reference/problems.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in a file of the policy repository; line and column are 1-based, 0 means the file as a whole."""
+
+    path: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}" if self.line else self.path
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    at: Position
+    code: str
+    message: str  # what is wrong; cure
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        note = "" if self.severity is Severity.ERROR else "warning: "
+        return f"{self.at}: {self.code} {note}{self.message}"
+
+
+def has_errors(problems: Iterable[Problem]) -> bool:
+    return any(problem.severity is Severity.ERROR for problem in problems)

@@ -1,0 +1,43 @@
+"""The delta discovery messages as values: what the state machines speak. `xds.wire` turns them into bytes and back.
+
+Fields follow envoy.service.discovery.v3.DeltaDiscoveryRequest and DeltaDiscoveryResponse. KDS uses the same
+messages with Kuma's type names in `type_url`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from xds.resource import XdsResource
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """core.v3.Node: id, cluster and metadata (a Struct as plain JSON data)."""
+
+    id: str
+    cluster: str = ""
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaRequest:
+    """`error` is the message of error_detail, None when the field is absent (presence decides, not the code)."""
+
+    type_url: str
+    node: Node | None = None
+    subscribe: tuple[str, ...] = ()
+    unsubscribe: tuple[str, ...] = ()
+    initial_versions: Mapping[str, str] = field(default_factory=dict)
+    nonce: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaResponse:
+    type_url: str
+    nonce: str
+    resources: tuple[XdsResource, ...] = ()
+    removed: tuple[str, ...] = ()
+    control_plane: str = ""  # ControlPlane.identifier

@@ -1,0 +1,341 @@
+"""What one proxy should run, as plain frozen values: the seam between `reconciler` and `xds`.
+
+A `ProxyView` is a tuple of builder arguments. A builder in `xds/build/` receives exactly one of these values and
+may read nothing else, so the value is the memo key and equal views need no work. Nothing here knows Git, zones,
+KDS or a policy: what a policy does arrives as `Applied`, a set of plain functions with the conf they take.
+
+Strings are Envoy's: addresses, names, SNIs. `Pairs` are (key, value) tuples sorted by key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from envoy_data_plane.envoy.config.cluster.v3 import Cluster
+from envoy_data_plane.envoy.config.listener.v3 import Filter, Listener
+from envoy_data_plane.envoy.config.route.v3 import Route as EnvoyRoute
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
+    HttpConnectionManager,
+    HttpFilter,
+)
+from envoy_data_plane.envoy.extensions.filters.network.tcp_proxy.v3 import TcpProxy
+from envoy_data_plane.envoy.extensions.upstreams.http.v3 import HttpProtocolOptions
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+class Protocol(StrEnum):
+    """Application protocol of an inbound or a service; anything unknown is TCP."""
+
+    TCP = "tcp"
+    HTTP = "http"
+    HTTP2 = "http2"
+    GRPC = "grpc"
+    KAFKA = "kafka"
+
+    @property
+    def is_http(self) -> bool:
+        return self in (Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC)
+
+
+# --- what a policy may do to a message that a builder has just made, before it is packed ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """Functions of one policy kind. Each gets the fresh message and the conf, and mutates the message in place.
+
+    `on_http_filters` and `on_network_filters` get the chain's list (RBAC puts itself first). The conf is the one
+    beside these hooks in `Applied`; its type is the policy's own, hence Any.
+    """
+
+    policy: str  # slug, e.g. "mesh_timeout"; for counters and provenance
+    on_cluster: Callable[[Cluster, Any], None] | None = None
+    on_protocol_options: Callable[[HttpProtocolOptions, Any], None] | None = None
+    on_route: Callable[[EnvoyRoute, Any], None] | None = None
+    on_hcm: Callable[[HttpConnectionManager, Any], None] | None = None
+    on_tcp_proxy: Callable[[TcpProxy, Any], None] | None = None
+    on_http_filters: Callable[[list[HttpFilter], Any], None] | None = None
+    on_network_filters: Callable[[list[Filter], Any], None] | None = None
+    on_listener: Callable[[Listener, Any], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """One policy kind's merged conf for one place, with what it does there. In application order in a tuple."""
+
+    hooks: Hooks
+    conf: Hashable
+
+
+# --- TLS ---
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamTls:
+    """Client side of mTLS; secrets are SDS names on the ADS stream."""
+
+    sni: str
+    san_uris: tuple[str, ...]  # exact matches, any of them
+    identity_secret: str
+    ca_secret: str
+    alpn: tuple[str, ...] = ("kuma",)
+
+
+@dataclass(frozen=True, slots=True)
+class DownstreamTls:
+    """Server side of mTLS: a client certificate is required and its URI SAN has one of the prefixes."""
+
+    san_uri_prefixes: tuple[str, ...]
+    identity_secret: str
+    ca_secret: str
+    permissive: bool = (
+        False  # also plaintext and foreign TLS; only ALPN "kuma" is terminated and authorised
+    )
+
+
+# --- clusters and endpoints ---
+
+
+@dataclass(frozen=True, slots=True)
+class EdsCluster:
+    """A mesh service as a cluster; endpoints come by EDS under the same name."""
+
+    name: str
+    protocol: Protocol
+    tls: UpstreamTls | None
+    http2_upstream: bool = (
+        True  # sidecars speak HTTP/2 to each other; an ingress passes bytes (False)
+    )
+    circuit_breakers: bool = True  # an ingress cluster has no circuit-breaker block
+    subset_keys: tuple[
+        tuple[str, ...], ...
+    ] = ()  # sorted selectors, each a sorted tuple of tag keys
+    applied: tuple[Applied, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LocalCluster:
+    """The application behind an inbound: `localhost:<port>`, STATIC, one endpoint."""
+
+    name: str
+    address: str
+    port: int
+    protocol: Protocol
+    applied: tuple[Applied, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PassthroughCluster:
+    """ORIGINAL_DST cluster for destinations outside the mesh."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PipeCluster:
+    """STATIC cluster to a unix socket on the proxy's host, e.g. Envoy's own admin."""
+
+    name: str
+    path: str
+
+
+ClusterInput = EdsCluster | LocalCluster | PassthroughCluster | PipeCluster
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    address: str  # IP, never a name: EDS cannot carry names
+    port: int
+    weight: int  # load_balancing_weight, >= 1
+    tags: Pairs  # without kuma.io/service: envoy.lb and envoy.transport_socket_match metadata
+    zone: str | None = None  # locality.zone; None: no locality
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """One ClusterLoadAssignment. Empty endpoints are meant (the service has none), not unknown."""
+
+    cluster: str
+    endpoints: tuple[Endpoint, ...]  # any order; the builder groups and sorts
+
+
+# --- routes ---
+
+
+class MatchKind(StrEnum):
+    EXACT = "exact"
+    PREFIX = "prefix"
+    REGEX = "regex"
+    PRESENT = "present"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class PathMatch:
+    kind: MatchKind  # EXACT, PREFIX (of whole path segments) or REGEX
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class ValueMatch:
+    """A header or query parameter; `value` is empty for PRESENT and ABSENT."""
+
+    kind: MatchKind
+    name: str
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteMatch:
+    path: PathMatch | None = None
+    method: str | None = None
+    headers: tuple[ValueMatch, ...] = ()
+    query: tuple[ValueMatch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedCluster:
+    name: str
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderModifier:
+    on_request: bool
+    set: Pairs = ()
+    add: Pairs = ()
+    remove: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PathRewrite:
+    full: str | None = None  # replaces the whole path
+    prefix: str | None = None  # replaces the matched prefix
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    scheme: str | None
+    hostname: str | None
+    port: int | None
+    path: PathRewrite | None
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    hostname: str | None
+    path: PathRewrite | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    cluster: str
+    percent: str  # decimal, 0 to 100
+
+
+RouteFilter = HeaderModifier | Redirect | Rewrite | Mirror
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route of an outbound; a prefix match other than "/" becomes two Envoy routes (exact, and prefix + "/")."""
+
+    name: str
+    match: RouteMatch
+    clusters: tuple[WeightedCluster, ...]  # empty only beside a Redirect
+    filters: tuple[RouteFilter, ...] = ()
+    applied: tuple[Applied, ...] = ()
+
+
+# --- listeners ---
+
+
+@dataclass(frozen=True, slots=True)
+class InboundListener:
+    """`inbound:<ip>:<port>`: lets the mesh in, to one local cluster."""
+
+    name: str
+    address: str
+    port: int
+    protocol: Protocol
+    service: str  # virtual host and route configuration name
+    cluster: str
+    tags: Pairs  # listener metadata io.kuma.tags
+    tls: DownstreamTls | None
+    reuse_port: bool = True
+    applied: tuple[Applied, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundListener:
+    """`outbound:<ip>:<port>`: the application's way to one service. TCP uses the first route's clusters."""
+
+    name: str
+    address: str
+    port: int
+    protocol: Protocol
+    service: str
+    tags: Pairs
+    routes: tuple[Route, ...]
+    applied: tuple[Applied, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SniChain:
+    sni: str
+    cluster: str
+    subset: Pairs = ()  # envoy.lb metadata match
+
+
+@dataclass(frozen=True, slots=True)
+class SniListener:
+    """Zone ingress: routes TLS by SNI without terminating it. Without chains it answers with a direct response."""
+
+    name: str
+    address: str
+    port: int
+    chains: tuple[SniChain, ...]  # sorted by SNI, distinct
+    idle_body: str = ""  # the direct response when there is nothing to route
+    reuse_port: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PassthroughListener:
+    """`outbound:passthrough:ipv4`: transparent proxying's way out; ORIGINAL_DST."""
+
+    name: str
+    address: str
+    port: int
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdminListener:
+    """`kuma:envoy:admin`: only `/ready`, in plaintext, for whoever may reach the proxy's address."""
+
+    name: str
+    address: str
+    port: int
+    cluster: str
+
+
+ListenerInput = (
+    InboundListener | OutboundListener | SniListener | PassthroughListener | AdminListener
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyView:
+    """All that one proxy runs. Equal views mean: nothing to build, nothing to send."""
+
+    node_id: str
+    clusters: tuple[ClusterInput, ...]
+    endpoints: tuple[Endpoints, ...]  # one for every EdsCluster, by name
+    listeners: tuple[ListenerInput, ...]
+    secrets: tuple[str, ...]  # SDS names this proxy may be served; bodies come beside the view
