@@ -1,14 +1,18 @@
-"""A fault of a user's document as a value: where, which code, what, and the cure. Collected and sorted, never raised.
+"""A fault of a user's document as a value: where, which code, what, and the cure.
 
-Printed form: `policies/web.yaml:7:28: MT001 connectionTimeout must be greater than 0s; omit it to inherit`.
+Collected and sorted, never raised. Printed form:
+`policies/web.yaml:7:28: MT001 connectionTimeout must be greater than 0s; omit it to inherit`.
 Each code has its section in docs/reference/problems.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Severity(StrEnum):
@@ -18,7 +22,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """A place in a file of the policy repository; line and column are 1-based, 0 means the file as a whole."""
+    """A place in a file of the policy repository.
+
+    Line and column are 1-based; line 0 means the file as a whole.
+    """
 
     path: str
     line: int = 0

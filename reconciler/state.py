@@ -1,17 +1,21 @@
-"""All mesh resources at one moment, and the difference between two moments. The same type on global and zone.
+"""All mesh resources at one moment, and the difference between two moments.
 
-Law (held by a property test): `apply(state, diff(state, other)) == other`. An empty diff returns the same object,
-so identity tells later stages that nothing changed.
+The same type on global and zone. Law (held by a property test):
+`apply(state, diff(state, other)) == other`. An empty diff returns the same object, so identity
+tells later stages that nothing changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from rpds import HashTrieMap
 
-from reconciler.model.resource import MeshResource, ResourceKey
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from reconciler.model.resource import MeshResource, ResourceKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,10 @@ class ResourceDiff:
 
 @dataclass(frozen=True, slots=True)
 class MeshState:
-    """Persistent maps: changing one resource shares all others. Iterate only through `of`, which is sorted."""
+    """Persistent maps: changing one resource shares all others.
+
+    Iterate only through `of`, which is sorted.
+    """
 
     by_key: HashTrieMap[ResourceKey, MeshResource] = field(default_factory=HashTrieMap)
 

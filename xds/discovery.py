@@ -1,15 +1,19 @@
-"""The delta discovery messages as values: what the state machines speak. `xds.wire` turns them into bytes and back.
+"""The delta discovery messages as values: what the state machines speak.
 
-Fields follow envoy.service.discovery.v3.DeltaDiscoveryRequest and DeltaDiscoveryResponse. KDS uses the same
+`xds.wire` turns them into bytes and back. Fields follow
+envoy.service.discovery.v3.DeltaDiscoveryRequest and DeltaDiscoveryResponse. KDS uses the same
 messages with Kuma's type names in `type_url`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from xds.resource import XdsResource
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xds.resource import XdsResource
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class DeltaRequest:
-    """`error` is the message of error_detail, None when the field is absent (presence decides, not the code)."""
+    """`error` is the message of error_detail; None when absent (presence decides, not the code)."""
 
     type_url: str
     node: Node | None = None

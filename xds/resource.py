@@ -1,14 +1,18 @@
 """One versioned resource as the xDS protocol carries it, whatever its type.
 
-Owns the value every stage after the builders passes on. Used for Envoy's types (ADS) and, unchanged, for Kuma's
-(KDS): the type URL is opaque here. Bytes are shared: a thousand proxies hold the same `XdsResource` object.
+Owns the value every stage after the builders passes on. Used for Envoy's types (ADS) and,
+unchanged, for Kuma's (KDS): the type URL is opaque here. Bytes are shared: a thousand proxies hold
+the same `XdsResource` object.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 ENDPOINT = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
@@ -30,8 +34,9 @@ def digest(parts: Iterable[bytes]) -> str:
 class XdsResource:
     """A named, versioned resource, already encoded.
 
-    `entry` is the encoded `envoy.service.discovery.v3.Resource` (name, version, Any): a response is a join of
-    entries. Made by `xds.wire.resource()` only, which computes `version` from the body's bytes.
+    `entry` is the encoded `envoy.service.discovery.v3.Resource` (name, version, Any): a response is
+    a join of entries. Made by `xds.wire.resource()` only, which computes `version` from the body's
+    bytes.
     """
 
     name: str

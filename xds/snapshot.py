@@ -14,7 +14,7 @@ NO_RESOURCES: Resources = {}
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Immutable by agreement: the mappings are never changed after construction and are shared between proxies."""
+    """Immutable by agreement: the mappings never change once here; proxies share them."""
 
     clusters: Resources
     endpoints: Resources

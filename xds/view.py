@@ -1,28 +1,31 @@
 """What one proxy should run, as plain frozen values: the seam between `reconciler` and `xds`.
 
-A `ProxyView` is a tuple of builder arguments. A builder in `xds/build/` receives exactly one of these values and
-may read nothing else, so the value is the memo key and equal views need no work. Nothing here knows Git, zones,
-KDS or a policy: what a policy does arrives as `Applied`, a set of plain functions with the conf they take.
+A `ProxyView` is a tuple of builder arguments. A builder in `xds/build/` receives exactly one of
+these values and may read nothing else, so the value is the memo key and equal views need no work.
+Nothing here knows Git, zones, KDS or a policy: what a policy does arrives as `Applied`, a set of
+plain functions with the conf they take.
 
 Strings are Envoy's: addresses, names, SNIs. `Pairs` are (key, value) tuples sorted by key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from envoy_data_plane.envoy.config.cluster.v3 import Cluster
-from envoy_data_plane.envoy.config.listener.v3 import Filter, Listener
-from envoy_data_plane.envoy.config.route.v3 import Route as EnvoyRoute
-from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
-    HttpConnectionManager,
-    HttpFilter,
-)
-from envoy_data_plane.envoy.extensions.filters.network.tcp_proxy.v3 import TcpProxy
-from envoy_data_plane.envoy.extensions.upstreams.http.v3 import HttpProtocolOptions
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from envoy_data_plane.envoy.config.cluster.v3 import Cluster
+    from envoy_data_plane.envoy.config.listener.v3 import Filter, Listener
+    from envoy_data_plane.envoy.config.route.v3 import Route as EnvoyRoute
+    from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
+        HttpConnectionManager,
+        HttpFilter,
+    )
+    from envoy_data_plane.envoy.extensions.filters.network.tcp_proxy.v3 import TcpProxy
+    from envoy_data_plane.envoy.extensions.upstreams.http.v3 import HttpProtocolOptions
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -46,10 +49,10 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
-    """Functions of one policy kind. Each gets the fresh message and the conf, and mutates the message in place.
+    """Functions of one policy kind: each gets the fresh message and its conf, and changes it.
 
-    `on_http_filters` and `on_network_filters` get the chain's list (RBAC puts itself first). The conf is the one
-    beside these hooks in `Applied`; its type is the policy's own, hence Any.
+    `on_http_filters` and `on_network_filters` get the chain's list (RBAC puts itself first). The
+    conf is the one beside these hooks in `Applied`; its type is the policy's own, hence Any.
     """
 
     policy: str  # slug, e.g. "mesh_timeout"; for counters and provenance
@@ -65,7 +68,10 @@ class Hooks:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """One policy kind's merged conf for one place, with what it does there. In application order in a tuple."""
+    """One policy kind's merged conf for one place, with what it does there.
+
+    Tuples of these are in application order.
+    """
 
     hooks: Hooks
     conf: Hashable
@@ -87,14 +93,13 @@ class UpstreamTls:
 
 @dataclass(frozen=True, slots=True)
 class DownstreamTls:
-    """Server side of mTLS: a client certificate is required and its URI SAN has one of the prefixes."""
+    """Server side of mTLS: requires a client certificate with one of the URI SAN prefixes."""
 
     san_uri_prefixes: tuple[str, ...]
     identity_secret: str
     ca_secret: str
-    permissive: bool = (
-        False  # also plaintext and foreign TLS; only ALPN "kuma" is terminated and authorised
-    )
+    # Also plaintext and foreign TLS; only ALPN "kuma" is terminated and authorised.
+    permissive: bool = False
 
 
 # --- clusters and endpoints ---
@@ -107,13 +112,11 @@ class EdsCluster:
     name: str
     protocol: Protocol
     tls: UpstreamTls | None
-    http2_upstream: bool = (
-        True  # sidecars speak HTTP/2 to each other; an ingress passes bytes (False)
-    )
+    # Sidecars speak HTTP/2 to each other; an ingress passes bytes (False).
+    http2_upstream: bool = True
     circuit_breakers: bool = True  # an ingress cluster has no circuit-breaker block
-    subset_keys: tuple[
-        tuple[str, ...], ...
-    ] = ()  # sorted selectors, each a sorted tuple of tag keys
+    # Sorted selectors, each a sorted tuple of tag keys.
+    subset_keys: tuple[tuple[str, ...], ...] = ()
     applied: tuple[Applied, ...] = ()
 
 
@@ -244,7 +247,10 @@ RouteFilter = HeaderModifier | Redirect | Rewrite | Mirror
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route of an outbound; a prefix match other than "/" becomes two Envoy routes (exact, and prefix + "/")."""
+    """One route of an outbound.
+
+    A prefix match other than "/" becomes two Envoy routes (exact, and prefix + "/").
+    """
 
     name: str
     match: RouteMatch
@@ -274,7 +280,10 @@ class InboundListener:
 
 @dataclass(frozen=True, slots=True)
 class OutboundListener:
-    """`outbound:<ip>:<port>`: the application's way to one service. TCP uses the first route's clusters."""
+    """`outbound:<ip>:<port>`: the application's way to one service.
+
+    TCP uses the first route's clusters.
+    """
 
     name: str
     address: str
@@ -295,7 +304,10 @@ class SniChain:
 
 @dataclass(frozen=True, slots=True)
 class SniListener:
-    """Zone ingress: routes TLS by SNI without terminating it. Without chains it answers with a direct response."""
+    """Zone ingress: routes TLS by SNI without terminating it.
+
+    Without chains it answers with a direct response.
+    """
 
     name: str
     address: str
@@ -317,7 +329,7 @@ class PassthroughListener:
 
 @dataclass(frozen=True, slots=True)
 class AdminListener:
-    """`kuma:envoy:admin`: only `/ready`, in plaintext, for whoever may reach the proxy's address."""
+    """`kuma:envoy:admin`: only `/ready`, in plaintext, for all who reach the proxy's address."""
 
     name: str
     address: str

@@ -1,13 +1,14 @@
-"""A mesh resource (KDS-level object): key, labels, typed spec, and the canonical JSON that travels."""
+"""A mesh resource (KDS-level object): key, labels, typed spec, canonical JSON that travels."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from reconciler.model.spec import Spec
 
 DISPLAY_NAME = "kuma.io/display-name"
@@ -59,10 +60,11 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class MeshResource:
-    """One resource. Equality is (key, labels, body): a comment or the place in a file is not part of it.
+    """One resource. Equality is (key, labels, body): a comment or the place in a file has no part.
 
-    `body` is canonical JSON text of the spec (keys sorted, no spaces): what KDS carries for plugin types and what
-    legacy protobuf is made from. `spec` is decoded from it, so equal bodies mean equal specs.
+    `body` is canonical JSON text of the spec (keys sorted, no spaces): what KDS carries for plugin
+    types and what legacy protobuf is made from. `spec` is decoded from it, so equal bodies mean
+    equal specs.
     """
 
     key: ResourceKey

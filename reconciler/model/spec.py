@@ -1,16 +1,19 @@
 """Typed, frozen specs of the mesh resources this control plane computes with.
 
-Decoded from plain JSON data by `reconciler.model.decode`. Field names follow Kuma's in snake case. Kinds that are
-only carried, not computed with, have `OpaqueSpec`.
+Decoded from plain JSON data by `reconciler.model.decode`. Field names follow Kuma's in snake case.
+Kinds that are only carried, not computed with, have `OpaqueSpec`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from reconciler.model.targetref import TargetRef
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from reconciler.model.targetref import TargetRef
 
 Tags = tuple[tuple[str, str], ...]  # sorted by key
 
@@ -20,9 +23,7 @@ class CaBackend:
     name: str
     type: str  # "builtin" or "provided"
     permissive: bool
-    certificate_s: (
-        int  # workload certificate lifetime, seconds (dpCert.rotation.expiration; default 24 h)
-    )
+    certificate_s: int  # workload certificate lifetime: dpCert.rotation.expiration, default 24 h
     rsa_bits: int = 2048
     ca_lifetime_s: int = 10 * 365 * 86400
 
@@ -53,7 +54,10 @@ class InboundState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """Derived addresses as in facts/dataplane-wire.md 2.2: already resolved to what the proxy binds and reaches."""
+    """One inbound with its addresses resolved to what the proxy binds and reaches.
+
+    Kuma's defaulting rules have been applied by `decode`; no field is "inherit" any more.
+    """
 
     name: str  # section name: the inbound's name, else its port number
     address: str  # the sidecar listens here
@@ -134,7 +138,7 @@ class ZoneIngressSpec:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One entry of to/from/rules: whom it concerns and the policy's own conf. `at` is an index for provenance."""
+    """One entry of to/from/rules: whom it concerns and the policy's own conf."""
 
     target: TargetRef  # MeshRef() for rules
     conf: Hashable  # the policy module's conf type

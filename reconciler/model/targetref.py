@@ -1,4 +1,4 @@
-"""targetRef as a union: one class per kind, so that a forgotten case is a type error. facts/policies.md 2.1."""
+"""targetRef as a union: one class per kind, so that a forgotten case is a type error."""
 
 from __future__ import annotations
 
