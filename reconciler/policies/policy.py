@@ -1,0 +1,51 @@
+"""What a policy kind is: how its documents are decoded, checked and merged.
+
+One policy is one module, `reconciler/policies/<slug>.py`, which owns the kind's conf type and ends
+in a `POLICY` value of this type; the tuple in `reconciler/policies/__init__.py` lists them. What a
+conf does to Envoy's messages stands beside it in `<slug>_hooks.py`, listed in `hooks.py`: only
+those modules may import envoy-data-plane, so that `reconciler validate` starts without it.
+
+To add a policy: copy a pair of modules, add it to both tuples, add a schema and golden cases.
+Matching is never written again: `reconciler.match` is one function for every kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.model.spec import PolicySpec
+from reconciler.problems import Position, Problem
+
+Path = tuple[str | int, ...]  # inside `spec`: ("to", 0, "default", "idleTimeout")
+At = Callable[[Path], Position]  # place of the deepest part of the path that the document has
+
+SERVICE_KINDS = ("MeshService", "MeshExternalService", "MeshMultiZoneService")
+PROXY_KINDS = ("Mesh", "Dataplane", "MeshSubset", "MeshService", "MeshServiceSubset")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyType:
+    """One targetRef policy kind.
+
+    `decode` takes the plain JSON of `spec`, already valid against the kind's schema, and raises
+    `DecodeError` for what it cannot read. `check` yields every violation of the rules a schema
+    cannot say, and tolerates documents that the schema has already refused. `merge(weak, strong)`
+    lays a conf over a less specific one of the same list (`to`, `from` or `rules`).
+    """
+
+    kind: str
+    slug: str
+    decode: Callable[[Mapping[str, object]], PolicySpec]
+    check: Callable[[Mapping[str, object], At], Iterator[Problem]]
+    merge: Callable[[Any, Any], Any]
+    top_kinds: tuple[str, ...] = PROXY_KINDS
+    to_kinds: tuple[str, ...] = ()
+    from_kinds: tuple[str, ...] = ()
+    has_rules: bool = False
+
+    @property
+    def inbound_effect(self) -> bool:
+        """Whether it can shape an inbound, so that a top-level sectionName has a meaning."""
+        return bool(self.from_kinds) or self.has_rules
