@@ -1,0 +1,305 @@
+"""One proxy's delta ADS stream as a value: four senders, one nonce counter, one order.
+
+Make before break, so that no request is lost while a proxy moves from one snapshot to the next:
+
+1. clusters that are new or changed, and right behind them the endpoints of exactly these (Envoy
+   warms a changed cluster until its assignment comes, and does not ask for it again);
+2. endpoints and secrets;
+3. listeners, once every cluster they may use is there and warm: accepted, and its endpoints and
+   secrets accepted;
+4. what is gone: clusters once the listeners that used them are gone, endpoints once their cluster
+   is, secrets last.
+
+A rejected type holds up the others no longer than it must: rejected listeners keep the old clusters
+alive, and a new cluster that is rejected keeps the old listeners; everything else proceeds. Envoy
+asks for listeners only after the first clusters are initialised, so the first answer to a proxy
+without listeners waits for nothing but the clusters being sent before it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from xds.delta_sender import ADS_DIALECT, ADS_NAMED_DIALECT, NO_NAMES, Answer, DeltaSender
+from xds.discovery import DeltaRequest, DeltaResponse, RemoteProtocolError
+from xds.resource import CLUSTER, ENDPOINT, LISTENER, SECRET, digest
+from xds.snapshot import NO_RESOURCES, Resources, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TYPES = (CLUSTER, ENDPOINT, SECRET, LISTENER)  # in sending order
+OTHER_TYPES_MAX = 16  # types a client may ask for that are not served; each is answered empty
+
+
+class Sync(StrEnum):
+    """Where one type of one proxy stands against a snapshot."""
+
+    IN_SYNC = "in_sync"
+    PENDING = "pending"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class TypeSync:
+    """`message` and `names` belong to a rejection: Envoy's words, and the resources of the rejected
+    response.
+    """
+
+    sync: Sync
+    sent: Resources
+    acked: Resources
+    message: str = ""
+    names: frozenset[str] = NO_NAMES
+
+
+class _Gate(StrEnum):
+    OPEN = "open"
+    WAIT = "wait"  # an answer of the proxy changes it
+    SHUT = "shut"  # only another snapshot does
+
+
+def _sender(type_url: str) -> DeltaSender:
+    dialect = ADS_DIALECT if type_url in (CLUSTER, LISTENER) else ADS_NAMED_DIALECT
+    return DeltaSender(type_url=type_url, dialect=dialect)
+
+
+_CLUSTERS, _ENDPOINTS, _SECRETS, _LISTENERS = (_sender(type_url) for type_url in TYPES)
+_FIELDS = dict(zip(TYPES, ("clusters", "endpoints", "secrets", "listeners"), strict=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdsStream:
+    """`warming` are clusters sent whose endpoints are still to be sent (again) behind them."""
+
+    clusters: DeltaSender = _CLUSTERS
+    endpoints: DeltaSender = _ENDPOINTS
+    secrets: DeltaSender = _SECRETS
+    listeners: DeltaSender = _LISTENERS
+    others: Mapping[str, DeltaSender] = field(default_factory=dict)
+    responses: int = 0  # sent so far; the nonce, counted over all types
+    warming: frozenset[str] = NO_NAMES
+    quiet: Snapshot | None = None  # nothing to send for it before the next request
+
+    @classmethod
+    def open(cls) -> AdsStream:
+        """A stream on which nothing was asked yet."""
+        return cls()
+
+    def on_request(self, request: DeltaRequest) -> tuple[AdsStream, Answer]:
+        """Takes one request; the caller pushes the current snapshot afterwards, whatever the
+        answer.
+
+        Raises RemoteProtocolError for a request without a type, or beyond the limits on types and
+        names.
+        """
+        sender, answer = self._sender_of(request.type_url).on_request(request)
+        return replace(self._with(sender), quiet=None), answer
+
+    def push(
+        self, snapshot: Snapshot | None, *, retire: bool = True
+    ) -> tuple[AdsStream, tuple[DeltaResponse, ...]]:
+        """What to send now, in this order, to bring the proxy to `snapshot`.
+
+        None means "not known yet" and sends nothing. With `retire` False, what is gone stays at the
+        proxy: connections that drain on a replaced listener still use its clusters; the caller
+        pushes with True once the drain time is over (`retiring` tells whether there is need to).
+        """
+        if snapshot is None or snapshot is self.quiet:
+            return self, ()
+        stream, responses = self, []
+        steps = (_make, _shift, _break) if retire else (_make, _shift)
+        for step in steps:
+            stream, sent = step(stream, snapshot)
+            responses += sent
+        if not responses and retire:
+            stream = replace(stream, quiet=snapshot)
+        return stream, tuple(responses)
+
+    def retiring(self, snapshot: Snapshot) -> frozenset[str]:
+        """Clusters the proxy still holds beside the snapshot's."""
+        return _gone(self.clusters, snapshot.clusters)
+
+    def acked(self, snapshot: Snapshot) -> Mapping[str, TypeSync]:
+        """How the proxy stands, by type URL, towards the snapshot that was pushed last."""
+        endpoints_asked = self.endpoints.sent is snapshot.endpoints or (
+            snapshot.endpoints.keys() <= self.endpoints.names
+        )
+        return {
+            CLUSTER: _sync(self.clusters, snapshot.clusters, asked=self.clusters.subscribed),
+            ENDPOINT: _sync(self.endpoints, snapshot.endpoints, asked=endpoints_asked),
+            SECRET: _sync(self.secrets, snapshot.secrets, asked=True),
+            LISTENER: _sync(self.listeners, snapshot.listeners, asked=self.listeners.subscribed),
+        }
+
+    def _sender_of(self, type_url: str) -> DeltaSender:
+        if type_url in _FIELDS:
+            sender: DeltaSender = getattr(self, _FIELDS[type_url])
+            return sender
+        if not type_url:
+            raise RemoteProtocolError("a discovery request without type_url")
+        if type_url not in self.others and len(self.others) >= OTHER_TYPES_MAX:
+            raise RemoteProtocolError(
+                f"more than {OTHER_TYPES_MAX} types that are not served, the last is {type_url!r}"
+            )
+        return self.others.get(type_url) or _sender(type_url)
+
+    def _with(self, sender: DeltaSender) -> AdsStream:
+        match sender.type_url:
+            case _ if sender.type_url == CLUSTER:
+                return replace(self, clusters=sender)
+            case _ if sender.type_url == ENDPOINT:
+                return replace(self, endpoints=sender)
+            case _ if sender.type_url == SECRET:
+                return replace(self, secrets=sender)
+            case _ if sender.type_url == LISTENER:
+                return replace(self, listeners=sender)
+            case _:
+                return replace(self, others={**self.others, sender.type_url: sender})
+
+
+_Step = tuple[AdsStream, list[DeltaResponse]]
+
+
+def _make(stream: AdsStream, snapshot: Snapshot) -> _Step:
+    """What is new or changed, beneath the listeners. Nothing is removed yet."""
+    keep = _gone(stream.clusters, snapshot.clusters)
+    stream, responses = _offer(stream, stream.clusters, snapshot.clusters, keep=keep)
+    if responses:
+        stream = replace(stream, warming=stream.warming.intersection(snapshot.endpoints))
+    keep = _gone(stream.endpoints, snapshot.endpoints)
+    stream, endpoints = _offer_endpoints(stream, snapshot, keep)
+    keep = _gone(stream.secrets, snapshot.secrets)
+    stream, secrets = _offer(stream, stream.secrets, snapshot.secrets, keep=keep)
+    return stream, responses + endpoints + secrets
+
+
+def _shift(stream: AdsStream, snapshot: Snapshot) -> _Step:
+    """The listeners, once what they use is there."""
+    responses: list[DeltaResponse] = []
+    for other in stream.others.values():
+        stream, sent = _offer(stream, other, NO_RESOURCES)
+        responses += sent
+    listeners = stream.listeners
+    if not listeners.subscribed or listeners.flight is not None:
+        return stream, responses
+    want = snapshot.listeners
+    gate = _Gate.OPEN if _unchanged(listeners, want) else _gate(stream, snapshot)
+    if gate is _Gate.SHUT:
+        want = listeners.sent  # A first request is answered all the same, with no change.
+    if gate is not _Gate.WAIT:
+        stream, sent = _offer(stream, listeners, want)
+        responses += sent
+    return stream, responses
+
+
+def _break(stream: AdsStream, snapshot: Snapshot) -> _Step:
+    """What is gone, once nothing uses it."""
+    if not stream.listeners.holds(snapshot.listeners):
+        return stream, []
+    stream, responses = _offer(stream, stream.clusters, snapshot.clusters)
+    if not stream.clusters.holds(snapshot.clusters):
+        return stream, responses
+    stream, endpoints = _offer_endpoints(stream, snapshot, NO_NAMES)
+    stream, secrets = _offer(stream, stream.secrets, snapshot.secrets)
+    return stream, responses + endpoints + secrets
+
+
+def _offer_endpoints(stream: AdsStream, snapshot: Snapshot, keep: frozenset[str]) -> _Step:
+    force = stream.warming & stream.endpoints.names if stream.warming else NO_NAMES
+    return _offer(stream, stream.endpoints, snapshot.endpoints, force=force, keep=keep)
+
+
+def _offer(
+    stream: AdsStream,
+    sender: DeltaSender,
+    want: Resources,
+    *,
+    force: frozenset[str] = NO_NAMES,
+    keep: frozenset[str] = NO_NAMES,
+) -> _Step:
+    after, response = sender.offer(want, str(stream.responses + 1), force=force, keep=keep)
+    if after is sender:
+        return stream, []
+    stream = stream._with(after)
+    if response is None:
+        return stream, []
+    warming = stream.warming
+    if after.type_url == CLUSTER:
+        warming |= {resource.name for resource in response.resources}
+    if after.type_url == ENDPOINT and warming:
+        warming = warming.difference(resource.name for resource in response.resources)
+    return replace(stream, responses=stream.responses + 1, warming=warming or NO_NAMES), [response]
+
+
+def _gone(sender: DeltaSender, want: Resources) -> frozenset[str]:
+    """Names the peer was sent that are no longer wanted."""
+    if sender.sent is want:
+        return NO_NAMES
+    return frozenset(sender.sent.keys() - want.keys()) or NO_NAMES
+
+
+def _unchanged(sender: DeltaSender, want: Resources) -> bool:
+    if sender.offered is want:
+        return True
+    return want.keys() == sender.sent.keys() and all(
+        resource.version == sender.sent[name].version for name, resource in want.items()
+    )
+
+
+def _gate(stream: AdsStream, snapshot: Snapshot) -> _Gate:
+    """Whether the snapshot's listeners may go out: every cluster they may use must be there and
+    warm.
+    """
+    clusters, endpoints, secrets = stream.clusters, stream.endpoints, stream.secrets
+    if not clusters.subscribed:
+        return _Gate.OPEN  # A client that never asks for clusters has none to wait for.
+    if stream.listeners.owed and not stream.listeners.sent:
+        ahead = snapshot.clusters.keys() <= clusters.sent.keys()
+        return _Gate.OPEN if ahead else _Gate.WAIT
+    gate = _delivered(clusters, _missing(clusters, snapshot.clusters))
+    if (
+        gate is _Gate.SHUT
+    ):  # Envoy accepts parts: it asks for the endpoints of a cluster it has taken.
+        refused = _missing(clusters, snapshot.clusters) - endpoints.names
+        gate = _delivered(clusters, refused)
+    if gate is not _Gate.OPEN:
+        return gate
+    cold = _missing(endpoints, snapshot.endpoints).intersection(snapshot.clusters)
+    gate = _delivered(endpoints, cold)
+    if gate is not _Gate.OPEN:
+        return gate
+    return _delivered(secrets, _missing(secrets, snapshot.secrets) & secrets.names)
+
+
+def _missing(sender: DeltaSender, want: Resources) -> frozenset[str]:
+    """Wanted names of which the peer has accepted no version."""
+    if sender.acked is want:
+        return NO_NAMES
+    return frozenset(want.keys() - sender.acked.keys())
+
+
+def _delivered(sender: DeltaSender, missing: frozenset[str]) -> _Gate:
+    if not missing:
+        return _Gate.OPEN
+    return _Gate.SHUT if missing & sender.rejected_names else _Gate.WAIT
+
+
+def _sync(sender: DeltaSender, want: Resources, *, asked: bool) -> TypeSync:
+    sync = Sync.PENDING
+    if sender.rejected is not None and sender.flight is None:
+        sync = Sync.REJECTED
+    elif asked and (sender.holds(want) or not sender.subscribed):
+        sync = Sync.IN_SYNC
+    return TypeSync(sync, sender.sent, sender.acked, sender.rejected or "", sender.rejected_names)
+
+
+def versions_digest(resources: Resources) -> str:
+    """One string for a name -> version map; costs a hash over all of it, so memoise it by the
+    mapping.
+    """
+    return digest(
+        part.encode() for name in sorted(resources) for part in (name, resources[name].version)
+    )

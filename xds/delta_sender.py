@@ -1,0 +1,369 @@
+"""The sending side of delta xDS for one resource type on one stream: no socket, no clock, no role.
+
+ADS and KDS speak the same protocol with different manners; what differs is a frozen `Dialect`. The
+owner feeds every request to `on_request` and then offers what the peer should hold with `offer`; at
+most one response per type is in flight, and everything that changes meanwhile is merged into the
+next one by the diff itself.
+
+Sources: the xDS protocol's incremental variant; KDS as Kuma 2.14 speaks it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from sys import intern
+from typing import TYPE_CHECKING
+
+from xds.discovery import DeltaRequest, DeltaResponse, RemoteProtocolError
+from xds.resource import XdsResource
+from xds.snapshot import NO_RESOURCES, Resources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Set
+
+WILDCARD = "*"
+NO_NAMES: frozenset[str] = frozenset()
+NAMES_MAX = 50_000  # names one peer may subscribe to in one type
+MESSAGE_MAX = 4_096  # characters kept of a rejection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """The manners in which users of the delta protocol differ."""
+
+    empty_means_all: bool  # a first request without names subscribes to everything
+    compares_nonces: bool  # an answer counts only with the nonce in flight
+    empty_nonce_forces_reply: bool  # also on a type that was answered before
+    resubscribing_resends: bool  # a name subscribed again is sent again
+    resends_rejected: bool  # rejected resources go along with the type's next change
+    answers_absent_names: bool  # a subscribed name without a resource is answered as removed
+
+
+ADS_DIALECT = Dialect(  # CDS and LDS
+    empty_means_all=True,
+    compares_nonces=True,
+    empty_nonce_forces_reply=False,
+    resubscribing_resends=True,
+    resends_rejected=True,
+    answers_absent_names=True,
+)
+ADS_NAMED_DIALECT = replace(ADS_DIALECT, empty_means_all=False)  # EDS, SDS and all other types
+KDS_DIALECT = Dialect(
+    empty_means_all=True,
+    compares_nonces=False,
+    empty_nonce_forces_reply=True,
+    resubscribing_resends=False,
+    resends_rejected=False,
+    answers_absent_names=False,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """The request changed what the peer wants, or asked for a reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acked:
+    """The response in flight was accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nacked:
+    """The response in flight was rejected; the peer keeps what it held before (or parts of the
+    new).
+    """
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """Nothing was in flight under that nonce, and nothing else was asked."""
+
+
+Answer = Subscribed | Acked | Nacked | Stale
+
+
+def _nothing() -> Resources:
+    return NO_RESOURCES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeltaSender:
+    """What one peer asked for, was sent and has accepted, in one type.
+
+    `sent` and `acked` are the offered mappings themselves wherever that is possible, so that a
+    thousand peers share them. A resource a peer brought along from an earlier stream
+    (initial_resource_versions) has an empty entry.
+    """
+
+    type_url: str
+    dialect: Dialect
+    subscribed: bool = False
+    wildcard: bool = False
+    names: frozenset[str] = NO_NAMES  # subscribed by name, beside or instead of the wildcard
+    sent: Resources = field(default_factory=_nothing)  # replaced on sending, not on ACK
+    acked: Resources = field(default_factory=_nothing)  # the `sent` of the last ACK
+    flight: DeltaResponse | None = None
+    rejected: str | None = None  # message of the last NACK that nothing has superseded yet
+    rejected_names: frozenset[str] = NO_NAMES  # in responses rejected and not sent again since
+    absent: frozenset[str] = NO_NAMES  # subscribed names the peer knows not to exist
+    due: frozenset[str] = NO_NAMES  # names to send whatever was sent; "*": all
+    owed: bool = False  # a reply is due even if it is empty
+    offered: Resources | None = None  # the mapping that `sent` was last brought up to
+    kept: frozenset[str] = NO_NAMES
+    answered: str = ""  # nonce of the last response that was answered
+
+    @property
+    def in_flight(self) -> str | None:
+        """Nonce of the response without an answer yet."""
+        return None if self.flight is None else self.flight.nonce
+
+    def holds(self, want: Resources) -> bool:
+        """Whether the peer accepted all it asked for of `want`, the mapping last offered (kept
+        names aside).
+        """
+        return (
+            self.subscribed
+            and self.offered is want
+            and self.flight is None
+            and self.rejected is None
+            and self.acked is self.sent
+            and not self.owed
+            and not self.due
+        )
+
+    def on_request(self, request: DeltaRequest) -> tuple[DeltaSender, Answer]:
+        """Takes a subscription, an ACK, a NACK, or several at once. The caller offers again
+        afterwards.
+
+        Raises RemoteProtocolError if the peer subscribes to more than NAMES_MAX names.
+        """
+        if not self.subscribed:
+            return self._first(request), Subscribed()
+        sender, answer = self._answered(request)
+        changed = sender._resubscribed(request)
+        if changed is not sender and isinstance(answer, Stale):
+            answer = Subscribed()
+        return changed, answer
+
+    def offer(
+        self,
+        want: Resources,
+        nonce: str,
+        *,
+        force: frozenset[str] = NO_NAMES,
+        keep: frozenset[str] = NO_NAMES,
+    ) -> tuple[DeltaSender, DeltaResponse | None]:
+        """The response that brings the peer to `want`; None if it has it, has not asked, or has yet
+        to answer.
+
+        `force` names are sent although their version was sent before; `keep` names are not removed
+        yet. `want` is complete knowledge: a subscribed name missing in it does not exist.
+        """
+        if not self.subscribed or self.flight is not None:
+            return self, None
+        if want is self.offered and keep == self.kept and not (force or self.owed or self.due):
+            return self, None
+        scope = self._scope(want)
+        held = self._with_kept(scope, keep)
+        changed = self._changed(scope, force)
+        removed: Set[str] = self.sent.keys() - held.keys()
+        absent = self._absent(held)
+        removed |= absent - self.absent
+        if not (changed or removed or self.owed):
+            acked = held if self.acked is self.sent else self.acked
+            return replace(
+                self, sent=held, acked=acked, offered=want, kept=keep, due=NO_NAMES
+            ), None
+        if self.rejected_names and self.dialect.resends_rejected and (changed or removed):
+            # The peer may have dropped the rejected response whole: all of it goes with the cure.
+            changed |= {name: scope[name] for name in self.rejected_names if name in scope}
+            removed |= self.rejected_names - held.keys()
+        response = DeltaResponse(
+            type_url=self.type_url,
+            nonce=nonce,
+            resources=tuple(changed[name] for name in sorted(changed)),
+            removed=tuple(sorted(removed)),
+        )
+        return self._sending(response, held, absent, want, keep), response
+
+    def _first(self, request: DeltaRequest) -> DeltaSender:
+        names = _names(request.subscribe)
+        wildcard = WILDCARD in request.subscribe or (
+            self.dialect.empty_means_all and not request.subscribe
+        )
+        held = {
+            intern(name): XdsResource(name, version, b"")
+            for name, version in request.initial_versions.items()
+            if wildcard or name in names
+        }
+        return replace(
+            self,
+            subscribed=True,
+            wildcard=wildcard,
+            names=_bounded(names, self.type_url),
+            sent=held,
+            acked=held,
+            owed=True,
+        )
+
+    def _answered(self, request: DeltaRequest) -> tuple[DeltaSender, Answer]:
+        if not request.nonce:
+            if not self.dialect.empty_nonce_forces_reply:
+                return self, Stale()
+            return replace(self, flight=None, owed=True), Subscribed()
+        if self.flight is None or not self._answers_flight(request.nonce):
+            return self, Stale()
+        if request.error is None:
+            return self._on_ack(self.flight), Acked()
+        return self._on_nack(self.flight, request.error), Nacked(request.error)
+
+    def _answers_flight(self, nonce: str) -> bool:
+        if self.dialect.compares_nonces:
+            return nonce == self.in_flight
+        return nonce != self.answered  # An ACK sent again as a guard says nothing about the flight.
+
+    def _on_ack(self, flight: DeltaResponse) -> DeltaSender:
+        return replace(
+            self,
+            flight=None,
+            answered=flight.nonce,
+            acked=self.sent,
+            rejected=self.rejected if self.rejected_names else None,
+        )
+
+    def _on_nack(self, flight: DeltaResponse, message: str) -> DeltaSender:
+        names = {resource.name for resource in flight.resources}
+        return replace(
+            self,
+            flight=None,
+            answered=flight.nonce,
+            rejected=message[:MESSAGE_MAX],
+            rejected_names=self.rejected_names.union(names, flight.removed),
+        )
+
+    def _resubscribed(self, request: DeltaRequest) -> DeltaSender:
+        sender = self
+        if request.unsubscribe:
+            sender = sender._without(frozenset(request.unsubscribe))
+        if request.subscribe:
+            sender = sender._with(request.subscribe)
+        return sender
+
+    def _without(self, gone: frozenset[str]) -> DeltaSender:
+        names = self.names - gone
+        wildcard = self.wildcard and WILDCARD not in gone
+        if wildcard:  # What the wildcard still covers is stated again, as the protocol asks.
+            due = self.due | (gone & self.names)
+            return replace(self, names=names, due=due, offered=None)
+        sent = {name: self.sent[name] for name in self.sent if name in names}
+        acked = sent
+        if self.acked is not self.sent:
+            acked = {name: self.acked[name] for name in self.acked if name in names}
+        rejected, rejected_names = self.rejected, self.rejected_names & names
+        if self.rejected_names and not rejected_names:
+            rejected = None  # The peer no longer wants what it rejected, and accepted the rest.
+            acked = sent if self.flight is None else acked
+        return replace(
+            self,
+            names=names,
+            wildcard=False,
+            sent=sent,
+            acked=acked,
+            absent=self.absent & names,
+            due=self.due & names,
+            rejected=rejected,
+            rejected_names=rejected_names,
+            offered=None,
+        )
+
+    def _with(self, subscribe: tuple[str, ...]) -> DeltaSender:
+        names = _names(subscribe)
+        everything = WILDCARD in subscribe
+        if names <= self.names and (not everything or self.wildcard):
+            if not self.dialect.resubscribing_resends:
+                return self
+            due = self.due.union(subscribe)
+            return replace(self, due=due, absent=self.absent - names)
+        due = self.due
+        if self.dialect.resubscribing_resends:
+            due = due.union(names, (WILDCARD,) if everything and self.wildcard else ())
+        return replace(
+            self,
+            names=_bounded(self.names | names, self.type_url),
+            wildcard=self.wildcard or everything,
+            owed=self.owed or (everything and not self.wildcard),
+            due=due,
+            absent=self.absent - names,
+            offered=None,
+        )
+
+    def _scope(self, want: Resources) -> Resources:
+        """What the peer asked for of `want`: `want` itself if possible."""
+        if self.wildcard or want.keys() <= self.names:
+            return want
+        return {name: want[name] for name in want if name in self.names}
+
+    def _with_kept(self, scope: Resources, keep: frozenset[str]) -> Resources:
+        kept = {name: self.sent[name] for name in keep if name in self.sent and name not in scope}
+        return {**scope, **kept} if kept else scope
+
+    def _changed(self, scope: Resources, force: frozenset[str]) -> dict[str, XdsResource]:
+        if WILDCARD in self.due:
+            return dict(scope)
+        sent = self.sent
+        changed = {
+            name: resource
+            for name, resource in scope.items()
+            if (before := sent.get(name)) is not resource
+            and (before is None or before.version != resource.version)
+        }
+        changed |= {name: scope[name] for name in (*force, *self.due) if name in scope}
+        return changed
+
+    def _absent(self, held: Resources) -> frozenset[str]:
+        if not self.dialect.answers_absent_names:
+            return NO_NAMES
+        return self.names.difference(held) or NO_NAMES
+
+    def _sending(
+        self,
+        response: DeltaResponse,
+        held: Resources,
+        absent: frozenset[str],
+        want: Resources,
+        keep: frozenset[str],
+    ) -> DeltaSender:
+        rejected_names = self.rejected_names
+        if rejected_names:
+            rejected_names = rejected_names.difference(
+                (resource.name for resource in response.resources), response.removed
+            )
+        return replace(
+            self,
+            sent=held,
+            flight=response,
+            absent=absent,
+            due=NO_NAMES,
+            owed=False,
+            offered=want,
+            kept=keep,
+            rejected=self.rejected if rejected_names else None,
+            rejected_names=rejected_names,
+        )
+
+
+def _names(subscribe: Iterable[str]) -> frozenset[str]:
+    """Interned: a thousand proxies that subscribe to the same services share the strings."""
+    return frozenset(intern(name) for name in subscribe if name != WILDCARD) or NO_NAMES
+
+
+def _bounded(names: frozenset[str], type_url: str) -> frozenset[str]:
+    if len(names) > NAMES_MAX:
+        raise RemoteProtocolError(
+            f"{len(names)} names subscribed in {type_url}; at most {NAMES_MAX} are allowed: "
+            "subscribe to '*' instead"
+        )
+    return names
