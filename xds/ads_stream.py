@@ -166,14 +166,10 @@ _Step = tuple[AdsStream, list[DeltaResponse]]
 def _make(stream: AdsStream, snapshot: Snapshot) -> _Step:
     """What is new or changed, beneath the listeners. Nothing is removed yet."""
     keep = _gone(stream.clusters, snapshot.clusters)
-    stream, responses = _offer(stream, stream.clusters, snapshot.clusters, keep=keep)
-    if responses:
-        stream = replace(stream, warming=stream.warming.intersection(snapshot.endpoints))
-    keep = _gone(stream.endpoints, snapshot.endpoints)
-    stream, endpoints = _offer_endpoints(stream, snapshot, keep)
+    stream, responses = _offer_clusters(stream, snapshot, keep)
     keep = _gone(stream.secrets, snapshot.secrets)
     stream, secrets = _offer(stream, stream.secrets, snapshot.secrets, keep=keep)
-    return stream, responses + endpoints + secrets
+    return stream, responses + secrets
 
 
 def _shift(stream: AdsStream, snapshot: Snapshot) -> _Step:
@@ -199,12 +195,23 @@ def _break(stream: AdsStream, snapshot: Snapshot) -> _Step:
     """What is gone, once nothing uses it."""
     if not stream.listeners.holds(snapshot.listeners):
         return stream, []
-    stream, responses = _offer(stream, stream.clusters, snapshot.clusters)
+    stream, responses = _offer_clusters(stream, snapshot, NO_NAMES)
     if not stream.clusters.holds(snapshot.clusters):
         return stream, responses
     stream, endpoints = _offer_endpoints(stream, snapshot, NO_NAMES)
     stream, secrets = _offer(stream, stream.secrets, snapshot.secrets)
     return stream, responses + endpoints + secrets
+
+
+def _offer_clusters(stream: AdsStream, snapshot: Snapshot, keep: frozenset[str]) -> _Step:
+    """Clusters, and right behind them the endpoints of those sent."""
+    stream, responses = _offer(stream, stream.clusters, snapshot.clusters, keep=keep)
+    if responses:
+        warming = stream.warming.intersection(snapshot.endpoints)
+        stream = replace(stream, warming=warming)
+    keep = _gone(stream.endpoints, snapshot.endpoints)
+    stream, endpoints = _offer_endpoints(stream, snapshot, keep)
+    return stream, responses + endpoints
 
 
 def _offer_endpoints(stream: AdsStream, snapshot: Snapshot, keep: frozenset[str]) -> _Step:

@@ -107,7 +107,8 @@ class DeltaSender:
     acked: Resources = field(default_factory=_nothing)  # the `sent` of the last ACK
     flight: DeltaResponse | None = None
     rejected: str | None = None  # message of the last NACK that nothing has superseded yet
-    rejected_names: frozenset[str] = NO_NAMES  # in responses rejected and not sent again since
+    rejected_names: frozenset[str] = NO_NAMES  # sent in rejected responses and not again since
+    rejected_removed: frozenset[str] = NO_NAMES  # removed in them
     absent: frozenset[str] = NO_NAMES  # subscribed names the peer knows not to exist
     due: frozenset[str] = NO_NAMES  # names to send whatever was sent; "*": all
     owed: bool = False  # a reply is due even if it is empty
@@ -172,15 +173,13 @@ class DeltaSender:
         removed: Set[str] = self.sent.keys() - held.keys()
         absent = self._absent(held)
         removed |= absent - self.absent
-        if not (changed or removed or self.owed):
-            acked = held if self.acked is self.sent else self.acked
-            return replace(
-                self, sent=held, acked=acked, offered=want, kept=keep, due=NO_NAMES
-            ), None
-        if self.rejected_names and self.dialect.resends_rejected and (changed or removed):
+        dropped = self.rejected_names.difference(scope)
+        if self.dialect.resends_rejected and (changed or removed or dropped):
             # The peer may have dropped the rejected response whole: all of it goes with the cure.
             changed |= {name: scope[name] for name in self.rejected_names if name in scope}
-            removed |= self.rejected_names - held.keys()
+            removed |= self.rejected_removed - held.keys()
+        if not (changed or removed or self.owed):
+            return self._unchanged(held, dropped, want, keep), None
         response = DeltaResponse(
             type_url=self.type_url,
             nonce=nonce,
@@ -241,7 +240,8 @@ class DeltaSender:
             flight=None,
             answered=flight.nonce,
             rejected=message[:MESSAGE_MAX],
-            rejected_names=self.rejected_names.union(names, flight.removed),
+            rejected_names=self.rejected_names | names,
+            rejected_removed=self.rejected_removed.union(flight.removed),
         )
 
     def _resubscribed(self, request: DeltaRequest) -> DeltaSender:
@@ -276,6 +276,7 @@ class DeltaSender:
             due=self.due & names,
             rejected=rejected,
             rejected_names=rejected_names,
+            rejected_removed=self.rejected_removed & names,
             offered=None,
         )
 
@@ -308,7 +309,29 @@ class DeltaSender:
 
     def _with_kept(self, scope: Resources, keep: frozenset[str]) -> Resources:
         kept = {name: self.sent[name] for name in keep if name in self.sent and name not in scope}
+        for name in self.rejected_names & kept.keys():
+            kept[name] = XdsResource(name, "", b"")  # The peer has an older version or none.
         return {**scope, **kept} if kept else scope
+
+    def _unchanged(
+        self, held: Resources, dropped: frozenset[str], want: Resources, keep: frozenset[str]
+    ) -> DeltaSender:
+        """Nothing to send for `want`; `dropped` names were rejected and are not wanted any more."""
+        rejected, rejected_names, acked = self.rejected, self.rejected_names - dropped, self.acked
+        if dropped and not rejected_names:
+            rejected = None
+        if acked is self.sent or (dropped and rejected is None):
+            acked = held
+        return replace(
+            self,
+            sent=held,
+            acked=acked,
+            offered=want,
+            kept=keep,
+            due=NO_NAMES,
+            rejected=rejected,
+            rejected_names=rejected_names,
+        )
 
     def _changed(self, scope: Resources, force: frozenset[str]) -> dict[str, XdsResource]:
         if WILDCARD in self.due:
@@ -338,9 +361,8 @@ class DeltaSender:
     ) -> DeltaSender:
         rejected_names = self.rejected_names
         if rejected_names:
-            rejected_names = rejected_names.difference(
-                (resource.name for resource in response.resources), response.removed
-            )
+            rejected_names = rejected_names.intersection(want)
+            rejected_names -= {resource.name for resource in response.resources}
         return replace(
             self,
             sent=held,
@@ -352,6 +374,7 @@ class DeltaSender:
             kept=keep,
             rejected=self.rejected if rejected_names else None,
             rejected_names=rejected_names,
+            rejected_removed=NO_NAMES,
         )
 
 
