@@ -1,0 +1,150 @@
+"""MeshTrafficPermission: who may call. With mTLS, what nothing allows is denied.
+
+Two forms. `from`: subsets of callers by tags, the last matching item wins. `rules`: SPIFFE ids and
+SNIs; a deny of any policy beats every allow, however specific the allowing policy is.
+Authorisation reads the client certificate only, never a header.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconciler.model.spec import PolicySpec
+from reconciler.policies.document import (
+    Fields,
+    check_sections,
+    decode_items,
+    items,
+    mapping,
+    sequence,
+    target_of,
+)
+from reconciler.policies.inbound_match import InboundMatch, check_match, decode_match
+from reconciler.policies.policy import PROXY_KINDS, At, Path, PolicyType
+from reconciler.problems import Problem
+
+RULE_LISTS = ("deny", "allowWithShadowDeny", "allow")
+
+
+class Action(StrEnum):
+    """What an item of `from` does. SHADOW allows, and counts what denying would have stopped."""
+
+    ALLOW = "Allow"
+    DENY = "Deny"
+    SHADOW = "AllowWithShadowDeny"
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionRule:
+    """One entry of `rules`."""
+
+    deny: tuple[InboundMatch, ...] = ()
+    shadow: tuple[InboundMatch, ...] = ()
+    allow: tuple[InboundMatch, ...] = ()
+
+
+# --- what is in force at one inbound; made by reconciler.view, read by the hooks ---
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller whose certificate has all of `uris` and none of `not_uris`; both empty: anybody."""
+
+    uris: tuple[str, ...] = ()
+    not_uris: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """From-style: who is allowed, and of those, whom a shadow rule would deny."""
+
+    allow: tuple[Principal, ...] = ()
+    shadow_deny: tuple[Principal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NamedRule:
+    """A rule with the name (KRI) of its policy, which Envoy shows in its access log."""
+
+    name: str
+    rule: PermissionRule
+
+
+@dataclass(frozen=True, slots=True)
+class Rbac:
+    """The authorisation of one inbound.
+
+    `http`: in the HTTP filter chain, else the network chain. Without any permission: deny all.
+    """
+
+    http: bool
+    stat_prefix: str
+    permission: Permission | tuple[NamedRule, ...] = Permission()
+
+
+def merge(
+    weak: Action | PermissionRule, strong: Action | PermissionRule
+) -> Action | PermissionRule:
+    """Actions replace; rules of several policies all count."""
+    if isinstance(weak, PermissionRule) and isinstance(strong, PermissionRule):
+        return PermissionRule(
+            weak.deny + strong.deny, weak.shadow + strong.shadow, weak.allow + strong.allow
+        )
+    return strong
+
+
+def decode(spec: Fields) -> PolicySpec:
+    return PolicySpec(
+        target=target_of(spec),
+        from_=decode_items(spec, "from", lambda default: Action(str(default.get("action")))),
+        rules=decode_items(spec, "rules", _decode_rule),
+    )
+
+
+def _decode_rule(default: Fields) -> PermissionRule:
+    deny, shadow, allow = (
+        tuple(decode_match(mapping(match)) for match in sequence(default.get(name)))
+        for name in RULE_LISTS
+    )
+    return PermissionRule(deny, shadow, allow)
+
+
+def check(spec: Fields, at: At) -> Iterator[Problem]:
+    yield from check_sections(POLICY, spec, at)
+    for path, item in items(spec, "from"):
+        action = mapping(item.get("default")).get("action")
+        if action not in tuple(Action):
+            cure = f"use one of {', '.join(Action)}"
+            yield Problem(
+                at((*path, "default", "action")),
+                "MTP001",
+                f'action "{action}" is not known; {cure}'
+                if action
+                else f"action is missing; {cure}",
+            )
+    for path, rule in items(spec, "rules"):
+        yield from _check_rule(mapping(rule.get("default")), (*path, "default"), at)
+
+
+def _check_rule(default: Fields, path: Path, at: At) -> Iterator[Problem]:
+    if not any(sequence(default.get(name)) for name in RULE_LISTS):
+        yield Problem(
+            at(path), "MTP002", f"permits and denies nothing; fill one of {', '.join(RULE_LISTS)}"
+        )
+    for name in RULE_LISTS:
+        for index, match in enumerate(sequence(default.get(name))):
+            yield from check_match(mapping(match), (*path, name, index), at)
+
+
+POLICY = PolicyType(
+    kind="MeshTrafficPermission",
+    slug="mesh_traffic_permission",
+    decode=decode,
+    check=check,
+    merge=merge,
+    from_kinds=("Mesh", "MeshSubset", "MeshService", "MeshServiceSubset"),
+    has_rules=True,
+    top_kinds=PROXY_KINDS,
+)
