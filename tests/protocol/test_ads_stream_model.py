@@ -1,8 +1,9 @@
-"""A model Envoy against `AdsStream`: whatever the order of events, it ends with the snapshot and never breaks traffic.
+"""A model Envoy against `AdsStream`: whatever the order of events, it ends with the snapshot and
+never breaks traffic.
 
-The model knows what Envoy does with the messages, not how the stream decides: a cluster is usable once its endpoints
-and its secret were answered, a changed cluster waits for its endpoints again, a response with a poisoned resource is
-rejected whole or but for that resource.
+The model knows what Envoy does with the messages, not how the stream decides: a cluster is usable
+once its endpoints and its secret were answered, a changed cluster waits for its endpoints again, a
+response with a poisoned resource is rejected whole or but for that resource.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ STATIC = "static"  # a cluster name with this prefix has no endpoints of its own
 
 
 def resource(name: str, *, content: str) -> XdsResource:
-    """What the model may read of a resource is its version: `<content>`, for listeners `<content>:<cluster>,...`."""
+    """What the model may read of a resource is its version: `<content>`, for listeners
+    `<content>:<cluster>,...`.
+    """
     return XdsResource(name, content, f"{name}@{content}".encode())
 
 
@@ -136,17 +139,13 @@ class ModelEnvoy:
         for name in less:
             held.versions.pop(name, None)
         return [
-            DeltaRequest(
-                type_url, subscribe=tuple(sorted(more)), unsubscribe=tuple(sorted(less))
-            )
+            DeltaRequest(type_url, subscribe=tuple(sorted(more)), unsubscribe=tuple(sorted(less)))
         ]
 
     def update_warm(self) -> None:
         for name in self.types[CLUSTER].versions:
             secret_known = secret_of(name) in self.types[SECRET].answered
-            if name.startswith(STATIC) or (
-                name not in self.waiting_for_endpoints and secret_known
-            ):
+            if name.startswith(STATIC) or (name not in self.waiting_for_endpoints and secret_known):
                 self.warm.add(name)
                 self.excused.discard(name)
 
@@ -162,7 +161,9 @@ CLUSTERS = ("A", "B", "C", "D", f"{STATIC}-E")
 
 
 def drawn_snapshot(seed: int, *, poison: bool) -> dict[str, Resources]:
-    """A consistent snapshot: every cluster but the static one has endpoints, listeners use only its clusters."""
+    """A consistent snapshot: every cluster but the static one has endpoints, listeners use only its
+    clusters.
+    """
     draw = random.Random(seed)
     clusters = {n: draw.choice("123") for n in CLUSTERS if draw.random() < 0.6}
     names = sorted(clusters)
@@ -281,7 +282,9 @@ class AdsStreamMachine(RuleBasedStateMachine):
             wanted = {
                 name: r.version for name, r in snapshot.of(type_url).items() if name in held.names
             }
-            if sync[CLUSTER] is not Sync.REJECTED:  # What is kept for rejected listeners may be more.
+            if (
+                sync[CLUSTER] is not Sync.REJECTED
+            ):  # What is kept for rejected listeners may be more.
                 assert {n: v for n, v in held.versions.items() if n in wanted} == wanted
         cold = envoy.waiting_for_endpoints & snapshot.clusters.keys()
         assert not cold or sync[CLUSTER] is Sync.REJECTED
@@ -308,4 +311,6 @@ class AdsStreamMachine(RuleBasedStateMachine):
 NOTHING = Snapshot({}, {}, {}, {})
 
 TestAdsStream = AdsStreamMachine.TestCase
-TestAdsStream.settings = settings(max_examples=60, stateful_step_count=40, deadline=None, report_multiple_bugs=False)
+TestAdsStream.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, report_multiple_bugs=False
+)
