@@ -51,10 +51,10 @@ bench: .venv ## Measure, each figure beside its floor; writes build/bench.json
 	$(BIN)/python -m tests.bench $(ARGS)
 
 bench-quick: .venv ## The same with few runs
-	$(BIN)/python -m tests.bench --quick $(ARGS)
+	$(BIN)/python -m tests.bench --runs 5 $(ARGS)
 
-bench-failover: .venv ## The gap when a local instance dies
-	$(BIN)/python -m tests.bench --only failover $(ARGS)
+bench-failover: .venv ## The gap when a local instance dies, as the tour measures it
+	$(BIN)/reconciler demo --once --format json $(ARGS)
 
 golden: .venv ## Rewrite the expected files of the golden tests; look at the diff
 	$(PYTEST) tests/policies tests/kds --golden $(ARGS)
