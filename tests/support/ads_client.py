@@ -99,7 +99,7 @@ class AdsClient:
             message = await self.call.read()
         except grpc.aio.AioRpcError as error:
             raise EOFError(f"{error.code()}: {error.details()}") from error
-        if not isinstance(message, bytes):
+        if message is grpc.aio.EOF:
             raise EOFError(f"{await self.call.code()}: {await self.call.details()}")
         return parse_delta_response(message)
 

@@ -1,4 +1,4 @@
-"""The bootstrap document: the keys that proxies' tools read, and the address family and SAN rules."""
+"""The bootstrap document: node metadata as tools read it, addresses, SANs, the token."""
 
 from __future__ import annotations
 
