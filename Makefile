@@ -57,7 +57,7 @@ bench-failover: .venv ## The gap when a local instance dies, as the tour measure
 	$(BIN)/reconciler demo --once --format json $(ARGS)
 
 golden: .venv ## Rewrite the expected files of the golden tests; look at the diff
-	$(PYTEST) tests/policies tests/kds --golden $(ARGS)
+	$(PYTEST) $(wildcard tests/policies tests/kds) --golden $(ARGS)
 
 policy: .venv ## Scaffold a policy in its five places: make policy NAME=MeshFoo
 	@test -n "$(NAME)" || { echo "which policy? make policy NAME=MeshFoo" >&2; exit 2; }
