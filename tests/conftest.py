@@ -1,6 +1,6 @@
 """Rules of every test run: profiles, the options of the suite, and no silent skips in CI.
 
-- `--seed N` replays one seed of the simulator, `--seeds N` runs that many.
+- `--seed N` replays one seed of the simulator.
 - `--golden` rewrites the expected files of the golden tests (`make golden`).
 - With CI set, a skipped test is a failed test: what cannot run there proves nothing.
 - The Makefile runs the suite under a random PYTHONHASHSEED, named in the header.
@@ -30,20 +30,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "d
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("mesh-reconciler")
     group.addoption("--seed", type=int, default=None, help="replay this seed of the simulator")
-    group.addoption("--seeds", type=int, default=1000, help="how many seeds the simulator runs")
     group.addoption("--golden", action="store_true", help="rewrite expected files")
 
 
 def pytest_report_header() -> str:
     return f"PYTHONHASHSEED={os.environ.get('PYTHONHASHSEED', 'random')} ci={IN_CI}"
-
-
-@pytest.fixture(scope="session")
-def seeds(request: pytest.FixtureRequest) -> tuple[int, ...]:
-    """The simulator's seeds: the one to replay, or as many as asked for."""
-    seed: int | None = request.config.getoption("--seed")
-    count: int = request.config.getoption("--seeds")
-    return tuple(range(count)) if seed is None else (seed,)
 
 
 @pytest.fixture(scope="session")
