@@ -411,7 +411,7 @@ def _split(
     positive: Tags,
     negative: Tags,
     merge: Merge,
-    replaces: bool,  # noqa: FBT001 - recursion on our own
+    replaces: bool,
 ) -> Iterator[SubsetRule]:
     if replaces:
         sure = max((i for i, (tags, _) in enumerate(items) if not tags), default=0)

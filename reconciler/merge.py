@@ -6,9 +6,11 @@ policy writes its own typed `merge` with `over`; this module folds it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from functools import reduce
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 T = TypeVar("T")
 

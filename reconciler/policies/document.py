@@ -8,13 +8,15 @@ one round must report everything.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from reconciler.model.spec import Item, PolicySpec
 from reconciler.model.targetref import MeshRef, target_ref
 from reconciler.policies.inbound_match import check_match
-from reconciler.policies.policy import At, Path, PolicyType
 from reconciler.problems import Problem
+
+if TYPE_CHECKING:
+    from reconciler.policies.policy import At, Path, PolicyType
 
 Fields = Mapping[str, object]
 NO_FIELDS: Fields = {}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from reconciler.policies.policy import At, Path
 from reconciler.problems import Problem
+
+if TYPE_CHECKING:
+    from reconciler.policies.policy import At, Path
 
 _SPIFFE = re.compile(r"spiffe://[a-z0-9._-]+(/[a-zA-Z0-9._-]+)*\Z")
 _SPIFFE_START = re.compile(r"spiffe://[a-z0-9._-]+(/[a-zA-Z0-9._-]+)*/?\Z")

@@ -6,17 +6,21 @@ sets only `idleTimeout` also limits requests to 15 s. Zero turns a limit off.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from reconciler.merge import over
-from reconciler.model.spec import PolicySpec
 from reconciler.policies.document import Fields, check_sections, decode_lists, items, mapping
 from reconciler.policies.duration import parse_duration
 from reconciler.policies.inbound_match import decode_matches
 from reconciler.policies.policy import SERVICE_KINDS, At, Path, PolicyType
 from reconciler.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.model.spec import PolicySpec
 
 HTTP_FIELDS = (
     "requestTimeout",

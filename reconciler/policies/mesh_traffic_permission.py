@@ -7,9 +7,9 @@ Authorisation reads the client certificate only, never a header.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from reconciler.model.spec import PolicySpec
 from reconciler.policies.document import (
@@ -24,6 +24,9 @@ from reconciler.policies.document import (
 from reconciler.policies.inbound_match import InboundMatch, check_match, decode_match
 from reconciler.policies.policy import PROXY_KINDS, At, Path, PolicyType
 from reconciler.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 RULE_LISTS = ("deny", "allowWithShadowDeny", "allow")
 

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reconciler.model.spec import PolicySpec
 from reconciler.problems import Position, Problem
+
+if TYPE_CHECKING:
+    from reconciler.model.spec import PolicySpec
 
 Path = tuple[str | int, ...]  # inside `spec`: ("to", 0, "default", "idleTimeout")
 At = Callable[[Path], Position]  # place of the deepest part of the path that the document has

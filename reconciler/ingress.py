@@ -1,0 +1,109 @@
+"""The zone ingress: one SNI for each way another zone may ask for a service of this zone. Pure.
+
+It passes TLS through without terminating it, to local instances only. SNIs come from what the zone
+offers, combined with the subsets that MeshHTTPRoute backends name: both ends compute them from the
+same policies.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.match import is_effective, service_of
+from reconciler.model.resource import SERVICE, MeshResource, canonical_json
+from reconciler.model.spec import PolicySpec, Tags, ZoneIngressSpec
+from reconciler.policies.mesh_http_route import POLICY, BackendRef, MirrorRef, RouteRule
+from reconciler.topology import (
+    Place,
+    Topology,
+    available_services,
+    ingress_topology,
+)
+from xds import names
+from xds.view import EdsCluster, Endpoints, Protocol, SniChain, SniListener
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from reconciler.state import MeshState
+
+Offer = tuple[str, str]  # mesh, service
+
+
+def offered(state: MeshState, place: Place) -> tuple[Offer, ...]:
+    """The services this zone's ingress passes on, sorted."""
+    services = available_services(state, place.zone, place.absent)
+    return tuple(sorted({(s.mesh, service_of(s.tags)) for s in services}))
+
+
+def topologies(state: MeshState, offers: Iterable[Offer], place: Place) -> dict[str, Topology]:
+    """Local instances, by mesh."""
+    meshes = sorted({mesh for mesh, _ in offers})
+    return {mesh: ingress_topology(state.of("Dataplane", mesh), place) for mesh in meshes}
+
+
+def subsets(state: MeshState, offers: Iterable[Offer]) -> dict[Offer, tuple[Tags, ...]]:
+    """The tag sets under which each service may be asked for, the bare service first."""
+    found: dict[Offer, set[Tags]] = {offer: {()} for offer in offers}
+    for route in state.of(POLICY.kind):
+        if is_effective(route):
+            for ref in _backends(route):
+                offer = route.key.mesh, ref.name
+                if ref.kind == "MeshServiceSubset" and offer in found:
+                    found[offer].add(ref.tags.pairs)
+    return {offer: tuple(sorted(tag_sets)) for offer, tag_sets in found.items()}
+
+
+def _backends(route: MeshResource) -> Iterator[BackendRef]:
+    assert isinstance(route.spec, PolicySpec)
+    for item in route.spec.to:
+        for rule in item.conf if isinstance(item.conf, tuple) else ():
+            assert isinstance(rule, RouteRule)
+            yield from rule.backends or ()
+            yield from (f.backend for f in rule.filters or () if isinstance(f, MirrorRef))
+
+
+def cluster(offer: Offer, tag_sets: tuple[Tags, ...]) -> EdsCluster:
+    keys = {tuple(sorted(key for key, _ in tags)) for tags in tag_sets if tags}
+    return EdsCluster(
+        name=names.ingress_cluster_name(*offer),
+        protocol=Protocol.TCP,
+        tls=None,
+        http2_upstream=False,
+        circuit_breakers=False,
+        subset_keys=tuple(sorted(keys)),
+    )
+
+
+def endpoints(offer: Offer, topology: Topology) -> Endpoints:
+    """Each instance with its own tags: subsets choose among them."""
+    mesh, service = offer
+    return Endpoints(names.ingress_cluster_name(mesh, service), topology.service(service).endpoints)
+
+
+def listener(
+    ingress: ZoneIngressSpec, chains: tuple[SniChain, ...], *, idle_body: str, reuse_port: bool
+) -> SniListener:
+    return SniListener(
+        name=names.inbound_listener_name(ingress.address, ingress.port),
+        address=ingress.address,
+        port=ingress.port,
+        chains=chains,
+        idle_body=idle_body,
+        reuse_port=reuse_port,
+    )
+
+
+def chains(ways: dict[Offer, tuple[Tags, ...]]) -> tuple[SniChain, ...]:
+    """One for each distinct SNI, sorted by it."""
+    found: dict[str, SniChain] = {}
+    for (mesh, service), tag_sets in ways.items():
+        for tags in tag_sets:
+            sni = names.tag_sni(tuple(sorted(((SERVICE, service), *tags))), mesh)
+            found[sni] = SniChain(sni, names.ingress_cluster_name(mesh, service), tags)
+    return tuple(found[sni] for sni in sorted(found))
+
+
+def idle_answer(node_id: str, zone: str) -> str:
+    """What a connection gets while there is nothing to route."""
+    return canonical_json({"proxy": node_id, "zone": zone})

@@ -1,0 +1,85 @@
+"""What MeshTimeout sets in Envoy's messages; the same on inbounds and outbounds."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from envoy_data_plane.envoy.config.core.v3 import HttpProtocolOptions as CommonOptions
+
+from reconciler.match import Conf, Selection, catch_all, rule_entries
+from reconciler.policies.effect import Effect, InboundPlace
+from reconciler.policies.mesh_timeout import POLICY, TimeoutConf, Timeouts, timeouts
+from xds.view import Hooks
+
+if TYPE_CHECKING:
+    from envoy_data_plane.envoy.config.cluster.v3 import Cluster
+    from envoy_data_plane.envoy.config.route.v3 import Route
+    from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
+        HttpConnectionManager,
+    )
+    from envoy_data_plane.envoy.extensions.filters.network.tcp_proxy.v3 import TcpProxy
+    from envoy_data_plane.envoy.extensions.upstreams.http.v3 import HttpProtocolOptions
+
+_OFF = timedelta()
+
+
+def on_cluster(cluster: Cluster, conf: Timeouts) -> None:
+    cluster.connect_timeout = conf.connection
+
+
+def on_protocol_options(options: HttpProtocolOptions, conf: Timeouts) -> None:
+    """For http, http2 and grpc alike; a TCP service has these options, but no requests."""
+    if not conf.http:
+        return
+    common = options.common_http_protocol_options or CommonOptions()
+    common.idle_timeout = conf.idle
+    common.max_connection_duration = conf.max_connection or None
+    common.max_stream_duration = conf.max_stream or None
+    options.common_http_protocol_options = common
+
+
+def on_route(route: Route, conf: Timeouts) -> None:
+    if route.route is not None:
+        route.route.timeout = conf.request
+        route.route.idle_timeout = conf.stream_idle
+
+
+def on_hcm(hcm: HttpConnectionManager, conf: Timeouts) -> None:
+    """Idle connections are the clusters' affair, and idle streams the routes'."""
+    common = hcm.common_http_protocol_options or CommonOptions()
+    common.idle_timeout = _OFF
+    hcm.common_http_protocol_options = common
+    hcm.request_headers_timeout = conf.request_headers
+
+
+def on_tcp_proxy(proxy: TcpProxy, conf: Timeouts) -> None:
+    proxy.idle_timeout = conf.idle
+
+
+def inbound_conf(selections: tuple[Selection, ...], inbound: int, mesh: str) -> Conf | None:  # noqa: ARG001
+    return catch_all(rule_entries(selections, inbound), POLICY.merge)
+
+
+def on_inbound(conf: TimeoutConf | None, place: InboundPlace) -> Timeouts | None:
+    return timeouts(conf, http=place.http) if conf is not None else None
+
+
+def on_outbound(conf: TimeoutConf, http: bool) -> Timeouts:
+    return timeouts(conf, http=http)
+
+
+EFFECT = Effect(
+    kind=POLICY.kind,
+    hooks=Hooks(
+        policy=POLICY.slug,
+        on_cluster=on_cluster,
+        on_protocol_options=on_protocol_options,
+        on_route=on_route,
+        on_hcm=on_hcm,
+        on_tcp_proxy=on_tcp_proxy,
+    ),
+    inbound_conf=inbound_conf,
+    on_inbound=on_inbound,
+    on_outbound=on_outbound,
+)

@@ -1,0 +1,335 @@
+"""What one proxy should run: from mesh resources to the `ProxyView` that `xds` builds. Pure.
+
+Called by the zone step for every proxy a change may touch, and by `render` and `plan` offline.
+Equal inputs give equal views; everything in a view is sorted. Which policies shaped which xDS
+resource stands beside the view (`Origins`), never inside: it must not make equal views differ.
+
+Real-resource destinations (MeshService, MeshExternalService, MeshMultiZoneService) of an outbound
+are left out for now: an outbound needs an address of its own, which no zone gives yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from reconciler import ingress as ingress_parts
+from reconciler.context import Destination, MeshContext, Origin, Selected, cluster_applied
+from reconciler.context import mesh_context as mesh_context  # part of this module's interface
+from reconciler.model.spec import (
+    DataplaneSpec,
+    Inbound,
+    Outbound,
+    TagDestination,
+    ZoneIngressSpec,
+)
+from reconciler.policies import POLICIES
+from reconciler.policies.effect import InboundPlace
+from reconciler.policies.hooks import EFFECTS
+from reconciler.topology import Place, protocol_of
+from xds import names
+from xds.resource import CLUSTER, LISTENER
+from xds.view import (
+    AdminListener,
+    Applied,
+    ClusterInput,
+    DownstreamTls,
+    Endpoints,
+    InboundListener,
+    ListenerInput,
+    LocalCluster,
+    OutboundListener,
+    PassthroughCluster,
+    PassthroughListener,
+    PipeCluster,
+    Protocol,
+    ProxyView,
+)
+
+if TYPE_CHECKING:
+    from reconciler.model.resource import MeshResource, ResourceKey
+    from reconciler.state import MeshState, ResourceDiff
+
+Origins = Mapping[tuple[str, str], Origin]  # (type URL, xDS name) -> policies that shaped it
+
+ADMIN = "kuma:envoy:admin"
+READINESS = "kuma:readiness"
+PASSTHROUGH = "outbound:passthrough:ipv4"
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyTraits:
+    """What a view depends on beside resources: what the running Envoy said of itself.
+
+    `admin_port` 0: no admin listener. `transparent`: traffic is redirected to it, on the ports that
+    its Dataplane names.
+    """
+
+    node_id: str
+    admin_pipe: str | None = None  # unix socket of Envoy's admin interface, on the proxy's host
+    admin_address: str = ""  # where the admin listener binds; "": the Dataplane's address
+    admin_port: int = 0
+    readiness_port: int = 0  # 0: Envoy's own admin interface answers /ready
+    reuse_port: bool = True
+    transparent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ViewResult:
+    view: ProxyView
+    origins: Origins
+
+
+@dataclass(slots=True)
+class _Parts:
+    """Collects the parts of one view; a cluster that several routes use is there once."""
+
+    clusters: dict[str, ClusterInput] = field(default_factory=dict)
+    endpoints: dict[str, Endpoints] = field(default_factory=dict)
+    listeners: dict[str, ListenerInput] = field(default_factory=dict)
+    origins: dict[tuple[str, str], Origin] = field(default_factory=dict)
+
+    def result(self, node_id: str, secrets: tuple[str, ...]) -> ViewResult:
+        view = ProxyView(
+            node_id=node_id,
+            clusters=tuple(self.clusters[name] for name in sorted(self.clusters)),
+            endpoints=tuple(self.endpoints[name] for name in sorted(self.endpoints)),
+            listeners=tuple(self.listeners[name] for name in sorted(self.listeners)),
+            secrets=secrets,
+        )
+        return ViewResult(view, self.origins)
+
+
+# --- sidecars ---
+
+
+def sidecar_view(context: MeshContext, dataplane: MeshResource, traits: ProxyTraits) -> ViewResult:
+    """The view of a sidecar (or delegated gateway) of the context's mesh."""
+    spec = dataplane.spec
+    assert isinstance(spec, DataplaneSpec)
+    parts, selected = _Parts(), context.selected(dataplane)
+    _add_admin(parts, traits, spec.address)
+    for index, inbound in enumerate(spec.inbounds):
+        _add_inbound(parts, context, _InboundOf(inbound, index, selected, traits.reuse_port))
+    for outbound in _outbounds(spec):
+        _add_outbound(parts, context, outbound, selected)
+    if spec.transparent is not None and context.spec.passthrough:
+        _add_passthrough(parts, spec.transparent.redirect_port_outbound)
+    secrets = names.identity_secret_name(context.name), names.ca_secret_name(context.name)
+    return parts.result(traits.node_id, tuple(sorted(secrets)) if context.spec.mtls else ())
+
+
+@dataclass(frozen=True, slots=True)
+class _InboundOf:
+    inbound: Inbound
+    index: int
+    selected: Selected
+    reuse_port: bool
+
+
+def _add_inbound(parts: _Parts, context: MeshContext, of: _InboundOf) -> None:
+    inbound = of.inbound
+    name = names.inbound_listener_name(inbound.address, inbound.port)
+    cluster = names.local_cluster_name(inbound.workload_port)
+    protocol = protocol_of(inbound.protocol)
+    place = InboundPlace(name, protocol.is_http, context.spec.mtls is not None)
+    applied, origins = _inbound_applied(context, of, place)
+    for_cluster = cluster_applied(applied)
+    parts.clusters[cluster] = LocalCluster(
+        cluster, inbound.workload_address, inbound.workload_port, protocol, for_cluster
+    )
+    parts.listeners[name] = InboundListener(
+        name=name,
+        address=inbound.address,
+        port=inbound.port,
+        protocol=protocol,
+        service=inbound.service,
+        cluster=cluster,
+        tags=inbound.tags,
+        tls=downstream_tls(context),
+        reuse_port=of.reuse_port,
+        applied=applied,
+    )
+    if origins:
+        parts.origins[LISTENER, name] = origins
+        parts.origins[CLUSTER, cluster] = origins
+
+
+def _inbound_applied(
+    context: MeshContext, of: _InboundOf, place: InboundPlace
+) -> tuple[tuple[Applied, ...], Origin]:
+    applied: list[Applied] = []
+    origins: list[ResourceKey] = []
+    for effect in EFFECTS:
+        if effect.on_inbound is None:
+            continue
+        chosen = tuple(s for s in of.selected.by_kind[effect.kind] if of.index in s.inbounds)
+        conf = context.inbound_conf(effect, chosen, of.index)
+        fitted = effect.on_inbound(conf.value if conf is not None else None, place)
+        if fitted is not None:
+            applied.append(Applied(effect.hooks, fitted))
+            origins += conf.origins if conf is not None else ()
+    return tuple(applied), tuple(dict.fromkeys(origins))
+
+
+def downstream_tls(context: MeshContext) -> DownstreamTls | None:
+    """None: mTLS is off."""
+    mtls, mesh = context.spec.mtls, context.name
+    if mtls is None:
+        return None
+    return DownstreamTls(
+        san_uri_prefixes=(f"spiffe://{mesh}/",),
+        identity_secret=names.identity_secret_name(mesh),
+        ca_secret=names.ca_secret_name(mesh),
+        permissive=mtls.permissive,
+    )
+
+
+def _outbounds(spec: DataplaneSpec) -> Iterator[tuple[Outbound, TagDestination]]:
+    """Those with tag destinations that do not stand on an inbound of the same proxy."""
+    taken = {(inbound.address, inbound.port) for inbound in spec.inbounds}
+    for outbound in spec.outbounds:
+        destination = outbound.destination
+        if isinstance(destination, TagDestination) and (
+            (outbound.address, outbound.port) not in taken
+        ):
+            yield outbound, destination
+
+
+def _add_outbound(
+    parts: _Parts,
+    context: MeshContext,
+    declared: tuple[Outbound, TagDestination],
+    selected: Selected,
+) -> None:
+    outbound, towards = declared
+    destination = context.destination(towards.tags, selected)
+    for cluster in destination.clusters:
+        parts.clusters[cluster.cluster.name] = cluster.cluster
+        parts.endpoints[cluster.cluster.name] = context.endpoints(cluster.tags)
+        if cluster.origins:
+            parts.origins[CLUSTER, cluster.cluster.name] = cluster.origins
+    name = names.outbound_listener_name(outbound.address, outbound.port)
+    parts.listeners[name] = _outbound_listener(name, outbound, towards, destination)
+    if destination.origins:
+        parts.origins[LISTENER, name] = destination.origins
+
+
+def _outbound_listener(
+    name: str, outbound: Outbound, towards: TagDestination, destination: Destination
+) -> OutboundListener:
+    return OutboundListener(
+        name=name,
+        address=outbound.address,
+        port=outbound.port,
+        protocol=destination.protocol,
+        service=dict(towards.tags).get("kuma.io/service", ""),
+        tags=towards.tags,
+        routes=destination.routes,
+        applied=destination.applied,
+    )
+
+
+def _add_passthrough(parts: _Parts, port: int) -> None:
+    if port:
+        parts.clusters[PASSTHROUGH] = PassthroughCluster(PASSTHROUGH)
+        parts.listeners[PASSTHROUGH] = PassthroughListener(
+            PASSTHROUGH,
+            "0.0.0.0",
+            port,
+            PASSTHROUGH,  # noqa: S104 - redirected traffic only
+        )
+
+
+def _add_admin(parts: _Parts, traits: ProxyTraits, address: str) -> None:
+    """`/ready` for all, by the readiness reporter or, without one, by Envoy's admin interface."""
+    if traits.admin_pipe is not None:
+        parts.clusters[ADMIN] = PipeCluster(ADMIN, traits.admin_pipe)
+    if traits.readiness_port:
+        parts.clusters[READINESS] = LocalCluster(
+            READINESS, LOOPBACK, traits.readiness_port, Protocol.TCP
+        )
+    cluster = READINESS if traits.readiness_port else ADMIN
+    if traits.admin_port and cluster in parts.clusters:
+        parts.listeners[ADMIN] = AdminListener(
+            ADMIN, traits.admin_address or address, traits.admin_port, cluster
+        )
+
+
+# --- zone ingress ---
+
+
+def ingress_view(
+    state: MeshState,
+    ingress: MeshResource,
+    zone: str,
+    absent: frozenset[ResourceKey],
+    traits: ProxyTraits,
+    resolved: Mapping[str, str] | None = None,
+) -> ViewResult:
+    """The view of an ingress of `zone`: every service the zone offers, of every mesh."""
+    spec = ingress.spec
+    assert isinstance(spec, ZoneIngressSpec)
+    place = Place(zone, absent, resolved or {})
+    offers = ingress_parts.offered(state, place)
+    ways = ingress_parts.subsets(state, offers)
+    topologies = ingress_parts.topologies(state, offers, place)
+    parts = _Parts()
+    _add_admin(parts, traits, spec.address)
+    for offer, tag_sets in ways.items():
+        cluster = ingress_parts.cluster(offer, tag_sets)
+        parts.clusters[cluster.name] = cluster
+        parts.endpoints[cluster.name] = ingress_parts.endpoints(offer, topologies[offer[0]])
+    listener = ingress_parts.listener(
+        spec,
+        ingress_parts.chains(ways),
+        idle_body=ingress_parts.idle_answer(traits.node_id, zone),
+        reuse_port=traits.reuse_port,
+    )
+    parts.listeners[listener.name] = listener
+    return parts.result(traits.node_id, ())
+
+
+# --- what a change touches ---
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The meshes whose contexts a change makes stale, and whether ingresses may look different."""
+
+    meshes: frozenset[str] = frozenset()
+    all_meshes: bool = False
+    ingresses: bool = False
+
+
+def touched_meshes(change: ResourceDiff, state: MeshState, zone: str = "") -> Reach:
+    """What must be looked at again after a change; `state` before or after it.
+
+    A zone's own ingresses (`zone`) are endpoints of nobody in it. A removed or changed ingress of
+    another zone may have offered services of any mesh.
+    """
+    keys = [(r.key, r) for r in change.put] + [(k, state.get(k)) for k in change.drop]
+    relevant = [(key, resource) for key, resource in keys if key.type in _SHAPING]
+    meshes = {
+        key.name if key.type == "Mesh" else key.mesh
+        for key, _ in relevant
+        if key.type != "ZoneIngress"
+    }
+    remote = any(
+        key.type == "ZoneIngress" and not _is_own(resource, zone) for key, resource in relevant
+    )
+    return Reach(frozenset(meshes), remote, any(key.type in _INGRESS for key, _ in relevant))
+
+
+def _is_own(resource: MeshResource | None, zone: str) -> bool:
+    spec = resource.spec if resource is not None else None
+    return isinstance(spec, ZoneIngressSpec) and bool(zone) and spec.zone in ("", zone)
+
+
+# Secrets: a new CA means new certificates, which are asked for when a view is built.
+_SHAPING = frozenset(
+    ("Mesh", "Dataplane", "ZoneIngress", "MeshService", "Secret", *(p.kind for p in POLICIES))
+)
+_INGRESS = frozenset(("Mesh", "Dataplane", "ZoneIngress", "MeshHTTPRoute"))
