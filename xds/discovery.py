@@ -45,3 +45,7 @@ class DeltaResponse:
     resources: tuple[XdsResource, ...] = ()
     removed: tuple[str, ...] = ()
     control_plane: str = ""  # ControlPlane.identifier
+
+
+class RemoteProtocolError(Exception):
+    """The peer's fault: bytes or a message that the protocol does not allow. Ends the stream it came on."""
