@@ -4,6 +4,7 @@ for both.
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import ipaddress
 from dataclasses import dataclass, field
@@ -18,7 +19,8 @@ from cryptography.x509.oid import NameOID
 from xds.wire import delta_request_bytes, parse_delta_response
 
 from xds.ads_stream import AdsStream
-from xds.delta_sender import Answer, Nacked
+from xds.delta_sender import Acked, Answer, Nacked
+from xds.resource import LISTENER
 from xds.server import SERVICE, AdsServer
 
 if TYPE_CHECKING:
@@ -106,7 +108,10 @@ class AdsClient:
 
 @dataclass(slots=True)
 class Served:
-    """The smallest owner of state: one snapshot for every proxy, and what the proxies answered."""
+    """The smallest owner of state: one snapshot for every proxy, and what the proxies answered.
+
+    What is gone is removed from a proxy `drain_s` seconds after its last accepted listener change.
+    """
 
     server: AdsServer = field(init=False)
     snapshot: Snapshot | None = None
@@ -116,6 +121,8 @@ class Served:
     authorizations: list[str | None] = field(default_factory=list)
     closings: list[tuple[str, bool]] = field(default_factory=list)
     sent: list[DeltaResponse] = field(default_factory=list)
+    drain_s: float = 0
+    draining: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
     on_change: Callable[[], None] = field(default=lambda: None)
 
     def __post_init__(self) -> None:
@@ -133,12 +140,16 @@ class Served:
         self.requests.append((request.type_url, request))
         self.streams[stream], answer = self.streams[stream].on_request(request)
         self.answers.append((request.type_url, answer))
+        if request.type_url == LISTENER and isinstance(answer, Acked):
+            self._drain(stream)
         self._push(stream)
         self.on_change()
 
     def closed(self, stream: str, by_peer: bool) -> None:
         self.closings.append((stream, by_peer))
         del self.streams[stream]
+        if timer := self.draining.pop(stream, None):
+            timer.cancel()
         self.on_change()
 
     def publish(self, snapshot: Snapshot) -> None:
@@ -146,8 +157,20 @@ class Served:
         for stream in list(self.streams):
             self._push(stream)
 
+    def _drain(self, stream: str) -> None:
+        if timer := self.draining.pop(stream, None):
+            timer.cancel()
+        if self.drain_s:
+            loop = asyncio.get_running_loop()
+            self.draining[stream] = loop.call_later(self.drain_s, self._drained, stream)
+
+    def _drained(self, stream: str) -> None:
+        del self.draining[stream]
+        self._push(stream)
+
     def _push(self, stream: str) -> None:
-        self.streams[stream], responses = self.streams[stream].push(self.snapshot)
+        retire = stream not in self.draining
+        self.streams[stream], responses = self.streams[stream].push(self.snapshot, retire=retire)
         for response in responses:
             self.sent.append(response)
             self.server.send(stream, response)
