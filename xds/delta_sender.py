@@ -361,8 +361,12 @@ class DeltaSender:
     ) -> DeltaSender:
         rejected_names = self.rejected_names
         if rejected_names:
-            rejected_names = rejected_names.intersection(want)
-            rejected_names -= {resource.name for resource in response.resources}
+            again = {resource.name for resource in response.resources}.union(response.removed)
+            if not self.dialect.resends_rejected and not rejected_names.isdisjoint(again):
+                # KDS does not say which resource it refused: a touched batch counts as cured,
+                # unless the answer says otherwise.
+                again |= rejected_names
+            rejected_names = rejected_names.intersection(want) - again
         return replace(
             self,
             sent=held,
