@@ -1,0 +1,28 @@
+"""SDS secrets from PEM: what the TLS contexts refer to by name."""
+
+from __future__ import annotations
+
+from envoy_data_plane.envoy.config.core.v3 import DataSource
+from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
+    CertificateValidationContext,
+    Secret,
+    TlsCertificate,
+)
+
+from xds.resource import SECRET, XdsResource
+from xds.wire import encode, resource
+
+
+def identity_secret(name: str, chain_pem: bytes, key_pem: bytes) -> XdsResource:
+    """A workload's certificate chain and private key."""
+    certificate = TlsCertificate(
+        certificate_chain=DataSource(inline_bytes=chain_pem),
+        private_key=DataSource(inline_bytes=key_pem),
+    )
+    return resource(SECRET, name, encode(Secret(name=name, tls_certificate=certificate)))
+
+
+def ca_secret(name: str, pem: bytes) -> XdsResource:
+    """The CA certificates peers are verified with; matchers stand in the TLS contexts."""
+    context = CertificateValidationContext(trusted_ca=DataSource(inline_bytes=pem))
+    return resource(SECRET, name, encode(Secret(name=name, validation_context=context)))

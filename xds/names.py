@@ -1,0 +1,90 @@
+"""Names of xDS resources, SNIs and identities, as Kuma 2.14 has them. Built here only, and parsed nowhere.
+
+Client and ingress must produce the same SNI, and mixed zones the same names, so these are part of the wire format:
+facts/dataplane-wire.md 3.3, 4.1 and 4.6 hold the rules and the test vectors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+Tags = tuple[tuple[str, str], ...]
+
+SERVICE_TAG = "kuma.io/service"
+ADMIN_LISTENER = "kuma:envoy:admin"
+ADMIN_CLUSTER = "kuma:envoy:admin"
+OUTBOUND_PASSTHROUGH = "outbound:passthrough:ipv4"
+INBOUND_PASSTHROUGH = "inbound:passthrough:ipv4"
+_UNSAFE = re.compile(r"[^a-zA-Z0-9_-]")
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def inbound_listener_name(address: str, port: int) -> str:
+    return f"inbound:{_host(address)}:{port}"
+
+
+def outbound_listener_name(address: str, port: int) -> str:
+    return f"outbound:{_host(address)}:{port}"
+
+
+def local_cluster_name(port: int) -> str:
+    """The application behind an inbound."""
+    return f"localhost:{port}"
+
+
+def cluster_name(tags: Tags) -> str:
+    """`<service>`, or `<service>-<16 hex>` when further tags narrow it.
+
+    The hex is the start of SHA-256 over key and value bytes of all tags in key order, the service's included.
+    """
+    found = dict(tags)
+    service = found[SERVICE_TAG]
+    if len(found) == 1:
+        return service
+    hasher = hashlib.sha256()
+    for key, value in sorted(found.items()):
+        hasher.update(key.encode())
+        hasher.update(value.encode())
+    return f"{service}-{hasher.digest()[:8].hex()}"
+
+
+def ingress_cluster_name(mesh: str, service: str) -> str:
+    return f"{mesh}:{service}"
+
+
+def stat_prefix(name: str) -> str:
+    """Every character outside [a-zA-Z0-9_-] becomes `_`."""
+    return _UNSAFE.sub("_", name)
+
+
+def tag_sni(tags: Tags, mesh: str) -> str:
+    """`<service>{k=v,…}`: the service first, then the other tags and `mesh`, sorted by key."""
+    found = {**dict(tags), "mesh": mesh}
+    service = found.pop(SERVICE_TAG)
+    inner = ",".join(f"{key}={value}" for key, value in sorted(found.items()))
+    return f"{service}{{{inner}}}"
+
+
+def spiffe_id(mesh: str, service: str) -> str:
+    return f"spiffe://{mesh}/{service}"
+
+
+def spiffe_prefix(mesh: str) -> str:
+    """Prefix of every identity of the mesh."""
+    return f"spiffe://{mesh}/"
+
+
+def tag_id(tag: str, value: str) -> str:
+    return f"kuma://{tag}/{value}"
+
+
+def identity_secret_name(mesh: str) -> str:
+    return f"identity_cert:secret:{mesh}"
+
+
+def ca_secret_name(mesh: str) -> str:
+    return f"mesh_ca:secret:{mesh}"

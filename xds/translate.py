@@ -1,0 +1,93 @@
+"""A proxy's view as xDS resources: every part from a memo keyed by exactly what its builder may read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from xds.build.clusters import build_cluster
+from xds.build.endpoints import build_endpoints
+from xds.build.listeners import build_listener
+from xds.memo import Memo
+from xds.resource import XdsResource
+from xds.snapshot import Resources, Snapshot
+from xds.view import (
+    ClusterInput,
+    DownstreamTls,
+    EdsCluster,
+    Endpoints,
+    InboundListener,
+    ListenerInput,
+    ProxyView,
+    UpstreamTls,
+)
+
+LIMIT = 50_000  # results a stage keeps
+
+
+class IncompleteView(Exception):
+    """A secret that the view needs is not there yet; the proxy keeps what it has."""
+
+
+class InconsistentView(AssertionError):
+    """Our fault: a cluster without its endpoints, or a secret used that is not the proxy's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Builders:
+    """The memos of one control plane. Shared bytes: equal inputs of all proxies give the same object."""
+
+    cluster: Memo[ClusterInput, XdsResource] = field(
+        default_factory=lambda: Memo("cluster", build_cluster, LIMIT)
+    )
+    endpoints: Memo[Endpoints, XdsResource] = field(
+        default_factory=lambda: Memo("endpoints", build_endpoints, LIMIT)
+    )
+    listener: Memo[ListenerInput, XdsResource] = field(
+        default_factory=lambda: Memo("listener", build_listener, LIMIT)
+    )
+    collection: Memo[tuple[XdsResource, ...], Resources] = field(
+        default_factory=lambda: Memo("collection", _by_name, LIMIT)
+    )
+
+    @property
+    def rebuilt(self) -> Mapping[str, int]:
+        """How many resources were really built, by stage, since the start."""
+        return {memo.stage: memo.built for memo in (self.cluster, self.endpoints, self.listener)}
+
+
+def translate(view: ProxyView, secrets: Resources, builders: Builders) -> Snapshot:
+    """All resources of the view. Raises IncompleteView while a secret it names has no body."""
+    _check(view)
+    missing = [name for name in view.secrets if name not in secrets]
+    if missing:
+        raise IncompleteView(f"{view.node_id}: no {', '.join(missing)} yet")
+    return Snapshot(
+        clusters=builders.collection(tuple(map(builders.cluster, view.clusters))),
+        endpoints=builders.collection(tuple(map(builders.endpoints, view.endpoints))),
+        secrets=builders.collection(tuple(secrets[name] for name in view.secrets)),
+        listeners=builders.collection(tuple(map(builders.listener, view.listeners))),
+    )
+
+
+def _by_name(resources: tuple[XdsResource, ...]) -> Resources:
+    return {resource.name: resource for resource in resources}
+
+
+def _check(view: ProxyView) -> None:
+    """No dangling reference ever reaches a proxy."""
+    eds = {cluster.name for cluster in view.clusters if isinstance(cluster, EdsCluster)}
+    assigned = {endpoints.cluster for endpoints in view.endpoints}
+    if eds != assigned:
+        raise InconsistentView(f"{view.node_id}: clusters and endpoints differ: {eds ^ assigned}")
+    used = _secrets_used(view) - set(view.secrets)
+    if used:
+        raise InconsistentView(f"{view.node_id}: uses secrets that are not its own: {sorted(used)}")
+
+
+def _secrets_used(view: ProxyView) -> set[str]:
+    contexts = [c.tls for c in view.clusters if isinstance(c, EdsCluster) and c.tls is not None]
+    servers = [
+        x.tls for x in view.listeners if isinstance(x, InboundListener) and x.tls is not None
+    ]
+    return {name for tls in (*contexts, *servers) for name in (tls.identity_secret, tls.ca_secret)}
