@@ -86,8 +86,8 @@ def _check(view: ProxyView) -> None:
 
 
 def _secrets_used(view: ProxyView) -> set[str]:
-    contexts = [c.tls for c in view.clusters if isinstance(c, EdsCluster) and c.tls is not None]
-    servers = [
-        x.tls for x in view.listeners if isinstance(x, InboundListener) and x.tls is not None
-    ]
-    return {name for tls in (*contexts, *servers) for name in (tls.identity_secret, tls.ca_secret)}
+    found: list[UpstreamTls | DownstreamTls | None] = []
+    found += [c.tls for c in view.clusters if isinstance(c, EdsCluster)]
+    found += [x.tls for x in view.listeners if isinstance(x, InboundListener)]
+    used = [tls for tls in found if tls is not None]
+    return {name for tls in used for name in (tls.identity_secret, tls.ca_secret)}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from reconciler.model.decode import DecodeError, list_of, tags_of, text_of
 from reconciler.model.resource import Labels
 
 
@@ -65,3 +67,34 @@ class RouteRef:
 TargetRef = (
     MeshRef | DataplaneRef | MeshSubsetRef | ServiceRef | ServiceSubsetRef | GatewayRef | RouteRef
 )
+
+
+def target_ref(data: Mapping[str, object]) -> TargetRef:
+    """A targetRef's plain data. Raises DecodeError for a kind that does not exist."""
+    kind = text_of(data.get("kind"), "targetRef.kind") or "Mesh"
+    name = text_of(data.get("name"), "targetRef.name")
+    namespace = text_of(data.get("namespace"), "targetRef.namespace")
+    section = text_of(data.get("sectionName"), "targetRef.sectionName")
+    labels = Labels(tags_of(data.get("labels"), "targetRef.labels"))
+    tags = Labels(tags_of(data.get("tags"), "targetRef.tags"))
+    proxy_types = tuple(
+        text_of(x, "targetRef.proxyTypes")
+        for x in list_of(data.get("proxyTypes"), "targetRef.proxyTypes")
+    )
+    match kind:
+        case "Mesh":
+            return MeshRef(proxy_types)
+        case "Dataplane":
+            return DataplaneRef(labels, name, namespace, section)
+        case "MeshSubset":
+            return MeshSubsetRef(tags, proxy_types)
+        case "MeshService" | "MeshExternalService" | "MeshMultiZoneService":
+            return ServiceRef(kind, name, namespace, labels, section)
+        case "MeshServiceSubset":
+            return ServiceSubsetRef(name, tags)
+        case "MeshGateway":
+            return GatewayRef(name, tags)
+        case "MeshHTTPRoute":
+            return RouteRef(name, namespace, labels)
+        case _:
+            raise DecodeError("targetRef.kind", f'there is no kind "{kind}"')
