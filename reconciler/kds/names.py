@@ -1,0 +1,39 @@
+"""Names as KDS carries them: the hash suffix of Kuma 2.14 (facts/kds-wire.md 4.1, 4.2)."""
+
+from __future__ import annotations
+
+from reconciler.model.kinds import KINDS
+from reconciler.model.resource import DISPLAY_NAME, NAMESPACE, ZONE, Labels
+
+_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+_OFFSET, _PRIME, _MASK = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
+_DISPLAY_MAX = 236  # bytes: 253 less the suffix
+
+
+def fnv1a_64(data: bytes) -> int:
+    value = _OFFSET
+    for byte in data:
+        value = ((value ^ byte) * _PRIME) & _MASK
+    return value
+
+
+def hashed_name(mesh: str, display_name: str, labels: Labels) -> str:
+    """`<display name>-<16 characters>`; zone and namespace labels take part when present."""
+    extra = [value for key in (ZONE, NAMESPACE) if (value := labels.get(key)) is not None]
+    digest = fnv1a_64("".join((mesh, display_name, *extra)).encode())
+    suffix = "".join(_ALPHABET[ord(digit) % 27] for digit in f"{digest:016x}")
+    cut = display_name.encode()[:_DISPLAY_MAX].decode(errors="ignore")
+    return f"{cut}-{suffix}"
+
+
+def wire_name(type_: str, mesh: str, name: str, labels: Labels) -> str:
+    """The name under which a resource travels; four types keep theirs."""
+    kind = KINDS.get(type_)
+    if kind is None or not kind.hashed:
+        return name
+    return hashed_name(mesh, labels.get(DISPLAY_NAME) or name, labels)
+
+
+def resource_name(mesh: str, wire: str) -> str:
+    """Name of the discovery resource: `<name>.<mesh>`, ending in a dot for global scope."""
+    return f"{wire}.{mesh}"

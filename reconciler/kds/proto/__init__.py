@@ -1,0 +1,1 @@
+"""Generated from schemas/proto; `make protos` makes it anew."""

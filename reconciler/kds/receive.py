@@ -1,0 +1,58 @@
+"""Who may send what: the origin rules of both directions (facts/kds-wire.md 5.2, 5.3)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import cast
+
+from reconciler.kds.codec import CarriedResource
+from reconciler.model.kinds import KINDS
+from reconciler.model.resource import ORIGIN, ZONE, canonical_json
+
+
+def accept_from_global(type_: str, carried: CarriedResource) -> str | None:
+    """Why a zone does not take this; None when it does. Kinds that a zone may own must say they are the global's."""
+    kind = KINDS.get(type_)
+    if kind is None:
+        return f'type "{type_}" does not travel from the global'
+    if kind.in_zone and carried.labels.get(ORIGIN) != "global":
+        return f"{ORIGIN} is {carried.labels.get(ORIGIN)!r}: only the global's own are taken"
+    return None
+
+
+def accept_from_zone(zone: str, carried: CarriedResource) -> CarriedResource | str:
+    """The resource attributed to the zone that sent it, or why it is refused. The payload's own claim never counts."""
+    kind = KINDS.get(carried.type)
+    if kind is None or not kind.up:
+        return f'type "{carried.type}" does not travel from a zone'
+    claimed = carried.labels.get(ZONE, zone)
+    if claimed != zone:
+        return f'it claims zone "{claimed}", but came from zone "{zone}"'
+    if carried.labels.get(ORIGIN, "zone") != "zone":
+        return "it claims to be the global's"
+    labels = {**carried.labels, ORIGIN: "zone", ZONE: zone}
+    return replace(carried, labels=labels, body=_pinned(zone, carried))
+
+
+def _pinned(zone: str, carried: CarriedResource) -> str:
+    """Every place that names the owning zone says the sender's name."""
+    data = json.loads(carried.body)
+    if carried.type in ("ZoneIngress", "ZoneEgress"):
+        data["zone"] = zone
+        for service in data.get("availableServices", ()):
+            _pin_tags(service, zone)
+    elif carried.type == "Dataplane":
+        networking = data.get("networking", {})
+        for holder in (*networking.get("inbound", ()), networking.get("gateway", {})):
+            _pin_tags(holder, zone)
+    else:
+        return carried.body
+    return canonical_json(data)
+
+
+def _pin_tags(holder: Mapping[str, object], zone: str) -> None:
+    tags = cast("dict[str, str]", holder.get("tags", {}))
+    if ZONE in tags:
+        tags[ZONE] = zone
