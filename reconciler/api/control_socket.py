@@ -1,0 +1,43 @@
+"""The control socket: `/status` and `/wait` for the commands of the same machine's owner."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Protocol
+
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+WAIT_MAX_S = 3600.0
+
+
+class ControlSource(Protocol):
+    """A control plane that can be asked."""
+
+    def status(self, *, proxies: bool) -> Mapping[str, object]: ...
+
+    async def wait(self, commit: str, timeout_s: float) -> Mapping[str, object]: ...
+
+
+def control_app(source: ControlSource) -> Starlette:
+    async def status(request: Request) -> JSONResponse:
+        return JSONResponse(source.status(proxies=request.query_params.get("proxies") == "1"))
+
+    async def wait(request: Request) -> JSONResponse:
+        commit = request.query_params.get("commit", "")
+        try:
+            timeout_s = float(request.query_params.get("timeout", "60"))
+        except ValueError:
+            timeout_s = math.nan
+        if not commit or not 0 <= timeout_s <= WAIT_MAX_S:
+            text = f"wait needs a commit, and a timeout of 0 to {WAIT_MAX_S:.0f} seconds"
+            return JSONResponse({"error": text}, status_code=400)
+        return JSONResponse(await source.wait(commit, timeout_s))
+
+    return Starlette(routes=[Route("/status", status), Route("/wait", wait)])

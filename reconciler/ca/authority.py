@@ -1,0 +1,171 @@
+"""Builtin mesh CAs and the workload certificates they sign (facts/dataplane-wire.md 4.6, 10.3).
+
+CAs are RSA 2048 in PKCS#1, because real zones read them; workload keys are ECDSA P-256. A peer's builtin CA has
+serial 0, which `cryptography` refuses to parse as a certificate: signing needs its key and its subject only, and the
+subject of a builtin CA follows from the mesh's name.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+BACKDATE = datetime.timedelta(seconds=10)  # clocks of two hosts differ
+RENEW_SHARE = 0.8  # of its life, after which a certificate is issued anew
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityPem:
+    """A CA certificate and its private key (PKCS#1)."""
+
+    cert_pem: bytes
+    key_pem: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A workload certificate; times are seconds since the epoch."""
+
+    chain_pem: bytes
+    key_pem: bytes
+    not_before: float
+    not_after: float
+
+    @property
+    def renew_at(self) -> float:
+        return self.not_before + RENEW_SHARE * (self.not_after - self.not_before)
+
+
+def builtin_ca_names(mesh: str, backend: str) -> tuple[str, str]:
+    """Names of the two secrets a builtin CA is kept under: certificate, key."""
+    return f"{mesh}.ca-builtin-cert-{backend}", f"{mesh}.ca-builtin-key-{backend}"
+
+
+def _subject(mesh: str) -> x509.Name:
+    """In the order a Kuma CA has it."""
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Kuma"),
+            x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, "Mesh"),
+            x509.NameAttribute(NameOID.COMMON_NAME, mesh[:64]),
+        ]
+    )
+
+
+def new_rsa_key_pem(bits: int = 2048) -> bytes:
+    """A new RSA key as PKCS#1 PEM: CAs and token signing keys."""
+    return _pkcs1(rsa.generate_private_key(public_exponent=65537, key_size=bits))
+
+
+def _pkcs1(key: rsa.RSAPrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
+
+
+def public_pkcs1_pem(private_pem: bytes) -> bytes:
+    """`RSA PUBLIC KEY` of a private key: what zones get of the zone-token signing key."""
+    return (
+        _rsa(private_pem)
+        .public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.PKCS1)
+    )
+
+
+def _rsa(pem: bytes) -> rsa.RSAPrivateKey:
+    try:
+        key = serialization.load_pem_private_key(pem, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError(f"the signing key cannot be read: {error}") from error
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ValueError("the signing key is not an RSA key")
+    return key
+
+
+def new_builtin_ca(mesh: str, now: float, *, bits: int = 2048, lifetime_s: int) -> AuthorityPem:
+    """A self-signed CA for one mesh backend."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    start = _moment(now) - BACKDATE
+    subject = _subject(mesh)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + datetime.timedelta(seconds=lifetime_s))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_key_usage(sign_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(_uris((f"spiffe://{mesh}",)), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return AuthorityPem(certificate.public_bytes(serialization.Encoding.PEM), _pkcs1(key))
+
+
+def issue_workload(
+    mesh: str, ca: AuthorityPem, uris: tuple[str, ...], now: float, lifetime_s: int
+) -> Issued:
+    """A certificate for these URIs. Raises ValueError for a CA that cannot be used."""
+    signer = _rsa(ca.key_pem)
+    key = ec.generate_private_key(ec.SECP256R1())
+    start = _moment(now) - BACKDATE
+    end = _moment(now) + datetime.timedelta(seconds=lifetime_s)
+    usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(_subject(mesh))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(end)
+        .add_extension(_uris(uris), critical=True)  # critical because the subject is empty
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(sign_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        .add_extension(authority, critical=False)
+        .sign(signer, hashes.SHA256())
+    )
+    return Issued(
+        certificate.public_bytes(serialization.Encoding.PEM),
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ),
+        start.timestamp(),
+        end.timestamp(),
+    )
+
+
+def _uris(uris: tuple[str, ...]) -> x509.SubjectAlternativeName:
+    return x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri) for uri in uris])
+
+
+def _key_usage(*, sign_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not sign_certificates,
+        content_commitment=False,
+        key_encipherment=not sign_certificates,
+        data_encipherment=False,
+        key_agreement=not sign_certificates,
+        key_cert_sign=sign_certificates,
+        crl_sign=sign_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _moment(now: float) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(now, datetime.UTC)

@@ -1,0 +1,89 @@
+"""TLS of the control plane's own ports: a small CA made on first start, and a server certificate it signs."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+LIFETIME = datetime.timedelta(days=3650)
+BACKDATE = datetime.timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """What a server shows and what its clients verify it by."""
+
+    ca_pem: bytes
+    cert_pem: bytes
+    key_pem: bytes
+
+
+def new_server_tls(name: str, hosts: tuple[str, ...], now: float) -> ServerTls:
+    """A CA of its own and a certificate for these host names and addresses."""
+    start = datetime.datetime.fromtimestamp(now, datetime.UTC) - BACKDATE
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    issuer = _name(f"{name} CA")
+    ca = (
+        _builder(issuer, issuer, ca_key.public_key(), start)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False
+        )
+        .sign(ca_key, hashes.SHA256())
+    )
+    authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
+    leaf = (
+        _builder(_name(name), issuer, key.public_key(), start)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([_san(host) for host in hosts]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(authority, critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    key_pem = key.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return ServerTls(ca.public_bytes(pem), leaf.public_bytes(pem), key_pem)
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    start: datetime.datetime,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + LIFETIME)
+    )
+
+
+def _san(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def hosts_of(cert_pem: bytes) -> tuple[str, ...]:
+    """Host names and addresses a server certificate is for."""
+    certificate = x509.load_pem_x509_certificate(cert_pem)
+    found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    names = found.get_values_for_type(x509.DNSName)
+    return (*names, *map(str, found.get_values_for_type(x509.IPAddress)))

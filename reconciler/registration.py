@@ -1,0 +1,152 @@
+"""From what a proxy says of itself to the resource the zone keeps for it. Pure.
+
+A proxy introduces itself once, in the Node of its first request: its id, and its own Dataplane or ZoneIngress as
+JSON in the metadata (facts: Kuma 2.14 bootstrap, `dataplane.resource`). The zone adds what the proxy may not decide:
+its zone and the labels that follow from it. Called by `steps.zone_proxies` and by the bootstrap answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from xds.names import spiffe_id, tag_id
+
+from reconciler.decode import check_proxy_resource, mesh_resource
+from reconciler.model.decode import DecodeError
+from reconciler.model.resource import (
+    DISPLAY_NAME,
+    ENV,
+    MESH,
+    ORIGIN,
+    PROXY_TYPE,
+    SERVICE,
+    ZONE,
+    Labels,
+    MeshResource,
+    ResourceKey,
+)
+from reconciler.model.spec import DataplaneSpec
+from reconciler.view import ProxyTraits
+from xds.discovery import Node
+
+PROXY_TYPES: Mapping[str, str] = {
+    "Dataplane": "sidecar",
+    "ZoneIngress": "zoneingress",
+    "ZoneEgress": "zoneegress",
+}
+META_FIELDS = ("type", "mesh", "name", "labels", "creationTime", "modificationTime", "kri", "spec")
+
+
+@dataclass(frozen=True, slots=True)
+class NotAdmitted:
+    """Why a proxy is refused; `reason` is shown to whoever runs it."""
+
+    reason: str
+
+
+def node_id(mesh: str, name: str) -> str:
+    """`<mesh>.<name>`; a zone proxy has no mesh: `.<name>`."""
+    return f"{mesh}.{name}"
+
+
+def declared(node: Node, zone: str) -> MeshResource | NotAdmitted:
+    """The resource in the node's metadata, checked and stamped with the zone."""
+    text = node.metadata.get("dataplane.resource")
+    if not isinstance(text, str):
+        return NotAdmitted(
+            "the node's metadata holds no dataplane.resource; use this zone's bootstrap"
+        )
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        return NotAdmitted(f"dataplane.resource is not JSON: {error}")
+    if not isinstance(data, dict):
+        return NotAdmitted("dataplane.resource is not an object")
+    return from_document(cast("Mapping[str, object]", data), zone)
+
+
+def from_document(data: Mapping[str, object], zone: str) -> MeshResource | NotAdmitted:
+    """A proxy's own document (flat, as on the command line) as the resource this zone stores."""
+    type_ = str(data.get("type", ""))
+    if type_ not in PROXY_TYPES:
+        return NotAdmitted(f'type "{type_}" is not a proxy; use {", ".join(PROXY_TYPES)}')
+    problems = check_proxy_resource(data)
+    if problems:
+        return NotAdmitted("; ".join(problems))
+    mesh = str(data.get("mesh") or "default") if type_ == "Dataplane" else ""
+    key = ResourceKey(type_, mesh, str(data.get("name", "")))
+    spec = {name: value for name, value in data.items() if name not in META_FIELDS}
+    labels = _labels(key, zone, cast("Mapping[str, str]", data.get("labels") or {}))
+    try:
+        return mesh_resource(key, labels, _stamped(type_, spec, zone))
+    except DecodeError as error:
+        return NotAdmitted(str(error))
+
+
+def _labels(key: ResourceKey, zone: str, given: Mapping[str, str]) -> Labels:
+    fixed = {
+        DISPLAY_NAME: key.name,
+        ENV: "universal",
+        ORIGIN: "zone",
+        PROXY_TYPE: PROXY_TYPES[key.type],
+        ZONE: zone,
+    }
+    return Labels.of({**given, **fixed, **({MESH: key.mesh} if key.mesh else {})})
+
+
+def _stamped(type_: str, spec: dict[str, object], zone: str) -> dict[str, object]:
+    """`kuma.io/zone` on every inbound's tags: the zone says where a proxy is, not the proxy."""
+    if type_ == "ZoneIngress":
+        return {key: value for key, value in spec.items() if key != "availableServices"} | {
+            "zone": zone
+        }
+    if type_ != "Dataplane":
+        return spec | {"zone": zone}
+    networking = dict(cast("Mapping[str, object]", spec.get("networking") or {}))
+    inbounds = cast("list[Mapping[str, object]]", networking.get("inbound") or [])
+    if inbounds:
+        networking["inbound"] = [_zoned(inbound, zone) for inbound in inbounds]
+    return spec | {"networking": networking}
+
+
+def _zoned(inbound: Mapping[str, object], zone: str) -> dict[str, object]:
+    tags = cast("Mapping[str, str]", inbound.get("tags") or {})
+    return {**inbound, "tags": {**tags, ZONE: zone}} if tags else dict(inbound)
+
+
+def traits_of(node: Node, resource: MeshResource) -> ProxyTraits:
+    """What the configuration of this proxy depends on beside its resource."""
+    metadata = node.metadata
+    features = metadata.get("features")
+    listed = features if isinstance(features, list | tuple) else ()
+    admin_port = getattr(resource.spec, "admin_port", 0) or _number(
+        metadata, "dataplane.admin.port"
+    )
+    pipe = metadata.get("dataplane.admin.socketPath")
+    return ProxyTraits(
+        node_id=node.id,
+        admin_pipe=pipe if isinstance(pipe, str) and pipe else None,
+        admin_port=admin_port,
+        readiness_port=_number(metadata, "dataplane.readinessReporter.port"),
+        reuse_port="feature-reuse-port" in listed,
+    )
+
+
+def _number(metadata: Mapping[str, object], key: str) -> int:
+    """Ports in node metadata are strings."""
+    value = metadata.get(key)
+    return int(value) if isinstance(value, str) and value.isdecimal() else 0
+
+
+def identity_uris(resource: MeshResource) -> tuple[str, ...]:
+    """URI SANs of a workload certificate: one SPIFFE id a service, then one kuma:// URI a tag value, sorted."""
+    spec = resource.spec
+    if not isinstance(spec, DataplaneSpec):
+        return ()
+    tag_sets = [inbound.tags for inbound in spec.inbounds] or [spec.gateway_tags]
+    pairs = sorted({pair for tags in tag_sets for pair in tags})
+    services = [spiffe_id(resource.key.mesh, value) for key, value in pairs if key == SERVICE]
+    return (*services, *(tag_id(key, value) for key, value in pairs))

@@ -1,0 +1,27 @@
+"""A mesh resource as bytes for a control plane's own store, and back. Pure; the format is the store's own number."""
+
+from __future__ import annotations
+
+import json
+
+from reconciler.decode import mesh_resource
+from reconciler.model.resource import Labels, MeshResource, ResourceKey
+
+
+def encode_stored(resource: MeshResource) -> bytes:
+    key = resource.key
+    document = {
+        "type": key.type,
+        "mesh": key.mesh,
+        "name": key.name,
+        "labels": dict(resource.labels.pairs),
+        "body": json.loads(resource.body),
+    }
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def decode_stored(data: bytes) -> MeshResource:
+    """Raises ValueError or DecodeError for bytes that `encode_stored` did not make."""
+    document = json.loads(data)
+    key = ResourceKey(document["type"], document["mesh"], document["name"])
+    return mesh_resource(key, Labels.of(document["labels"]), document["body"])

@@ -1,0 +1,105 @@
+"""The resources that the global makes itself: CAs, signing keys, the cluster id. Kept in its SecretStore.
+
+Keys are made once. A global without any keys that finds signs of an earlier fleet stops, because new ones would cut
+off every proxy and zone that trusts the old.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from reconciler.ca import keys
+from reconciler.ca.authority import (
+    builtin_ca_names,
+    new_builtin_ca,
+    new_rsa_key_pem,
+    public_pkcs1_pem,
+)
+from reconciler.decode import mesh_resource
+from reconciler.model.resource import Labels, MeshResource, ResourceKey
+from reconciler.model.spec import CaBackend, MeshSpec
+from reconciler.secret_store import SecretStore
+
+CLUSTER_ID = "kuma-cluster-id"
+FIRST_KID = "1"
+
+
+class KeysMissing(Exception):
+    """Keys of an earlier fleet are not here."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemResources:
+    """Makes what is missing and answers resources. `store` is the global's."""
+
+    store: SecretStore
+
+    def prepare(self, *, earlier_fleet: str | None, new_keys: bool) -> None:
+        """Before the first revision. `earlier_fleet` says how an earlier fleet shows. Raises KeysMissing."""
+        if earlier_fleet is not None and not self.store.names() and not new_keys:
+            raise KeysMissing(
+                f"this state directory holds no keys, but {earlier_fleet}: restore the directory, "
+                "or start once with --new-keys to make new ones (all tokens and CAs change)"
+            )
+        self._made(f"{keys.ZONE_SIGNING_KEY}{FIRST_KID}", new_rsa_key_pem)
+        self._made(CLUSTER_ID, lambda: str(uuid.uuid4()).encode())
+
+    def _made(self, name: str, make: Callable[[], bytes]) -> bytes:
+        found = self.store.get(name)
+        if found is None:
+            found = make()
+            self.store.put(name, found)
+        return found
+
+    def resources(self, meshes: Iterable[MeshResource]) -> tuple[MeshResource, ...]:
+        """Everything that travels with a revision of these meshes."""
+        zone_key = self._made(f"{keys.ZONE_SIGNING_KEY}{FIRST_KID}", new_rsa_key_pem)
+        cluster_id = self._made(CLUSTER_ID, lambda: str(uuid.uuid4()).encode())
+        found = [
+            _secret(
+                "GlobalSecret", "", f"{keys.ZONE_PUBLIC_KEY}{FIRST_KID}", public_pkcs1_pem(zone_key)
+            ),
+            mesh_resource(
+                ResourceKey("Config", "", CLUSTER_ID), Labels(), {"config": cluster_id.decode()}
+            ),
+        ]
+        for mesh in meshes:
+            found += self._of_mesh(mesh)
+        return tuple(found)
+
+    def _of_mesh(self, mesh: MeshResource) -> list[MeshResource]:
+        name = mesh.key.name
+        signing = f"{keys.dataplane_signing_key(name)}{FIRST_KID}"
+        found = [_secret("Secret", name, signing, self._made(signing, new_rsa_key_pem))]
+        spec = mesh.spec
+        if isinstance(spec, MeshSpec):
+            for backend in spec.backends:
+                if backend.type == "builtin":
+                    found += self._builtin(name, backend)
+        return found
+
+    def _builtin(self, mesh: str, backend: CaBackend) -> list[MeshResource]:
+        """Certificate and key are kept as one secret, so that a crash can never leave half of a CA."""
+
+        def make() -> bytes:
+            made = new_builtin_ca(
+                mesh, time.time(), bits=backend.rsa_bits, lifetime_s=backend.ca_lifetime_s
+            )
+            return made.cert_pem + made.key_pem
+
+        kept = self._made(f"{mesh}.ca-builtin-{backend.name}", make)
+        cert, mark, key = kept.partition(b"-----BEGIN RSA PRIVATE KEY-----")
+        if not mark:
+            raise KeysMissing(f"the builtin CA of mesh {mesh} is damaged on disk; restore it")
+        cert_name, key_name = builtin_ca_names(mesh, backend.name)
+        return [
+            _secret("Secret", mesh, cert_name, cert),
+            _secret("Secret", mesh, key_name, mark + key),
+        ]
+
+
+def _secret(type_: str, mesh: str, name: str, value: bytes) -> MeshResource:
+    return mesh_resource(ResourceKey(type_, mesh, name), Labels(), keys.secret_data(value))
