@@ -1,0 +1,82 @@
+"""Refs of a repository on this machine: read them, compare-and-swap one under its lock. Blocking.
+
+libgit2's push to a path overwrites a rival between negotiation and upload; the ref's own lock file,
+which git and libgit2 both honour, does not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pygit2
+from pygit2.enums import ReferenceType, RepositoryOpenFlag
+
+from reconciler.git.errors import Permanent, RefMoved, Transient
+from reconciler.git.library import isolate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def open_local(path: Path) -> pygit2.Repository:
+    """The configured repository, bare or with a work tree. Raises Permanent when there is none."""
+    isolate()
+    if not path.exists():
+        raise Permanent(
+            f"{path} does not exist; create it with `git init --bare`, or correct --repo"
+        )
+    try:
+        return pygit2.Repository(str(path), RepositoryOpenFlag.NO_SEARCH)
+    except pygit2.GitError as error:
+        raise Permanent(
+            f"{path} is not a Git repository ({error}); name the folder that holds HEAD and refs/"
+        ) from error
+
+
+def tips(path: Path) -> dict[str, str]:
+    """Ref name -> oid of every direct ref."""
+    repository = open_local(path)
+    try:
+        found = {
+            reference.name: str(reference.target)
+            for reference in repository.references.objects
+            if reference.type == ReferenceType.DIRECT
+        }
+    except (pygit2.GitError, KeyError) as error:
+        raise Transient(f"{path}: refs changed while they were read ({error})") from error
+    return found
+
+
+def target(repository: pygit2.Repository, ref: str) -> str | None:
+    """Oid of a direct ref, None when it does not exist."""
+    try:
+        return str(repository.lookup_reference(ref).target)
+    except KeyError:
+        return None
+
+
+def swap(repository: pygit2.Repository, ref: str, expected: str | None, oid: str) -> None:
+    """Move `ref` from `expected` (None: it must not exist yet) to `oid`, or raise RefMoved."""
+    try:
+        with repository.transaction() as transaction:
+            transaction.lock_ref(ref)
+            found = target(repository, ref)
+            if found != expected:
+                raise RefMoved(f"{ref} is at {found or 'nothing'}, not {expected or 'nothing'}")
+            transaction.set_target(ref, oid)
+    except pygit2.GitError as error:
+        if "locked" in str(error) or "lock" in str(error).lower():
+            raise RefMoved(f"{ref} is being written by someone else ({error})") from error
+        raise Transient(f"{ref}: {error}") from error
+
+
+def check_free(repository: pygit2.Repository, ref: str, setting: str) -> None:
+    """Git keeps refs as paths: a ref named like a folder of `ref` makes `ref` impossible."""
+    parts = ref.split("/")
+    for count in range(3, len(parts)):
+        above = "/".join(parts[:count])
+        if target(repository, above) is not None:
+            raise Permanent(
+                f"the ref {above} exists, so {ref} cannot; rename that branch, "
+                f"or keep status refs elsewhere with {setting} (for example refs/mesh/status/)"
+            )

@@ -1,0 +1,284 @@
+"""A bare mirror of one repository, the only thing commits are read from. Blocking.
+
+    fetch()          cheap ref check; what moved is brought here; the tips as the mirror has them
+    tree_entries()   all files under the policy path; equal subtrees are not entered again
+    read_blobs()     contents by oid, sizes checked before reading
+    reconcile_key()  what must move to cause work
+
+No checkout, no submodules, filters or hooks; symlinks come out as entries of their own kind. A
+mirror that was deleted or damaged is rebuilt by a fresh clone beside it, then swapped in. Callers
+on an event loop use asyncio.to_thread. Commits that were force-pushed away stay readable.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import pygit2
+from pygit2.enums import ObjectType
+
+from reconciler.git import local_refs
+from reconciler.git.errors import CommitRejected, GitFailed, Permanent, Transient
+from reconciler.git.library import isolate, open_bare
+from reconciler.git.trees import TreeEntry, TreeLimits, TreeWalk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from reconciler.git.address import Address
+    from reconciler.git.transport import Transport
+
+T = TypeVar("T")
+UNREADABLE = (pygit2.GitError, KeyError, ValueError, OSError)
+SETTINGS_FILE = "reconciler.yaml"
+BRANCHES_SHOWN_MAX = 10
+SUBJECT_MAX = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MirrorOptions:
+    """`branch` is followed and must exist; `also` are full refs or prefixes ending in "/"."""
+
+    branch: str | None = "main"
+    also: tuple[str, ...] = ("refs/heads/status/",)
+    blob_bytes_max: int = 1024 * 1024
+    trees: TreeLimits = field(default_factory=TreeLimits)
+
+    @property
+    def branch_ref(self) -> str | None:
+        return f"refs/heads/{self.branch}" if self.branch else None
+
+
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """Instead of the content of a blob beyond `limits.blobBytes`, which is never read."""
+
+    size: int
+    limit: int
+
+
+class ReconcileKey(NamedTuple):
+    """Oids: the tree of the policy path, and its `reconciler.yaml` ("" when there is none)."""
+
+    tree: str
+    settings: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommitInfo:
+    """`time` is the committer's, in seconds since the epoch; text is shortened and printable."""
+
+    oid: str
+    parents: tuple[str, ...]
+    author: str
+    time: int
+    subject: str
+
+
+class Mirror:
+    """One mirror; calls from several threads are serialised where they write."""
+
+    def __init__(
+        self, folder: Path, address: Address, transport: Transport, options: MirrorOptions
+    ) -> None:
+        self.folder = folder
+        self.address = address
+        self.transport = transport
+        self.options = options
+        self._walk = TreeWalk(options.trees)
+        self._writing = threading.RLock()
+
+    @property
+    def trees_read(self) -> int:
+        """How many trees the last `tree_entries` entered."""
+        return self._walk.trees_read
+
+    # --- refs ---
+
+    def fetch(self) -> Mapping[str, str]:
+        """Bring the followed refs here. Ref -> commit oid; raises Transient or Permanent."""
+        with self._writing:
+            self._prepare()
+            there = self._followed(self.transport.list_refs(self.folder))
+            with suppress(*UNREADABLE):
+                if self._tips() == there:
+                    return there
+            try:
+                self.transport.fetch(self.folder, self._refspecs())
+                return self._tips()
+            except (GitFailed, *UNREADABLE):
+                if self._is_sound():
+                    raise
+                self.rebuild()
+                return self._tips()
+
+    def tip(self, ref: str) -> str | None:
+        """Where the mirror has this ref, without asking the repository."""
+        return self._reading(lambda repository: local_refs.target(repository, ref))
+
+    def _followed(self, refs: Mapping[str, str]) -> dict[str, str]:
+        branch = self.options.branch_ref
+        if branch is not None and branch not in refs:
+            raise Permanent(self._no_branch(refs))
+        return {ref: oid for ref, oid in refs.items() if self._follows(ref)}
+
+    def _follows(self, ref: str) -> bool:
+        return ref == self.options.branch_ref or any(
+            ref.startswith(given) if given.endswith("/") else ref == given
+            for given in self.options.also
+        )
+
+    def _no_branch(self, refs: Mapping[str, str]) -> str:
+        names = sorted(r.removeprefix("refs/heads/") for r in refs if r.startswith("refs/heads/"))
+        shown = ", ".join(names[:BRANCHES_SHOWN_MAX]) + (", …" * (len(names) > BRANCHES_SHOWN_MAX))
+        has = f"it has {shown}; name one with --branch" if names else "it is empty; push a commit"
+        return f"{self.address} has no branch {self.options.branch}: {has}"
+
+    def _refspecs(self) -> list[str]:
+        wanted = [f"{ref}*" if ref.endswith("/") else ref for ref in self.options.also]
+        if self.options.branch_ref is not None:
+            wanted.insert(0, self.options.branch_ref)
+        return [f"+{ref}:{ref}" for ref in wanted]
+
+    def _tips(self) -> dict[str, str]:
+        repository = open_bare(self.folder)
+        return {
+            reference.name: str(reference.target)
+            for reference in repository.references.objects
+            if self._follows(reference.name)
+        }
+
+    # --- commits ---
+
+    def tree_entries(self, commit: str, policy_path: str = "") -> tuple[TreeEntry, ...]:
+        """All files under the policy path, paths relative to it; CommitRejected at a limit."""
+        return self._reading(
+            lambda repository: self._walk.entries(
+                repository, _tree_oid(repository, commit, policy_path)
+            )
+        )
+
+    def read_blobs(self, oids: Iterable[str]) -> Mapping[str, bytes | TooLarge]:
+        """Oid -> content, or `TooLarge` beyond the limit: of those only the size is read."""
+        wanted = tuple(oids)
+        return self._reading(
+            lambda repository: {oid: self._read_blob(repository, oid) for oid in wanted}
+        )
+
+    def _read_blob(self, repository: pygit2.Repository, oid: str) -> bytes | TooLarge:
+        _, size = repository.odb.read_header(oid)
+        if size > self.options.blob_bytes_max:
+            return TooLarge(size, self.options.blob_bytes_max)
+        return repository.odb.read(oid)[1]
+
+    def read_files(self, commit: str) -> Mapping[str, bytes]:
+        """Path -> content of a small tree such as a status ref's; what is too large is left out."""
+
+        def read(repository: pygit2.Repository) -> dict[str, bytes]:
+            walk = TreeWalk(self.options.trees)
+            entries = walk.entries(repository, _tree_oid(repository, commit, ""))
+            found = {entry.path: self._read_blob(repository, entry.oid) for entry in entries}
+            return {path: body for path, body in found.items() if isinstance(body, bytes)}
+
+        return self._reading(read)
+
+    def reconcile_key(self, commit: str, policy_path: str = "") -> ReconcileKey:
+        def read(repository: pygit2.Repository) -> ReconcileKey:
+            tree = _tree_oid(repository, commit, policy_path)
+            found = repository[tree]
+            assert isinstance(found, pygit2.Tree)
+            settings = str(found[SETTINGS_FILE].id) if SETTINGS_FILE in found else ""
+            return ReconcileKey(tree, settings)
+
+        return self._reading(read)
+
+    def commit_info(self, commit: str) -> CommitInfo:
+        def read(repository: pygit2.Repository) -> CommitInfo:
+            found = _commit(repository, commit)
+            subject = found.raw_message.decode("utf-8", "replace").strip().split("\n")[0]
+            return CommitInfo(
+                str(found.id),
+                tuple(map(str, found.parent_ids)),
+                _printable(found.author.raw_name.decode("utf-8", "replace")),
+                found.committer.time,
+                _printable(subject),
+            )
+
+        return self._reading(read)
+
+    # --- health ---
+
+    def rebuild(self) -> None:
+        """Clone afresh beside the mirror and swap it in; the old one stays until that worked."""
+        with self._writing:
+            fresh = self.folder.with_name(self.folder.name + ".fresh")
+            shutil.rmtree(fresh, ignore_errors=True)
+            _create(fresh)
+            self.transport.fetch(fresh, self._refspecs())
+            shutil.rmtree(self.folder, ignore_errors=True)
+            fresh.rename(self.folder)
+
+    def _prepare(self) -> None:
+        """Create the mirror where there is none, or nothing that opens as one."""
+        try:
+            open_bare(self.folder)
+        except pygit2.GitError:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            _create(self.folder)
+
+    def _is_sound(self) -> bool:
+        """Every ref leads to a commit whose tree is there."""
+        try:
+            repository = open_bare(self.folder)
+            for oid in self._tips().values():
+                _tree_oid(repository, oid, "")
+        except (GitFailed, *UNREADABLE):
+            return False
+        return True
+
+    def _reading(self, read: Callable[[pygit2.Repository], T]) -> T:
+        """Read; a mirror that does not hold together is rebuilt once and read again."""
+        try:
+            return read(open_bare(self.folder))
+        except UNREADABLE:
+            self.rebuild()
+        try:
+            return read(open_bare(self.folder))
+        except UNREADABLE as error:
+            raise Transient(f"{self.address}: {error} is not there after a fresh clone") from error
+
+
+def _create(folder: Path) -> None:
+    isolate()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    pygit2.init_repository(str(folder), bare=True, initial_head="main")
+
+
+def _commit(repository: pygit2.Repository, oid: str) -> pygit2.Commit:
+    found = repository[oid].peel(pygit2.Commit)
+    assert isinstance(found, pygit2.Commit)
+    return found
+
+
+def _tree_oid(repository: pygit2.Repository, commit: str, policy_path: str) -> str:
+    tree: pygit2.Object = _commit(repository, commit).tree
+    for name in [part for part in policy_path.split("/") if part not in {"", "."}]:
+        if not isinstance(tree, pygit2.Tree) or name not in tree:
+            raise CommitRejected(
+                f"commit {commit[:12]} has no folder {policy_path}; correct --path or add it"
+            )
+        tree = tree[name]
+    if tree.type != ObjectType.TREE:
+        raise CommitRejected(
+            f"{policy_path} is a file in commit {commit[:12]}; --path names a folder"
+        )
+    return str(tree.id)
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)[:SUBJECT_MAX]

@@ -1,0 +1,179 @@
+"""Talking to a repository: list its refs, fetch, push with the expected old id. Blocking.
+
+Used in this process for a local path, in `remote_child` for everything else. Faults come out as
+Transient, Permanent or RefMoved, with the cure in the text.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import pygit2
+from pygit2.enums import CredentialType, FetchPrune
+
+from reconciler.git import local_refs
+from reconciler.git.errors import GitFailed, Permanent, RefMoved, Transient
+from reconciler.git.library import open_bare
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from pygit2.remotes import PushUpdate
+
+    from reconciler.git.address import Address
+
+ZERO = "0" * 40
+REFS_MAX = 50_000
+CREDENTIAL_ROUNDS_MAX = 3  # libgit2 asks again for ever when an answer is refused
+
+AUTHENTICATION = ("authentication", "credential", "401", "403", "permission denied", "publickey")
+MISSING = ("not found", "could not find repository", "does not appear to be", "not exported", "404")
+
+
+class Callbacks(pygit2.RemoteCallbacks):
+    """Answers for credentials; keeps what a server said of a push."""
+
+    def __init__(self, address: Address, expected: Mapping[str, str | None] | None = None) -> None:
+        super().__init__()
+        self.address = address
+        self.expected = expected or {}
+        self.asked = 0
+        self.refused: dict[str, str] = {}
+
+    def credentials(
+        self, url: str, username_from_url: str | None, allowed_types: CredentialType
+    ) -> pygit2.Username | pygit2.UserPass | pygit2.Keypair:
+        del url  # may hold a password
+        self.asked += 1
+        user = username_from_url or "git"
+        if self.asked > CREDENTIAL_ROUNDS_MAX:
+            raise Permanent(_no_access(self.address))
+        if allowed_types & CredentialType.SSH_KEY:
+            key = self.address.ssh_key
+            return pygit2.Keypair(user, None, key, "") if key else pygit2.KeypairFromAgent(user)
+        if allowed_types & CredentialType.USERPASS_PLAINTEXT and self.address.token is not None:
+            return pygit2.UserPass(user, self.address.token)
+        if allowed_types & CredentialType.USERNAME:
+            return pygit2.Username(user)
+        raise Permanent(_no_access(self.address))
+
+    def push_negotiation(self, updates: list[PushUpdate]) -> None:
+        """The lease: what the server has now must be what the writer saw."""
+        for update in updates:
+            name, found = update.dst_refname, str(update.src)
+            expected = self.expected.get(name) or ZERO
+            if found != expected:
+                raise RefMoved(f"{name} of {self.address} is at {found[:12]}, not {expected[:12]}")
+
+    def push_update_reference(self, refname: str, message: str | None) -> None:
+        if message is not None:
+            self.refused[refname] = message
+
+
+def list_refs(mirror: pygit2.Repository, address: Address) -> dict[str, str]:
+    """Ref name -> oid as the server has them now; a symbolic HEAD is left out."""
+    try:
+        remote = mirror.remotes.create_anonymous(address.url)
+        heads = remote.list_heads(callbacks=Callbacks(address))
+    except (pygit2.GitError, ValueError, OSError) as error:
+        raise failure(error, address) from error
+    if len(heads) > REFS_MAX:
+        raise Permanent(f"{address}: more than {REFS_MAX} refs; follow a repository of its own")
+    names = ((head.name or "", str(head.oid)) for head in heads)
+    return {name: oid for name, oid in names if name.startswith("refs/") and "^{}" not in name}
+
+
+def fetch(mirror: pygit2.Repository, address: Address, refspecs: Sequence[str]) -> None:
+    """Bring the refs of these specs into the mirror; those gone at the server go here as well."""
+    try:
+        remote = mirror.remotes.create_anonymous(address.url)
+        remote.fetch(list(refspecs), callbacks=Callbacks(address), prune=FetchPrune.PRUNE)
+    except (pygit2.GitError, ValueError, OSError) as error:
+        raise failure(error, address) from error
+
+
+def push(
+    mirror: pygit2.Repository, address: Address, oid: str, ref: str, expected: str | None
+) -> None:
+    """Move `ref` from `expected` (None: it must not exist) to `oid`, which the mirror holds.
+
+    Over a network only: libgit2's local transport overwrites a rival that moves the ref between
+    negotiation and upload; `local_refs` writes those. Raises RefMoved when the lease does not hold.
+    """
+    callbacks = Callbacks(address, {ref: expected})
+    source = f"refs/outgoing/{oid}"
+    mirror.create_reference_direct(source, oid, force=True)
+    try:
+        mirror.remotes.create_anonymous(address.url).push([f"{source}:{ref}"], callbacks=callbacks)
+    except (pygit2.GitError, ValueError, OSError) as error:
+        raise failure(error, address) from error
+    finally:
+        mirror.references.delete(source)
+    if ref in callbacks.refused:
+        raise _refused(callbacks.refused[ref], ref, address)
+
+
+def failure(error: Exception, address: Address) -> GitFailed:
+    """What libgit2 said, sorted into worth another try or not."""
+    if isinstance(error, GitFailed):
+        return error
+    said = str(error).replace(address.url, str(address))
+    lowered = said.lower()
+    if any(word in lowered for word in AUTHENTICATION):
+        return Permanent(f"{_no_access(address)} ({said})")
+    if "fast-forward" in lowered or "not present locally" in lowered:
+        return RefMoved(f"{address}: {said}")
+    if any(word in lowered for word in MISSING) or "unsupported url" in lowered:
+        return Permanent(
+            f"{address} is not a Git repository this process can read ({said}); "
+            "check the address, and that the repository exists there"
+        )
+    return Transient(f"{address}: {said}")
+
+
+def _refused(message: str, ref: str, address: Address) -> GitFailed:
+    """The server's own word on a ref it did not move."""
+    lowered = message.lower()
+    moved = ("failed to update ref", "failed to lock", "fast-forward", "stale", "cannot lock ref")
+    if any(word in lowered for word in moved):
+        return RefMoved(f"{address} did not move {ref}: {message}")
+    return Permanent(
+        f"{address} refuses writes to {ref}: {message}; let this credential write it, "
+        "or choose another --status-prefix"
+    )
+
+
+def _no_access(address: Address) -> str:
+    return (
+        f"{address} refuses access; give a token (https) or a key file (ssh) that may read it, "
+        "and write its status refs"
+    )
+
+
+class Transport(Protocol):
+    """How a mirror talks to its repository; the mirror is given by its folder."""
+
+    def list_refs(self, mirror: Path) -> dict[str, str]: ...
+
+    def fetch(self, mirror: Path, refspecs: Sequence[str]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class LocalTransport:
+    """A repository of this machine: in this process, within milliseconds."""
+
+    def __init__(self, address: Address, path: Path) -> None:
+        self.address = address
+        self.path = path
+
+    def list_refs(self, mirror: Path) -> dict[str, str]:
+        del mirror
+        return local_refs.tips(self.path)
+
+    def fetch(self, mirror: Path, refspecs: Sequence[str]) -> None:
+        fetch(open_bare(mirror), self.address, refspecs)
+
+    def close(self) -> None:
+        """Nothing is held open."""

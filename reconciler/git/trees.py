@@ -1,0 +1,141 @@
+"""Walks the tree of a commit without a checkout; equal subtrees are entered once.
+
+Entries of a tree are data of whoever can push: names and sizes are checked here, and nothing in
+them is ever used as a path of this machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import pygit2
+from pygit2.enums import FileMode, ObjectType
+
+from reconciler.git.errors import CommitRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TREE_BYTES_MAX = 4 * 1024 * 1024
+
+
+class EntryKind(StrEnum):
+    FILE = "file"
+    SYMLINK = "symlink"  # never followed
+    SUBMODULE = "submodule"  # never fetched
+    INVALID = "invalid"  # a name no checkout would accept, or a mode that is none of Git's
+
+
+KINDS = {
+    int(FileMode.BLOB): EntryKind.FILE,
+    int(FileMode.BLOB_EXECUTABLE): EntryKind.FILE,
+    0o100664: EntryKind.FILE,  # written by early versions of Git
+    int(FileMode.LINK): EntryKind.SYMLINK,
+    int(FileMode.COMMIT): EntryKind.SUBMODULE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEntry:
+    """`path` is relative to the policy path, `mode` Git's (0o100644), `oid` 40 hex digits."""
+
+    path: str
+    mode: int
+    oid: str
+    kind: EntryKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeLimits:
+    """Above these a commit is rejected; keys `limits.treeEntries` and `limits.treeDepth`."""
+
+    entries_max: int = 20_000
+    depth_max: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Subtree:
+    """One tree as walked. `visited` counts its trees too: empty ones cost time as well."""
+
+    oid: str
+    entries: tuple[TreeEntry, ...]  # all below, in Git's order
+    children: Mapping[str, Subtree]
+    visited: int
+
+
+class TreeWalk:
+    """Lists trees; a subtree equal to the last walk's at the same place is not entered again."""
+
+    def __init__(self, limits: TreeLimits) -> None:
+        self.limits = limits
+        self.trees_read = 0  # by the last walk
+        self._last: Subtree | None = None
+
+    def entries(self, repository: pygit2.Repository, tree: str) -> tuple[TreeEntry, ...]:
+        """Everything below that is no tree itself. Raises CommitRejected beyond a limit."""
+        self.trees_read = 0
+        self._last = self._walk(repository, "", tree, self._last, 1)
+        return self._last.entries
+
+    def _walk(
+        self, repository: pygit2.Repository, prefix: str, oid: str, last: Subtree | None, level: int
+    ) -> Subtree:
+        if last is not None and last.oid == oid:
+            return last
+        if level > self.limits.depth_max:
+            raise CommitRejected(
+                f"folders are nested deeper than {self.limits.depth_max} at {prefix}; "
+                "flatten them or raise limits.treeDepth"
+            )
+        entries: list[TreeEntry] = []
+        children: dict[str, Subtree] = {}
+        visited = 1
+        for item in self._tree(repository, prefix, oid):
+            name = (item.raw_name or b"").decode("utf-8", "backslashreplace")
+            if item.type == ObjectType.TREE and is_plain(name):
+                below = last.children.get(name) if last is not None else None
+                child = self._walk(repository, f"{prefix}{name}/", str(item.id), below, level + 1)
+                children[name] = child
+                entries.extend(child.entries)
+                visited += child.visited
+            else:
+                entries.append(entry(prefix, name, int(item.filemode), str(item.id)))
+                visited += 1
+            self._check_count(visited)
+        return Subtree(oid, tuple(entries), children, visited)
+
+    def _tree(self, repository: pygit2.Repository, prefix: str, oid: str) -> pygit2.Tree:
+        self.trees_read += 1
+        kind, size = repository.odb.read_header(oid)
+        if kind != ObjectType.TREE:
+            raise CommitRejected(f"{prefix or 'the root'} is not a folder in this commit")
+        if size > TREE_BYTES_MAX:
+            raise CommitRejected(f"{prefix or 'the root'} has a listing of {size} bytes; split it")
+        tree = repository[oid]
+        assert isinstance(tree, pygit2.Tree)
+        return tree
+
+    def _check_count(self, visited: int) -> None:
+        if visited > self.limits.entries_max:
+            raise CommitRejected(
+                f"more than {self.limits.entries_max} files and folders; "
+                "move what is no policy elsewhere, or raise limits.treeEntries"
+            )
+
+
+def is_plain(name: str) -> bool:
+    """Could be the name of one file: no separator, no control character, not special to Git."""
+    return (
+        name.lower() not in {"", ".", "..", ".git"}
+        and "/" not in name
+        and name.isprintable()
+        and "\\" not in name
+    )
+
+
+def entry(prefix: str, name: str, mode: int, oid: str) -> TreeEntry:
+    kind = KINDS.get(mode, EntryKind.INVALID) if is_plain(name) else EntryKind.INVALID
+    shown = name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
+    return TreeEntry(f"{prefix}{shown}", mode, oid, kind)
