@@ -2,8 +2,8 @@
 
 The machine's Git configuration has no effect: no global, system or XDG config, no rewriting of
 URLs, no credential helper. libgit2 runs no hooks, filters or monitors from a configuration anyway,
-and this program opens only repositories its operator named, never one found by searching upwards; so
-the owner check, which protects those who stumble into a foreign repository, is off.
+and this program opens only repositories its operator named, never one found by searching upwards;
+so the owner check, which protects those who stumble into a foreign repository, is off.
 """
 
 from __future__ import annotations
