@@ -39,6 +39,7 @@ OPTIONS: tuple[tuple[str, int], ...] = (
 )
 
 UNKNOWN = grpc.StatusCode.UNKNOWN  # what a refused authentication ends with, as with Kuma
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class AdsEvents(Protocol):
@@ -119,11 +120,11 @@ class AdsServer:
         state.queue.append(delta_response_bytes(response))
         state.wake.set()
 
-    def close(self, stream: str, code: grpc.StatusCode, message: str) -> None:
-        """Ends one stream with a status; `closed(stream, by_peer=False)` follows."""
+    def close(self, stream: str, code: int, message: str) -> None:
+        """Ends one stream with a gRPC status number; `closed(stream, by_peer=False)` follows."""
         state = self._streams.get(stream)
         if state is not None:
-            state.end(code, message)
+            state.end(_CODES.get(code, UNKNOWN), message)
 
     async def stop(self, grace_s: float) -> None:
         """Ends every stream with UNAVAILABLE and then the server."""

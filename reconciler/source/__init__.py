@@ -1,0 +1,1 @@
+"""Files as people write them: text to data with places, data to declared resources."""

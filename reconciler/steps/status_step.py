@@ -168,9 +168,9 @@ def _pushed(state: StatusState, oid: str, now: float) -> Outcome:
 
 def _recovered(state: StatusState, now: float) -> Outcome:
     """Something worked. Only a push, or a tip that needs none, ends a row of failures."""
-    if state.wanted is not None and state.tip is not None:
-        if state.wanted.digest == state.tip.digest:
-            state = replace(state, failures=0)
+    wanted, tip = state.wanted, state.tip
+    if wanted is not None and tip is not None and wanted.digest == tip.digest:
+        state = replace(state, failures=0)
     told: tuple[Effect, ...] = ()
     if state.reported and state.failures == 0:
         state, told = replace(state, reported=""), (Report(""),)

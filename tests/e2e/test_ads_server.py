@@ -96,7 +96,7 @@ async def test_a_refused_stream_ends_with_our_code_and_text() -> None:
     async with serving(EMPTY) as (served, port), AdsClient(port, CERTIFICATE.cert_pem) as client:
         await client.send(DeltaRequest(CLUSTER, node=NODE))
         await client.receive()
-        served.server.close("ads-1", grpc.StatusCode.UNKNOWN, "authentication failed: no token")
+        served.server.close("ads-1", 2, "authentication failed: no token")
         with pytest.raises(EOFError, match=r"UNKNOWN.*authentication failed: no token"):
             await client.receive()
         await happens(served, lambda: served.closings)

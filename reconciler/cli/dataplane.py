@@ -1,0 +1,53 @@
+"""`reconciler dataplane`: Envoy as sidecar, ingress or egress, from a file that says what it is."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+EXAMPLE = (
+    "example: reconciler dataplane --file web.yaml --zone-address https://127.0.0.1:5678 "
+    "--token-file web.token --ca-file zone-ca.pem"
+)
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "dataplane", help="run Envoy as sidecar, ingress or egress", epilog=EXAMPLE
+    )
+    parser.add_argument(
+        "--file", type=Path, required=True, help="Dataplane, ZoneIngress or ZoneEgress"
+    )
+    parser.add_argument("--zone-address", required=True, metavar="https://HOST:PORT")
+    parser.add_argument("--token-file", type=Path, required=True)
+    parser.add_argument("--ca-file", type=Path, help="CA of the zone (default: the system's)")
+    parser.add_argument("--workdir", type=Path, help="sockets and bootstrap of this proxy")
+    parser.add_argument("--concurrency", type=int, default=1, help="Envoy's worker threads")
+    parser.add_argument("--log-level", default="warning", help="Envoy's")
+
+
+def run(args: argparse.Namespace) -> int:
+    from reconciler.dataplane import DataplaneOptions, Fatal, default_workdir
+    from reconciler.dataplane import run as run_envoy
+    from reconciler.source.single import SourceError, single_document
+
+    def report(text: str) -> None:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+    try:
+        document = single_document(args.file)
+        options = DataplaneOptions(
+            document=document,
+            zone_address=args.zone_address,
+            token=args.token_file.read_text().strip(),
+            workdir=args.workdir or default_workdir(str(document.get("name", "proxy"))),
+            ca_file=args.ca_file,
+            concurrency=args.concurrency,
+            log_level=args.log_level,
+        )
+        return run_envoy(options, report)
+    except (Fatal, SourceError, OSError) as error:
+        report(str(error))
+        return 2

@@ -1,0 +1,96 @@
+"""`reconciler validate`: checks a policy repository, offline. Loads neither grpc nor envoy-data-plane."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reconciler.load import Blob, Loaded
+
+EXAMPLE = "example: reconciler validate examples-repo --format github"
+BLOB_MAX = 1024 * 1024
+ENTRIES_MAX = 20_001
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "validate", help="check a policy repository, offline", epilog=EXAMPLE
+    )
+    parser.add_argument("path", nargs="?", type=Path, default=Path(), help="a folder (default: .)")
+    parser.add_argument("--rev", help="a commit of the Git repository at PATH instead of its files")
+    parser.add_argument(
+        "--policy-path", default="", help="folder of the policies inside the commit"
+    )
+    parser.add_argument("--format", choices=("text", "json", "github"), default="text")
+
+
+def run(args: argparse.Namespace) -> int:
+    from reconciler.load import LoadMemo, load
+
+    try:
+        blobs = _revision(args) if args.rev else folder_blobs(args.path)
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    loaded = load(blobs, LoadMemo())
+    _show(loaded, args.format)
+    from reconciler.problems import has_errors
+
+    return 1 if has_errors(loaded.problems) else 0
+
+
+def _revision(args: argparse.Namespace) -> dict[str, Blob]:
+    from reconciler.git.reading import revision_blobs
+
+    return revision_blobs(args.path, args.rev, args.policy_path)
+
+
+def folder_blobs(folder: Path) -> dict[str, Blob]:
+    """The files of a working folder; hidden folders are left out, links are not followed."""
+    from reconciler.load import SYMLINK, Blob
+
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder; name the policy repository")
+    found: dict[str, Blob] = {}
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            file = Path(root) / name
+            path = file.relative_to(folder).as_posix()
+            if file.is_symlink():
+                found[path] = Blob("", b"", SYMLINK)
+            elif name.endswith((".yaml", ".yml", ".json")):
+                small = file.stat().st_size <= BLOB_MAX
+                found[path] = Blob("", file.read_bytes() if small else None)
+            if len(found) > ENTRIES_MAX:
+                return found
+    return found
+
+
+def _show(loaded: Loaded, form: str) -> None:
+    if form == "json":
+        rows = [
+            {
+                "path": p.at.path, "line": p.at.line, "column": p.at.column,
+                "severity": p.severity, "code": p.code, "message": p.message,
+            }
+            for p in loaded.problems
+        ]  # fmt: skip
+        text = json.dumps({"resources": len(loaded.resources), "problems": rows}, indent=2)
+        sys.stdout.write(text + "\n")
+        return
+    for problem in loaded.problems:
+        if form == "github":
+            at = problem.at
+            place = f"file={at.path},line={max(at.line, 1)},col={max(at.column, 1)}"
+            sys.stdout.write(f"::{problem.severity} {place}::{problem.code} {problem.message}\n")
+        else:
+            sys.stdout.write(f"{problem}\n")
+    errors = sum(problem.severity == "error" for problem in loaded.problems)
+    warnings = len(loaded.problems) - errors
+    sys.stderr.write(f"{len(loaded.resources)} resources, {errors} errors, {warnings} warnings\n")

@@ -1,0 +1,47 @@
+"""A wire tap between two zones: relays TCP byte by byte and keeps what passed, so that the tour can look at it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+KEPT_MAX = 4 * 1024 * 1024  # bytes kept; later bytes are relayed only
+CHUNK = 65536
+
+
+class Tap:
+    """Listens on `port` and relays to `target`; `seen` holds the bytes of both directions."""
+
+    def __init__(self, port: int, target: tuple[str, int]) -> None:
+        self.port = port
+        self.target = target
+        self.seen = bytearray()
+        self.connections = 0
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._relay, "127.0.0.1", self.port)
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            far_reader, far_writer = await asyncio.open_connection(*self.target)
+        except OSError:
+            writer.close()
+            return
+        with contextlib.suppress(OSError):
+            await asyncio.gather(self._copy(reader, far_writer), self._copy(far_reader, writer))
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(CHUNK):
+                if len(self.seen) < KEPT_MAX:
+                    self.seen += data
+                writer.write(data)
+                await writer.drain()
+        finally:
+            writer.close()

@@ -1,0 +1,366 @@
+"""Starts the demo's real parts in one directory, and stops every process it started.
+
+    policy.git   bare repository, seeded from examples-repo/     work/   a clone to push from
+    global/      state of the global control plane               zones/<zone>/   state of each zone
+    proxies/     Dataplane files, tokens, Envoy's working folders logs/  one file a process
+
+Everything listens on loopback. A proxy is `reconciler dataplane` with its Envoy; an application is
+`reconciler.demo.app`; a tap stands before each zone's ingress and keeps the bytes between the zones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.api.client import ControlError, ask
+from reconciler.demo.tap import Tap
+from reconciler.packaged import examples_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 5.0
+GIT_IDENTITY = ("-c", "user.name=Demo", "-c", "user.email=demo@example.invalid")
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the text says where to look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One application instance with its sidecar."""
+
+    name: str  # Dataplane name, unique in the mesh
+    service: str
+    zone: str
+    version: str
+    app_port: int
+    inbound_port: int
+    admin_port: int
+    outbounds: Mapping[str, int] = field(default_factory=dict)  # service -> port
+
+
+@dataclass(frozen=True, slots=True)
+class ZonePorts:
+    bootstrap: int
+    ads: int
+    ingress: int
+    ingress_admin: int
+    tap: int
+
+
+@dataclass(slots=True)
+class Process:
+    name: str
+    popen: subprocess.Popen[bytes]
+    log: Path
+
+    def kill_now(self) -> None:
+        """-9 for the whole group: the program and its Envoy."""
+        if self.popen.poll() is None:
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        self.popen.wait(STOP_TIMEOUT_S)
+
+
+def free_ports(count: int) -> list[int]:
+    """Distinct loopback ports that were free a moment ago."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for sock in sockets:
+            sock.bind(("127.0.0.1", 0))
+        return [sock.getsockname()[1] for sock in sockets]
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+class World:
+    """All parts of one demo. `start` brings them up in order; `stop` ends whatever was started."""
+
+    zones = ("east", "west")
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.bare = folder / "policy.git"
+        self.work = folder / "work"
+        self.processes: dict[str, Process] = {}
+        self.taps: dict[str, Tap] = {}
+        ports = free_ports(30)
+        self.kds_port = ports.pop()
+        self.ports = {z: ZonePorts(*(ports.pop() for _ in range(5))) for z in self.zones}
+        self.workloads = self._workloads(ports)
+
+    @staticmethod
+    def _workloads(ports: list[int]) -> dict[str, Workload]:
+        front_outbound = ports.pop()
+        rows = (
+            ("frontend", "frontend", "east", "v1", {"backend": front_outbound}),
+            ("backend-east-1", "backend", "east", "v1", {}),
+            ("backend-west-1", "backend", "west", "v1", {}),
+            ("backend-west-2", "backend", "west", "v2", {}),
+        )
+        return {
+            name: Workload(
+                name, service, zone, version, ports.pop(), ports.pop(), ports.pop(), outbounds
+            )
+            for name, service, zone, version, outbounds in rows
+        }
+
+    @property
+    def frontend(self) -> Workload:
+        return self.workloads["frontend"]
+
+    def state(self, role: str) -> Path:
+        return self.folder / "global" if role == "global" else self.folder / "zones" / role
+
+    def control_socket(self, role: str) -> Path:
+        return self.state(role) / "control.sock"
+
+    # --- starting ---
+
+    async def start(self, progress: Callable[[str], None]) -> None:
+        for name in ("logs", "proxies", "zones"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        progress("repository: a bare Git repository, seeded from examples-repo/")
+        await asyncio.to_thread(self._seed)
+        progress("global control plane")
+        self.run_global()
+        await self.until("the global control plane", lambda: self._answers("global", "revision"))
+        for zone in self.zones:
+            progress(f"zone {zone}: control plane")
+            self._issue_join_file(zone)
+            self.run_zone(zone)
+        for zone in self.zones:
+            await self.until(f"zone {zone}", lambda zone=zone: self._answers(zone, "revision"))  # type: ignore[misc]
+            await self._tap(zone)
+            progress(f"zone {zone}: ingress and applications with their sidecars, real Envoys")
+            self.run_ingress(zone)
+        for workload in self.workloads.values():
+            self.run_app(workload)
+            self.run_sidecar(workload)
+        progress("waiting until every proxy has its configuration")
+        await self.until("all proxies", self._all_acked)
+
+    def _seed(self) -> None:
+        self.git(None, "init", "--quiet", "--bare", "--initial-branch=main", str(self.bare))
+        shutil.copytree(examples_folder(), self.work)
+        self.git(self.work, "init", "--quiet", "--initial-branch=main")
+        self.git(self.work, "remote", "add", "origin", str(self.bare))
+        self.git(self.work, "add", "--all")
+        self.git(self.work, *GIT_IDENTITY, "commit", "--quiet", "--message", "The example policies")
+        self.git(self.work, "push", "--quiet", "origin", "main")
+
+    def run_global(self) -> None:
+        self._reconciler(
+            "global", "global", "--repo", str(self.bare), "--state-dir", str(self.state("global")),
+            "--host", "127.0.0.1", "--kds-port", str(self.kds_port),
+        )  # fmt: skip
+
+    def _issue_join_file(self, zone: str) -> None:
+        self._run_once(
+            "token", "zone", zone, "--state-dir", str(self.state("global")),
+            "--global", f"grpcs://127.0.0.1:{self.kds_port}", "--out", str(self.join_file(zone)),
+        )  # fmt: skip
+
+    def join_file(self, zone: str) -> Path:
+        return self.folder / "zones" / f"{zone}.join"
+
+    def run_zone(self, zone: str) -> None:
+        ports = self.ports[zone]
+        self._reconciler(
+            f"zone-{zone}", "zone", "--join", str(self.join_file(zone)),
+            "--state-dir", str(self.state(zone)), "--host", "127.0.0.1",
+            "--bootstrap-port", str(ports.bootstrap), "--ads-port", str(ports.ads),
+            "--status-repo", str(self.bare), "--status-coalesce", "1",
+        )  # fmt: skip
+
+    async def _tap(self, zone: str) -> None:
+        ports = self.ports[zone]
+        self.taps[zone] = Tap(ports.tap, ("127.0.0.1", ports.ingress))
+        await self.taps[zone].start()
+
+    def run_ingress(self, zone: str) -> None:
+        ports = self.ports[zone]
+        document = {
+            "type": "ZoneIngress",
+            "name": f"ingress-{zone}",
+            "networking": {
+                "address": "127.0.0.1",
+                "port": ports.ingress,
+                "advertisedAddress": "127.0.0.1",
+                "advertisedPort": ports.tap,
+                "admin": {"port": ports.ingress_admin},
+            },
+        }
+        token = ("token", "zone-proxy", "--zone", zone, "--scope", "ingress")
+        self._dataplane(f"ingress-{zone}", zone, document, token)
+
+    def run_sidecar(self, workload: Workload) -> None:
+        tags = {
+            "kuma.io/service": workload.service,
+            "kuma.io/protocol": "http",
+            "version": workload.version,
+        }
+        document = {
+            "type": "Dataplane",
+            "mesh": "default",
+            "name": workload.name,
+            "networking": {
+                "address": "127.0.0.1",
+                "admin": {"port": workload.admin_port},
+                "inbound": [
+                    {
+                        "port": workload.inbound_port,
+                        "servicePort": workload.app_port,
+                        "serviceAddress": "127.0.0.1",
+                        "tags": tags,
+                    }
+                ],
+                "outbound": [
+                    {"port": port, "tags": {"kuma.io/service": service}}
+                    for service, port in workload.outbounds.items()
+                ],
+            },
+        }
+        token = ("token", "dataplane", "--mesh", "default", "--name", workload.name)
+        self._dataplane(workload.name, workload.zone, document, token)
+
+    def _dataplane(
+        self, name: str, zone: str, document: Mapping[str, object], token: Sequence[str]
+    ) -> None:
+        folder = self.folder / "proxies" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        file, token_file = folder / "dataplane.yaml", folder / "token"
+        file.write_text(json.dumps(document, indent=2))  # JSON is YAML
+        if not token_file.exists():
+            issued = self._run_once(*token, "--state-dir", str(self.state("global")))
+            token_file.touch(mode=0o600)
+            token_file.write_text(issued)
+        self._reconciler(
+            f"proxy-{name}", "dataplane", "--file", str(file), "--token-file", str(token_file),
+            "--zone-address", f"https://127.0.0.1:{self.ports[zone].bootstrap}",
+            "--ca-file", str(self.state(zone) / "tls" / "ca.pem"), "--workdir", str(folder),
+        )  # fmt: skip
+
+    def run_app(self, workload: Workload) -> None:
+        upstream = next(iter(workload.outbounds.values()), None)
+        arguments = [
+            sys.executable, "-m", "reconciler.demo.app", "--service", workload.service,
+            "--zone", workload.zone, "--version", workload.version, "--port", str(workload.app_port),
+        ]  # fmt: skip
+        if upstream is not None:
+            arguments += ["--upstream", f"127.0.0.1:{upstream}"]
+        self._start(f"app-{workload.name}", arguments)
+
+    # --- processes ---
+
+    def _reconciler(self, name: str, *arguments: str) -> None:
+        self._start(name, [sys.executable, "-m", "reconciler.cli.main", *arguments])
+
+    def _start(self, name: str, arguments: list[str]) -> None:
+        log = self.folder / "logs" / f"{name}.log"
+        with log.open("ab") as out:
+            popen = subprocess.Popen(  # noqa: S603 - our own program
+                arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+            )
+        self.processes[name] = Process(name, popen, log)
+
+    def _run_once(self, *arguments: str) -> str:
+        done = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-m", "reconciler.cli.main", *arguments],
+            capture_output=True, text=True, check=False, timeout=START_TIMEOUT_S,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise DemoError(f"reconciler {' '.join(arguments[:2])}: {done.stderr.strip()}")
+        return done.stdout.strip()
+
+    def git(self, folder: Path | None, *arguments: str) -> str:
+        """Plain git, without the machine's own configuration."""
+        environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("GIT_")},
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_SYSTEM": os.devnull,
+        }
+        done = subprocess.run(  # noqa: S603
+            ["git", *arguments],  # noqa: S607
+            cwd=folder, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise DemoError(f"git {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def stop(self) -> None:
+        """Proxies first, then the control planes; -9 for who does not go."""
+        names = sorted(self.processes, key=lambda n: (n == "global", n.startswith("zone-"), n))
+        for name in names:
+            popen = self.processes[name].popen
+            if popen.poll() is None:
+                popen.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        for process in self.processes.values():
+            try:
+                process.popen.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill_now()
+
+    # --- looking ---
+
+    async def until(
+        self,
+        what: str,
+        seen: Callable[[], bool] | Callable[[], Awaitable[bool]],
+        timeout_s: float = START_TIMEOUT_S,
+    ) -> None:
+        """Wait until it is seen; says which log to read when it is not."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            found = seen()
+            if found if isinstance(found, bool) else await found:
+                return
+            for process in self.processes.values():
+                if process.popen.poll() not in (None, -signal.SIGKILL):
+                    raise DemoError(
+                        f"{process.name} ended by itself; see {process.log}\n{tail(process.log)}"
+                    )
+            if time.monotonic() > deadline:
+                raise DemoError(
+                    f"{what} not ready after {timeout_s:.0f} s; see {self.folder / 'logs'}"
+                )
+            await asyncio.sleep(0.05)
+
+    def status(self, role: str) -> dict[str, object]:
+        """The control plane's own status; empty while it does not answer."""
+        try:
+            return ask(self.control_socket(role), "/status", timeout_s=2.0)
+        except ControlError:
+            return {}
+
+    def _answers(self, role: str, key: str) -> bool:
+        return bool(self.status(role).get(key))
+
+    def _all_acked(self) -> bool:
+        wanted = {"east": 3, "west": 3}
+        return all(self.acked(zone) >= count for zone, count in wanted.items())
+
+    def acked(self, zone: str) -> int:
+        """Proxies of a zone that acknowledged everything of the revision in force."""
+        proxies = self.status(zone).get("proxies")
+        return int(proxies.get("acked", 0)) if isinstance(proxies, dict) else 0
+
+
+def tail(log: Path, lines: int = 12) -> str:
+    text = log.read_text(errors="replace") if log.exists() else ""
+    return "\n".join(text.splitlines()[-lines:])

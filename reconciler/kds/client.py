@@ -1,0 +1,261 @@
+"""The zone's connection to its global: dials, keeps the calls of one session together, and dials again.
+
+Both sync streams and the health check belong to one session; when any of them ends, all end, and after a while the
+next session begins. What is said on the streams is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import grpc
+import grpc.aio
+
+from reconciler.kds.proto import kds_pb2
+from reconciler.kds.zone_node import call_headers
+from xds.discovery import DeltaRequest, DeltaResponse, RemoteProtocolError
+from xds.wire import (
+    delta_request_bytes,
+    delta_response_bytes,
+    parse_delta_request,
+    parse_delta_response,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    _Call = grpc.aio.StreamStreamCall[bytes, bytes]
+
+MESSAGE_MAX = 64 * 1024 * 1024
+QUEUE_MAX = 512  # messages waiting in one stream
+HEALTH_INTERVAL_S = 300.0  # until the global says otherwise
+OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.max_receive_message_length", MESSAGE_MAX),
+    ("grpc.max_send_message_length", MESSAGE_MAX),
+    ("grpc.keepalive_time_ms", 20_000),  # a real global ends clients that ping faster than 15 s
+    ("grpc.keepalive_timeout_ms", 15_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+_SYNC = "/kuma.mesh.v1alpha1.KDSSyncService/"
+_GLOBAL = "/kuma.mesh.v1alpha1.GlobalKDSService/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dial:
+    """Where the global is, and how to come back to it."""
+
+    host: str
+    port: int
+    tls: bool
+    ca_pem: bytes | None
+    zone: str
+    version: str
+    token: str
+    backoff_first_s: float = 0.5
+    backoff_max_s: float = 15.0
+
+
+class KdsClientEvents(Protocol):
+    """What the owner of the state is told, on the loop. Must not block."""
+
+    def connected(self, session: str) -> None: ...
+
+    def response(self, session: str, response: DeltaResponse) -> None:
+        """From GlobalToZoneSync."""
+
+    def global_request(self, session: str, request: DeltaRequest) -> None:
+        """From ZoneToGlobalSync."""
+
+    def disconnected(self, session: str, reason: str) -> None: ...
+
+
+@dataclass(slots=True)
+class _Outgoing:
+    """What waits to be written to one stream."""
+
+    queue: deque[bytes] = field(default_factory=deque)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class SessionOver(Exception):
+    """Why a session ended."""
+
+
+class KdsClient:
+    """`events` owns every decision."""
+
+    def __init__(self, events: KdsClientEvents, dial: Dial) -> None:
+        self._events = events
+        self._dial = dial
+        self._session: str | None = None
+        self._sessions = 0
+        self._down = _Outgoing()
+        self._up = _Outgoing()
+        self._left: asyncio.Future[str] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._forever())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def send_request(self, session: str, request: DeltaRequest) -> None:
+        """On GlobalToZoneSync."""
+        self._send(session, self._down, delta_request_bytes(request))
+
+    def send_response(self, session: str, response: DeltaResponse) -> None:
+        """On ZoneToGlobalSync."""
+        self._send(session, self._up, delta_response_bytes(response))
+
+    def leave(self, session: str, reason: str) -> None:
+        """End the session; another follows after the backoff."""
+        if session == self._session and self._left is not None and not self._left.done():
+            self._left.set_result(reason)
+
+    def _send(self, session: str, outgoing: _Outgoing, data: bytes) -> None:
+        if session != self._session:
+            return
+        if len(outgoing.queue) >= QUEUE_MAX:
+            self.leave(session, f"{QUEUE_MAX} messages wait to be read by the global")
+            return
+        outgoing.queue.append(data)
+        outgoing.wake.set()
+
+    # --- sessions ---
+
+    async def _forever(self) -> None:
+        failures = 0
+        while True:
+            began = asyncio.get_running_loop().time()
+            reason = await self._one_session()
+            lasted = asyncio.get_running_loop().time() - began
+            failures = 0 if lasted > self._dial.backoff_max_s else failures + 1
+            bound = min(
+                self._dial.backoff_max_s, self._dial.backoff_first_s * 2 ** min(failures, 20)
+            )
+            del reason
+            await asyncio.sleep(random.uniform(bound / 4, bound))  # noqa: S311 - jitter
+
+    async def _one_session(self) -> str:
+        self._sessions += 1
+        session = f"{self._dial.zone}-{self._sessions}"
+        channel = self._channel()
+        opened = False
+        reason = "cancelled"
+        try:
+            await self._health(channel)  # The first call: its error is the clearest.
+            self._down, self._up = _Outgoing(), _Outgoing()
+            self._session = session
+            self._left = asyncio.get_running_loop().create_future()
+            opened = True
+            reason = await self._streams(session, channel)
+        except grpc.aio.AioRpcError as error:
+            reason = f"{error.code().name}: {error.details()}"
+        finally:
+            self._session = None
+            await channel.close()
+            self._events.disconnected(session if opened else "", reason)
+        return reason
+
+    def _channel(self) -> grpc.aio.Channel:
+        target = f"{self._dial.host}:{self._dial.port}"
+        if not self._dial.tls:
+            return grpc.aio.insecure_channel(target, options=OPTIONS)
+        credentials = grpc.ssl_channel_credentials(self._dial.ca_pem)
+        return grpc.aio.secure_channel(target, credentials, options=OPTIONS)
+
+    @property
+    def _headers(self) -> tuple[tuple[str, str], ...]:
+        return call_headers(self._dial.zone, self._dial.version, self._dial.token)
+
+    async def _health(self, channel: grpc.aio.Channel) -> float:
+        """One health check; the interval the global wishes."""
+        check: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+            f"{_GLOBAL}HealthCheck"
+        )
+        try:
+            data = await check(b"", metadata=self._headers, timeout=10)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                return HEALTH_INTERVAL_S
+            raise
+        answer = kds_pb2.ZoneHealthCheckResponse.FromString(data)
+        return float(answer.interval.seconds) or HEALTH_INTERVAL_S
+
+    async def _streams(self, session: str, channel: grpc.aio.Channel) -> str:
+        """Until one of them ends; says why."""
+        down: _Call = channel.stream_stream(f"{_SYNC}GlobalToZoneSync")(metadata=self._headers)
+        up: _Call = channel.stream_stream(f"{_SYNC}ZoneToGlobalSync")(metadata=self._headers)
+        self._events.connected(session)
+
+        def on_response(data: bytes) -> None:
+            self._events.response(session, parse_delta_response(data))
+
+        def on_request(data: bytes) -> None:
+            self._events.global_request(session, parse_delta_request(data))
+
+        tasks: list[asyncio.Task[str]] = [
+            asyncio.create_task(_read(down, on_response)),
+            asyncio.create_task(_read(up, on_request)),
+            asyncio.create_task(_write(down, self._down)),
+            asyncio.create_task(_write(up, self._up)),
+            asyncio.create_task(self._check_health(channel)),
+            asyncio.create_task(self._leaving()),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return "; ".join(sorted({task.result() for task in done}))
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            down.cancel()
+            up.cancel()
+
+    async def _leaving(self) -> str:
+        assert self._left is not None
+        return await self._left
+
+    async def _check_health(self, channel: grpc.aio.Channel) -> str:
+        try:
+            while True:
+                await asyncio.sleep(await self._health(channel))
+        except grpc.aio.AioRpcError as error:
+            return f"health check: {error.code().name}: {error.details()}"
+
+
+async def _read(call: _Call, deliver: Callable[[bytes], None]) -> str:
+    try:
+        while isinstance(message := await call.read(), bytes):
+            deliver(message)
+    except RemoteProtocolError as error:
+        return str(error)
+    except grpc.aio.AioRpcError as error:
+        return f"{error.code().name}: {error.details()}"
+    except asyncio.CancelledError:
+        return "cancelled"
+    code = await call.code()
+    return f"{code.name}: {await call.details()}"
+
+
+async def _write(call: _Call, outgoing: _Outgoing) -> str:
+    """Ends with the stream; the reader knows why."""
+    try:
+        while True:
+            while outgoing.queue:
+                await call.write(outgoing.queue.popleft())
+            outgoing.wake.clear()
+            await outgoing.wake.wait()
+    except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        await asyncio.Event().wait()
+    raise AssertionError

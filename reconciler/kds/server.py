@@ -1,0 +1,306 @@
+"""KDS on the global: moves bytes between zones and the owner of all state, and decides nothing.
+
+Six methods on one port. Zones publish and subscribe on two streams; the three admin streams are kept open and idle;
+health checks are answered. Proxies that dial this port are told where to go instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import grpc
+import grpc.aio
+
+from reconciler.kds.proto import kds_pb2
+from xds.discovery import DeltaRequest, DeltaResponse, RemoteProtocolError
+from xds.wire import (
+    delta_request_bytes,
+    delta_response_bytes,
+    parse_delta_request,
+    parse_delta_response,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    _Context = grpc.aio.ServicerContext[bytes, bytes]
+
+SYNC_SERVICE = "kuma.mesh.v1alpha1.KDSSyncService"
+GLOBAL_SERVICE = "kuma.mesh.v1alpha1.GlobalKDSService"
+PROXY_SERVICES = (
+    "envoy.service.discovery.v3.AggregatedDiscoveryService",
+    "envoy.service.health.v3.HealthDiscoveryService",
+)
+MESSAGE_MAX = 64 * 1024 * 1024  # bytes, between ours
+QUEUE_MAX = 256  # messages waiting in one stream: several a type
+STREAMS_PER_ZONE_MAX = 2  # of one method: a new one may overlap the old one's end
+HEALTH_INTERVAL_S = 60
+OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.max_receive_message_length", MESSAGE_MAX),
+    ("grpc.max_send_message_length", MESSAGE_MAX),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # a real zone pings every 15 s
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.keepalive_time_ms", 15_000),
+    ("grpc.keepalive_timeout_ms", 15_000),
+    ("grpc.http2.ping_timeout_ms", 15_000),
+    ("grpc.so_reuseport", 0),
+)
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A gRPC status number, never 0, and what the zone is told."""
+
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who opens a stream, as its headers say. Nothing here is proven yet."""
+
+    zone: str  # client-id
+    authorization: str | None
+    features: tuple[str, ...]
+    peer: str
+
+
+class KdsEvents(Protocol):
+    """What the owner of the state is told, on the loop, in order per stream. Must not block."""
+
+    def zone_opened(self, session: str, caller: Caller, *, downward: bool) -> Refusal | None:
+        """A sync stream; a refusal ends it, and nothing more is told of it."""
+
+    def subscription(self, session: str, request: DeltaRequest) -> None: ...
+
+    def published(self, session: str, response: DeltaResponse) -> None: ...
+
+    def closed(self, session: str) -> None: ...
+
+
+@dataclass(slots=True)
+class _Stream:
+    zone: str
+    downward: bool
+    queue: deque[bytes] = field(default_factory=deque)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    ending: tuple[grpc.StatusCode, str] | None = None
+
+    def end(self, code: grpc.StatusCode, message: str) -> None:
+        if not self.over.is_set():
+            self.ending = (code, message)
+            self.over.set()
+
+
+class KdsServer:
+    """`events` owns every decision; `name` is what proxies that come here are told."""
+
+    def __init__(self, events: KdsEvents, name: str) -> None:
+        self._events = events
+        self._name = name
+        self._streams: dict[str, _Stream] = {}
+        self._opened = 0
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self, host: str, port: int, cert_pem: bytes, key_pem: bytes) -> int:
+        """Listens with TLS and returns the port; 0 picks a free one. Raises OSError."""
+        server = grpc.aio.server(options=OPTIONS)
+        server.add_generic_rpc_handlers(self._handlers())
+        credentials = grpc.ssl_server_credentials([(key_pem, cert_pem)])
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            bound = server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise OSError(f"cannot serve KDS on {address}: {error}") from error
+        await server.start()
+        self._server = server
+        return bound
+
+    def send_response(self, session: str, response: DeltaResponse) -> None:
+        self._send(session, delta_response_bytes(response))
+
+    def send_request(self, session: str, request: DeltaRequest) -> None:
+        self._send(session, delta_request_bytes(request))
+
+    def _send(self, session: str, data: bytes) -> None:
+        stream = self._streams.get(session)
+        if stream is None or stream.over.is_set():
+            return
+        if len(data) > MESSAGE_MAX:
+            text = f"a message of {len(data)} bytes is over the limit of {MESSAGE_MAX}"
+            stream.end(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+        elif len(stream.queue) >= QUEUE_MAX:
+            text = f"{QUEUE_MAX} messages wait to be read; reconnect to continue"
+            stream.end(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+        else:
+            stream.queue.append(data)
+            stream.wake.set()
+
+    def close(self, session: str, code: int, message: str) -> None:
+        stream = self._streams.get(session)
+        if stream is not None:
+            stream.end(_CODES.get(code, grpc.StatusCode.UNKNOWN), message)
+
+    async def stop(self, grace_s: float) -> None:
+        """Ends every stream with UNAVAILABLE and then the server."""
+        if self._server is None:
+            return
+        for stream in self._streams.values():
+            stream.end(grpc.StatusCode.UNAVAILABLE, "the global control plane is stopping")
+        await self._server.stop(grace_s)
+        self._server = None
+
+    # --- handlers ---
+
+    def _handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
+        bidi = grpc.stream_stream_rpc_method_handler
+        sync: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+            "GlobalToZoneSync": bidi(self._global_to_zone),
+            "ZoneToGlobalSync": bidi(self._zone_to_global),
+        }
+        others: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+            "HealthCheck": grpc.unary_unary_rpc_method_handler(_health_check),
+            "StreamXDSConfigs": bidi(_idle),
+            "StreamStats": bidi(_idle),
+            "StreamClusters": bidi(_idle),
+        }
+        proxies = [
+            grpc.method_handlers_generic_handler(
+                service, dict.fromkeys(_METHODS, bidi(self._proxy))
+            )
+            for service in PROXY_SERVICES
+        ]
+        return (
+            grpc.method_handlers_generic_handler(SYNC_SERVICE, sync),
+            grpc.method_handlers_generic_handler(GLOBAL_SERVICE, others),
+            *proxies,
+        )
+
+    async def _proxy(self, _requests: object, context: _Context) -> None:
+        await context.abort(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            f"this is the global control plane ({self._name}); it serves zones only. "
+            "A proxy connects to the control plane of its own zone: set --zone-address to it",
+        )
+
+    async def _global_to_zone(self, _requests: object, context: _Context) -> None:
+        await self._sync(context, downward=True)
+
+    async def _zone_to_global(self, _requests: object, context: _Context) -> None:
+        await self._sync(context, downward=False)
+
+    async def _sync(self, context: _Context, *, downward: bool) -> None:
+        caller = _caller(context)
+        if not caller.zone:
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT, '"client-id" is not present in metadata'
+            )
+        open_now = [
+            s for s in self._streams.values() if s.zone == caller.zone and s.downward is downward
+        ]
+        if len(open_now) >= STREAMS_PER_ZONE_MAX:
+            text = f'zone "{caller.zone}" has {len(open_now)} such streams open; end one first'
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+        self._opened += 1
+        session = f"{caller.zone}-{self._opened}"
+        stream = self._streams[session] = _Stream(caller.zone, downward)
+        refused = self._events.zone_opened(session, caller, downward=downward)
+        if refused is not None:
+            del self._streams[session]
+            await context.abort(_CODES.get(refused.code, grpc.StatusCode.UNKNOWN), refused.message)
+        await self._run(session, stream, context)
+
+    async def _run(self, session: str, stream: _Stream, context: _Context) -> None:
+        deliver: Callable[[bytes], None]
+        if stream.downward:
+            deliver = lambda data: self._events.subscription(session, parse_delta_request(data))  # noqa: E731
+        else:
+            deliver = lambda data: self._events.published(session, parse_delta_response(data))  # noqa: E731
+        tasks = [
+            asyncio.create_task(_read(stream, context, deliver)),
+            asyncio.create_task(_write(stream, context)),
+        ]
+        try:
+            await stream.over.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            del self._streams[session]
+            self._events.closed(session)
+        for task in tasks:
+            if not task.cancelled():
+                task.result()  # A fault of ours ends the handler and is reported by grpc.
+        # Never OK: a real zone takes that for a graceful end and falls silent.
+        await context.abort(
+            *(stream.ending or (grpc.StatusCode.CANCELLED, "the zone ended the stream"))
+        )
+
+
+_METHODS = (
+    "StreamAggregatedResources",
+    "DeltaAggregatedResources",
+    "StreamHealthCheck",
+    "FetchHealthCheck",
+)
+
+
+async def _read(stream: _Stream, context: _Context, deliver: Callable[[bytes], None]) -> None:
+    try:
+        while isinstance(message := await context.read(), bytes):  # until EOF
+            deliver(message)
+            if stream.over.is_set():
+                return
+    except RemoteProtocolError as error:
+        stream.end(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+    except grpc.aio.BaseError:
+        pass  # The connection is gone.
+    finally:
+        stream.over.set()
+
+
+async def _write(stream: _Stream, context: _Context) -> None:
+    try:
+        while True:
+            await stream.wake.wait()
+            stream.wake.clear()
+            while stream.queue:
+                await context.write(stream.queue.popleft())
+    except grpc.aio.BaseError:
+        pass  # The connection is gone.
+    finally:
+        stream.over.set()
+
+
+async def _health_check(_request: bytes, _context: _Context) -> bytes:
+    answer = kds_pb2.ZoneHealthCheckResponse()
+    answer.interval.seconds = HEALTH_INTERVAL_S
+    return answer.SerializeToString()
+
+
+async def _idle(_requests: object, context: _Context) -> None:
+    """Open until the zone ends it; nothing is asked yet."""
+    while isinstance(await context.read(), bytes):
+        continue
+    await context.abort(grpc.StatusCode.CANCELLED, "the zone ended the stream")
+
+
+def _caller(context: _Context) -> Caller:
+    """`features` may come twice: the pairs are looked at, never a dict of them."""
+    zone, authorization, features = "", None, []
+    for key, value in context.invocation_metadata() or ():
+        text = value if isinstance(value, str) else value.decode("latin-1")
+        match key:
+            case "client-id":
+                zone = text
+            case "authorization":
+                authorization = text
+            case "features":
+                features.append(text)
+    return Caller(zone, authorization, tuple(features), context.peer() or "")

@@ -1,0 +1,240 @@
+"""From the blobs of a commit to resources and problems: read, decode, check. Pure.
+
+A commit is looked at whole, and everything wrong with it is said at once. Work is kept by (path, blob, strictness):
+only blobs that changed are read and checked again; what needs the whole tree (duplicates, missing meshes) is quick.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from reconciler.decode import mesh_resource
+from reconciler.model.decode import DecodeError
+from reconciler.model.resource import Labels, MeshResource, ResourceKey
+from reconciler.policies import POLICIES
+from reconciler.problems import Position, Problem, Severity
+from reconciler.schema import schema_faults
+from reconciler.source.document import Declared, declared
+from reconciler.source.yaml import Document, documents
+
+SETTINGS_FILE = "reconciler.yaml"
+SECRETS_FILE = "secrets.yaml"
+ENTRIES_MAX = 20_000
+SUFFIXES = (".yaml", ".yml", ".json")
+REGULAR_MODES = (0o100644, 0o100755, 0o100664)
+SYMLINK, SUBMODULE = 0o120000, 0o160000
+_POLICIES = {policy.kind: policy for policy in POLICIES}
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """One file of the tree. `data` is None when it was over the size limit and not read."""
+
+    oid: str
+    data: bytes | None
+    mode: int = 0o100644
+
+
+@dataclass(frozen=True, slots=True)
+class RepositorySettings:
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What one file holds by itself."""
+
+    resources: tuple[tuple[MeshResource, Position], ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    resources: tuple[MeshResource, ...]
+    provenance: Mapping[ResourceKey, Position]
+    problems: tuple[Problem, ...]  # sorted by place
+    settings: RepositorySettings
+    read: int = 0  # files really read, the others were known
+
+
+@dataclass(slots=True)
+class LoadMemo:
+    """Files read before, the least recently used go first."""
+
+    limit: int = 40_000
+    held: OrderedDict[tuple[str, str, bool], Read] = field(default_factory=OrderedDict)
+
+    def get(self, key: tuple[str, str, bool]) -> Read | None:
+        found = self.held.get(key)
+        if found is not None:
+            self.held.move_to_end(key)
+        return found
+
+    def put(self, key: tuple[str, str, bool], read: Read) -> None:
+        self.held[key] = read
+        if len(self.held) > self.limit:
+            self.held.popitem(last=False)
+
+
+def is_policy_file(path: str) -> bool:
+    """Folders mean nothing; the two files of the repository itself are no policies."""
+    return path.endswith(SUFFIXES) and path not in (SETTINGS_FILE, SECRETS_FILE)
+
+
+def load(blobs: Mapping[str, Blob], memo: LoadMemo) -> Loaded:
+    """Everything the files say, and everything that is wrong with them."""
+    settings, problems = _settings(blobs.get(SETTINGS_FILE))
+    if len(blobs) > ENTRIES_MAX:
+        text = (
+            f"the tree has {len(blobs)} files, at most {ENTRIES_MAX} are read; split the repository"
+        )
+        problems.append(Problem(Position("."), "SRC008", text))
+        return Loaded((), {}, tuple(problems), settings)
+    found: list[tuple[MeshResource, Position]] = []
+    count = 0
+    for path, blob in sorted(blobs.items()):
+        if not is_policy_file(path):
+            continue
+        key = (path, blob.oid, settings.strict)
+        read = memo.get(key)
+        if read is None:
+            count += 1
+            read = read_file(path, blob, strict=settings.strict)
+            memo.put(key, read)
+        found += read.resources
+        problems += read.problems
+    problems += _across(found)
+    provenance = {resource.key: position for resource, position in reversed(found)}
+    resources = tuple(sorted((r for r, _ in found), key=lambda r: r.key))
+    return Loaded(resources, provenance, tuple(sorted(problems)), settings, count)
+
+
+def _settings(blob: Blob | None) -> tuple[RepositorySettings, list[Problem]]:
+    if blob is None or blob.data is None:
+        return RepositorySettings(), []
+    found, faults = documents(blob.data)
+    problems = [Problem(Position(SETTINGS_FILE, *f.place), f.code, f.message) for f in faults]
+    if not found:
+        return RepositorySettings(), problems
+    document = found[0]
+    for fault in schema_faults(SETTINGS_FILE, document.data):
+        place = document.key_at(fault.path) if fault.key else document.value_at(fault.path)
+        problems.append(Problem(Position(SETTINGS_FILE, *place), fault.code, fault.message))
+    data = document.data if isinstance(document.data, Mapping) else {}
+    return RepositorySettings(strict=data.get("strict") is True), problems
+
+
+def read_file(path: str, blob: Blob, *, strict: bool) -> Read:
+    """One file by itself."""
+    refused = _refused(path, blob)
+    if refused is not None:
+        return Read(problems=(refused,))
+    assert blob.data is not None
+    found, faults = documents(blob.data)
+    problems = [
+        Problem(Position(path, *fault.place), fault.code, fault.message) for fault in faults
+    ]
+    resources: list[tuple[MeshResource, Position]] = []
+    for document in found:
+        read = _document(path, document, strict=strict)
+        problems += read.problems
+        resources += read.resources
+    return Read(tuple(resources), tuple(problems))
+
+
+def _refused(path: str, blob: Blob) -> Problem | None:
+    at = Position(path)
+    if blob.mode == SYMLINK:
+        return Problem(at, "SRC009", "is a symbolic link, which is not followed; put the file here")
+    if blob.mode == SUBMODULE:
+        return Problem(at, "SRC009", "is a submodule, which is not read; put the files here")
+    if blob.mode not in REGULAR_MODES:
+        return Problem(at, "SRC009", f"is no regular file (mode {blob.mode:o})")
+    if blob.data is None:
+        return Problem(at, "SRC002", "is over the size limit of 1 MiB and was not read; split it")
+    return None
+
+
+def _document(path: str, document: Document, *, strict: bool) -> Read:
+    found = declared(path, document)
+    if not isinstance(found, Declared):
+        return Read(problems=found)
+    owned = _not_for_git(found)
+    if owned is not None:
+        return Read(problems=(owned,))
+    problems = [*_by_schema(found, strict=strict), *_by_policy(found)]
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        return Read(problems=tuple(problems))
+    try:
+        resource = mesh_resource(found.key, Labels.of(found.labels), found.spec)
+    except DecodeError as error:
+        at = found.at(_path_of(error.path))
+        return Read(problems=(*problems, Problem(at, "DOC006", error.message)))
+    return Read(((resource, found.position),), tuple(problems))
+
+
+def _path_of(dotted: str) -> tuple[str | int, ...]:
+    """`a.b[0].c` as a path."""
+    parts: list[str | int] = []
+    for part in dotted.replace("[", ".[").split("."):
+        parts.append(int(part[1:-1]) if part.startswith("[") else part)
+    return tuple(parts)
+
+
+def _not_for_git(found: Declared) -> Problem | None:
+    name = found.kind.name
+    if found.kind.zone_owned or name == "ZoneInsight":
+        text = f"{name} is made by zones and their proxies, not by the repository; remove it"
+        return Problem(found.position, "DOC007", text)
+    if name in ("Secret", "GlobalSecret"):
+        text = f"a {name} must not stand in Git; name where its value is in {SECRETS_FILE}"
+        return Problem(found.position, "DOC008", text)
+    if name == "Config":
+        text = "Config is the control plane's own; remove it"
+        return Problem(found.position, "DOC007", text)
+    return None
+
+
+def _by_schema(found: Declared, *, strict: bool) -> Iterator[Problem]:
+    """The schema is of the universal form; paths are mapped back to where the document has them."""
+    if found.kind.legacy:
+        data: Mapping[str, object] = {**found.spec, **_meta(found)}
+        strip = 0
+    else:
+        data = {**_meta(found), "spec": found.spec}
+        strip = 1
+    for fault in schema_faults(found.kind.name, data):
+        inner = fault.path[strip:] if fault.path[:1] == ("spec",) or not strip else ()
+        at = found.at(inner, key=fault.key)
+        severity = Severity.WARNING if fault.unknown_field and not strict else Severity.ERROR
+        yield Problem(at, fault.code, fault.message, severity)
+
+
+def _meta(found: Declared) -> dict[str, object]:
+    meta: dict[str, object] = {"type": found.kind.name, "name": found.key.name}
+    if found.kind.mesh_scoped:
+        meta["mesh"] = found.key.mesh
+    return meta
+
+
+def _by_policy(found: Declared) -> Iterator[Problem]:
+    policy = _POLICIES.get(found.kind.name)
+    if policy is not None:
+        yield from policy.check(found.spec, found.at)
+
+
+def _across(found: Iterable[tuple[MeshResource, Position]]) -> Iterator[Problem]:
+    """What only the whole tree shows."""
+    first: dict[ResourceKey, Position] = {}
+    for resource, position in found:
+        earlier = first.setdefault(resource.key, position)
+        if earlier is not position:
+            text = f"{resource.key} is here a second time (first in {earlier}); remove one"
+            yield Problem(position, "DOC009", text)
+    meshes = {key.name for key in first if key.type == "Mesh"}
+    for key, position in first.items():
+        if key.mesh and key.mesh not in meshes:
+            text = f'mesh "{key.mesh}" does not exist; add a Mesh of that name or correct it'
+            yield Problem(position, "DOC010", text)

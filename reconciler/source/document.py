@@ -1,0 +1,174 @@
+"""One document of a policy repository as (key, labels, spec), from either form people write. Pure.
+
+Kuma's universal form: `type`, `mesh`, `name`, `labels`, then the fields (legacy kinds) or `spec`. The Kubernetes
+form: `apiVersion: kuma.io/v1alpha1`, `kind`, `metadata`, `spec`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+from reconciler.model.kinds import KINDS, Kind
+from reconciler.model.resource import MESH, NAMESPACE, ResourceKey
+from reconciler.problems import Position, Problem
+from reconciler.source.yaml import Document, Path
+
+DEFAULT_MESH = "default"
+SYSTEM_NAMESPACE = "kuma-system"
+API_VERSION = "kuma.io/v1alpha1"
+META_FIELDS = frozenset(
+    {"type", "mesh", "name", "labels", "creationTime", "modificationTime", "kri"}
+)
+NAME_MAX = 253
+MESH_NAME_MAX = 63
+_NAME = re.compile(r"[0-9a-z.\-_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A resource as written. `spec_path` is where its spec begins in the document."""
+
+    key: ResourceKey
+    kind: Kind
+    labels: Mapping[str, str]
+    spec: Mapping[str, object]
+    spec_path: Path
+    document: Document = field(compare=False)
+    path: str = ""
+
+    def at(self, path: Path, *, key: bool = False) -> Position:
+        """Place of a part of the spec, or of the deepest part of the path that is there."""
+        full = (*self.spec_path, *path)
+        place = self.document.key_at(full) if key else self.document.value_at(full)
+        return Position(self.path, *place)
+
+    @property
+    def position(self) -> Position:
+        return Position(self.path, *self.document.value_at(()))
+
+
+def declared(path: str, document: Document) -> Declared | tuple[Problem, ...]:
+    """The resource, or why it is none."""
+    data = document.data
+    if not isinstance(data, Mapping):
+        return (_problem(path, document, (), "DOC001", "must be an object with type and name"),)
+    if "apiVersion" in data or "kind" in data:
+        return _kubernetes(path, document, cast("Mapping[str, object]", data))
+    return _universal(path, document, cast("Mapping[str, object]", data))
+
+
+def _problem(path: str, document: Document, at: Path, code: str, message: str) -> Problem:
+    return Problem(Position(path, *document.value_at(at)), code, message)
+
+
+def _universal(
+    path: str, document: Document, data: Mapping[str, object]
+) -> Declared | tuple[Problem, ...]:
+    kind = _kind(path, document, data.get("type"), "type")
+    if isinstance(kind, Problem):
+        return (kind,)
+    mesh = data.get("mesh") if kind.mesh_scoped else None
+    name = data.get("name")
+    labels = data.get("labels")
+    problems = [
+        *_name_problems(path, document, name, ("name",), kind),
+        *_label_problems(path, document, labels, ("labels",)),
+    ]
+    if mesh is not None and not isinstance(mesh, str):
+        problems.append(_problem(path, document, ("mesh",), "DOC003", "mesh must be a name"))
+    nested = not kind.legacy or "spec" in data
+    spec = data.get("spec") if nested else {k: v for k, v in data.items() if k not in META_FIELDS}
+    if nested and spec is None:
+        spec = {}
+    if not isinstance(spec, Mapping):
+        problems.append(_problem(path, document, ("spec",), "DOC004", "spec must be an object"))
+    if problems:
+        return tuple(problems)
+    key = ResourceKey(kind.name, str(mesh or DEFAULT_MESH) if kind.mesh_scoped else "", str(name))
+    found = cast("Mapping[str, str]", labels or {})
+    inner = cast("Mapping[str, object]", spec)
+    return Declared(key, kind, found, inner, ("spec",) if nested else (), document, path)
+
+
+def _kubernetes(
+    path: str, document: Document, data: Mapping[str, object]
+) -> Declared | tuple[Problem, ...]:
+    if data.get("apiVersion") != API_VERSION:
+        text = f"apiVersion must be {API_VERSION}"
+        return (_problem(path, document, ("apiVersion",), "DOC001", text),)
+    kind = _kind(path, document, data.get("kind"), "kind")
+    if isinstance(kind, Problem):
+        return (kind,)
+    metadata = data.get("metadata")
+    if not isinstance(metadata, Mapping):
+        return (
+            _problem(path, document, ("metadata",), "DOC003", "metadata with a name is missing"),
+        )
+    labels = metadata.get("labels") or {}
+    spec = data.get("spec") or {}
+    problems = [
+        *_name_problems(path, document, metadata.get("name"), ("metadata", "name"), kind),
+        *_label_problems(path, document, labels, ("metadata", "labels")),
+    ]
+    namespace = metadata.get("namespace")
+    if namespace not in (None, SYSTEM_NAMESPACE):
+        text = (
+            f'namespace "{namespace}" belongs to a zone; policies of this repository are of the '
+            f"system namespace: use {SYSTEM_NAMESPACE}, or leave it out"
+        )
+        problems.append(_problem(path, document, ("metadata", "namespace"), "DOC005", text))
+    if not isinstance(spec, Mapping):
+        problems.append(_problem(path, document, ("spec",), "DOC004", "spec must be an object"))
+    if problems:
+        return tuple(problems)
+    found = dict(cast("Mapping[str, str]", labels))
+    mesh = found.get(MESH, DEFAULT_MESH) if kind.mesh_scoped else ""
+    if namespace is not None:
+        found[NAMESPACE] = SYSTEM_NAMESPACE
+    key = ResourceKey(kind.name, mesh, str(metadata["name"]))
+    return Declared(key, kind, found, cast("Mapping[str, object]", spec), ("spec",), document, path)
+
+
+def _kind(path: str, document: Document, value: object, field_name: str) -> Kind | Problem:
+    if not isinstance(value, str) or not value:
+        text = f"{field_name} is missing; it says what the document is, such as MeshTimeout"
+        return _problem(path, document, (field_name,), "DOC001", text)
+    kind = KINDS.get(value)
+    if kind is not None:
+        return kind
+    near = difflib.get_close_matches(value, KINDS, n=1)
+    hint = (
+        f'; did you mean "{near[0]}"?' if near else "; see docs/reference for the types there are"
+    )
+    return _problem(path, document, (field_name,), "DOC002", f'there is no type "{value}"{hint}')
+
+
+def _name_problems(
+    path: str, document: Document, name: object, at: Path, kind: Kind
+) -> Iterator[Problem]:
+    limit = MESH_NAME_MAX if kind.name == "Mesh" else NAME_MAX
+    if not isinstance(name, str) or not name:
+        yield _problem(path, document, at, "DOC003", "name is missing; every resource has one")
+    elif len(name) > limit:
+        yield _problem(
+            path, document, at, "DOC003", f"name has over {limit} characters; shorten it"
+        )
+    elif _NAME.fullmatch(name) is None:
+        text = "name may have lower-case letters, digits, '-', '_' and '.' only"
+        yield _problem(path, document, at, "DOC003", text)
+
+
+def _label_problems(path: str, document: Document, labels: object, at: Path) -> Iterator[Problem]:
+    if labels is None:
+        return
+    if not isinstance(labels, Mapping):
+        yield _problem(path, document, at, "DOC003", "labels must be an object of texts")
+        return
+    for key, value in labels.items():
+        if not isinstance(value, str):
+            text = f'label "{key}" must be text; put it in quotes'
+            yield _problem(path, document, (*at, key), "DOC003", text)

@@ -1,0 +1,264 @@
+"""What the global control plane knows, what may happen to it, and what it may do: state, events and effects.
+
+Values only; `global_step` holds the transitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rpds import HashTrieMap
+
+from reconciler.kds.manifest import ConvergenceReport
+from reconciler.kds.slice import Slice
+from reconciler.model.resource import MeshResource, ResourceKey
+from reconciler.problems import Position, Problem
+from reconciler.state import EMPTY as NO_RESOURCES
+from reconciler.state import MeshState
+from xds.delta_receiver import DeltaReceiver
+from xds.delta_sender import DeltaSender
+from xds.discovery import DeltaRequest, DeltaResponse, Node
+
+HISTORY_MAX = 1000
+PROBLEMS_MAX = 1000
+
+# --- settings and state ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlobalSettings:
+    instance: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileKey:
+    """What a commit must move to cause work: the tree of the policy path and the blob of `reconciler.yaml`."""
+
+    tree: str
+    settings: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A loaded commit: everything global-owned that it stands for, secrets and defaults included."""
+
+    commit: str
+    key: ReconcileKey
+    resources: MeshState
+    provenance: Mapping[ResourceKey, Position] = field(default_factory=dict)
+    warnings: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The newest commit, which is not in force because of its problems."""
+
+    commit: str
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One sync stream of a zone. `downward` is GlobalToZoneSync; the other direction has receivers."""
+
+    id: str
+    zone: str
+    downward: bool
+    senders: HashTrieMap[str, DeltaSender] = field(default_factory=HashTrieMap)
+    receivers: HashTrieMap[str, DeltaReceiver] = field(default_factory=HashTrieMap)
+    nonces: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneRecord:
+    """What is known of a zone, connected or not. `complete` types arrived whole on the present stream."""
+
+    name: str
+    identity: str = ""  # proven identity of whoever holds its streams
+    owned: MeshState = NO_RESOURCES  # its Dataplanes, ingresses, insights
+    relayed: MeshState = NO_RESOURCES  # of these, what goes on to the other zones
+    from_git: bool = False  # its ingress is that of its status ref, nothing live yet
+    report: ConvergenceReport | None = None
+    connected_at: float | None = None
+    disconnected_at: float | None = None
+    rejected: HashTrieMap[str, str] = field(default_factory=HashTrieMap)  # type -> its NACK
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalState:
+    settings: GlobalSettings
+    wanted: str | None = None  # the newest commit seen
+    loading: str | None = None
+    published: Revision | None = None
+    rejected: Rejected | None = None
+    fetch_error: str | None = None
+    history: tuple[str, ...] = ()  # commits that were in force, oldest first
+    sessions: HashTrieMap[str, Session] = field(default_factory=HashTrieMap)
+    zones: HashTrieMap[str, ZoneRecord] = field(default_factory=HashTrieMap)
+    slices: HashTrieMap[str, Slice] = field(default_factory=HashTrieMap)  # by zone
+
+
+# --- events ---
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRefsRead:
+    """Ingresses that zones had written to their status refs, read at start."""
+
+    ingresses: Mapping[str, tuple[MeshResource, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class TipMoved:
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class FetchFailed:
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRecovered:
+    """The repository answers again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """A loaded commit that moves neither part of the reconcile key."""
+
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    revision: Revision
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRejected:
+    commit: str
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailed:
+    """The commit could not be read: the world's fault, tried again when the tip or the time moves on."""
+
+    commit: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneOpened:
+    session: str
+    zone: str
+    downward: bool
+    identity: str
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneSubscribed:
+    """A request on GlobalToZoneSync."""
+
+    session: str
+    request: DeltaRequest
+
+
+@dataclass(frozen=True, slots=True)
+class ZonePublished:
+    """A response on ZoneToGlobalSync."""
+
+    session: str
+    response: DeltaResponse
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneClosed:
+    session: str
+    now: float
+
+
+Event = (
+    StatusRefsRead
+    | TipMoved
+    | FetchFailed
+    | FetchRecovered
+    | Unchanged
+    | Loaded
+    | LoadRejected
+    | LoadFailed
+    | ZoneOpened
+    | ZoneSubscribed
+    | ZonePublished
+    | ZoneClosed
+)
+
+# --- effects ---
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Read, decode and check a commit; answered by Loaded, Unchanged, LoadRejected or LoadFailed."""
+
+    commit: str
+    published: ReconcileKey | None
+
+
+@dataclass(frozen=True, slots=True)
+class SendResponse:
+    session: str
+    response: DeltaResponse
+
+
+@dataclass(frozen=True, slots=True)
+class SendRequest:
+    session: str
+    request: DeltaRequest
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSession:
+    """`code` is a gRPC status number, never 0 (a real zone takes OK for a graceful end and stays silent)."""
+
+    session: str
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionInForce:
+    """Keep and announce: the published revision has changed."""
+
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    event: str
+    fields: Mapping[str, object]
+
+
+Effect = Load | SendResponse | SendRequest | CloseSession | RevisionInForce | Note
+Effects = tuple[Effect, ...]
+Outcome = tuple[GlobalState, Effects]
+
+
+def global_node(settings: GlobalSettings, zone: str) -> Node:
+    """How the global introduces itself on ZoneToGlobalSync: Node.id is the zone's name (facts: kds-wire 1.7)."""
+    metadata = {
+        "version": {"kumaCp": {"version": settings.version}},
+        "config": "",
+        "control-plane-id": settings.instance,
+        "features": [
+            "zone-token",
+            "hash-suffix",
+            "hg-mz-selector",
+            "producer-policy-flow",
+            "optional-top-level-target-ref",
+        ],
+    }
+    return Node(zone, metadata=metadata)

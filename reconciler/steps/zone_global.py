@@ -1,0 +1,245 @@
+"""Policies in: what the global sends, staged type by type and taken into force as a whole revision.
+
+Global-owned types are acknowledged and staged; the state changes only when what is staged has the digests of the
+`RevisionManifest` (design: a revision reaches a zone as a whole). Kinds relayed from other zones apply at once. A
+peer without manifests (a real Kuma global) answers the type empty; its data applies type by type, Mesh first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rpds import HashTrieMap
+
+from reconciler.decode import mesh_resource
+from reconciler.kds.codec import CarriedResource, decode_entry
+from reconciler.kds.manifest import matches, parse_manifest
+from reconciler.kds.receive import accept_from_global
+from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES, MANIFEST, RELAYED_TYPES
+from reconciler.model.decode import DecodeError
+from reconciler.model.resource import Labels, MeshResource, ResourceKey
+from reconciler.state import MeshState, ResourceDiff, apply
+from reconciler.steps import zone_build, zone_report
+from reconciler.steps.zone_state import (
+    Effect,
+    Effects,
+    LeaveGlobal,
+    Note,
+    Outcome,
+    Persist,
+    Staged,
+    StagedType,
+    ToGlobalRequest,
+    ZoneState,
+)
+from xds.delta_receiver import DeltaReceiver
+from xds.discovery import RemoteProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xds.discovery import DeltaResponse
+    from xds.resource import XdsResource
+
+
+def connected(state: ZoneState, session: str) -> Outcome:
+    """Subscribe to every type; the manifest last, so that what it speaks of tends to be here first."""
+    node = state.settings.node
+    receivers = {
+        type_: DeltaReceiver(type_url=type_, node=node)
+        for type_ in (*GLOBAL_TO_ZONE_TYPES, MANIFEST)
+    }
+    asks = tuple(ToGlobalRequest(session, receiver.subscribe()) for receiver in receivers.values())
+    link = replace(
+        state.link,
+        session=session,
+        receivers=HashTrieMap(receivers),
+        senders=HashTrieMap(),
+        nonces=0,
+        manifest=None,
+        piecewise=False,
+        rejected="",
+    )
+    return replace(state, link=link), (*asks, Note("global.connected", {"session": session}))
+
+
+def disconnected(state: ZoneState, session: str, reason: str) -> Outcome:
+    """Nothing is withdrawn: the last revision and the last known ingresses stay in force."""
+    if session != state.link.session:
+        return state, ()
+    link = replace(
+        state.link, session=None, receivers=HashTrieMap(), senders=HashTrieMap(), rejected=reason
+    )
+    return replace(state, link=link), (Note("global.disconnected", {"reason": reason}),)
+
+
+def response(state: ZoneState, session: str, received: DeltaResponse, now: float) -> Outcome:
+    link = state.link
+    receiver = link.receivers.get(received.type_url)
+    if session != link.session or receiver is None:
+        return state, ()
+    errors: tuple[str, ...] = ()
+    effects: Effects = ()
+    try:
+        receiver, news = receiver.on_response(received)
+        if received.type_url == MANIFEST:
+            state = _manifest_received(state, received)
+        elif received.type_url in RELAYED_TYPES:
+            state, effects, errors = _relayed(state, received, now, is_initial=news.is_initial)
+        else:
+            state, errors = _stage(state, received, is_initial=news.is_initial)
+    except RemoteProtocolError as error:
+        return state, (LeaveGlobal(session, str(error)),)
+    state, answer = _answer(state, receiver, errors)
+    state, swapped = _swap_when_whole(state, now)
+    notes = tuple(
+        Note("global.resource_refused", {"type": received.type_url, "error": e}) for e in errors
+    )
+    return state, (*effects, *swapped, answer, *notes)
+
+
+def _answer(
+    state: ZoneState, receiver: DeltaReceiver, errors: tuple[str, ...]
+) -> tuple[ZoneState, Effect]:
+    receiver, request = receiver.nack("; ".join(errors)) if errors else receiver.ack()
+    link = state.link
+    link = replace(link, receivers=link.receivers.insert(receiver.type_url, receiver))
+    return replace(state, link=link), ToGlobalRequest(link.session or "", request)
+
+
+def _manifest_received(state: ZoneState, received: DeltaResponse) -> ZoneState:
+    if not received.resources:
+        return replace(state, link=replace(state.link, piecewise=state.link.manifest is None))
+    found = parse_manifest(received.resources[-1].entry)
+    return replace(state, link=replace(state.link, manifest=found, piecewise=False))
+
+
+def _stage(
+    state: ZoneState, received: DeltaResponse, *, is_initial: bool
+) -> tuple[ZoneState, tuple[str, ...]]:
+    """Take a response of a global-owned type into staging; returns what could not be understood."""
+    type_ = received.type_url
+    before = state.link.staged.get(type_) or HashTrieMap()
+    staged, errors = staged_type(HashTrieMap() if is_initial else before, received)
+    if is_initial and dict(staged) == dict(before):
+        staged = before
+    link = replace(state.link, staged=state.link.staged.insert(type_, staged))
+    return replace(state, link=link), errors
+
+
+def staged_type(staged: StagedType, received: DeltaResponse) -> tuple[StagedType, tuple[str, ...]]:
+    errors = []
+    for name in received.removed:
+        staged = staged.discard(name)
+    for resource in received.resources:
+        carried = decode_entry(received.type_url, resource.entry)
+        refusal = accept_from_global(received.type_url, carried)
+        if refusal is None:
+            try:
+                typed(carried)
+            except DecodeError as error:
+                refusal = str(error)
+        if refusal is None:
+            staged = staged.insert(resource.name, Staged(resource.version, carried))
+        else:
+            errors.append(f"{resource.name}: {refusal}")
+    return staged, tuple(errors)
+
+
+def typed(carried: CarriedResource) -> MeshResource:
+    """Raises DecodeError when the spec is not one this program understands."""
+    key = ResourceKey(carried.type, carried.mesh, carried.name)
+    return mesh_resource(key, Labels.of(carried.labels), carried.data)
+
+
+def _swap_when_whole(state: ZoneState, now: float) -> Outcome:
+    link = state.link
+    if link.piecewise:
+        return _swap(state, None, now) if "Mesh" in link.staged else (state, ())
+    if link.manifest is None:
+        return state, ()
+    versions = {
+        type_: {name: entry.version for name, entry in staged.items()}
+        for type_, staged in link.staged.items()
+    }
+    return (
+        _swap(state, link.manifest.revision, now)
+        if matches(link.manifest, versions)
+        else (state, ())
+    )
+
+
+def _swap(state: ZoneState, revision: str | None, now: float) -> Outcome:
+    """Take everything staged into force at once, and keep it on disk before anyone hears of it."""
+    link = state.link
+    changed = tuple(
+        sorted(t for t, staged in link.staged.items() if staged is not link.applied.get(t))
+    )
+    if not changed and revision == state.revision:
+        return state, ()
+    change = _difference(state.policy, link.staged, changed)
+    state = replace(state, link=replace(link, applied=link.staged), revision=revision)
+    state = replace(state, policy=apply(state.policy, change), merged=apply(state.merged, change))
+    persist = Persist("policy", change.put, change.drop, revision=revision or "")
+    state, built = zone_build.touched(state, change, now)
+    state, reported = zone_report.mark(state, now)
+    fields = {"revision": revision, "put": len(change.put), "drop": len(change.drop)}
+    return state, (persist, *built, *reported, Note("revision.in_force", fields))
+
+
+def _difference(
+    policy: MeshState, staged: HashTrieMap[str, StagedType], types: tuple[str, ...]
+) -> ResourceDiff:
+    put: list[MeshResource] = []
+    drop: list[ResourceKey] = []
+    for type_ in types:
+        wanted: Mapping[ResourceKey, MeshResource] = {
+            resource.key: resource
+            for entry in staged[type_].values()
+            for resource in (typed(entry.resource),)
+        }
+        put += [r for key, r in wanted.items() if policy.get(key) != r]
+        drop += [r.key for r in policy.of(type_) if r.key not in wanted]
+    return ResourceDiff(tuple(sorted(put, key=lambda r: r.key)), tuple(sorted(drop)))
+
+
+def _relayed(
+    state: ZoneState, received: DeltaResponse, now: float, *, is_initial: bool
+) -> tuple[ZoneState, Effects, tuple[str, ...]]:
+    """Ingresses and services of other zones: applied at once, kept for a start without the global."""
+    put, errors = _understood(received.resources, received.type_url)
+    by_wire = {f"{r.key.name}.{r.key.mesh}": r.key for r in state.relayed.of(received.type_url)}
+    if is_initial:
+        kept = {resource.key for resource in put}
+        drop = tuple(key for key in by_wire.values() if key not in kept)
+    else:
+        drop = tuple(by_wire[name] for name in received.removed if name in by_wire)
+    own = state.settings.zone
+    change = ResourceDiff(tuple(r for r in put if r.labels.get("kuma.io/zone") != own), drop)
+    relayed = apply(state.relayed, change)
+    if relayed is state.relayed:
+        return state, (), errors
+    state = replace(state, relayed=relayed, merged=apply(state.merged, change))
+    state, built = zone_build.touched(state, change, now)
+    return state, (Persist("relayed", change.put, change.drop), *built), errors
+
+
+def _understood(
+    entries: tuple[XdsResource, ...], type_: str
+) -> tuple[tuple[MeshResource, ...], tuple[str, ...]]:
+    put, errors = [], []
+    for entry in entries:
+        try:
+            put.append(typed(decode_entry(type_, entry.entry)))
+        except DecodeError as error:
+            errors.append(f"{entry.name}: {error}")
+    return tuple(put), tuple(errors)
+
+
+def resolved(state: ZoneState, addresses: Mapping[str, str], now: float) -> Outcome:
+    """New addresses of advertised host names: only meshes that use them see a different context."""
+    if dict(state.resolved) == dict(addresses):
+        return state, ()
+    state = replace(state, resolved=HashTrieMap(dict(addresses)))
+    return zone_build.all_touched(state, now)

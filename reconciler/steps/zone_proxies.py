@@ -1,0 +1,303 @@
+"""The zone's proxies: admission, their ADS streams, and what losing one means.
+
+Losing an endpoint is not deleting a Dataplane (design 2.7): a stream broken by its proxy takes the endpoint out at
+once, the Dataplane goes after `deregister_after_s`. When a large share of the fleet vanishes within seconds it is
+taken for our own failure: endpoints stay for the reconnect grace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler.ca.tokens import Refused
+from reconciler.model.resource import MeshResource, ResourceKey
+from reconciler.registration import NotAdmitted, declared, node_id, traits_of
+from reconciler.state import ResourceDiff, apply
+from reconciler.steps import zone_build, zone_report
+from reconciler.steps.zone_state import (
+    CloseStream,
+    Effect,
+    Effects,
+    Note,
+    Outcome,
+    Persist,
+    Proxy,
+    ToProxy,
+    WakeAt,
+    ZoneState,
+)
+from xds.ads_stream import AdsStream
+from xds.delta_sender import Nacked
+from xds.discovery import DeltaRequest, Node
+
+UNKNOWN, RESOURCE_EXHAUSTED, UNAVAILABLE = 2, 8, 14  # gRPC status numbers
+
+
+def opened(state: ZoneState, stream: str, authorization: str | None) -> Outcome:
+    credentials = state.credentials.insert(stream, authorization or "")
+    return replace(state, credentials=credentials), ()
+
+
+def request(state: ZoneState, stream: str, received: DeltaRequest, now: float) -> Outcome:
+    known = state.streams.get(stream)
+    if known is not None:
+        return _continued(state, state.proxies[known], received, now)
+    if stream not in state.credentials:
+        return state, ()  # Closed meanwhile.
+    return _introduced(state, stream, received, now)
+
+
+def _continued(state: ZoneState, proxy: Proxy, received: DeltaRequest, now: float) -> Outcome:
+    if received.node is not None and received.node.id not in ("", proxy.node_id):
+        return state, (
+            CloseStream(proxy.stream or "", UNKNOWN, "the node id changed on one stream"),
+        )
+    ads, answer = proxy.ads.on_request(received)
+    proxy = replace(proxy, ads=ads)
+    notes: tuple[Effect, ...] = ()
+    if isinstance(answer, Nacked):
+        notes = (_rejection(proxy, received.type_url, answer.message),)
+    state, sent = push(state, proxy, now)
+    state, marked = zone_report.mark(state, now)
+    return state, (*sent, *marked, *notes)
+
+
+def _rejection(proxy: Proxy, type_url: str, message: str) -> Note:
+    fields = {"proxy": proxy.node_id, "type": type_url.rpartition(".")[2], "message": message}
+    return Note("proxy.rejected", fields)
+
+
+def push(state: ZoneState, proxy: Proxy, now: float) -> Outcome:
+    """Offer what the proxy lacks. Without a snapshot nothing is answered: unknown is not empty.
+
+    Clusters that are gone stay until connections on replaced listeners have drained.
+    """
+    over = proxy.retire_at is not None and now >= proxy.retire_at
+    ads, responses = proxy.ads.push(proxy.snapshot, retire=over)
+    left = proxy.snapshot is not None and bool(ads.retiring(proxy.snapshot))
+    retire_at = (proxy.retire_at or now + state.settings.retire_after_s) if left else None
+    wake: Effects = (WakeAt(retire_at),) if retire_at is not None and not over else ()
+    proxy = replace(proxy, ads=ads, retire_at=retire_at)
+    state = replace(state, proxies=state.proxies.insert(proxy.node_id, proxy))
+    return state, (*(ToProxy(proxy.stream or "", response) for response in responses), *wake)
+
+
+def retire(state: ZoneState, now: float) -> Outcome:
+    """Take out clusters whose drain time is over."""
+    due = sorted(
+        (p for p in state.proxies.values() if p.stream and p.retire_at and p.retire_at <= now),
+        key=lambda p: p.node_id,
+    )
+    effects: list[Effect] = []
+    for proxy in due:
+        state, sent = push(state, proxy, now)
+        effects += sent
+    return state, tuple(effects)
+
+
+# --- admission ---
+
+
+def _introduced(state: ZoneState, stream: str, received: DeltaRequest, now: float) -> Outcome:
+    token = state.credentials[stream]
+    state = replace(state, credentials=state.credentials.remove(stream))
+    node = received.node
+    if state.revision is None and not state.policy.by_key:
+        text = f'zone "{state.settings.zone}" has not received its policies yet; try again'
+        return state, (CloseStream(stream, UNAVAILABLE, text),)
+    if node is None or not node.metadata:
+        return state, (CloseStream(stream, UNKNOWN, "the first request carries no node metadata"),)
+    verdict = admitted(state, node, token, now)
+    if isinstance(verdict, NotAdmitted):
+        refused = (
+            state.refused.insert(node.id, verdict.reason)
+            if len(state.refused) < 100
+            else state.refused
+        )
+        state, marked = zone_report.mark(replace(state, refused=refused), now)
+        note = Note("proxy.refused", {"proxy": node.id, "reason": verdict.reason})
+        return state, (CloseStream(stream, UNKNOWN, verdict.reason), *marked, note)
+    return _registered(state, stream, received, verdict, now)
+
+
+def admitted(state: ZoneState, node: Node, token: str, now: float) -> MeshResource | NotAdmitted:
+    """The resource to register, or why not: identity, mesh, token, one stream a proxy, the zone's limit."""
+    resource = declared(node, state.settings.zone)
+    if isinstance(resource, NotAdmitted):
+        return resource
+    key = resource.key
+    if node.id != node_id(key.mesh, key.name):
+        return NotAdmitted(f'node id "{node.id}" is not that of {key}')
+    if key.mesh and state.policy.get(ResourceKey("Mesh", "", key.mesh)) is None:
+        return NotAdmitted(
+            f'mesh: mesh "{key.mesh}" does not exist; its policy repository has no such Mesh'
+        )
+    verdict = state.settings.verify(state.policy, resource, token, now)
+    if isinstance(verdict, Refused):
+        return NotAdmitted(f"authentication failed: {verdict.reason}")
+    earlier = state.proxies.get(node.id)
+    if earlier is not None and earlier.stream is not None:
+        return NotAdmitted("there is already an active stream from this node, try again later")
+    if earlier is None and len(state.proxies) >= state.settings.proxies_max:
+        return NotAdmitted(
+            f"this zone has its {state.settings.proxies_max} proxies; raise proxies_max"
+        )
+    return resource
+
+
+def _registered(
+    state: ZoneState, stream: str, received: DeltaRequest, resource: MeshResource, now: float
+) -> Outcome:
+    node = received.node
+    assert node is not None
+    earlier = state.proxies.get(node.id)
+    traits = traits_of(node, resource)
+    ads, _ = AdsStream.open().on_request(received)
+    proxy = Proxy(
+        node.id,
+        resource.key,
+        traits,
+        stream=stream,
+        connected_at=now,
+        ads=ads,
+        certificate=earlier.certificate if earlier else None,
+    )
+    state = replace(
+        state,
+        proxies=state.proxies.insert(node.id, proxy),
+        streams=state.streams.insert(stream, node.id),
+        refused=state.refused.discard(node.id),
+    )
+    resource = _with_services(state, resource)
+    was_in = earlier is not None and _is_present(earlier)
+    if state.local.get(resource.key) == resource and was_in:
+        state, built = zone_build.mark_dirty(state, (node.id,))
+        state, marked = zone_report.mark(state, now)
+        return state, (*built, *marked, Note("proxy.connected", {"proxy": node.id}))
+    change = ResourceDiff(put=(resource,))
+    state = replace(state, local=apply(state.local, change), merged=apply(state.merged, change))
+    state, built = zone_build.touched(state, change, now)
+    state, more = zone_build.mark_dirty(state, (node.id,))
+    state, published = zone_report.local_changed(state, now)
+    persist = Persist("local", change.put)
+    return state, (persist, *built, *more, *published, Note("proxy.connected", {"proxy": node.id}))
+
+
+def _with_services(state: ZoneState, resource: MeshResource) -> MeshResource:
+    """An ingress that comes back keeps the services computed for it until they are computed anew."""
+    if resource.key.type != "ZoneIngress":
+        return resource
+    return zone_report.serving(resource, zone_report.services(state))
+
+
+# --- losing a proxy ---
+
+
+def _is_present(proxy: Proxy) -> bool:
+    """Its endpoints are in: connected, or held because the loss is taken for ours."""
+    return proxy.lost_at is None or proxy.held_until is not None
+
+
+def closed(state: ZoneState, stream: str, *, by_peer: bool, now: float) -> Outcome:
+    state = replace(state, credentials=state.credentials.discard(stream))
+    node = state.streams.get(stream)
+    if node is None:
+        return state, ()
+    state = replace(state, streams=state.streams.remove(stream))
+    proxy = state.proxies.get(node)
+    if proxy is None or proxy.stream != stream:
+        return state, ()
+    grace = now + state.settings.reconnect_grace_s
+    gone = replace(
+        proxy,
+        stream=None,
+        ads=AdsStream.open(),
+        view=None,
+        snapshot=None,
+        lost_at=now if by_peer else None,
+        held_until=None if by_peer else grace,
+    )
+    state = replace(state, proxies=state.proxies.insert(node, gone))
+    state = _hold_mass_loss(state, now)
+    state, effects = _presence_changed(state, gone.key, now)
+    wake = WakeAt(now + state.settings.deregister_after_s)
+    return state, (*effects, wake, Note("proxy.disconnected", {"proxy": node, "by_peer": by_peer}))
+
+
+def _hold_mass_loss(state: ZoneState, now: float) -> ZoneState:
+    """Losing over a fifth of the fleet within seconds is our failure, not theirs: put the endpoints back."""
+    settings = state.settings
+    recent = [
+        p
+        for p in state.proxies.values()
+        if p.lost_at is not None and p.lost_at > now - settings.mass_loss_window_s
+    ]
+    if len(recent) < settings.mass_loss_min:
+        return state
+    if len(recent) <= settings.mass_loss_share * len(state.proxies):
+        return state
+    proxies = state.proxies
+    for proxy in recent:
+        held = replace(proxy, held_until=now + settings.reconnect_grace_s)
+        proxies = proxies.insert(proxy.node_id, held)
+    return replace(state, proxies=proxies)
+
+
+def _presence_changed(state: ZoneState, key: ResourceKey, now: float) -> Outcome:
+    resource = state.local.get(key)
+    change = ResourceDiff(put=(resource,)) if resource is not None else ResourceDiff(drop=(key,))
+    state, built = zone_build.touched(state, change, now)
+    state, published = zone_report.local_changed(state, now)
+    return state, (*built, *published)
+
+
+def expire(state: ZoneState, now: float) -> Outcome:
+    """Deregister who stayed away, end holds that ran out, and say when to look again."""
+    state, ended = _end_holds(state, now)
+    over = now - state.settings.deregister_after_s
+    away = [
+        p
+        for p in state.proxies.values()
+        if p.stream is None and p.held_until is None and p.lost_at is not None
+    ]
+    gone = sorted((p for p in away if (p.lost_at or 0) <= over), key=lambda p: p.node_id)
+    waiting = [(p.lost_at or 0) + state.settings.deregister_after_s for p in away if p not in gone]
+    wake: Effects = (WakeAt(min(waiting)),) if waiting else ()
+    if not gone:
+        return state, (*ended, *wake)
+    proxies = state.proxies
+    for proxy in gone:
+        proxies = proxies.remove(proxy.node_id)
+    change = ResourceDiff(drop=tuple(sorted(p.key for p in gone)))
+    state = replace(
+        state, proxies=proxies, local=apply(state.local, change), merged=apply(state.merged, change)
+    )
+    state, built = zone_build.touched(state, change, now)
+    state, published = zone_report.local_changed(state, now)
+    notes = tuple(Note("proxy.deregistered", {"proxy": p.node_id}) for p in gone)
+    return state, (Persist("local", drop=change.drop), *ended, *built, *published, *wake, *notes)
+
+
+def _end_holds(state: ZoneState, now: float) -> Outcome:
+    held = [p for p in state.proxies.values() if p.held_until is not None and p.stream is None]
+    over = [p for p in held if (p.held_until or 0) <= now]
+    later = [p.held_until or 0 for p in held if (p.held_until or 0) > now]
+    wake: Effects = (WakeAt(min(later)),) if later else ()
+    if not over:
+        return state, wake
+    proxies = state.proxies
+    for proxy in over:
+        proxies = proxies.insert(proxy.node_id, replace(proxy, lost_at=now, held_until=None))
+    state = replace(state, proxies=proxies)
+    keys = tuple(sorted(p.key for p in over))
+    change = ResourceDiff(
+        drop=keys
+    )  # For what is touched only; the resources stay until deregistered.
+    state, built = zone_build.touched(state, change, now)
+    state, published = zone_report.local_changed(state, now)
+    return state, (*built, *published, *wake, WakeAt(now + state.settings.deregister_after_s))
+
+
+def absent(state: ZoneState) -> frozenset[ResourceKey]:
+    """Proxies whose endpoints are out."""
+    return frozenset(p.key for p in state.proxies.values() if not _is_present(p))

@@ -1,0 +1,241 @@
+"""What the zone says of itself: its ingress's services, its publication to the global, the ledger, its status.
+
+The ledger is proxy × type → sent, acknowledged, rejected; it lives in each proxy's `AdsStream`. Its aggregate goes up
+as `ConvergenceReport` and down to Git as `applied.yaml`, at most once an interval. Endpoints and services take no
+such wait: a change of who is there goes up at once.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from reconciler.decode import mesh_resource
+from reconciler.kds.manifest import ConvergenceReport, Rejection
+from reconciler.kds.upward import publication
+from reconciler.model.resource import MeshResource, canonical_json
+from reconciler.model.spec import AvailableService, DataplaneSpec, ZoneIngressSpec
+from reconciler.state import MeshState, ResourceDiff, apply
+from reconciler.status.document import ProxyClass, StatusInput
+from reconciler.steps import zone_build, zone_proxies
+from reconciler.steps.zone_state import (
+    Effect,
+    Effects,
+    Note,
+    Outcome,
+    Persist,
+    Proxy,
+    StatusWanted,
+    ToGlobalResponse,
+    WakeAt,
+    ZoneState,
+)
+from reconciler.topology import available_services
+from xds.ads_stream import Sync
+from xds.delta_sender import KDS_DIALECT, DeltaSender, Nacked
+from xds.discovery import DeltaRequest
+from xds.snapshot import NO_RESOURCES
+
+REJECTIONS_MAX = 100
+
+
+# --- own ingresses ---
+
+
+def services(state: ZoneState) -> tuple[AvailableService, ...]:
+    """Healthy local instances by mesh and tags: what other zones may reach here."""
+    return available_services(state.merged, state.settings.zone, zone_proxies.absent(state))
+
+
+def serving(ingress: MeshResource, found: tuple[AvailableService, ...]) -> MeshResource:
+    """The ingress with these services; the same object when they are equal."""
+    if isinstance(ingress.spec, ZoneIngressSpec) and ingress.spec.available_services == found:
+        return ingress
+    data = json.loads(ingress.body)
+    data["availableServices"] = [_service(service) for service in found]
+    return mesh_resource(ingress.key, ingress.labels, data)
+
+
+def _service(service: AvailableService) -> dict[str, object]:
+    data: dict[str, object] = {
+        "instances": service.instances,
+        "mesh": service.mesh,
+        "tags": dict(service.tags),
+    }
+    return data | ({"externalService": True} if service.external else {})
+
+
+def local_changed(state: ZoneState, now: float) -> Outcome:
+    """Who is there has changed: compute the ingresses' services, keep them, tell the global at once."""
+    found = services(state)
+    ingresses = state.local.of("ZoneIngress")
+    changed = tuple(
+        after for before in ingresses for after in (serving(before, found),) if after is not before
+    )
+    effects: Effects = ()
+    if changed:
+        change = ResourceDiff(put=changed)
+        state = replace(state, local=apply(state.local, change), merged=apply(state.merged, change))
+        state, built = zone_build.touched(state, change, now)
+        effects = (Persist("local", changed), *built)
+    state, sent = publish(state)
+    state, marked = mark(state, now)
+    return state, (*effects, *sent, *marked)
+
+
+# --- upward: the sender side of ZoneToGlobalSync ---
+
+
+def publish(state: ZoneState) -> Outcome:
+    """Offer what changed upward. Before the store is loaded nothing is said: absent is not empty."""
+    if not state.loaded:
+        return state, ()
+    connected = {p.key: p.connected_at for p in state.proxies.values() if p.stream is not None}
+    published = publication(
+        state.settings.zone, state.local, connected, state.reported, state.published
+    )
+    state = replace(state, published=published)
+    effects: list[Effect] = []
+    for type_ in sorted(state.link.senders):
+        state, more = _offer(state, type_)
+        effects += more
+    return state, tuple(effects)
+
+
+def _shown(state: ZoneState) -> MeshState:
+    """Local resources whose endpoints are in."""
+    gone = [k for k in zone_proxies.absent(state) if k.type == "Dataplane"]
+    return apply(state.local, ResourceDiff(drop=tuple(gone))) if gone else state.local
+
+
+def request(state: ZoneState, session: str, received: DeltaRequest) -> Outcome:
+    """A subscription, ACK or NACK of the global for one type of ours."""
+    link = state.link
+    if session != link.session:
+        return state, ()
+    type_ = received.type_url
+    sender = link.senders.get(type_) or DeltaSender(type_url=type_, dialect=KDS_DIALECT)
+    sender, answer = sender.on_request(received)
+    state = replace(state, link=replace(link, senders=link.senders.insert(type_, sender)))
+    notes: Effects = ()
+    if isinstance(answer, Nacked):
+        notes = (Note("global.rejected", {"type": type_, "message": answer.message}),)
+    if not state.published:
+        state, sent = publish(state)
+    else:
+        state, sent = _offer(state, type_)
+    return state, (*sent, *notes)
+
+
+def _offer(state: ZoneState, type_: str) -> Outcome:
+    link = state.link
+    if not state.loaded or link.session is None:
+        return state, ()
+    want = state.published.get(type_, NO_RESOURCES)
+    sender, response = link.senders[type_].offer(want, str(link.nonces + 1))
+    if response is None:
+        if sender is link.senders[type_]:
+            return state, ()
+        return replace(state, link=replace(link, senders=link.senders.insert(type_, sender))), ()
+    response = replace(response, control_plane=state.settings.zone)
+    link = replace(link, senders=link.senders.insert(type_, sender), nonces=link.nonces + 1)
+    return replace(state, link=link), (ToGlobalResponse(link.session or "", response),)
+
+
+# --- ledger and status ---
+
+
+def mark(state: ZoneState, now: float) -> Outcome:
+    """Something the report speaks of may have changed: look within an interval."""
+    if state.report_due is not None:
+        return state, ()
+    due = now + state.settings.report_interval_s
+    return replace(state, report_due=due), (WakeAt(due),)
+
+
+def report_due(state: ZoneState, now: float) -> Outcome:
+    if state.report_due is None or now < state.report_due:
+        return state, ()
+    state = replace(state, report_due=None)
+    if not state.loaded:
+        return state, ()
+    report = report_of(state)
+    if report == state.reported:
+        return state, (StatusWanted(status_of(state, report)),)
+    state, sent = publish(replace(state, reported=report))
+    return state, (*sent, StatusWanted(status_of(state, report)))
+
+
+def report_of(state: ZoneState) -> ConvergenceReport:
+    connected = [p for p in state.proxies.values() if p.stream is not None]
+    rejected = tuple(sorted(r for p in connected for r in rejections(p)))
+    refused = {r.proxy for r in rejected}
+    acked = sum(
+        1
+        for p in connected
+        if p.node_id not in refused and p.node_id not in state.dirty and is_current(p)
+    )
+    return ConvergenceReport(
+        revision=state.revision or "",
+        total=len(connected),
+        acked=acked,
+        pending=len(connected) - acked - len(refused),
+        rejected=len(refused),
+        rejections=rejected[:REJECTIONS_MAX],
+    )
+
+
+def is_current(proxy: Proxy) -> bool:
+    """The proxy acknowledged all of its snapshot."""
+    if proxy.snapshot is None:
+        return False
+    return all(t.sync is Sync.IN_SYNC for t in proxy.ads.acked(proxy.snapshot).values())
+
+
+def rejections(proxy: Proxy) -> tuple[Rejection, ...]:
+    """What the proxy refused, with the policies that shaped it."""
+    if proxy.snapshot is None:
+        return ()
+    states = proxy.ads.acked(proxy.snapshot)
+    found = {url: t.message for url, t in states.items() if t.sync is Sync.REJECTED}
+    policies = (
+        sorted({str(key) for keys in (proxy.origins or {}).values() for key in keys})
+        if found
+        else []
+    )
+    return tuple(
+        Rejection(
+            proxy.key.mesh, proxy.node_id, type_url.rpartition(".")[2], message, tuple(policies)
+        )
+        for type_url, message in sorted(found.items())
+    )
+
+
+def status_of(state: ZoneState, report: ConvergenceReport) -> StatusInput:
+    """Without times: equal content means no commit."""
+    ingresses = tuple(
+        canonical_json({"name": r.display_name, **json.loads(r.body)})
+        for r in state.local.of("ZoneIngress")
+    )
+    return StatusInput(
+        zone=state.settings.zone,
+        revision=report.revision,
+        ingresses=ingresses,
+        total=report.total,
+        acked=report.acked,
+        pending=report.pending,
+        rejections=report.rejections,
+        classes=_classes(state),
+    )
+
+
+def _classes(state: ZoneState) -> tuple[ProxyClass, ...]:
+    """Dataplanes whose endpoints are in, by what they have in common: tags and ports, no names or addresses."""
+    counts: dict[tuple[str, str], int] = {}
+    for resource in _shown(state).of("Dataplane"):
+        if isinstance(resource.spec, DataplaneSpec):
+            shape = canonical_json(
+                [{"port": i.port, "tags": dict(i.tags)} for i in resource.spec.inbounds]
+            )
+            counts[resource.key.mesh, shape] = counts.get((resource.key.mesh, shape), 0) + 1
+    return tuple(ProxyClass(mesh, shape, count) for (mesh, shape), count in sorted(counts.items()))

@@ -1,0 +1,376 @@
+"""What a zone control plane knows, what may happen to it, and what it may do: state, events and effects.
+
+Values only; `zone_step` holds the transitions. Every event that needs the time carries it (`now`, seconds since the
+epoch), so that a simulator can replay a run exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from rpds import HashTrieMap
+from xds.translate import Builders
+
+from reconciler.ca.tokens import Verdict
+from reconciler.kds.codec import CarriedResource
+from reconciler.kds.manifest import ConvergenceReport, Manifest
+from reconciler.model.resource import MeshResource, ResourceKey
+from reconciler.state import EMPTY as NO_RESOURCES
+from reconciler.state import MeshState
+from reconciler.status.document import StatusInput
+from reconciler.context import MeshContext
+from reconciler.view import Origins, ProxyTraits
+from xds.ads_stream import AdsStream
+from xds.delta_receiver import DeltaReceiver
+from xds.delta_sender import DeltaSender
+from xds.discovery import DeltaRequest, DeltaResponse, Node
+from xds.resource import XdsResource
+from xds.snapshot import Snapshot
+from xds.view import ProxyView
+
+# --- settings ---
+
+Verify = Callable[[MeshState, MeshResource, str, float], Verdict]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoneSettings:
+    """Limits and delays of the zone's decisions. `verify` checks a proxy's token; `builders` hold the memos."""
+
+    zone: str
+    instance: str
+    node: Node  # how this zone introduces itself to the global
+    verify: Verify
+    builders: Builders
+    deregister_after_s: float = 10.0
+    mass_loss_window_s: float = 5.0
+    mass_loss_share: float = 0.2
+    mass_loss_min: int = 5  # below this many losses a share says nothing
+    reconnect_grace_s: float = 60.0
+    report_interval_s: float = 0.1
+    retire_after_s: float = 30.0  # drain time of connections on replaced listeners
+    proxies_max: int = 5000
+    build_batch: int = 8
+
+
+# --- state ---
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A workload certificate as the SDS resource it is served as. `uris` are what it was issued for."""
+
+    identity: XdsResource
+    ca: XdsResource
+    uris: tuple[str, ...]
+    backend: str
+    ca_digest: str  # of the CA certificate it was signed by
+    renew_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A registered proxy of this zone: its declared resource is in `ZoneState.local` under `key`.
+
+    `lost_at` is set when its stream broke (its endpoints are then out), `held_until` while a loss is taken for our
+    own failure (its endpoints stay).
+    """
+
+    node_id: str
+    key: ResourceKey
+    traits: ProxyTraits
+    stream: str | None = None
+    connected_at: float = 0.0
+    ads: AdsStream = field(default_factory=AdsStream.open)
+    view: ProxyView | None = None
+    origins: Origins | None = None
+    snapshot: Snapshot | None = None
+
+    certificate: Certificate | None = None
+    issuing: bool = False
+    lost_at: float | None = None
+    held_until: float | None = None
+    retire_at: float | None = None  # clusters that are gone are taken out then
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A global-owned resource as received; `version` is the wire's, which the manifest's digests are made of."""
+
+    version: str
+    resource: CarriedResource
+
+
+StagedType: TypeAlias = "HashTrieMap[str, Staged]"
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalLink:
+    """The session with the global. `manifest` is the last received; `piecewise` when the peer has none to send."""
+
+    session: str | None = None
+    receivers: HashTrieMap[str, DeltaReceiver] = field(default_factory=HashTrieMap)
+    senders: HashTrieMap[str, DeltaSender] = field(default_factory=HashTrieMap)
+    nonces: int = 0
+    staged: HashTrieMap[str, StagedType] = field(default_factory=HashTrieMap)
+    applied: HashTrieMap[str, StagedType] = field(default_factory=HashTrieMap)
+    manifest: Manifest | None = None
+    piecewise: bool = False
+    rejected: str = ""  # why the global refused us or its data, for status
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneState:
+    settings: ZoneSettings
+    loaded: bool = False  # the store was read; nothing is published upward before
+    policy: MeshState = NO_RESOURCES  # global-owned, in force
+    revision: str | None = None
+    relayed: MeshState = NO_RESOURCES  # owned by other zones
+    local: MeshState = NO_RESOURCES  # Dataplanes and zone proxies of this zone
+    merged: MeshState = NO_RESOURCES  # policy, relayed and local together
+    contexts: HashTrieMap[str, MeshContext] = field(
+        default_factory=HashTrieMap
+    )  # by mesh, as needed
+    link: GlobalLink = field(default_factory=GlobalLink)
+    proxies: HashTrieMap[str, Proxy] = field(default_factory=HashTrieMap)  # by node id
+    streams: HashTrieMap[str, str] = field(default_factory=HashTrieMap)  # stream -> node id
+    credentials: HashTrieMap[str, str] = field(
+        default_factory=HashTrieMap
+    )  # stream -> token, until its first request
+    dirty: Mapping[str, None] = field(
+        default_factory=dict
+    )  # node ids whose view may have changed, in order
+    resolved: HashTrieMap[str, str] = field(default_factory=HashTrieMap)  # host name -> IP
+    report_due: float | None = None
+    reported: ConvergenceReport | None = None
+    published: Mapping[str, Mapping[str, XdsResource]] = field(
+        default_factory=dict
+    )  # upward, by type
+    refused: HashTrieMap[str, str] = field(
+        default_factory=HashTrieMap
+    )  # node id -> why, for status
+
+
+# --- events ---
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """The zone's own disk, read at start."""
+
+    now: float
+    policy: tuple[MeshResource, ...] = ()
+    relayed: tuple[MeshResource, ...] = ()
+    local: tuple[MeshResource, ...] = ()
+    revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalConnected:
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalResponse:
+    """From GlobalToZoneSync."""
+
+    session: str
+    response: DeltaResponse
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalRequest:
+    """From ZoneToGlobalSync: a subscription, an ACK or a NACK of what we published."""
+
+    session: str
+    request: DeltaRequest
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalDisconnected:
+    session: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyOpened:
+    stream: str
+    authorization: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyRequest:
+    stream: str
+    request: DeltaRequest
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyClosed:
+    """`by_peer` is False when this control plane ended the stream: no endpoint is taken out then."""
+
+    stream: str
+    by_peer: bool
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateIssued:
+    node_id: str
+    certificate: Certificate
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class IssueFailed:
+    node_id: str
+    message: str
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Addresses of host names that other zones' ingresses advertise."""
+
+    addresses: Mapping[str, str]
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class BuildDue:
+    """Time to build the next few dirty proxies; answers `BuildSoon`."""
+
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    now: float
+
+
+Event = (
+    Restored
+    | GlobalConnected
+    | GlobalResponse
+    | GlobalRequest
+    | GlobalDisconnected
+    | ProxyOpened
+    | ProxyRequest
+    | ProxyClosed
+    | CertificateIssued
+    | IssueFailed
+    | Resolved
+    | BuildDue
+    | Tick
+)
+
+
+# --- effects ---
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """One transaction. `kind` is "policy", "relayed" or "local"; `revision` is written with it when given."""
+
+    kind: str
+    put: tuple[MeshResource, ...] = ()
+    drop: tuple[ResourceKey, ...] = ()
+    revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToGlobalRequest:
+    session: str
+    request: DeltaRequest
+
+
+@dataclass(frozen=True, slots=True)
+class ToGlobalResponse:
+    session: str
+    response: DeltaResponse
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveGlobal:
+    """End the session: what the peer sent cannot be understood."""
+
+    session: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToProxy:
+    stream: str
+    response: DeltaResponse
+
+
+@dataclass(frozen=True, slots=True)
+class CloseStream:
+    """`code` is a gRPC status number (2 UNKNOWN for a refused authentication, as Kuma's)."""
+
+    stream: str
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class IssueCertificate:
+    """Sign a workload certificate with the mesh's CA; answered by `CertificateIssued` or `IssueFailed`."""
+
+    node_id: str
+    mesh: str
+    backend: str
+    uris: tuple[str, ...]
+    ca_cert_pem: bytes
+    ca_key_pem: bytes
+    lifetime_s: int
+    identity_secret: str
+    ca_secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusWanted:
+    """What the status ref should say; the status step coalesces and pushes."""
+
+    status: StatusInput
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSoon:
+    """There are dirty proxies: deliver `BuildDue` at the next turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class WakeAt:
+    """Deliver `Tick` at this time, or earlier."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something worth a log line: an event name and its fields."""
+
+    event: str
+    fields: Mapping[str, object]
+
+
+Effect = (
+    Persist
+    | ToGlobalRequest
+    | ToGlobalResponse
+    | LeaveGlobal
+    | ToProxy
+    | CloseStream
+    | IssueCertificate
+    | StatusWanted
+    | BuildSoon
+    | WakeAt
+    | Note
+)
+Effects = tuple[Effect, ...]
+Outcome = tuple[ZoneState, Effects]

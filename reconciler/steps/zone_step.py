@@ -1,0 +1,108 @@
+"""The zone control plane's decisions, one event at a time. See `zone_state` for what goes in and out.
+
+    store, global (KDS) and proxies (ADS)  ──event──▶  step  ──effects──▶  store, then global and proxies
+
+The parts: `zone_global` (policies in, a revision as a whole), `zone_proxies` (registration, streams, liveness),
+`zone_build` (views and snapshots, a few at a time) and `zone_report` (ledger, status, what goes up).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from rpds import HashTrieMap
+
+from reconciler.registration import node_id
+from reconciler.state import ResourceDiff, apply, from_resources
+from reconciler.steps import zone_build, zone_global, zone_proxies, zone_report
+from reconciler.steps.zone_state import (
+    BuildDue,
+    CertificateIssued,
+    Event,
+    GlobalConnected,
+    GlobalDisconnected,
+    GlobalRequest,
+    GlobalResponse,
+    IssueFailed,
+    Note,
+    Outcome,
+    Proxy,
+    ProxyClosed,
+    ProxyOpened,
+    ProxyRequest,
+    Resolved,
+    Restored,
+    Tick,
+    WakeAt,
+    ZoneState,
+)
+from reconciler.view import ProxyTraits
+
+
+def step(state: ZoneState, event: Event) -> Outcome:
+    """Pure: equal state and event give an equal outcome."""
+    match event:
+        case Restored():
+            return restore(state, event)
+        case GlobalConnected(session):
+            return zone_global.connected(state, session)
+        case GlobalResponse(session, response, now):
+            return zone_global.response(state, session, response, now)
+        case GlobalRequest(session, request):
+            return zone_report.request(state, session, request)
+        case GlobalDisconnected(session, reason):
+            return zone_global.disconnected(state, session, reason)
+        case ProxyOpened(stream, authorization):
+            return zone_proxies.opened(state, stream, authorization)
+        case ProxyRequest(stream, request, now):
+            return zone_proxies.request(state, stream, request, now)
+        case ProxyClosed(stream, by_peer, now):
+            return zone_proxies.closed(state, stream, by_peer=by_peer, now=now)
+        case CertificateIssued(node, certificate, now):
+            return zone_build.certified(state, node, certificate, now)
+        case IssueFailed(node, message, now):
+            return zone_build.not_certified(state, node, message, now)
+        case Resolved(addresses, now):
+            return zone_global.resolved(state, addresses, now)
+        case BuildDue(now):
+            return zone_build.build_due(state, now)
+        case Tick(now):
+            return tick(state, now)
+        case _:
+            assert_never(event)
+
+
+def restore(state: ZoneState, event: Restored) -> Outcome:
+    """Take up what the disk holds. Its proxies count as present for the reconnect grace: we were away, not they."""
+    held_until = event.now + state.settings.reconnect_grace_s
+    proxies = {
+        node: Proxy(node, resource.key, ProxyTraits(node_id=node), held_until=held_until)
+        for resource in event.local
+        for node in (node_id(resource.key.mesh, resource.key.name),)
+    }
+    merged = apply(
+        from_resources((*event.policy, *event.relayed)), ResourceDiff(put=tuple(event.local))
+    )
+    state = replace(
+        state,
+        loaded=True,
+        policy=from_resources(event.policy),
+        relayed=from_resources(event.relayed),
+        local=from_resources(event.local),
+        merged=merged,
+        revision=event.revision,
+        proxies=HashTrieMap(proxies),
+    )
+    state, effects = zone_report.local_changed(state, event.now)
+    fields = {"revision": event.revision, "proxies": len(proxies), "resources": len(event.policy)}
+    wake = (WakeAt(held_until),) if proxies else ()
+    return state, (*effects, *wake, Note("zone.restored", fields))
+
+
+def tick(state: ZoneState, now: float) -> Outcome:
+    state, lost = zone_proxies.expire(state, now)
+    state, retired = zone_proxies.retire(state, now)
+    state, renewed = zone_build.renew(state, now)
+    state, reported = zone_report.report_due(state, now)
+    return state, (*lost, *retired, *renewed, *reported)

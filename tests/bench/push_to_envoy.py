@@ -1,0 +1,161 @@
+"""`git push` started → one real Envoy has the new cluster; and how much a change rebuilds.
+
+The floor in the same run: the same push to the same kind of repository, noticed the same way, after which a server
+that computes nothing sends the same bytes to the same Envoy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import socket
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.demo.world import GIT_IDENTITY, World
+from tests.bench.floor import Floor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+POLL_S = 0.001
+TIMEOUT_S = 20.0
+POLICY = """\
+type: MeshTimeout
+mesh: default
+name: bench
+spec:
+  targetRef: {{kind: Mesh}}
+  to:
+    - targetRef: {{kind: MeshService, name: backend}}
+      default: {{connectionTimeout: {number}ms}}
+"""
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket: Envoy's admin."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=5)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(5)
+        self.sock.connect(str(self.path))
+
+
+class Admin:
+    """Envoy's own word on which connect timeout its cluster `backend` has."""
+
+    def __init__(self, path: Path) -> None:
+        self.connection = UnixConnection(path)
+
+    def connect_timeout(self) -> str:
+        self.connection.request(
+            "GET", "/config_dump?resource=dynamic_active_clusters&name_regex=^backend$"
+        )
+        data = json.loads(self.connection.getresponse().read())
+        found = [c["cluster"].get("connect_timeout", "") for c in data.get("configs", ())]
+        return str(found[0]) if found else ""
+
+
+def summary(values_ms: list[float]) -> dict[str, float]:
+    """p50, p99 (nearest rank) and max."""
+    ordered = sorted(values_ms)
+    return {
+        "p50": statistics.median(ordered),
+        "p99": ordered[min(len(ordered) - 1, round(0.99 * len(ordered)))],
+        "max": ordered[-1],
+        "runs": float(len(ordered)),
+    }
+
+
+async def measure(runs: int) -> dict[str, dict[str, float]]:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        world = World(Path(folder) / "world")
+        world.folder.mkdir()
+        try:
+            await world.start(lambda _: None)
+            pushes = await asyncio.to_thread(_pushes, world, runs)
+            rebuilt = await asyncio.to_thread(_rebuilt, world)
+        finally:
+            for tap in world.taps.values():
+                await tap.stop()
+            await asyncio.to_thread(world.stop)
+        async with Floor(Path(folder) / "floor") as floor:
+            floors = await floor.runs(runs)
+    return {
+        "push_to_envoy_ms": summary(pushes),
+        "push_to_envoy_ms.floor": summary(floors),
+        "rebuilt": rebuilt,
+    }
+
+
+def _pushes(world: World, runs: int) -> list[float]:
+    admin = Admin(world.folder / "proxies" / "frontend" / "kuma-envoy-admin.sock")
+    return [_push(world, admin, 1000 + number) for number in range(runs)]
+
+
+def _push(world: World, admin: Admin, number: int) -> float:
+    """One run in milliseconds: from the start of `git push` until Envoy shows the value."""
+    commit_policy(world, number)
+    started = time.perf_counter()
+    world.git(world.work, "push", "--quiet", "origin", "main")
+    until(lambda: admin.connect_timeout() == f"{number / 1000:g}s", f"connect timeout {number} ms")
+    return (time.perf_counter() - started) * 1000
+
+
+def commit_policy(world: World, number: int) -> None:
+    (world.work / "bench.yaml").write_text(POLICY.format(number=number))
+    world.git(world.work, "add", "bench.yaml")
+    world.git(world.work, *GIT_IDENTITY, "commit", "--quiet", "--message", f"bench {number}")
+
+
+def until(seen: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not seen():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} not seen within {TIMEOUT_S:.0f} s")
+        time.sleep(POLL_S)
+
+
+def _rebuilt(world: World) -> dict[str, float]:
+    """Resources built in both zones for a change of one policy, and for a commit that changes none."""
+    before = _built(world)
+    commit_policy(world, 4321)
+    _pushed_and_settled(world)
+    one = _built(world)
+    (world.work / "NOTES.md").write_text("nothing a proxy can see\n")
+    world.git(world.work, "add", "NOTES.md")
+    world.git(world.work, *GIT_IDENTITY, "commit", "--quiet", "--message", "notes")
+    _pushed_and_settled(world)
+    return {"one_policy": float(one - before), "no_policy": float(_built(world) - one)}
+
+
+def _pushed_and_settled(world: World) -> None:
+    world.git(world.work, "push", "--quiet", "origin", "main")
+    commit = world.git(world.work, "rev-parse", "HEAD").strip()
+    until(lambda: _settled(world, commit), f"commit {commit} at all proxies")
+
+
+def _settled(world: World, commit: str) -> bool:
+    shown = [world.status(zone) for zone in world.zones]
+    return all(s.get("revision") == commit and _acked(s) for s in shown)
+
+
+def _acked(status: dict[str, object]) -> bool:
+    proxies = status.get("proxies")
+    return isinstance(proxies, dict) and proxies.get("acked") == proxies.get("total") == 3
+
+
+def _built(world: World) -> int:
+    total = 0
+    for zone in world.zones:
+        rebuilt = world.status(zone).get("rebuilt")
+        total += sum(rebuilt.values()) if isinstance(rebuilt, dict) else 0
+    return total

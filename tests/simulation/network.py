@@ -1,0 +1,43 @@
+"""Streams between simulated parts: ordered within one, not between them; cut at any moment, losing what is under way.
+
+That is what gRPC gives: a lost or reordered message shows as a broken stream, and two streams overtake each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from tests.simulation.clock import SimClock
+
+DELAY_MAX_S = 0.05
+SLOW_SHARE = 0.02  # of messages; a clogged link
+SLOW_MAX_S = 3.0
+
+
+@dataclass
+class Stream:
+    """One direction or both; `alive` goes False for good when the stream is cut."""
+
+    clock: SimClock
+    random: Random
+    on_cut: Callable[[], None]
+    alive: bool = True
+    clear_at: tuple[float, float] = (0.0, 0.0)
+
+    def carry(self, direction: int, deliver: Callable[[], None]) -> None:
+        """Deliver after a random delay, never before what was sent earlier in the same direction."""
+        slow = self.random.random() < SLOW_SHARE
+        delay = self.random.uniform(0.0001, SLOW_MAX_S if slow else DELAY_MAX_S)
+        moment = max(self.clock.now + delay, self.clear_at[direction])
+        self.clear_at = (
+            (moment, self.clear_at[1]) if direction == 0 else (self.clear_at[0], moment)
+        )
+        self.clock.at(moment, lambda: self.alive and deliver())  # type: ignore[func-returns-value]
+
+    def cut(self) -> None:
+        """Both ends learn of it a little later."""
+        if self.alive:
+            self.alive = False
+            self.clock.after(self.random.uniform(0.0, 0.5), self.on_cut)

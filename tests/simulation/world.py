@@ -1,0 +1,509 @@
+"""A seeded world: one repository, one global, two zones and their proxies, all running the real steps.
+
+Effects become messages on simulated streams; what a step persists is all that survives a crash of its process. Time
+is virtual. `World.misbehave` cuts, clogs, crashes and commits at random; `World.heal` stops that and lets it settle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from random import Random
+
+from reconciler.ca.tokens import Claims
+from reconciler.kds.zone_node import zone_node
+from reconciler.load import Blob, LoadMemo, load
+from reconciler.revision_loader import as_carried
+from reconciler.model.resource import MeshResource, ResourceKey, canonical_json
+from reconciler.problems import has_errors
+from reconciler.state import from_resources
+from reconciler.steps import global_state as g
+from reconciler.steps import zone_state as z
+from reconciler.steps.global_step import refusal
+from reconciler.steps.global_step import step as global_step
+from reconciler.steps.zone_step import step as zone_step
+from tests.simulation.clock import SimClock
+from tests.simulation.documents import commit_files, proxies_of, secrets
+from tests.simulation.envoy import SimEnvoy
+from tests.simulation.network import Stream
+from xds.build.secrets import ca_secret, identity_secret
+from xds.discovery import DeltaRequest, DeltaResponse, Node
+from xds.resource import digest
+from xds.translate import Builders
+
+ZONES = ("east", "west")
+BUILDERS = Builders()  # memos only: equal arguments, equal bytes; sharing them makes a thousand seeds affordable
+MEMO = LoadMemo()
+
+
+class InvariantBroken(AssertionError):
+    """The run is replayed with its seed."""
+
+
+# --- the repository ---
+
+
+@dataclass
+class SimGit:
+    """Commits in order, each with its files; the tip; and one status ref a zone."""
+
+    commits: list[str] = field(default_factory=list)
+    files: dict[str, dict[str, str]] = field(default_factory=dict)
+    good: dict[str, bool] = field(default_factory=dict)
+    refs: dict[str, list[dict[str, bytes]]] = field(default_factory=dict)
+
+    @property
+    def tip(self) -> str:
+        return self.commits[-1]
+
+    def commit(self, number: int, *, mistake: bool = False) -> str:
+        commit = f"{number:040x}"
+        self.commits.append(commit)
+        self.files[commit] = commit_files(number, mistake=mistake)
+        self.good[commit] = not mistake
+        return commit
+
+
+@lru_cache(maxsize=10_000)
+def _blob(text: str) -> Blob:
+    data = text.encode()
+    return Blob(oid=digest((data,)), data=data, mode=0o100644)
+
+
+def loaded_event(commit: str, files: dict[str, str], published: g.ReconcileKey | None) -> g.Event:
+    """What the shell answers to `Load`, by the real loader."""
+    tree = digest(part.encode() for pair in sorted(files.items()) for part in pair)
+    key = g.ReconcileKey(tree, "")
+    if key == published:
+        return g.Unchanged(commit)
+    found = load({path: _blob(text) for path, text in files.items()}, MEMO)
+    if has_errors(found.problems):
+        return g.LoadRejected(commit, found.problems)
+    resources = from_resources((*map(as_carried, found.resources), *secrets()))
+    return g.Loaded(g.Revision(commit, key, resources, found.provenance, found.problems))
+
+
+# --- the parts ---
+
+
+@dataclass
+class SimGlobal:
+    state: g.GlobalState
+    up: bool = True
+    kept: str | None = None  # on its disk: the revision last in force
+
+
+@dataclass
+class SimZone:
+    name: str
+    state: z.ZoneState
+    up: bool = True
+    disk: dict[str, dict[ResourceKey, MeshResource]] = field(default_factory=dict)
+    revision: str | None = None
+    session: str | None = None
+    streams: dict[str, Stream] = field(default_factory=dict)  # its two KDS streams
+    responses: int = 0  # discovery responses sent to proxies and to the global
+    checked: object = None
+
+
+@dataclass
+class SimProxy:
+    zone: str
+    envoy: SimEnvoy
+    stream: Stream | None = None
+    stream_id: str | None = None
+    up: bool = True
+
+
+class World:
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.random = Random(seed)
+        self.clock = SimClock()
+        self.git = SimGit()
+        self.number = 0
+        self.calm = False
+        self.sessions: dict[str, tuple[str, bool, Stream]] = {}
+        self.serial = 0
+        self.commit()
+        self.globe = SimGlobal(self._new_global())
+        self.zones = {name: SimZone(name, self._new_zone(name)) for name in ZONES}
+        self.proxies = {p.envoy.node.id + "@" + p.zone: p for p in self._proxies()}
+        self.global_responses = 0
+        self.start_global()
+        for zone in self.zones.values():
+            self.start_zone(zone)
+        for proxy in self.proxies.values():
+            self.clock.after(self.random.random(), lambda p=proxy: self.connect_proxy(p))  # type: ignore[misc]
+
+    # --- repository ---
+
+    def commit(self, *, mistake: bool = False) -> None:
+        self.number += 1
+        commit = self.git.commit(self.number, mistake=mistake)
+        self.clock.after(self.random.uniform(0.001, 0.2), lambda: self.notice(commit))
+
+    def notice(self, commit: str) -> None:
+        if self.globe.up and commit == self.git.tip:
+            self.to_global(g.TipMoved(commit))
+
+    # --- global ---
+
+    def _new_global(self) -> g.GlobalState:
+        return g.GlobalState(settings=g.GlobalSettings(instance="g", version="0"))
+
+    def start_global(self) -> None:
+        self.globe.up = True
+        self.globe.state = self._new_global()
+        self.to_global(g.StatusRefsRead({}))
+        if self.globe.kept is not None:
+            self.to_global(g.TipMoved(self.globe.kept))
+        self.to_global(g.TipMoved(self.git.tip))
+
+    def crash_global(self) -> None:
+        self.globe.up = False
+        for _, _, stream in list(self.sessions.values()):
+            stream.cut()
+        self.sessions.clear()
+        self.clock.after(self.random.uniform(0.1, 5.0), self.start_global)
+
+    def to_global(self, event: g.Event) -> None:
+        if not self.globe.up:
+            return
+        self.globe.state, effects = global_step(self.globe.state, event)
+        for effect in effects:
+            self._global_effect(effect)
+
+    def _global_effect(self, effect: g.Effect) -> None:
+        match effect:
+            case g.Load(commit, published):
+                answer = loaded_event(commit, self.git.files[commit], published)
+                state = self.globe.state.settings
+                self.clock.after(
+                    self.random.uniform(0.001, 0.3),
+                    lambda: self.globe.state.settings is state and self.to_global(answer),  # type: ignore[func-returns-value]
+                )
+            case g.RevisionInForce(commit):
+                self.globe.kept = commit
+            case g.SendResponse(session, response):
+                self.global_responses += 1
+                self._down(session, response)
+            case g.SendRequest(session, request):
+                self._ask_zone(session, request)
+            case g.CloseSession(session, _, message):
+                raise InvariantBroken(f"the global closed a zone's session: {message}")
+            case _:
+                pass
+
+    # --- zones ---
+
+    def _new_zone(self, name: str) -> z.ZoneState:
+        settings = z.ZoneSettings(
+            zone=name,
+            instance=name,
+            node=zone_node(name, name, "0"),
+            verify=lambda *_: Claims(),
+            builders=BUILDERS,
+        )
+        return z.ZoneState(settings=settings)
+
+    def start_zone(self, zone: SimZone) -> None:
+        zone.up = True
+        zone.state = self._new_zone(zone.name)
+        zone.session = None
+        zone.checked = None
+        kept = {kind: tuple(found.values()) for kind, found in zone.disk.items()}
+        self.to_zone(
+            zone,
+            z.Restored(
+                self.clock.now,
+                kept.get("policy", ()),
+                kept.get("relayed", ()),
+                kept.get("local", ()),
+                zone.revision,
+            ),
+        )
+        self.dial(zone)
+
+    def crash_zone(self, zone: SimZone) -> None:
+        """The process ends: its streams break, and nothing of its memory remains."""
+        zone.up = False
+        self.hang_up(zone)
+        for proxy in self.proxies.values():
+            if proxy.zone == zone.name and proxy.stream is not None:
+                proxy.stream.cut()
+        self.clock.after(self.random.uniform(0.1, 5.0), lambda: self.start_zone(zone))
+
+    def dial(self, zone: SimZone) -> None:
+        """Open both KDS streams, or try again later."""
+        if not zone.up or zone.session is not None:
+            return
+        again = self.random.uniform(0.2, 2.0)
+        if not self.globe.up or refusal(self.globe.state, zone.name, zone.name) is not None:
+            self.clock.after(again, lambda: self.dial(zone))
+            return
+        self.serial += 1
+        zone.session = f"{zone.name}-{self.serial}"
+        session = zone.session
+        for downward in (True, False):
+            half = f"{session}-{'down' if downward else 'up'}"
+            stream = Stream(
+                self.clock, self.random, lambda half=half: self.broken(zone, session, half)  # type: ignore[misc]
+            )
+            zone.streams[half] = stream
+            self.sessions[half] = (zone.name, downward, stream)
+            self.to_global(g.ZoneOpened(half, zone.name, downward, zone.name, self.clock.now))
+        self.to_zone(zone, z.GlobalConnected(session))
+
+    def broken(self, zone: SimZone, session: str, half: str) -> None:
+        self.sessions.pop(half, None)
+        self.to_global(g.ZoneClosed(half, self.clock.now))
+        if zone.session == session:
+            self.hang_up(zone)
+            self.to_zone(zone, z.GlobalDisconnected(session, "the stream broke"))
+            self.clock.after(self.random.uniform(0.2, 2.0), lambda: self.dial(zone))
+
+    def hang_up(self, zone: SimZone) -> None:
+        zone.session = None
+        for stream in zone.streams.values():
+            stream.cut()
+        zone.streams = {}
+
+    def to_zone(self, zone: SimZone, event: z.Event) -> None:
+        if not zone.up:
+            return
+        zone.state, effects = zone_step(zone.state, event)
+        for effect in effects:
+            self._zone_effect(zone, effect)
+        self.check_zone(zone)
+
+    def _zone_effect(self, zone: SimZone, effect: z.Effect) -> None:
+        match effect:
+            case z.Persist(kind, put, drop, revision):
+                held = zone.disk.setdefault(kind, {})
+                held.update({resource.key: resource for resource in put})
+                for key in drop:
+                    held.pop(key, None)
+                zone.revision = revision if revision is not None else zone.revision
+            case z.ToGlobalRequest(session, request):
+                self._up(zone, session, "down", lambda half: g.ZoneSubscribed(half, request))
+            case z.ToGlobalResponse(session, response):
+                zone.responses += 1
+                self._up(zone, session, "up", lambda half: g.ZonePublished(half, response))
+            case z.LeaveGlobal(_, reason):
+                raise InvariantBroken(f"{zone.name} does not understand the global: {reason}")
+            case z.ToProxy(stream, response):
+                zone.responses += 1
+                self._to_proxy(stream, response)
+            case z.CloseStream(stream, _, _):
+                self._close_proxy(stream)
+            case z.IssueCertificate():
+                self._issue(zone, effect)
+            case z.BuildSoon():
+                self._later(zone, 0.0005, lambda: z.BuildDue(self.clock.now))
+            case z.WakeAt(at):
+                self._later(zone, at - self.clock.now, lambda: z.Tick(self.clock.now))
+            case _:
+                pass
+
+    def _later(self, zone: SimZone, delay_s: float, event) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        """Timers end with their process."""
+        settings = zone.state.settings
+
+        def fire() -> None:
+            if zone.up and zone.state.settings is settings:
+                self.to_zone(zone, event())
+
+        self.clock.after(max(delay_s, 0.0), fire)
+
+    def _issue(self, zone: SimZone, effect: z.IssueCertificate) -> None:
+        pem = "|".join(effect.uris).encode()
+        certificate = z.Certificate(
+            identity_secret(effect.identity_secret, pem, b"key"),
+            ca_secret(effect.ca_secret, effect.ca_cert_pem),
+            effect.uris,
+            effect.backend,
+            digest((effect.ca_cert_pem,)),
+            renew_at=self.clock.now + 10 * 86400,
+            expires_at=self.clock.now + 12 * 86400,
+        )
+        self._later(
+            zone, 0.002, lambda: z.CertificateIssued(effect.node_id, certificate, self.clock.now)
+        )
+
+    # --- KDS streams ---
+
+    def _up(self, zone: SimZone, session: str, half: str, event) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        name = f"{session}-{half}"
+        stream = zone.streams.get(name)
+        if stream is not None:
+            stream.carry(0, lambda: self.to_global(event(name)))
+
+    def _down(self, half: str, response: DeltaResponse) -> None:
+        if half in self.sessions:
+            name, _, stream = self.sessions[half]
+            zone, session = self.zones[name], half.removesuffix("-down")
+            stream.carry(
+                1, lambda: self.to_zone(zone, z.GlobalResponse(session, response, self.clock.now))
+            )
+
+    def _ask_zone(self, half: str, request: DeltaRequest) -> None:
+        if half in self.sessions:
+            name, downward, stream = self.sessions[half]
+            assert not downward
+            zone, session = self.zones[name], half.removesuffix("-up")
+            stream.carry(1, lambda: self.to_zone(zone, z.GlobalRequest(session, request)))
+
+    # --- proxies ---
+
+    def _proxies(self) -> list[SimProxy]:
+        found = []
+        for zone in ZONES:
+            for document in proxies_of(zone):
+                mesh = str(document.get("mesh", ""))
+                metadata = {"dataplane.resource": canonical_json(document), "features": []}
+                node = Node(f"{mesh}.{document['name']}", metadata=metadata)
+                proxy = SimProxy(zone, SimEnvoy(node, lambda _: None))
+                proxy.envoy.send = lambda r, p=proxy: self._from_proxy(p, r)  # type: ignore[misc]
+                found.append(proxy)
+        return found
+
+    def connect_proxy(self, proxy: SimProxy) -> None:
+        if not proxy.up or proxy.stream is not None:
+            return
+        zone = self.zones[proxy.zone]
+        if not zone.up:
+            self.clock.after(self.random.uniform(0.1, 1.0), lambda: self.connect_proxy(proxy))
+            return
+        self.serial += 1
+        name = f"ads-{self.serial}"
+        proxy.stream_id = name
+        proxy.stream = Stream(self.clock, self.random, lambda: self._proxy_broken(proxy, name))
+        self.to_zone(zone, z.ProxyOpened(name, "token"))
+        proxy.envoy.start()
+
+    def _from_proxy(self, proxy: SimProxy, request: DeltaRequest) -> None:
+        name, stream = proxy.stream_id, proxy.stream
+        if name is None or stream is None:
+            return
+        zone = self.zones[proxy.zone]
+        stream.carry(
+            0, lambda: self.to_zone(zone, z.ProxyRequest(name, request, self.clock.now))
+        )
+
+    def _proxy_at(self, stream: str) -> SimProxy | None:
+        return next((p for p in self.proxies.values() if p.stream_id == stream), None)
+
+    def _to_proxy(self, stream: str, response: DeltaResponse) -> None:
+        proxy = self._proxy_at(stream)
+        if proxy is not None and proxy.stream is not None:
+            proxy.stream.carry(1, lambda: self._received(proxy, response))
+
+    def _received(self, proxy: SimProxy, response: DeltaResponse) -> None:
+        proxy.envoy.receive(response)
+        self.check_proxy(proxy)
+
+    def _close_proxy(self, stream: str) -> None:
+        proxy = self._proxy_at(stream)
+        if proxy is not None and proxy.stream is not None:
+            proxy.stream.cut()
+
+    def _proxy_broken(self, proxy: SimProxy, name: str) -> None:
+        zone = self.zones[proxy.zone]
+        self.to_zone(zone, z.ProxyClosed(name, by_peer=True, now=self.clock.now))
+        if proxy.stream_id == name:
+            proxy.stream, proxy.stream_id = None, None
+            self.clock.after(self.random.uniform(0.05, 1.0), lambda: self.connect_proxy(proxy))
+
+    def restart_proxy(self, proxy: SimProxy) -> None:
+        """kill -9 and a new process: nothing of what it held remains."""
+        if not proxy.up:
+            return
+        if proxy.stream is not None:
+            proxy.stream.cut()
+        proxy.up = False
+
+        def back() -> None:
+            proxy.up = True
+            proxy.envoy.held, proxy.envoy.asked = {}, {}
+            self.connect_proxy(proxy)
+
+        self.clock.after(self.random.uniform(0.5, 20.0), back)
+
+    # --- misbehaviour and healing ---
+
+    def misbehave(self, seconds: float) -> None:
+        deeds = (
+            lambda: self.commit(),
+            lambda: self.commit(),
+            lambda: self.commit(mistake=True),
+            lambda: [self.commit() for _ in range(3)],
+            lambda: self.random.choice(self.all_streams()).cut() if self.all_streams() else None,
+            lambda: self.random.choice(self.all_streams()).cut() if self.all_streams() else None,
+            lambda: self.restart_proxy(self.random.choice(list(self.proxies.values()))),
+            lambda: self.crash_zone(zone) if (zone := self.zones[self.random.choice(ZONES)]).up else None,
+            lambda: self.crash_global() if self.globe.up else None,
+        )
+        moment = self.clock.now
+        end = moment + seconds
+        while (moment := moment + self.random.uniform(0.0, 2.0)) < end:
+            deed = self.random.choice(deeds)
+            self.clock.at(moment, deed)  # type: ignore[arg-type]
+        self.clock.run_until(end)
+
+    def all_streams(self) -> list[Stream]:
+        found = [s for zone in self.zones.values() for s in zone.streams.values()]
+        found += [p.stream for p in self.proxies.values() if p.stream is not None]
+        return [s for s in found if s.alive]
+
+    def heal(self, seconds: float = 90.0) -> None:
+        """One last good commit, no more trouble, and time to settle (beyond grace, drain and backoff)."""
+        self.commit()
+        self.clock.run_until(self.clock.now + seconds)
+
+    def responses(self) -> int:
+        return self.global_responses + sum(zone.responses for zone in self.zones.values())
+
+    # --- invariants held at every moment ---
+
+    def check_zone(self, zone: SimZone) -> None:
+        """What is in force in a zone is exactly one published revision: no half of a commit is ever visible."""
+        state = zone.state
+        if state.policy is zone.checked:
+            return
+        zone.checked = state.policy
+        if not state.policy.by_key and state.revision is None:
+            return
+        commit = state.revision or ""
+        if not self.git.good.get(commit, False):
+            raise InvariantBroken(f"{zone.name} has {commit[-4:]} in force, which was never published")
+        wanted = content_of(commit, tuple(sorted(self.git.files[commit].items())))
+        found = frozenset(
+            (r.key.type, r.display_name, r.body) for r in state.policy.by_key.values()
+        )
+        if found != wanted:
+            raise InvariantBroken(f"{zone.name} shows a mixture at {commit[-4:]}: {found ^ wanted}")
+
+    def check_proxy(self, proxy: SimProxy) -> None:
+        """No proxy ever holds a resource that belongs to no published revision."""
+        from tests.simulation.envoy import connect_timeout_ms, eds_cluster
+        from xds.resource import CLUSTER
+
+        good = {self.git.commits.index(c) + 1 for c, ok in self.git.good.items() if ok}
+        for name, resource in proxy.envoy.held.get(CLUSTER, {}).items():
+            if not eds_cluster(resource):
+                continue
+            number = connect_timeout_ms(resource)
+            if number not in good and proxy.zone and not name.startswith("default:"):
+                raise InvariantBroken(f"{proxy.envoy.node.id} holds {name} of commit {number}")
+
+
+@lru_cache(maxsize=10_000)
+def content_of(commit: str, files: tuple[tuple[str, str], ...]) -> frozenset[tuple[str, str, str]]:
+    """(type, display name, body) of everything a published commit stands for."""
+    event = loaded_event(commit, dict(files), None)
+    assert isinstance(event, g.Loaded)
+    found = event.revision.resources.by_key.values()
+    return frozenset((r.key.type, r.display_name, r.body) for r in found)
+
+
