@@ -15,6 +15,7 @@ from reconciler.git.errors import Permanent, RefMoved, Transient
 from reconciler.git.library import isolate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -71,11 +72,14 @@ def swap(repository: pygit2.Repository, ref: str, expected: str | None, oid: str
 
 
 def check_free(repository: pygit2.Repository, ref: str, setting: str) -> None:
-    """Git keeps refs as paths: a ref named like a folder of `ref` makes `ref` impossible."""
-    parts = ref.split("/")
-    for count in range(3, len(parts)):
-        above = "/".join(parts[:count])
-        if target(repository, above) is not None:
+    """Raises Permanent when another ref of the repository makes `ref` impossible."""
+    check_free_among(tuple(repository.references), ref, setting)
+
+
+def check_free_among(refs: Iterable[str], ref: str, setting: str) -> None:
+    """Git keeps refs as paths: one named like a folder of `ref` leaves no place for it."""
+    for above in refs:
+        if ref.startswith(f"{above}/"):
             raise Permanent(
                 f"the ref {above} exists, so {ref} cannot; rename that branch, "
                 f"or keep status refs elsewhere with {setting} (for example refs/mesh/status/)"

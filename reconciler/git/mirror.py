@@ -24,7 +24,7 @@ from pygit2.enums import ObjectType
 from reconciler.git import local_refs
 from reconciler.git.errors import CommitRejected, GitFailed, Permanent, Transient
 from reconciler.git.library import isolate, open_bare
-from reconciler.git.trees import TreeEntry, TreeLimits, TreeWalk
+from reconciler.git.trees import EntryKind, TreeEntry, TreeLimits, TreeWalk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -38,6 +38,7 @@ UNREADABLE = (pygit2.GitError, KeyError, ValueError, OSError)
 SETTINGS_FILE = "reconciler.yaml"
 BRANCHES_SHOWN_MAX = 10
 SUBJECT_MAX = 200
+STATUS_BLOB_BYTES_MAX = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +160,7 @@ class Mirror:
         """All files under the policy path, paths relative to it; CommitRejected at a limit."""
         return self._reading(
             lambda repository: self._walk.entries(
-                repository, _tree_oid(repository, commit, policy_path)
+                repository, tree_oid(repository, commit, policy_path)
             )
         )
 
@@ -167,29 +168,19 @@ class Mirror:
         """Oid -> content, or `TooLarge` beyond the limit: of those only the size is read."""
         wanted = tuple(oids)
         return self._reading(
-            lambda repository: {oid: self._read_blob(repository, oid) for oid in wanted}
+            lambda repository: {
+                oid: read_blob(repository, oid, self.options.blob_bytes_max) for oid in wanted
+            }
         )
-
-    def _read_blob(self, repository: pygit2.Repository, oid: str) -> bytes | TooLarge:
-        _, size = repository.odb.read_header(oid)
-        if size > self.options.blob_bytes_max:
-            return TooLarge(size, self.options.blob_bytes_max)
-        return repository.odb.read(oid)[1]
 
     def read_files(self, commit: str) -> Mapping[str, bytes]:
         """Path -> content of a small tree such as a status ref's; what is too large is left out."""
 
-        def read(repository: pygit2.Repository) -> dict[str, bytes]:
-            walk = TreeWalk(self.options.trees)
-            entries = walk.entries(repository, _tree_oid(repository, commit, ""))
-            found = {entry.path: self._read_blob(repository, entry.oid) for entry in entries}
-            return {path: body for path, body in found.items() if isinstance(body, bytes)}
-
-        return self._reading(read)
+        return self._reading(lambda repository: read_files(repository, commit))
 
     def reconcile_key(self, commit: str, policy_path: str = "") -> ReconcileKey:
         def read(repository: pygit2.Repository) -> ReconcileKey:
-            tree = _tree_oid(repository, commit, policy_path)
+            tree = tree_oid(repository, commit, policy_path)
             found = repository[tree]
             assert isinstance(found, pygit2.Tree)
             settings = str(found[SETTINGS_FILE].id) if SETTINGS_FILE in found else ""
@@ -236,7 +227,7 @@ class Mirror:
         try:
             repository = open_bare(self.folder)
             for oid in self._tips().values():
-                _tree_oid(repository, oid, "")
+                tree_oid(repository, oid, "")
         except (GitFailed, *UNREADABLE):
             return False
         return True
@@ -253,6 +244,24 @@ class Mirror:
             raise Transient(f"{self.address}: {error} is not there after a fresh clone") from error
 
 
+def read_files(repository: pygit2.Repository, commit: str) -> dict[str, bytes]:
+    """Path -> content of the files of a small tree; symlinks and what is too large are left out."""
+    entries = TreeWalk(TreeLimits()).entries(repository, tree_oid(repository, commit, ""))
+    found = {
+        entry.path: read_blob(repository, entry.oid, STATUS_BLOB_BYTES_MAX)
+        for entry in entries
+        if entry.kind is EntryKind.FILE
+    }
+    return {path: body for path, body in found.items() if isinstance(body, bytes)}
+
+
+def read_blob(repository: pygit2.Repository, oid: str, limit: int) -> bytes | TooLarge:
+    kind, size = repository.odb.read_header(oid)
+    if kind != ObjectType.BLOB:
+        raise CommitRejected(f"the object {oid[:12]} stands for a file but is none; push it again")
+    return TooLarge(size, limit) if size > limit else repository.odb.read(oid)[1]
+
+
 def _create(folder: Path) -> None:
     isolate()
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -265,7 +274,7 @@ def _commit(repository: pygit2.Repository, oid: str) -> pygit2.Commit:
     return found
 
 
-def _tree_oid(repository: pygit2.Repository, commit: str, policy_path: str) -> str:
+def tree_oid(repository: pygit2.Repository, commit: str, policy_path: str) -> str:
     tree: pygit2.Object = _commit(repository, commit).tree
     for name in [part for part in policy_path.split("/") if part not in {"", "."}]:
         if not isinstance(tree, pygit2.Tree) or name not in tree:

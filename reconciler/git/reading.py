@@ -1,0 +1,52 @@
+"""One revision of a local repository, read at once: for commands that work offline. Blocking."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pygit2
+
+from reconciler.git.errors import GitFailed
+from reconciler.git.local_refs import open_local
+from reconciler.git.mirror import TooLarge, read_blob, tree_oid
+from reconciler.git.trees import EntryKind, TreeLimits, TreeWalk
+from reconciler.load import SETTINGS_FILE, Blob, is_policy_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BLOB_BYTES_MAX = 1024 * 1024
+
+
+def revision_blobs(repository: Path, revision: str, policy_path: str = "") -> dict[str, Blob]:
+    """Path -> blob under the policy path, as the global would read them from that revision.
+
+    Raises ValueError: no repository there, no such revision, or beyond a limit.
+    """
+    try:
+        opened = open_local(repository)
+        commit = _commit(opened, revision)
+        entries = TreeWalk(TreeLimits()).entries(opened, tree_oid(opened, commit, policy_path))
+        return {
+            entry.path: Blob(entry.oid, _content(opened, entry.oid, entry.kind), entry.mode)
+            for entry in entries
+            if is_policy_file(entry.path) or entry.path == SETTINGS_FILE
+        }
+    except (GitFailed, pygit2.GitError, KeyError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _commit(repository: pygit2.Repository, revision: str) -> str:
+    try:
+        return str(repository.revparse_single(revision).peel(pygit2.Commit).id)
+    except (KeyError, ValueError, pygit2.GitError) as error:
+        raise ValueError(
+            f"no commit {revision} here ({error}); fetch it, or correct --rev"
+        ) from error
+
+
+def _content(repository: pygit2.Repository, oid: str, kind: EntryKind) -> bytes | None:
+    if kind in {EntryKind.SYMLINK, EntryKind.SUBMODULE}:
+        return b""  # never followed, never fetched
+    read = read_blob(repository, oid, BLOB_BYTES_MAX)
+    return None if isinstance(read, TooLarge) else read
