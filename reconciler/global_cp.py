@@ -8,31 +8,58 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.kds.server import Refusal
+from reconciler.api.control_socket import control_app
+from reconciler.api.serving import HttpServer, unix_socket
+from reconciler.arrival import global_outcome, wait_for
+from reconciler.ca import keys, tokens
+from reconciler.decode import mesh_resource
+from reconciler.git.errors import GitFailed
+from reconciler.git.status_ref import zone_of_ref
+from reconciler.git.watch import FetchFailed, FetchRecovered, TipsChanged, WatchOptions
+from reconciler.git.watch import tips as tips_of
+from reconciler.kds.codec import canonical_data
+from reconciler.kds.names import hashed_name
+from reconciler.kds.server import Caller, KdsServer, Refusal
+from reconciler.model.resource import (
+    DISPLAY_NAME,
+    ENV,
+    ORIGIN,
+    PROXY_TYPE,
+    ZONE,
+    Labels,
+    MeshResource,
+    ResourceKey,
+)
 from reconciler.runtime.log import note
+from reconciler.status.document import INGRESS_PATH, StatusUnreadable, parse_ingress
 from reconciler.steps import global_state as g
 from reconciler.steps.global_step import refusal, step
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
-    from reconciler.kds.server import KdsServer
+    from reconciler.ca.server_tls import ServerTls
     from reconciler.revision_loader import RevisionLoader
+    from reconciler.store import Store
     from xds.discovery import DeltaRequest, DeltaResponse
 
-GLOBAL_TO_ZONE = "global-to-zone"
+UNAUTHENTICATED = 16  # gRPC status number
 
 
 class GlobalControlPlane:
     """Wires repository, loader and zones around one `GlobalState`."""
 
     def __init__(
-        self, settings: g.GlobalSettings, loader: RevisionLoader, log: logging.Logger
+        self, settings: g.GlobalSettings, loader: RevisionLoader, store: Store, log: logging.Logger
     ) -> None:
         self.state = g.GlobalState(settings=settings)
         self.loader = loader
+        self.store = store
         self.log = log
         self.kds: KdsServer | None = None
         self.changed = asyncio.Event()  # replaced at every change; for whoever waits
@@ -48,14 +75,34 @@ class GlobalControlPlane:
 
     # --- KdsEvents, called by the KDS server on the loop ---
 
-    def zone_opened(self, session: str, zone: str, rpc: str, identity: str) -> Refusal | None:
-        """The server has proven `identity`; this decides whether the zone may come in now."""
-        refused = refusal(self.state, zone, identity)
+    def zone_opened(self, session: str, caller: Caller, *, downward: bool) -> Refusal | None:
+        """Who proves to be the zone it names may come in, once there is a revision to give."""
+        identity = self._identity(caller)
+        if isinstance(identity, Refusal):
+            refused: tuple[int, str] | None = (identity.code, identity.message)
+        else:
+            refused = refusal(self.state, caller.zone, identity)
         if refused is not None:
-            note(self.log, "zone.refused", zone=zone, reason=refused[1])
+            note(self.log, "zone.refused", zone=caller.zone, peer=caller.peer, reason=refused[1])
             return Refusal(*refused)
-        self.deliver(g.ZoneOpened(session, zone, rpc == GLOBAL_TO_ZONE, identity, time.time()))
+        assert isinstance(identity, str)
+        event = g.ZoneOpened(session, caller.zone, downward, identity, time.time())
+        self.deliver(event)
         return None
+
+    def _identity(self, caller: Caller) -> str | Refusal:
+        """What the zone's token proves. Keys come with the revision; without one `refusal` speaks."""
+        if self.state.published is None:
+            return ""
+        resources = self.state.published.resources
+        known = keys.keys_of(resources, "GlobalSecret", "", keys.ZONE_PUBLIC_KEY)
+        verdict = tokens.verify(caller.authorization or "", known, time.time())
+        if isinstance(verdict, tokens.Claims):
+            verdict = tokens.allows_zone(verdict, caller.zone, "cp") or verdict
+        if isinstance(verdict, tokens.Refused):
+            text = f'zone "{caller.zone}": {verdict.reason}; issue a join file with `reconciler token zone`'
+            return Refusal(UNAUTHENTICATED, text)
+        return f"zone-token:{verdict.zone}"
 
     def subscription(self, session: str, request: DeltaRequest) -> None:
         self.deliver(g.ZoneSubscribed(session, request))
@@ -65,6 +112,32 @@ class GlobalControlPlane:
 
     def closed(self, session: str) -> None:
         self.deliver(g.ZoneClosed(session, time.time()))
+
+    # --- ControlSource ---
+
+    def status(self, *, proxies: bool) -> Mapping[str, object]:
+        state = self.state
+        rejected = state.rejected
+        found: dict[str, object] = {
+            "role": "global",
+            "revision": state.published.commit if state.published else None,
+            "rejected": rejected.commit if rejected else None,
+            "problems": [str(p) for p in rejected.problems] if rejected else [],
+            "warnings": [str(p) for p in state.published.warnings] if state.published else [],
+            "repository_error": state.fetch_error or "",
+            "zones": [_zone_row(state.zones[name]) for name in sorted(state.zones)],
+        }
+        if proxies:
+            found["inventory"] = sorted(
+                f"{name}/{resource.key}"
+                for name, record in state.zones.items()
+                for resource in record.owned.by_key.values()
+                if not resource.key.type.endswith("Insight")
+            )
+        return found
+
+    async def wait(self, commit: str, timeout_s: float) -> Mapping[str, object]:
+        return await wait_for(self, lambda: global_outcome(self.state, commit), timeout_s)
 
     # --- effects ---
 
@@ -83,11 +156,157 @@ class GlobalControlPlane:
             case g.CloseSession(session, code, message):
                 if self.kds is not None:
                     self.kds.close(session, code, message)
-            case g.RevisionInForce():
-                pass  # Announced by `changed`; kept by Git itself.
+            case g.RevisionInForce(commit):
+                self.store.write("meta", {"revision": commit.encode()}, ())
             case g.Note(event, fields):
                 note(self.log, event, **fields)
 
     async def _load(self, commit: str, published: g.ReconcileKey | None) -> None:
         """In a thread: reading, parsing and checking never hold the loop."""
         self.deliver(await asyncio.to_thread(self.loader.load, commit, published))
+
+    # --- the repository ---
+
+    def start_from(self, tips: Mapping[str, str], options: Following) -> None:
+        """The first look: what zones wrote, then the revision last in force, then the newest commit.
+
+        With a mistake in the newest commit, the one before it stays in force also over a restart.
+        """
+        self.deliver(g.StatusRefsRead(self._ingresses(tips, options)))
+        kept = self.store.load_all("meta").get("revision")
+        if kept is not None and kept.decode() != tips.get(options.branch_ref):
+            self.deliver(g.TipMoved(kept.decode()))
+        self._tip(tips, options)
+
+    def _ingresses(
+        self, tips: Mapping[str, str], options: Following
+    ) -> dict[str, tuple[MeshResource, ...]]:
+        found: dict[str, tuple[MeshResource, ...]] = {}
+        for ref, commit in sorted(tips.items()):
+            zone = zone_of_ref(ref, options.status_prefix)
+            if zone is None:
+                continue
+            try:
+                body = self.loader.mirror.read_files(commit).get(INGRESS_PATH)
+                found[zone] = tuple(from_status(zone, body)) if body is not None else ()
+            except (StatusUnreadable, GitFailed) as error:
+                note(self.log, "status.unreadable_failed", zone=zone, reason=str(error))
+        return found
+
+    def _tip(self, tips: Mapping[str, str], options: Following) -> None:
+        commit = tips.get(options.branch_ref)
+        if commit is not None:
+            self.deliver(g.TipMoved(commit))
+
+    async def follow(self, options: Following) -> None:
+        """Every change of the repository, for as long as this process lives."""
+        started = False
+        async for change in tips_of(self.loader.mirror, options.watch):
+            match change:
+                case TipsChanged(found) if not started:
+                    started = True
+                    await asyncio.to_thread(self._prepare, found, options)
+                    self.start_from(found, options)
+                case TipsChanged(found):
+                    self._tip(found, options)
+                case FetchFailed(message):
+                    self.deliver(g.FetchFailed(message))
+                case FetchRecovered():
+                    self.deliver(g.FetchRecovered())
+
+    def _prepare(self, tips: Mapping[str, str], options: Following) -> None:
+        """Keys are made once: signs of an earlier fleet without its keys stop the process."""
+        zones = [ref for ref in tips if zone_of_ref(ref, options.status_prefix)]
+        earlier = f"{', '.join(sorted(zones))} shows an earlier fleet" if zones else None
+        self.loader.system.prepare(earlier_fleet=earlier, new_keys=options.new_keys)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Following:
+    """Which refs mean what."""
+
+    branch_ref: str
+    status_prefix: str
+    new_keys: bool
+    watch: WatchOptions
+
+
+def from_status(zone: str, body: bytes) -> Iterator[MeshResource]:
+    """A zone's ingresses as its status ref has them, named as they would come over the wire."""
+    for data in parse_ingress(body):
+        name = str(data["name"])
+        labels = Labels.of(
+            {
+                DISPLAY_NAME: name,
+                ORIGIN: "zone",
+                ZONE: zone,
+                ENV: "universal",
+                PROXY_TYPE: "zoneingress",
+            }
+        )
+        spec = {key: value for key, value in data.items() if key not in ("type", "name")}
+        try:
+            body_data = canonical_data("ZoneIngress", spec)
+            key = ResourceKey("ZoneIngress", "", hashed_name("", name, labels))
+            yield mesh_resource(key, labels, body_data)
+        except (ValueError, KeyError) as error:
+            raise StatusUnreadable(f"{name}: {error}") from error
+
+
+def _zone_row(record: g.ZoneRecord) -> dict[str, object]:
+    report = record.report
+    row: dict[str, object] = {
+        "zone": record.name,
+        "connected": record.connected_at is not None and record.disconnected_at is None,
+        "revision": report.revision if report else None,
+        "nacks": dict(record.rejected.items()),
+    }
+    if report is not None:
+        row["proxies"] = {
+            "total": report.total,
+            "acked": report.acked,
+            "pending": report.pending,
+            "rejected": report.rejected,
+        }
+        row["rejections"] = [asdict(rejection) for rejection in report.rejections]
+    return row
+
+
+# --- the process ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlobalProcess:
+    """What `reconciler global` was started with."""
+
+    state_dir: Path
+    host: str
+    kds_port: int
+    tls: ServerTls
+    following: Following
+
+
+async def serve(plane: GlobalControlPlane, process: GlobalProcess, stop: asyncio.Event) -> None:
+    """From the first look at the repository to the last stream closed; returns after `stop`.
+
+    Raises KeysMissing when the keys of an earlier fleet are not here.
+    """
+    control = HttpServer(control_app(plane), unix_socket(process.state_dir / "control.sock"))
+    plane.kds = KdsServer(plane, str(plane.loader.mirror.address))
+    port = await plane.kds.start(
+        process.host, process.kds_port, process.tls.cert_pem, process.tls.key_pem
+    )
+    await control.start()
+    note(plane.log, "global.started", kds_port=port, repository=str(plane.loader.mirror.address))
+    following = asyncio.create_task(plane.follow(process.following))
+    stopping = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait({following, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    note(plane.log, "global.stopping")
+    for task in (following, stopping):
+        task.cancel()
+    await asyncio.gather(following, stopping, return_exceptions=True)
+    await plane.kds.stop(1.0)
+    await control.stop()
+    plane.store.close()
+    if following in done:
+        following.result()  # It ends by an exception only.

@@ -20,10 +20,9 @@ def over(weak: T | None, strong: T | None) -> T | None:
     return weak if strong is None else strong
 
 
-def merge_all(confs: Iterable[T], merge: Callable[[T, T], T]) -> T | None:
-    """One conf out of many in ascending precedence; None when there are none."""
-    first, *rest = (*confs,) or (None,)
-    return None if first is None else reduce(merge, rest, first)  # type: ignore[arg-type]
+def merge_all(confs: Iterable[T], merge: Callable[[T, T], T]) -> T:
+    """One conf out of at least one, in ascending precedence."""
+    return reduce(merge, confs)
 
 
 def over_with(weak: T | None, strong: T | None, merge: Callable[[T, T], T]) -> T | None:

@@ -126,7 +126,7 @@ def available_services(
     counts: Counter[tuple[str, Tags]] = Counter()
     for dataplane, inbound in _local_inbounds(state.of("Dataplane"), zone):
         if inbound.healthy and dataplane.key not in absent and dataplane.key.mesh in meshes:
-            counts[dataplane.key.mesh, _zoned(inbound.tags, zone)] += 1
+            counts[dataplane.key.mesh, _advertised(inbound, zone)] += 1
     ordered = sorted(counts, key=lambda found: (found[0], tag_string(found[1])))
     return tuple(AvailableService(mesh, tags, counts[mesh, tags]) for mesh, tags in ordered)
 
@@ -284,8 +284,13 @@ def _without_service(tags: Tags) -> Tags:
     return tuple(pair for pair in tags if pair[0] != SERVICE)
 
 
-def _zoned(tags: Tags, zone: str) -> Tags:
-    return tuple(sorted({**dict(tags), ZONE: zone}.items()))
+def _advertised(inbound: Inbound, zone: str) -> Tags:
+    """The inbound's tags with its zone, and with its protocol if only the field names it.
+
+    Other zones learn a service's protocol from these tags alone.
+    """
+    spoken = {PROTOCOL: inbound.protocol} if inbound.protocol != "tcp" else {}
+    return tuple(sorted({**spoken, **dict(inbound.tags), ZONE: zone}.items()))
 
 
 def merged_by_address(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:

@@ -10,7 +10,7 @@ are left out for now: an outbound needs an address of its own, which no zone giv
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -53,9 +53,9 @@ if TYPE_CHECKING:
 
 Origins = Mapping[tuple[str, str], Origin]  # (type URL, xDS name) -> policies that shaped it
 
-ADMIN = "kuma:envoy:admin"
+ADMIN = names.ADMIN_CLUSTER  # the listener has the same name
 READINESS = "kuma:readiness"
-PASSTHROUGH = "outbound:passthrough:ipv4"
+PASSTHROUGH = names.OUTBOUND_PASSTHROUGH
 LOOPBACK = "127.0.0.1"
 
 
@@ -135,7 +135,8 @@ def _add_inbound(parts: _Parts, context: MeshContext, of: _InboundOf) -> None:
     cluster = names.local_cluster_name(inbound.workload_port)
     protocol = protocol_of(inbound.protocol)
     place = InboundPlace(name, protocol.is_http, context.spec.mtls is not None)
-    applied, origins = _inbound_applied(context, of, place)
+    shaping = _inbound_applied(context, of, place)
+    applied, origins = tuple(a for a, _ in shaping), _all(o for _, o in shaping)
     for_cluster = cluster_applied(applied)
     parts.clusters[cluster] = LocalCluster(
         cluster, inbound.workload_address, inbound.workload_port, protocol, for_cluster
@@ -154,14 +155,20 @@ def _add_inbound(parts: _Parts, context: MeshContext, of: _InboundOf) -> None:
     )
     if origins:
         parts.origins[LISTENER, name] = origins
-        parts.origins[CLUSTER, cluster] = origins
+    if for_cluster:
+        parts.origins[CLUSTER, cluster] = _all(o for a, o in shaping if a in for_cluster)
+
+
+def _all(origins: Iterable[Origin]) -> Origin:
+    """Each policy once."""
+    return tuple(dict.fromkeys(key for keys in origins for key in keys))
 
 
 def _inbound_applied(
     context: MeshContext, of: _InboundOf, place: InboundPlace
-) -> tuple[tuple[Applied, ...], Origin]:
-    applied: list[Applied] = []
-    origins: list[ResourceKey] = []
+) -> list[tuple[Applied, Origin]]:
+    """What every kind does to an inbound, each with the policies it comes from."""
+    shaping: list[tuple[Applied, Origin]] = []
     for effect in EFFECTS:
         if effect.on_inbound is None:
             continue
@@ -169,9 +176,9 @@ def _inbound_applied(
         conf = context.inbound_conf(effect, chosen, of.index)
         fitted = effect.on_inbound(conf.value if conf is not None else None, place)
         if fitted is not None:
-            applied.append(Applied(effect.hooks, fitted))
-            origins += conf.origins if conf is not None else ()
-    return tuple(applied), tuple(dict.fromkeys(origins))
+            origins = conf.origins if conf is not None else ()
+            shaping.append((Applied(effect.hooks, fitted), origins))
+    return shaping
 
 
 def downstream_tls(context: MeshContext) -> DownstreamTls | None:
@@ -180,7 +187,7 @@ def downstream_tls(context: MeshContext) -> DownstreamTls | None:
     if mtls is None:
         return None
     return DownstreamTls(
-        san_uri_prefixes=(f"spiffe://{mesh}/",),
+        san_uri_prefixes=(names.spiffe_prefix(mesh),),
         identity_secret=names.identity_secret_name(mesh),
         ca_secret=names.ca_secret_name(mesh),
         permissive=mtls.permissive,
@@ -237,9 +244,9 @@ def _add_passthrough(parts: _Parts, port: int) -> None:
         parts.clusters[PASSTHROUGH] = PassthroughCluster(PASSTHROUGH)
         parts.listeners[PASSTHROUGH] = PassthroughListener(
             PASSTHROUGH,
-            "0.0.0.0",
+            "0.0.0.0",  # noqa: S104 - it gets only what is redirected to it
             port,
-            PASSTHROUGH,  # noqa: S104 - redirected traffic only
+            PASSTHROUGH,
         )
 
 

@@ -8,31 +8,40 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import ipaddress
-import logging
 import socket
 import time
 from contextlib import suppress
+from dataclasses import asdict, dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from reconciler.api.bootstrap_server import BootstrapAnswer, bootstrap_app
+from reconciler.api.control_socket import control_app
+from reconciler.api.serving import HttpServer, tcp_socket, unix_socket
+from reconciler.arrival import wait_for, zone_outcome
+from reconciler.bootstrap_answer import ZoneFacts, bootstrap_answer
 from reconciler.ca.authority import AuthorityPem, issue_workload
-from reconciler.kds.client import KdsClient
+from reconciler.kds.client import Dial, KdsClient
 from reconciler.model.spec import ZoneIngressSpec
-from reconciler.proxy_token import verify_proxy
 from reconciler.runtime.log import note
+from reconciler.runtime.loop_watch import LoopWatch
 from reconciler.steps import zone_state as z
+from reconciler.steps.zone_report import is_current, rejections, report_of
 from reconciler.steps.zone_step import step
 from reconciler.stored import decode_stored, encode_stored
 from xds.build.secrets import ca_secret, identity_secret
 from xds.resource import digest
+from xds.server import AdsServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import logging
+    from collections.abc import Mapping
+    from pathlib import Path
 
+    from reconciler.ca.server_tls import ServerTls
     from reconciler.status.follower import StatusFollower
     from reconciler.store import Store
     from xds.discovery import DeltaRequest, DeltaResponse
-    from xds.server import AdsServer
 
 KINDS = ("policy", "relayed", "local")
 RESOLVE_INTERVAL_S = 10.0
@@ -47,7 +56,10 @@ class ZoneControlPlane:
         self.log = log
         self.ads: AdsServer | None = None
         self.client: KdsClient | None = None
-        self.status: StatusFollower | None = None
+        self.status_follower: StatusFollower | None = None
+        self.facts: ZoneFacts | None = None
+        self.global_error = ""
+        self.stalls = LoopWatch()
         self.stopping = False
         self.changed = asyncio.Event()  # replaced at every change; for whoever waits
         self.events = 0
@@ -78,6 +90,7 @@ class ZoneControlPlane:
         self.stopping = True
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
 
     # --- events ---
 
@@ -99,9 +112,80 @@ class ZoneControlPlane:
     def request(self, stream: str, request: DeltaRequest) -> None:
         self.deliver(z.ProxyRequest(stream, request, time.time()))
 
-    def closed(self, stream: str, by_peer: bool) -> None:  # noqa: FBT001 - the protocol's signature
+    def closed(self, stream: str, by_peer: bool) -> None:
         if not self.stopping:
             self.deliver(z.ProxyClosed(stream, by_peer, time.time()))
+
+    # KdsClientEvents, called by the KDS client on the loop
+
+    def connected(self, session: str) -> None:
+        self.deliver(z.GlobalConnected(session))
+
+    def response(self, session: str, response: DeltaResponse) -> None:
+        self.deliver(z.GlobalResponse(session, response, time.time()))
+
+    def global_request(self, session: str, request: DeltaRequest) -> None:
+        self.deliver(z.GlobalRequest(session, request))
+
+    def disconnected(self, session: str, reason: str) -> None:
+        if self.stopping:
+            return
+        if session:
+            self.deliver(z.GlobalDisconnected(session, reason))
+        else:
+            self.global_error = reason
+            note(self.log, "global.dial_failed", reason=reason)
+
+    # BootstrapSource
+
+    def bootstrap(self, request: Mapping[str, object], host: str, accept: str) -> BootstrapAnswer:
+        if self.facts is None or not self.state.policy.by_key:
+            return BootstrapAnswer(503, "this zone has not received its policies yet; try again")
+        found = bootstrap_answer(self.facts, self.state.merged, request, host, accept)
+        if found.status != 200:
+            note(self.log, "bootstrap.refused", status=found.status, reason=found.body)
+        return BootstrapAnswer(found.status, found.body, found.content_type)
+
+    # ControlSource
+
+    def status(self, *, proxies: bool) -> Mapping[str, object]:
+        state = self.state
+        report = report_of(state)
+        found: dict[str, object] = {
+            "role": "zone",
+            "zone": state.settings.zone,
+            "revision": state.revision,
+            "connected": state.link.session is not None,
+            "global_error": "" if state.link.session else state.link.rejected or self.global_error,
+            "status_error": self.status_follower.error if self.status_follower else "",
+            "proxies": {
+                "total": report.total,
+                "acked": report.acked,
+                "pending": report.pending,
+                "rejected": report.rejected,
+            },
+            "rejections": [asdict(rejection) for rejection in report.rejections],
+            "refused": dict(state.refused.items()),
+            "rebuilt": dict(state.settings.builders.rebuilt),
+            "events": self.events,
+            "loop_stall_ms_max": self.stalls.longest_ms,
+        }
+        if proxies:
+            found["proxy_list"] = [self._proxy_row(p) for p in state.proxies.values()]
+        return found
+
+    def _proxy_row(self, proxy: z.Proxy) -> dict[str, object]:
+        refused = rejections(proxy)
+        state = "rejected" if refused else "acknowledged" if is_current(proxy) else "pending"
+        return {
+            "proxy": proxy.node_id,
+            "connected": proxy.stream is not None,
+            "state": state if proxy.stream is not None else "away",
+            "message": "; ".join(r.message for r in refused),
+        }
+
+    async def wait(self, commit: str, timeout_s: float) -> Mapping[str, object]:
+        return await wait_for(self, lambda: zone_outcome(self.state, commit), timeout_s)
 
     # --- effects ---
 
@@ -127,8 +211,8 @@ class ZoneControlPlane:
             case z.IssueCertificate():
                 asyncio.get_running_loop().call_soon(self._issue, effect)
             case z.StatusWanted(status):
-                if self.status is not None:
-                    self.status.want(status)
+                if self.status_follower is not None:
+                    self.status_follower.want(status)
             case z.BuildSoon():
                 self._build_soon()
             case z.WakeAt(at):
@@ -193,3 +277,89 @@ class ZoneControlPlane:
             issued.not_after,
         )
         self.deliver(z.CertificateIssued(effect.node_id, certificate, now))
+
+    # --- names that other zones advertise ---
+
+    async def resolve_forever(self) -> None:
+        """Look names up again and again; a name that does not resolve keeps its last address."""
+        while True:
+            names = self._advertised_names()
+            if names:
+                found = dict(self.state.resolved.items())
+                for name in names:
+                    with suppress(OSError):
+                        found[name] = await _resolved(name)
+                self.deliver(z.Resolved(found, time.time()))
+            await asyncio.sleep(RESOLVE_INTERVAL_S)
+
+    def _advertised_names(self) -> list[str]:
+        specs = [r.spec for r in self.state.relayed.of("ZoneIngress")]
+        hosts = {s.advertised_address for s in specs if isinstance(s, ZoneIngressSpec)}
+        return sorted(host for host in hosts if host and not _is_ip(host))
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+async def _resolved(name: str) -> str:
+    """Of several addresses the first in text order, so that every zone chooses alike."""
+    found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    return min(str(info[4][0]) for info in found)
+
+
+# --- the process ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoneProcess:
+    """What `reconciler zone` was started with."""
+
+    state_dir: Path
+    host: str
+    bootstrap_port: int
+    ads_port: int
+    tls: ServerTls
+    hosts: tuple[str, ...]
+    dial: Dial
+
+
+async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Event) -> None:
+    """From the first byte read to the last stream closed; returns after `stop`."""
+    plane.stalls.start()
+    plane.ads = AdsServer(plane)
+    ads_port = await plane.ads.start(
+        process.host, process.ads_port, process.tls.cert_pem, process.tls.key_pem
+    )
+    ca_pem = process.tls.ca_pem.decode()
+    plane.facts = ZoneFacts(plane.state.settings.zone, process.hosts, ads_port, ca_pem)
+    plane.restore()
+    folder = process.state_dir / "tls"
+    bootstrap = HttpServer(
+        bootstrap_app(plane),
+        tcp_socket(process.host, process.bootstrap_port),
+        (folder / "cert.pem", folder / "key.pem"),
+    )
+    control = HttpServer(control_app(plane), unix_socket(process.state_dir / "control.sock"))
+    plane.client = KdsClient(plane, process.dial)
+    await bootstrap.start()
+    await control.start()
+    plane.client.start()
+    resolving = asyncio.create_task(plane.resolve_forever())
+    note(plane.log, "zone.started", zone=plane.state.settings.zone, ads_port=ads_port)
+    await stop.wait()
+    note(plane.log, "zone.stopping", zone=plane.state.settings.zone)
+    plane.stop()
+    resolving.cancel()
+    await plane.client.stop()
+    await bootstrap.stop()
+    await plane.ads.stop(1.0)
+    await control.stop()
+    if plane.status_follower is not None:
+        await plane.status_follower.stop()
+    plane.stalls.stop()
+    plane.store.close()

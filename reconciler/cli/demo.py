@@ -9,9 +9,8 @@ import signal
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,7 +65,9 @@ async def _demo(folder: Path, console: Console, *, once: bool, as_json: bool) ->
 
     try:
         await world.start(progress)
-        return await (_tour(world, console, as_json) if once else _live(world, console))
+        if not once:
+            await _live(world, console)
+        return await _tour(world, console, as_json)
     except DemoError as error:
         console.print(str(error), style="red", markup=False)
         return 2
@@ -106,7 +107,7 @@ def _row(seen: Seen) -> dict[str, object]:
     return {"step": seen.step, "seen": seen.what, "measured": seen.measured, "ok": seen.ok}
 
 
-async def _live(world: World, console: Console) -> int:
+async def _live(world: World, console: Console) -> NoReturn:
     from rich.live import Live
 
     from reconciler.demo.board import board

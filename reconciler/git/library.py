@@ -8,12 +8,14 @@ so the owner check, which protects those who stumble into a foreign repository, 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pygit2
 from pygit2.enums import ConfigLevel, RepositoryOpenFlag
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 MACHINE_LEVELS = (
@@ -38,10 +40,18 @@ def limit_server(connect_s: float, answer_s: float) -> None:
     pygit2.settings.server_timeout = int(answer_s * 1000)
 
 
-def open_bare(folder: Path) -> pygit2.Repository:
+@contextmanager
+def open_bare(folder: Path) -> Iterator[pygit2.Repository]:
     """The repository at exactly this folder, its own (not a parent's). Raises pygit2.GitError.
 
-    Opened anew for each operation (50 µs): never shared between threads, never stale.
+    Opened anew for each operation (50 µs): never shared between threads, never stale. Freed at the
+    end: it is part of a reference cycle, and libgit2 shares open packs by path, so that one that is
+    still open would hide what a rebuilt mirror holds.
     """
     isolate()
-    return pygit2.Repository(str(folder), RepositoryOpenFlag.NO_SEARCH | RepositoryOpenFlag.BARE)
+    flags = RepositoryOpenFlag.NO_SEARCH | RepositoryOpenFlag.BARE
+    repository = pygit2.Repository(str(folder), flags)
+    try:
+        yield repository
+    finally:
+        repository.free()

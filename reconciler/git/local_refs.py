@@ -6,6 +6,7 @@ which git and libgit2 both honour, does not.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pygit2
@@ -15,11 +16,12 @@ from reconciler.git.errors import Permanent, RefMoved, Transient
 from reconciler.git.library import isolate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 
-def open_local(path: Path) -> pygit2.Repository:
+@contextmanager
+def open_local(path: Path) -> Iterator[pygit2.Repository]:
     """The configured repository, bare or with a work tree. Raises Permanent when there is none."""
     isolate()
     if not path.exists():
@@ -27,25 +29,28 @@ def open_local(path: Path) -> pygit2.Repository:
             f"{path} does not exist; create it with `git init --bare`, or correct --repo"
         )
     try:
-        return pygit2.Repository(str(path), RepositoryOpenFlag.NO_SEARCH)
+        repository = pygit2.Repository(str(path), RepositoryOpenFlag.NO_SEARCH)
     except pygit2.GitError as error:
         raise Permanent(
             f"{path} is not a Git repository ({error}); name the folder that holds HEAD and refs/"
         ) from error
+    try:
+        yield repository
+    finally:
+        repository.free()
 
 
 def tips(path: Path) -> dict[str, str]:
     """Ref name -> oid of every direct ref."""
-    repository = open_local(path)
-    try:
-        found = {
-            reference.name: str(reference.target)
-            for reference in repository.references.objects
-            if reference.type == ReferenceType.DIRECT
-        }
-    except (pygit2.GitError, KeyError) as error:
-        raise Transient(f"{path}: refs changed while they were read ({error})") from error
-    return found
+    with open_local(path) as repository:
+        try:
+            return {
+                reference.name: str(reference.target)
+                for reference in repository.references.objects
+                if reference.type == ReferenceType.DIRECT
+            }
+        except (pygit2.GitError, KeyError) as error:
+            raise Transient(f"{path}: refs changed while they were read ({error})") from error
 
 
 def target(repository: pygit2.Repository, ref: str) -> str | None:

@@ -113,7 +113,7 @@ class Mirror:
                 self.transport.fetch(self.folder, self._refspecs())
                 return self._tips()
             except (GitFailed, *UNREADABLE):
-                if self._is_sound():
+                if self._is_sound(there):
                     raise
                 self.rebuild()
                 return self._tips()
@@ -147,12 +147,12 @@ class Mirror:
         return [f"+{ref}:{ref}" for ref in wanted]
 
     def _tips(self) -> dict[str, str]:
-        repository = open_bare(self.folder)
-        return {
-            reference.name: str(reference.target)
-            for reference in repository.references.objects
-            if self._follows(reference.name)
-        }
+        with open_bare(self.folder) as repository:
+            return {
+                reference.name: str(reference.target)
+                for reference in repository.references.objects
+                if self._follows(reference.name)
+            }
 
     # --- commits ---
 
@@ -217,29 +217,31 @@ class Mirror:
     def _prepare(self) -> None:
         """Create the mirror where there is none, or nothing that opens as one."""
         try:
-            open_bare(self.folder)
+            with open_bare(self.folder):
+                pass
         except pygit2.GitError:
             shutil.rmtree(self.folder, ignore_errors=True)
             _create(self.folder)
 
-    def _is_sound(self) -> bool:
-        """Every ref leads to a commit whose tree is there."""
+    def _is_sound(self, refs: Iterable[str]) -> bool:
+        """Each of these that is here leads to a commit whose tree is there."""
         try:
-            repository = open_bare(self.folder)
-            for oid in self._tips().values():
-                tree_oid(repository, oid, "")
+            with open_bare(self.folder) as repository:
+                tips = [local_refs.target(repository, ref) for ref in refs]
+                for oid in filter(None, tips):
+                    tree_oid(repository, oid, "")
         except (GitFailed, *UNREADABLE):
             return False
         return True
 
     def _reading(self, read: Callable[[pygit2.Repository], T]) -> T:
         """Read; a mirror that does not hold together is rebuilt once and read again."""
+        with suppress(*UNREADABLE), open_bare(self.folder) as repository:
+            return read(repository)
+        self.rebuild()
         try:
-            return read(open_bare(self.folder))
-        except UNREADABLE:
-            self.rebuild()
-        try:
-            return read(open_bare(self.folder))
+            with open_bare(self.folder) as repository:
+                return read(repository)
         except UNREADABLE as error:
             raise Transient(f"{self.address}: {error} is not there after a fresh clone") from error
 

@@ -24,14 +24,14 @@ def revision_blobs(repository: Path, revision: str, policy_path: str = "") -> di
     Raises ValueError: no repository there, no such revision, or beyond a limit.
     """
     try:
-        opened = open_local(repository)
-        commit = _commit(opened, revision)
-        entries = TreeWalk(TreeLimits()).entries(opened, tree_oid(opened, commit, policy_path))
-        return {
-            entry.path: Blob(entry.oid, _content(opened, entry.oid, entry.kind), entry.mode)
-            for entry in entries
-            if is_policy_file(entry.path) or entry.path == SETTINGS_FILE
-        }
+        with open_local(repository) as opened:
+            commit = _commit(opened, revision)
+            entries = TreeWalk(TreeLimits()).entries(opened, tree_oid(opened, commit, policy_path))
+            return {
+                entry.path: Blob(entry.oid, _content(opened, entry.oid, entry.kind), entry.mode)
+                for entry in entries
+                if is_policy_file(entry.path) or entry.path == SETTINGS_FILE
+            }
     except (GitFailed, pygit2.GitError, KeyError) as error:
         raise ValueError(str(error)) from error
 

@@ -30,26 +30,26 @@ def answer(request: dict[str, object]) -> dict[str, object]:
 
 
 def _carry_out(request: dict[str, object]) -> object:
-    mirror = open_bare(Path(str(request["mirror"])))
     token, ssh_key = request.get("token"), request.get("ssh_key")
     address = Address(
         str(request["url"]),
         token=str(token) if token is not None else None,
         ssh_key=str(ssh_key) if ssh_key is not None else None,
     )
-    match request["do"]:
-        case "list_refs":
-            return transport.list_refs(mirror, address)
-        case "fetch":
-            refspecs = request["refspecs"]
-            assert isinstance(refspecs, list)
-            transport.fetch(mirror, address, refspecs)
-        case "push":
-            expected = str(request["expected"]) if request["expected"] is not None else None
-            oid, ref = str(request["oid"]), str(request["ref"])
-            transport.push(mirror, address, oid, ref, expected)
-        case other:
-            raise ValueError(f"unknown request {other}")
+    with open_bare(Path(str(request["mirror"]))) as mirror:
+        match request["do"]:
+            case "list_refs":
+                return transport.list_refs(mirror, address)
+            case "fetch":
+                refspecs = request["refspecs"]
+                assert isinstance(refspecs, list)
+                transport.fetch(mirror, address, refspecs)
+            case "push":
+                expected = str(request["expected"]) if request["expected"] is not None else None
+                oid, ref = str(request["oid"]), str(request["ref"])
+                transport.push(mirror, address, oid, ref, expected)
+            case other:
+                raise ValueError(f"unknown request {other}")
     return None
 
 

@@ -89,26 +89,26 @@ class LocalStatusRef:
         self.name = name
 
     def read(self) -> tuple[str | None, Mapping[str, bytes]]:
-        repository = local_refs.open_local(self.path)
-        tip = local_refs.target(repository, self.name)
-        if tip is None:
-            local_refs.check_free(repository, self.name, PREFIX_SETTING)
-            return None, {}
-        try:
-            return tip, read_files(repository, tip)
-        except (pygit2.GitError, KeyError) as error:
-            raise Transient(f"{self.path}: {self.name} cannot be read ({error})") from error
+        with local_refs.open_local(self.path) as repository:
+            try:
+                tip = local_refs.target(repository, self.name)
+                if tip is not None:
+                    return tip, read_files(repository, tip)
+                local_refs.check_free(repository, self.name, PREFIX_SETTING)
+                return None, {}
+            except (pygit2.GitError, KeyError) as error:
+                raise Transient(f"{self.path}: {self.name} cannot be read ({error})") from error
 
     def write(self, commit: NewCommit) -> str:
-        repository = local_refs.open_local(self.path)
-        try:
-            oid = write_commit(repository, commit)
-        except (pygit2.GitError, OSError) as error:
-            raise Permanent(
-                f"cannot write objects to {self.path} ({error}); "
-                "give this process write access to it, and check for free space"
-            ) from error
-        local_refs.swap(repository, self.name, commit.parent, oid)
+        with local_refs.open_local(self.path) as repository:
+            try:
+                oid = write_commit(repository, commit)
+            except (pygit2.GitError, OSError) as error:
+                raise Permanent(
+                    f"cannot write objects to {self.path} ({error}); "
+                    "give this process write access to it, and check for free space"
+                ) from error
+            local_refs.swap(repository, self.name, commit.parent, oid)
         return oid
 
     def close(self) -> None:
@@ -134,7 +134,8 @@ class RemoteStatusRef:
 
     def write(self, commit: NewCommit) -> str:
         try:
-            oid = write_commit(open_bare(self.mirror.folder), commit)
+            with open_bare(self.mirror.folder) as repository:
+                oid = write_commit(repository, commit)
         except (pygit2.GitError, KeyError, OSError) as error:
             shutil.rmtree(self.mirror.folder, ignore_errors=True)  # the next read clones afresh
             raise Transient(f"{self.mirror.folder} cannot be written ({error})") from error

@@ -173,7 +173,8 @@ class LocalTransport:
         return local_refs.tips(self.path)
 
     def fetch(self, mirror: Path, refspecs: Sequence[str]) -> None:
-        fetch(open_bare(mirror), self.address, refspecs)
+        with open_bare(mirror) as repository:
+            fetch(repository, self.address, refspecs)
 
     def close(self) -> None:
         """Nothing is held open."""

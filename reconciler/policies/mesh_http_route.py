@@ -283,7 +283,7 @@ def _check_value_match(part: Fields, path: Path, at: At) -> Iterator[Problem]:
 
 
 def _check_regex(value: str, path: Path, at: At) -> Iterator[Problem]:
-    """Envoy runs RE2. Where its language differs from Python's, the difference is taken out first."""
+    """Envoy runs RE2. What only RE2 knows is taken out before Python judges the rest."""
     try:
         re.compile(_RE2_ONLY.sub("x", value))
     except (re.error, RecursionError, OverflowError) as error:

@@ -59,15 +59,7 @@ class Timeouts:
     http: bool
 
 
-DEFAULTS = TimeoutConf(
-    connection=timedelta(seconds=5),
-    idle=timedelta(hours=1),
-    request=timedelta(seconds=15),
-    stream_idle=timedelta(minutes=30),
-    max_stream=timedelta(),
-    max_connection=timedelta(),
-    request_headers=timedelta(),
-)
+_OFF = timedelta()
 
 
 def merge(weak: TimeoutConf, strong: TimeoutConf) -> TimeoutConf:
@@ -84,17 +76,20 @@ def merge(weak: TimeoutConf, strong: TimeoutConf) -> TimeoutConf:
 
 def timeouts(conf: TimeoutConf, *, http: bool) -> Timeouts:
     """The conf with the defaults filled in, for a place that speaks HTTP or not."""
-    full = merge(DEFAULTS, conf)
-    values = (
-        full.connection,
-        full.idle,
-        full.request,
-        full.stream_idle,
-        full.max_stream,
-        full.max_connection,
-        full.request_headers,
+
+    def default(said: timedelta | None, otherwise: timedelta) -> timedelta:
+        return otherwise if said is None else said
+
+    return Timeouts(
+        connection=default(conf.connection, timedelta(seconds=5)),
+        idle=default(conf.idle, timedelta(hours=1)),
+        request=default(conf.request, timedelta(seconds=15)),
+        stream_idle=default(conf.stream_idle, timedelta(minutes=30)),
+        max_stream=default(conf.max_stream, _OFF),
+        max_connection=default(conf.max_connection, _OFF),
+        request_headers=default(conf.request_headers, _OFF),
+        http=http,
     )
-    return Timeouts(*(value or timedelta() for value in values), http=http)
 
 
 def decode(spec: Fields) -> PolicySpec:

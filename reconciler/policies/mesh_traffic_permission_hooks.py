@@ -33,7 +33,6 @@ from envoy_data_plane.envoy.extensions.filters.network.rbac.v3 import Rbac as Ne
 from envoy_data_plane.envoy.extensions.matching.common_inputs.network.v3 import ServerNameInput
 from envoy_data_plane.envoy.extensions.matching.common_inputs.ssl.v3 import UriSanInput
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
-from envoy_data_plane.google.protobuf import Any as ProtoAny
 from envoy_data_plane.xds.core.v3 import TypedExtensionConfig
 from envoy_data_plane.xds.type.matcher.v3 import (
     Matcher,
@@ -45,8 +44,6 @@ from envoy_data_plane.xds.type.matcher.v3 import (
     MatcherOnMatch,
 )
 from envoy_data_plane.xds.type.matcher.v3 import StringMatcher as XdsStringMatcher
-from xds.names import spiffe_id, stat_prefix, tag_id
-from xds.wire import encode
 
 from reconciler.match import (
     Conf,
@@ -66,12 +63,12 @@ from reconciler.policies.mesh_traffic_permission import (
     Principal,
     Rbac,
 )
+from xds.names import spiffe_id, stat_prefix, tag_id
 from xds.view import Hooks
+from xds.wire import any_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from betterproto2 import Message
 
     from reconciler.policies.inbound_match import InboundMatch
 
@@ -88,7 +85,12 @@ def inbound_conf(selections: tuple[Selection, ...], inbound: int, mesh: str) -> 
     """`rules` as soon as any policy has them, else `from`; None when no policy speaks."""
     chosen = [s for s in selections if inbound in s.inbounds]
     origins = tuple(s.policy.key for s in chosen)
-    rules = tuple(NamedRule(kri(s.policy), item.conf) for s in chosen for item in s.spec.rules)
+    rules = tuple(
+        NamedRule(kri(s.policy), item.conf)
+        for s in chosen
+        for item in s.spec.rules
+        if isinstance(item.conf, PermissionRule)
+    )
     if rules:
         return Conf(rules, origins)
     entries = from_entries(chosen, inbound)
@@ -140,7 +142,7 @@ def on_http_filters(filters: list[HttpFilter], conf: Rbac) -> None:
         return
     rbac = HttpRbac()
     _fill(rbac, conf)
-    filters.insert(0, HttpFilter(name=HTTP_RBAC, typed_config=_packed(rbac)))
+    filters.insert(0, HttpFilter(name=HTTP_RBAC, typed_config=any_of(rbac)))
 
 
 def on_network_filters(filters: list[Filter], conf: Rbac) -> None:
@@ -148,7 +150,7 @@ def on_network_filters(filters: list[Filter], conf: Rbac) -> None:
         return
     rbac = NetworkRbac(stat_prefix=conf.stat_prefix)
     _fill(rbac, conf)
-    filters.insert(0, Filter(name=NETWORK_RBAC, typed_config=_packed(rbac)))
+    filters.insert(0, Filter(name=NETWORK_RBAC, typed_config=any_of(rbac)))
 
 
 def _fill(rbac: HttpRbac | NetworkRbac, conf: Rbac) -> None:
@@ -250,7 +252,7 @@ def _single(
 ) -> MatcherMatcherListPredicate:
     return MatcherMatcherListPredicate(
         single_predicate=MatcherMatcherListPredicateSinglePredicate(
-            input=TypedExtensionConfig(name=name, typed_config=_packed(message)),
+            input=TypedExtensionConfig(name=name, typed_config=any_of(message)),
             value_match=value,
         )
     )
@@ -259,23 +261,9 @@ def _single(
 def _action(name: str, action: RbacAction) -> MatcherOnMatch:
     chosen = MatchedAction(name=name, action=action)
     return MatcherOnMatch(
-        action=TypedExtensionConfig(name=ACTION_NAME, typed_config=_packed(chosen))
+        action=TypedExtensionConfig(name=ACTION_NAME, typed_config=any_of(chosen))
     )
 
-
-def _packed(message: Message) -> ProtoAny:
-    return ProtoAny(
-        type_url=f"type.googleapis.com/{_FULL_NAMES[type(message)]}", value=encode(message)
-    )
-
-
-_FULL_NAMES: dict[type[Message], str] = {
-    HttpRbac: "envoy.extensions.filters.http.rbac.v3.RBAC",
-    NetworkRbac: "envoy.extensions.filters.network.rbac.v3.RBAC",
-    MatchedAction: "envoy.config.rbac.v3.Action",
-    UriSanInput: "envoy.extensions.matching.common_inputs.ssl.v3.UriSanInput",
-    ServerNameInput: "envoy.extensions.matching.common_inputs.network.v3.ServerNameInput",
-}
 
 EFFECT = Effect(
     kind=POLICY.kind,

@@ -1,0 +1,111 @@
+"""Has a commit arrived? One answer for `status` and `wait`, on the global and on a zone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from reconciler.steps.zone_report import report_of
+
+if TYPE_CHECKING:
+    from reconciler.kds.manifest import ConvergenceReport
+    from reconciler.steps.global_state import GlobalState, ZoneRecord
+    from reconciler.steps.zone_state import ZoneState
+
+DETAILS_MAX = 20
+POLL_S = 1.0  # beside the event, so that a missed one costs a second at most
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`outcome` is "arrived", "rejected" or "pending"; `wait` turns the last into "timeout"."""
+
+    outcome: str
+    message: str
+    details: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, object]:
+        return {
+            "outcome": self.outcome,
+            "message": self.message,
+            "details": list(self.details[:DETAILS_MAX]),
+        }
+
+
+class Changing(Protocol):
+    """`changed` is set, and replaced, whenever something happened."""
+
+    changed: asyncio.Event
+
+
+async def wait_for(
+    source: Changing, outcome: Callable[[], Outcome], timeout_s: float
+) -> dict[str, object]:
+    """Until it is known, or the time is over."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    while True:
+        changed = source.changed
+        found = outcome()
+        if found.outcome != "pending":
+            return found.document()
+        left = deadline - loop.time()
+        if left <= 0:
+            return Outcome("timeout", found.message, found.details).document()
+        try:
+            await asyncio.wait_for(changed.wait(), min(left, POLL_S))
+        except TimeoutError:
+            continue
+
+
+def global_outcome(state: GlobalState, commit: str) -> Outcome:
+    """`commit` may be the beginning of an id. A newer revision in force includes it."""
+    rejected = state.rejected
+    if rejected is not None and rejected.commit.startswith(commit):
+        problems = tuple(str(problem) for problem in rejected.problems)
+        return Outcome("rejected", f"commit {rejected.commit[:12]} has problems", problems)
+    found = [i for i, known in enumerate(state.history) if known.startswith(commit)]
+    if not found:
+        return Outcome("pending", f"commit {commit[:12]} is not in force at the global yet")
+    wanted = frozenset(state.history[found[0] :])
+    lines = [_zone_line(record, wanted) for record in _records(state)]
+    waiting = tuple(text for outcome, text in lines if outcome == "pending")
+    if waiting:
+        return Outcome("pending", f"{len(waiting)} of {len(lines)} zones do not have it", waiting)
+    refused = tuple(text for outcome, text in lines if outcome == "rejected")
+    if refused:
+        return Outcome("rejected", "proxies rejected it", refused)
+    return Outcome("arrived", f"all proxies of {len(lines)} zones have it")
+
+
+def _records(state: GlobalState) -> list[ZoneRecord]:
+    return sorted(state.zones.values(), key=lambda record: record.name)
+
+
+def _zone_line(record: ZoneRecord, wanted: frozenset[str]) -> tuple[str, str]:
+    if record.connected_at is None or record.disconnected_at is not None:
+        return "pending", f"zone {record.name} is not connected"
+    if record.report is None:
+        return "pending", f"zone {record.name} has not reported yet"
+    return _report_line(record.name, record.report, wanted)
+
+
+def _report_line(zone: str, report: ConvergenceReport, wanted: frozenset[str]) -> tuple[str, str]:
+    if report.revision not in wanted:
+        return "pending", f"zone {zone} has revision {report.revision[:12] or 'none'} in force"
+    if report.pending:
+        return "pending", f"zone {zone}: {report.pending} of {report.total} proxies to go"
+    if report.rejected:
+        names = ", ".join(f"{r.proxy}: {r.message}" for r in report.rejections[:3])
+        return "rejected", f"zone {zone}: {report.rejected} proxies rejected it: {names}"
+    return "arrived", f"zone {zone}: {report.acked} proxies"
+
+
+def zone_outcome(state: ZoneState, commit: str) -> Outcome:
+    report = report_of(state)
+    if not report.revision.startswith(commit) or not commit:
+        return Outcome("pending", f"revision {report.revision[:12] or 'none'} is in force here")
+    outcome, text = _report_line(state.settings.zone, report, frozenset({report.revision}))
+    return Outcome(outcome, text)

@@ -1,0 +1,105 @@
+"""`reconciler global`: the control plane that follows the repository and serves the zones."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+import uuid
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from reconciler.cli.running import add_common, from_environment, run_until_signal, tls_hosts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.git.mirror import Mirror
+
+EXAMPLE = (
+    "example: reconciler global --repo https://git.example/mesh.git --state-dir /var/lib/global "
+    "--host 0.0.0.0 --tls-host global.example"
+)
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("global", help="run the global control plane", epilog=EXAMPLE)
+    repo = from_environment("REPO")
+    parser.add_argument(
+        "--repo", required=repo is None, default=repo, help="path or URL of the policy repository"
+    )
+    parser.add_argument("--branch", default=from_environment("BRANCH") or "main")
+    parser.add_argument("--path", default="", help="folder of the policies in the repository")
+    parser.add_argument("--kds-port", type=int, default=5685)
+    parser.add_argument("--poll", type=float, default=5.0, help="seconds between looks at a remote")
+    parser.add_argument(
+        "--status-prefix", default="refs/heads/status/", help="where zones keep their status refs"
+    )
+    parser.add_argument(
+        "--new-keys", action="store_true", help="make new keys although an earlier fleet shows"
+    )
+    add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from reconciler.git.errors import GitFailed
+    from reconciler.runtime.log import configure
+    from reconciler.runtime.state_dir import StateDirTaken, held
+    from reconciler.store import NewerFormat
+    from reconciler.system_resources import KeysMissing
+
+    configure(as_json=args.log_format == "json")
+    try:
+        with held(args.state_dir) as folder:
+            run_until_signal(lambda stop: _serve(args, folder, stop))
+    except (StateDirTaken, NewerFormat, KeysMissing, GitFailed, OSError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+async def _serve(args: argparse.Namespace, folder: Path, stop: asyncio.Event) -> None:
+    import logging
+
+    from reconciler.git.watch import WatchOptions
+    from reconciler.global_cp import Following, GlobalControlPlane, GlobalProcess, serve
+    from reconciler.revision_loader import RevisionLoader
+    from reconciler.runtime.log import note
+    from reconciler.secret_store import FileSecrets
+    from reconciler.server_certificate import server_tls
+    from reconciler.steps.global_state import GlobalSettings
+    from reconciler.store import Store
+    from reconciler.system_resources import SystemResources
+
+    log = logging.getLogger("reconciler.global")
+    store = Store(folder / "store.sqlite")
+    if store.set_aside is not None:
+        note(log, "store.damaged_failed", file=store.set_aside)
+    mirror = _mirror(args, folder)
+    loader = RevisionLoader(mirror, args.path, SystemResources(FileSecrets(folder / "secrets")))
+    version = metadata.version("mesh-reconciler")
+    settings = GlobalSettings(instance=f"global-{uuid.uuid4().hex[:8]}", version=version)
+    process = GlobalProcess(
+        state_dir=folder,
+        host=args.host,
+        kds_port=args.kds_port,
+        tls=server_tls(folder, "mesh-reconciler global", tls_hosts(args), time.time()),
+        following=Following(
+            branch_ref=f"refs/heads/{args.branch}",
+            status_prefix=args.status_prefix,
+            new_keys=args.new_keys,
+            watch=WatchOptions(poll_s=args.poll),
+        ),
+    )
+    await serve(GlobalControlPlane(settings, loader, store, log), process, stop)
+
+
+def _mirror(args: argparse.Namespace, folder: Path) -> Mirror:
+    from reconciler.git.address import address
+    from reconciler.git.mirror import Mirror, MirrorOptions
+    from reconciler.git.remote import RemoteLimits, transport_to
+
+    where = address(args.repo, token=from_environment("GIT_TOKEN"))
+    options = MirrorOptions(branch=args.branch, also=(args.status_prefix,))
+    return Mirror(folder / "mirror.git", where, transport_to(where, RemoteLimits()), options)

@@ -1,0 +1,157 @@
+"""`reconciler zone`: the control plane that serves one zone's proxies with what its global sends."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+import uuid
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.cli.running import add_common, from_environment, run_until_signal, tls_hosts
+
+if TYPE_CHECKING:
+    import logging
+
+    from reconciler.join import Join
+    from reconciler.status.follower import StatusFollower
+
+EXAMPLE = (
+    "example: reconciler zone --join east.join --state-dir /var/lib/east --host 0.0.0.0 "
+    "--tls-host east.example --status-repo https://git.example/mesh.git"
+)
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("zone", help="run a zone control plane", epilog=EXAMPLE)
+    parser.add_argument("--join", type=Path, help="file made by `reconciler token zone NAME`")
+    parser.add_argument("--name", help="zone, instead of a join file")
+    parser.add_argument(
+        "--global", dest="address", help="grpcs://host:5685, instead of a join file"
+    )
+    parser.add_argument("--token-file", type=Path, help="zone token, instead of a join file")
+    parser.add_argument("--ca-file", type=Path, help="CA of the global, instead of a join file")
+    parser.add_argument("--bootstrap-port", type=int, default=5678)
+    parser.add_argument("--ads-port", type=int, default=5679)
+    parser.add_argument(
+        "--status-repo",
+        default=from_environment("STATUS_REPO"),
+        help="repository that this zone commits its status to; without it no status is committed",
+    )
+    parser.add_argument("--status-prefix", default="refs/heads/status/")
+    parser.add_argument(
+        "--status-coalesce", type=float, default=10.0, help="seconds between two status commits"
+    )
+    parser.add_argument("--status-pushes", type=int, help="a minute (default: 6 on a remote)")
+    parser.add_argument("--inventory", choices=("classes", "full", "off"), default="classes")
+    add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from reconciler.git.errors import GitFailed
+    from reconciler.join import JoinError
+    from reconciler.runtime.log import configure
+    from reconciler.runtime.state_dir import StateDirTaken, held
+    from reconciler.store import NewerFormat
+
+    configure(as_json=args.log_format == "json")
+    try:
+        join = _join(args)
+        with held(args.state_dir) as folder:
+            run_until_signal(lambda stop: _serve(args, join, folder, stop))
+    except (StateDirTaken, NewerFormat, JoinError, GitFailed, OSError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+def _join(args: argparse.Namespace) -> Join:
+    from reconciler.join import Join, JoinError, read_join
+
+    if args.join is not None:
+        return read_join(args.join)
+    if not (args.name and args.address and args.token_file):
+        raise JoinError("how to join? give --join FILE, or --name, --global and --token-file")
+    ca = args.ca_file.read_text() if args.ca_file else ""
+    return Join(args.name, args.address, ca, args.token_file.read_text().strip())
+
+
+async def _serve(args: argparse.Namespace, join: Join, folder: Path, stop: asyncio.Event) -> None:
+    import logging
+
+    from reconciler.ca.server_tls import hosts_of
+    from reconciler.kds.client import Dial
+    from reconciler.kds.zone_node import zone_node
+    from reconciler.proxy_token import verify_proxy
+    from reconciler.runtime.log import note
+    from reconciler.server_certificate import server_tls
+    from reconciler.steps.zone_state import ZoneSettings
+    from reconciler.store import Store
+    from reconciler.zone_cp import ZoneControlPlane, ZoneProcess, serve
+    from xds.translate import Builders
+
+    log = logging.getLogger("reconciler.zone")
+    store = Store(folder / "store.sqlite")
+    if store.set_aside is not None:
+        note(log, "store.damaged_failed", file=store.set_aside)
+    version = metadata.version("mesh-reconciler")
+    instance = f"{join.zone}-{uuid.uuid4().hex[:8]}"
+    settings = ZoneSettings(
+        zone=join.zone,
+        instance=instance,
+        node=zone_node(join.zone, instance, version),
+        verify=verify_proxy,
+        builders=Builders(),
+    )
+    plane = ZoneControlPlane(settings, store, log)
+    if args.status_repo:
+        plane.status_follower = _follower(args, join.zone, folder, log)
+    host, port, tls = join.target
+    certificate = server_tls(
+        folder, f"mesh-reconciler zone {join.zone}", tls_hosts(args), time.time()
+    )
+    process = ZoneProcess(
+        state_dir=folder,
+        host=args.host,
+        bootstrap_port=args.bootstrap_port,
+        ads_port=args.ads_port,
+        tls=certificate,
+        hosts=hosts_of(certificate.cert_pem),
+        dial=Dial(
+            host=host,
+            port=port,
+            tls=tls,
+            ca_pem=join.ca_pem.encode() or None,
+            zone=join.zone,
+            version=version,
+            token=join.token,
+        ),
+    )
+    await serve(plane, process, stop)
+
+
+def _follower(
+    args: argparse.Namespace, zone: str, folder: Path, log: logging.Logger
+) -> StatusFollower:
+    from reconciler.git.address import address
+    from reconciler.runtime.retry import backoff_s
+    from reconciler.status.document import Inventory
+    from reconciler.status.follower import FollowerOptions, StatusFollower
+    from reconciler.status.writer import status_writer
+    from reconciler.steps.status_step import StatusSettings
+
+    where = address(args.status_repo, token=from_environment("GIT_TOKEN"))
+    pushes = args.status_pushes
+    if pushes is None:
+        pushes = 0 if where.path is not None else 6
+    settings = StatusSettings(
+        backoff=lambda failures: backoff_s(failures, first_s=1.0, max_s=300.0),
+        coalesce_s=args.status_coalesce,
+        pushes_per_minute=pushes,
+    )
+    writer = status_writer(zone, where, folder, time.time, prefix=args.status_prefix)
+    options = FollowerOptions(settings=settings, inventory=Inventory(args.inventory))
+    return StatusFollower(writer, options, log)
