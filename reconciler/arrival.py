@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.steps.zone_report import report_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reconciler.kds.manifest import ConvergenceReport
     from reconciler.steps.global_state import GlobalState, ZoneRecord
     from reconciler.steps.zone_state import ZoneState

@@ -1,22 +1,27 @@
 """The zone's answer to a bootstrap request: the checks in Kuma's order, then the document. Pure.
 
-Codes matter to who asks (facts/dataplane-wire.md 1.2): 404 with an empty body is tried again, any other 4xx ends the
-proxy's start with its text. The token's signature is looked at on the ADS stream, where the keys' state is current.
+Codes matter to who asks (facts/dataplane-wire.md 1.2): 404 with an empty body is tried again, any
+other 4xx ends the
+proxy's start with its text. The token's signature is looked at on the ADS stream, where the keys'
+state is current.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from reconciler.model.resource import MeshResource, ResourceKey
 from reconciler.model.spec import DataplaneSpec
 from reconciler.registration import NotAdmitted, from_document
-from reconciler.state import MeshState
 from xds.bootstrap import ADMIN_PORT, BootstrapInput, bootstrap
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.state import MeshState
 
 CLUSTERS = {"ZoneIngress": "ingress", "ZoneEgress": "egress"}
 TYPES = {

@@ -131,13 +131,13 @@ def run(options: DataplaneOptions, report: Callable[[str], None]) -> int:
     config = options.workdir / "bootstrap.yaml"
     write_private(config, bootstrap_with_retry(options, report).encode())
     (options.workdir / "kuma-envoy-admin.sock").unlink(missing_ok=True)
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 - Envoy
         [
             str(envoy), "--config-path", str(config), "--disable-hot-restart",
             "--drain-time-s", str(DRAIN_S), "--drain-strategy", "immediate",
             "--concurrency", str(options.concurrency), "--log-level", options.log_level,
         ]
-    )  # fmt: skip  # noqa: S603
+    )  # fmt: skip
     report(f"envoy runs as process {process.pid}")
 
     def forward(number: int, _frame: object) -> None:
@@ -151,5 +151,5 @@ def run(options: DataplaneOptions, report: Callable[[str], None]) -> int:
 
 def default_workdir(name: str) -> Path:
     return (
-        Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp") / f"mesh-reconciler-{os.getuid()}" / name
-    )  # noqa: S108 - 0700
+        Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp") / f"mesh-reconciler-{os.getuid()}" / name  # noqa: S108 - 0700
+    )

@@ -1,12 +1,14 @@
-"""A mesh resource from its key, labels and plain spec: the one way in, from Git, from the wire and from disk. Pure."""
+"""A mesh resource from its key, labels and plain spec: the one way in, from Git, from the wire and
+from disk. Pure.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from reconciler.model.decode import (
     DecodeError,
@@ -28,6 +30,9 @@ from reconciler.model.resource import (
 )
 from reconciler.model.spec import OpaqueSpec, Spec
 from reconciler.policies import POLICIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 _DECODERS: Mapping[str, Callable[[Fields], Spec]] = {
     "Mesh": decode_mesh,
@@ -72,7 +77,9 @@ LIST_MAX = 1000
 
 
 def check_proxy_resource(data: Mapping[str, object]) -> list[str]:
-    """Every rule a Dataplane, ZoneIngress or ZoneEgress breaks, as `path: what; cure` (facts/dataplane-wire.md 2.2)."""
+    """Every rule a Dataplane, ZoneIngress or ZoneEgress breaks, as `path: what; cure`
+    (facts/dataplane-wire.md 2.2).
+    """
     try:
         found = list(_problems(data))
     except DecodeError as error:

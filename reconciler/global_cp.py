@@ -1,6 +1,7 @@
 """The global control plane's process: delivers events to the pure step and carries out its effects.
 
-Follows the repository, loads commits in a thread, serves zones over KDS and answers who asks on the control socket.
+Follows the repository, loads commits in a thread, serves zones over KDS and answers who asks on the
+control socket.
 Nothing is served before a revision is loaded: zones are refused with UNAVAILABLE until then.
 """
 
@@ -91,7 +92,9 @@ class GlobalControlPlane:
         return None
 
     def _identity(self, caller: Caller) -> str | Refusal:
-        """What the zone's token proves. Keys come with the revision; without one `refusal` speaks."""
+        """What the zone's token proves. Keys come with the revision; without one
+        `refusal` speaks.
+        """
         if self.state.published is None:
             return ""
         resources = self.state.published.resources
@@ -100,7 +103,8 @@ class GlobalControlPlane:
         if isinstance(verdict, tokens.Claims):
             verdict = tokens.allows_zone(verdict, caller.zone, "cp") or verdict
         if isinstance(verdict, tokens.Refused):
-            text = f'zone "{caller.zone}": {verdict.reason}; issue a join file with `reconciler token zone`'
+            cure = "issue a join file with `reconciler token zone`"
+            text = f'zone "{caller.zone}": {verdict.reason}; {cure}'
             return Refusal(UNAUTHENTICATED, text)
         return f"zone-token:{verdict.zone}"
 
@@ -168,7 +172,8 @@ class GlobalControlPlane:
     # --- the repository ---
 
     def start_from(self, tips: Mapping[str, str], options: Following) -> None:
-        """The first look: what zones wrote, then the revision last in force, then the newest commit.
+        """The first look: what zones wrote, then the revision last in force, then the newest
+        commit.
 
         With a mistake in the newest commit, the one before it stays in force also over a restart.
         """

@@ -1,13 +1,18 @@
-"""The join file of a zone: where its global is, whom to trust there, and the token that proves the zone."""
+"""The join file of a zone: where its global is, whom to trust there, and the token that proves the
+zone.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from reconciler.secret_store import write_private
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class JoinError(Exception):

@@ -1,7 +1,9 @@
 """From the blobs of a commit to resources and problems: read, decode, check. Pure.
 
-A commit is looked at whole, and everything wrong with it is said at once. Work is kept by (path, blob, strictness):
-only blobs that changed are read and checked again; what needs the whole tree (duplicates, missing meshes) is quick.
+A commit is looked at whole, and everything wrong with it is said at once. Work is kept by (path,
+blob, strictness):
+only blobs that changed are read and checked again; what needs the whole tree (duplicates, missing
+meshes) is quick.
 """
 
 from __future__ import annotations
@@ -179,7 +181,7 @@ def _path_of(dotted: str) -> tuple[str | int, ...]:
     """`a.b[0].c` as a path."""
     parts: list[str | int] = []
     for part in dotted.replace("[", ".[").split("."):
-        parts.append(int(part[1:-1]) if part.startswith("[") else part)
+        parts += [int(part[1:-1]) if part.startswith("[") else part]
     return tuple(parts)
 
 

@@ -1,12 +1,18 @@
-"""Whether the token a proxy shows allows it to be what it says it is. Pure; the keys are those the global sent."""
+"""Whether the token a proxy shows allows it to be what it says it is. Pure; the keys are those the
+global sent.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from reconciler.ca import keys, tokens
 from reconciler.ca.tokens import Refused, Verdict
-from reconciler.model.resource import MeshResource
 from reconciler.model.spec import DataplaneSpec
-from reconciler.state import MeshState
+
+if TYPE_CHECKING:
+    from reconciler.model.resource import MeshResource
+    from reconciler.state import MeshState
 
 SCOPES = {"ZoneIngress": "ingress", "ZoneEgress": "egress"}
 

@@ -1,18 +1,18 @@
 """From what a proxy says of itself to the resource the zone keeps for it. Pure.
 
-A proxy introduces itself once, in the Node of its first request: its id, and its own Dataplane or ZoneIngress as
-JSON in the metadata (facts: Kuma 2.14 bootstrap, `dataplane.resource`). The zone adds what the proxy may not decide:
-its zone and the labels that follow from it. Called by `steps.zone_proxies` and by the bootstrap answer.
+A proxy introduces itself once, in the Node of its first request: its id, and its own Dataplane or
+ZoneIngress as
+JSON in the metadata (facts: Kuma 2.14 bootstrap, `dataplane.resource`). The zone adds what the
+proxy may not decide:
+its zone and the labels that follow from it. Called by `steps.zone_proxies` and by the bootstrap
+answer.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
-
-from xds.names import spiffe_id, tag_id
+from typing import TYPE_CHECKING, cast
 
 from reconciler.decode import check_proxy_resource, mesh_resource
 from reconciler.model.decode import DecodeError
@@ -30,7 +30,12 @@ from reconciler.model.resource import (
 )
 from reconciler.model.spec import DataplaneSpec
 from reconciler.view import ProxyTraits
-from xds.discovery import Node
+from xds.names import spiffe_id, tag_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xds.discovery import Node
 
 PROXY_TYPES: Mapping[str, str] = {
     "Dataplane": "sidecar",
@@ -142,7 +147,9 @@ def _number(metadata: Mapping[str, object], key: str) -> int:
 
 
 def identity_uris(resource: MeshResource) -> tuple[str, ...]:
-    """URI SANs of a workload certificate: one SPIFFE id a service, then one kuma:// URI a tag value, sorted."""
+    """URI SANs of a workload certificate: one SPIFFE id a service, then one kuma:// URI a tag
+    value, sorted.
+    """
     spec = resource.spec
     if not isinstance(spec, DataplaneSpec):
         return ()

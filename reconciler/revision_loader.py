@@ -1,6 +1,8 @@
-"""Loads a commit: reads its blobs, decodes and checks them, and adds what the global makes itself. Blocking.
+"""Loads a commit: reads its blobs, decodes and checks them, and adds what the global makes itself.
+Blocking.
 
-Called in a thread. Only blobs that changed are read: contents are kept by oid for as long as a commit uses them, and
+Called in a thread. Only blobs that changed are read: contents are kept by oid for as long as a
+commit uses them, and
 what was read of a file is kept by (path, blob).
 """
 
@@ -10,11 +12,10 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reconciler.decode import mesh_resource
 from reconciler.git.errors import CommitRejected, GitFailed
 from reconciler.kds.codec import canonical_data
 from reconciler.load import SETTINGS_FILE, SUBMODULE, SYMLINK, Blob, LoadMemo, is_policy_file, load
-from reconciler.decode import mesh_resource
-from reconciler.model.resource import MeshResource
 from reconciler.problems import Position, Problem, has_errors
 from reconciler.state import apply, diff, from_resources
 from reconciler.steps import global_state as g
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from reconciler.git.mirror import Mirror
     from reconciler.load import Loaded
+    from reconciler.model.resource import MeshResource
     from reconciler.state import MeshState
     from reconciler.system_resources import SystemResources
 
@@ -76,7 +78,9 @@ class RevisionLoader:
         return blobs
 
     def _revision(self, commit: str, key: g.ReconcileKey, loaded: Loaded) -> g.Revision:
-        """Unchanged resources stay the same objects, so that later stages see at once what did not change."""
+        """Unchanged resources stay the same objects, so that later stages see at once what did not
+        change.
+        """
         policies = [as_carried(resource) for resource in loaded.resources]
         meshes = [resource for resource in policies if resource.key.type == "Mesh"]
         wanted = from_resources((*policies, *self.system.resources(meshes)))

@@ -1,6 +1,7 @@
 """JSON Schema validation of documents, worded for the people who wrote them.
 
-The schemas are files of this program; a `$ref` is looked up among them and never fetched. Unknown fields are kept
+The schemas are files of this program; a `$ref` is looked up among them and never fetched. Unknown
+fields are kept
 apart from errors: the peer accepts them, so they are warnings unless the repository is strict.
 """
 
@@ -11,13 +12,15 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
 from referencing import Registry, Resource
 
 from reconciler.packaged import schemas_folder
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 Path = tuple[str | int, ...]
 FAULTS_MAX = 100  # of one document

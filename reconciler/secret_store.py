@@ -1,11 +1,15 @@
-"""Keys and other secrets on disk: files of mode 0600, written whole or not at all, never silently made anew."""
+"""Keys and other secrets on disk: files of mode 0600, written whole or not at all, never silently
+made anew.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 

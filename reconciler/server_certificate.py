@@ -15,7 +15,9 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 def server_tls(state_dir: Path, name: str, extra_hosts: tuple[str, ...], now: float) -> ServerTls:
-    """Reads `tls/`, or makes it. A certificate that lacks one of `extra_hosts` is kept and named in the error."""
+    """Reads `tls/`, or makes it. A certificate that lacks one of `extra_hosts` is kept and named in
+    the error.
+    """
     folder = state_dir / "tls"
     files = [folder / part for part in ("ca.pem", "cert.pem", "key.pem")]
     if all(file.exists() for file in files):

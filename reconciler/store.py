@@ -1,6 +1,7 @@
 """What a control plane keeps on its own disk: one sqlite3 file, each row with its digest.
 
-A file that cannot be read is set aside and reported, never taken for an empty one in silence; what it held comes
+A file that cannot be read is set aside and reported, never taken for an empty one in silence; what
+it held comes
 again from Git and the peers. A file of a newer format is refused.
 """
 
@@ -9,8 +10,11 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 FORMAT = 1
 SCHEMA = """

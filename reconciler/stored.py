@@ -1,4 +1,6 @@
-"""A mesh resource as bytes for a control plane's own store, and back. Pure; the format is the store's own number."""
+"""A mesh resource as bytes for a control plane's own store, and back. Pure; the format is the
+store's own number.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""The resources that the global makes itself: CAs, signing keys, the cluster id. Kept in its SecretStore.
+"""The resources that the global makes itself: CAs, signing keys, the cluster id. Kept in its
+SecretStore.
 
-Keys are made once. A global without any keys that finds signs of an earlier fleet stops, because new ones would cut
+Keys are made once. A global without any keys that finds signs of an earlier fleet stops, because
+new ones would cut
 off every proxy and zone that trusts the old.
 """
 
@@ -8,8 +10,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from reconciler.ca import keys
 from reconciler.ca.authority import (
@@ -21,7 +23,11 @@ from reconciler.ca.authority import (
 from reconciler.decode import mesh_resource
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.model.spec import CaBackend, MeshSpec
-from reconciler.secret_store import SecretStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from reconciler.secret_store import SecretStore
 
 CLUSTER_ID = "kuma-cluster-id"
 FIRST_KID = "1"
@@ -38,7 +44,9 @@ class SystemResources:
     store: SecretStore
 
     def prepare(self, *, earlier_fleet: str | None, new_keys: bool) -> None:
-        """Before the first revision. `earlier_fleet` says how an earlier fleet shows. Raises KeysMissing."""
+        """Before the first revision. `earlier_fleet` says how an earlier fleet shows. Raises
+        KeysMissing.
+        """
         if earlier_fleet is not None and not self.store.names() and not new_keys:
             raise KeysMissing(
                 f"this state directory holds no keys, but {earlier_fleet}: restore the directory, "
@@ -82,7 +90,9 @@ class SystemResources:
         return found
 
     def _builtin(self, mesh: str, backend: CaBackend) -> list[MeshResource]:
-        """Certificate and key are kept as one secret, so that a crash can never leave half of a CA."""
+        """Certificate and key are kept as one secret, so that a crash can never leave
+        half of a CA.
+        """
 
         def make() -> bytes:
             made = new_builtin_ca(

@@ -244,7 +244,7 @@ def _add_passthrough(parts: _Parts, port: int) -> None:
         parts.clusters[PASSTHROUGH] = PassthroughCluster(PASSTHROUGH)
         parts.listeners[PASSTHROUGH] = PassthroughListener(
             PASSTHROUGH,
-            "0.0.0.0",  # noqa: S104 - it gets only what is redirected to it
+            "0.0.0.0",  # noqa: S104 - transparent proxying
             port,
             PASSTHROUGH,
         )

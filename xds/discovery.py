@@ -48,4 +48,6 @@ class DeltaResponse:
 
 
 class RemoteProtocolError(Exception):
-    """The peer's fault: bytes or a message that the protocol does not allow. Ends the stream it came on."""
+    """The peer's fault: bytes or a message that the protocol does not allow. Ends the stream it
+    came on.
+    """

@@ -11,7 +11,9 @@ Result = TypeVar("Result")
 
 
 class Memo(Generic[Argument, Result]):
-    """Least recently used entries go beyond `limit`; `built` counts how often the builder really ran."""
+    """Least recently used entries go beyond `limit`; `built` counts how often the builder really
+    ran.
+    """
 
     def __init__(self, stage: str, build: Callable[[Argument], Result], limit: int) -> None:
         self.stage = stage

@@ -1,6 +1,8 @@
-"""Names of xDS resources, SNIs and identities, as Kuma 2.14 has them. Built here only, and parsed nowhere.
+"""Names of xDS resources, SNIs and identities, as Kuma 2.14 has them. Built here only, and parsed
+nowhere.
 
-Client and ingress must produce the same SNI, and mixed zones the same names, so these are part of the wire format:
+Client and ingress must produce the same SNI, and mixed zones the same names, so these are part of
+the wire format:
 facts/dataplane-wire.md 3.3, 4.1 and 4.6 hold the rules and the test vectors.
 """
 
@@ -39,7 +41,8 @@ def local_cluster_name(port: int) -> str:
 def cluster_name(tags: Tags) -> str:
     """`<service>`, or `<service>-<16 hex>` when further tags narrow it.
 
-    The hex is the start of SHA-256 over key and value bytes of all tags in key order, the service's included.
+    The hex is the start of SHA-256 over key and value bytes of all tags in key order, the service's
+    included.
     """
     found = dict(tags)
     service = found[SERVICE_TAG]

@@ -1,15 +1,16 @@
-"""A proxy's view as xDS resources: every part from a memo keyed by exactly what its builder may read."""
+"""A proxy's view as xDS resources: every part from a memo keyed by exactly what its builder may
+read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from xds.build.clusters import build_cluster
 from xds.build.endpoints import build_endpoints
 from xds.build.listeners import build_listener
 from xds.memo import Memo
-from xds.resource import XdsResource
 from xds.snapshot import Resources, Snapshot
 from xds.view import (
     ClusterInput,
@@ -21,6 +22,11 @@ from xds.view import (
     ProxyView,
     UpstreamTls,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xds.resource import XdsResource
 
 LIMIT = 50_000  # results a stage keeps
 
@@ -35,7 +41,9 @@ class InconsistentView(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Builders:
-    """The memos of one control plane. Shared bytes: equal inputs of all proxies give the same object."""
+    """The memos of one control plane. Shared bytes: equal inputs of all proxies give the same
+    object.
+    """
 
     cluster: Memo[ClusterInput, XdsResource] = field(
         default_factory=lambda: Memo("cluster", build_cluster, LIMIT)

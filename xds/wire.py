@@ -1,8 +1,11 @@
 """Messages to bytes and back: the only place that knows how anything of Envoy's is encoded.
 
-Two backends, each where it is measured best. Discovery envelopes are coded by protobuf's own C implementation.
-Envoy's resources are built with envoy-data-plane, whose own serialiser validates every nested message again at each
-level; `encode` walks the fields by a plan compiled once a class instead. Maps are written in sorted order, so that
+Two backends, each where it is measured best. Discovery envelopes are coded by protobuf's own C
+implementation.
+Envoy's resources are built with envoy-data-plane, whose own serialiser validates every nested
+message again at each
+level; `encode` walks the fields by a plan compiled once a class instead. Maps are written in sorted
+order, so that
 equal messages give equal bytes.
 """
 
@@ -12,7 +15,7 @@ import datetime
 import struct
 from collections.abc import Callable
 from dataclasses import fields
-from functools import lru_cache
+from functools import cache
 from typing import Any as AnyValue
 from typing import TypeVar
 
@@ -49,7 +52,9 @@ _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 def encode(message: betterproto2.Message) -> bytes:
-    """The message's bytes, deterministic; equal to the library's own but for the order within maps."""
+    """The message's bytes, deterministic; equal to the library's own but for the order
+    within maps.
+    """
     out = bytearray()
     _plan(type(message))(message, out)
     return bytes(out)
@@ -66,7 +71,7 @@ def type_url_of(kind: type[betterproto2.Message]) -> str:
     return str(default_message_pool.type_to_url[kind])
 
 
-@lru_cache(maxsize=None)
+@cache
 def _plan(kind: type[betterproto2.Message]) -> Writer:
     """Writers of all fields of a class, in the order of their numbers."""
     found = sorted(fields(kind), key=lambda f: betterproto2.FieldMetadata.get(f).number)  # type: ignore[arg-type]
@@ -231,7 +236,9 @@ _SHORT = tuple(bytes((value,)) for value in range(128))
 
 
 def resource(type_url: str, name: str, body: bytes) -> XdsResource:
-    """A resource whose version is the digest of its body. `type_url` is that of the Any around the body."""
+    """A resource whose version is the digest of its body. `type_url` is that of the Any around the
+    body.
+    """
     version = digest((body,))
     entry = pb.Resource(version=version, name=name)
     entry.resource.type_url = type_url

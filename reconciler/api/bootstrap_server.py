@@ -1,4 +1,6 @@
-"""`POST /bootstrap` on the zone's port 5678: what a proxy asks before it starts its Envoy (facts/dataplane-wire.md 1.2)."""
+"""`POST /bootstrap` on the zone's port 5678: what a proxy asks before it starts its Envoy
+(facts/dataplane-wire.md 1.2).
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ANSWER_MAX = 64 * 1024 * 1024
 

@@ -1,7 +1,9 @@
 """Builtin mesh CAs and the workload certificates they sign (facts/dataplane-wire.md 4.6, 10.3).
 
-CAs are RSA 2048 in PKCS#1, because real zones read them; workload keys are ECDSA P-256. A peer's builtin CA has
-serial 0, which `cryptography` refuses to parse as a certificate: signing needs its key and its subject only, and the
+CAs are RSA 2048 in PKCS#1, because real zones read them; workload keys are ECDSA P-256. A peer's
+builtin CA has
+serial 0, which `cryptography` refuses to parse as a certificate: signing needs its key and its
+subject only, and the
 subject of a builtin CA follows from the mesh's name.
 """
 
@@ -86,7 +88,7 @@ def _rsa(pem: bytes) -> rsa.RSAPrivateKey:
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ValueError(f"the signing key cannot be read: {error}") from error
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise ValueError("the signing key is not an RSA key")
+        raise ValueError("the signing key is not an RSA key")  # noqa: TRY004 - the value is wrong
     return key
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from reconciler.model.resource import MeshResource
-from reconciler.state import MeshState
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.model.resource import MeshResource
+    from reconciler.state import MeshState
 
 ZONE_SIGNING_KEY = "zone-token-signing-key-"
 ZONE_PUBLIC_KEY = "zone-token-signing-public-key-"

@@ -1,4 +1,6 @@
-"""TLS of the control plane's own ports: a small CA made on first start, and a server certificate it signs."""
+"""TLS of the control plane's own ports: a small CA made on first start, and a server certificate it
+signs.
+"""
 
 from __future__ import annotations
 

@@ -1,17 +1,20 @@
 """Tokens of proxies and zones: RS256 JWTs in Kuma's form (facts/dataplane-wire.md 1.7).
 
-Verification gives a value, `Claims` or `Refused`: a bad token is an answer, not an exception. Only RS256 is taken,
+Verification gives a value, `Claims` or `Refused`: a bad token is an answer, not an exception. Only
+RS256 is taken,
 `kid` is mandatory, and times are checked against the `now` that the caller passes.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import jwt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ALGORITHM = "RS256"
 FIRST_KID = "1"
@@ -138,7 +141,9 @@ def _claims(data: Mapping[str, object]) -> Verdict:
 def allows_dataplane(
     claims: Claims, mesh: str, name: str, tag_values: Mapping[str, frozenset[str]]
 ) -> Refused | None:
-    """A dataplane token against the proxy that shows it; `tag_values` are those of all its inbounds."""
+    """A dataplane token against the proxy that shows it; `tag_values` are those of all its
+    inbounds.
+    """
     if claims.scope:
         return Refused("this is a zone token, not a dataplane token")
     if claims.name and claims.name != name:

@@ -1,8 +1,9 @@
-"""`reconciler demo`: the whole system on loopback from nothing, live on a terminal, as a checked tour without one."""
+"""`reconciler demo`: the whole system on loopback from nothing, live on a terminal, as a checked
+tour without one.
+"""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import signal
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    import argparse
+
     from rich.console import Console
 
     from reconciler.demo.tour import Seen
@@ -114,10 +117,7 @@ async def _live(world: World, console: Console) -> NoReturn:
     from reconciler.demo.calls import Load
 
     async with Load(world.frontend.app_port, "/", per_second=20) as load:
-        with (
-            Live(console=console, auto_refresh=False, screen=False) as live,
-            suppress(KeyboardInterrupt),
-        ):
+        with Live(console=console, auto_refresh=False) as live:
             while True:
                 picture = await asyncio.to_thread(board, world, load)
                 live.update(picture, refresh=True)

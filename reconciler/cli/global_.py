@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import sys
 import time
 import uuid
@@ -13,6 +11,8 @@ from typing import TYPE_CHECKING
 from reconciler.cli.running import add_common, from_environment, run_until_signal, tls_hosts
 
 if TYPE_CHECKING:
+    import argparse
+    import asyncio
     from pathlib import Path
 
     from reconciler.git.mirror import Mirror

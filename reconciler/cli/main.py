@@ -1,6 +1,7 @@
 """The program `reconciler`: finds the command's module and runs it.
 
-Imports are lazy per command, so that `validate` loads neither grpc nor envoy-data-plane. Exit codes, one rule:
+Imports are lazy per command, so that `validate` loads neither grpc nor envoy-data-plane. Exit
+codes, one rule:
 0 done and clean; 1 done, and the answer is bad; 2 could not run; 4 timed out.
 """
 
@@ -8,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module, metadata
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COULD_NOT_RUN = 2
 

@@ -1,14 +1,19 @@
-"""What `global` and `zone` share: a loop that ends cleanly on SIGTERM, and options with their environment variables."""
+"""What `global` and `zone` share: a loop that ends cleanly on SIGTERM, and options with their
+environment variables.
+"""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Awaitable, Callable
 
 VARIABLE = "RECONCILER_"
 

@@ -1,8 +1,9 @@
-"""`reconciler validate`: checks a policy repository, offline. Loads neither grpc nor envoy-data-plane."""
+"""`reconciler validate`: checks a policy repository, offline. Loads neither grpc nor envoy-data-
+plane.
+"""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import argparse
+
     from reconciler.load import Blob, Loaded
 
 EXAMPLE = "example: reconciler validate examples-repo --format github"

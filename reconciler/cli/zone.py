@@ -1,9 +1,7 @@
-"""`reconciler zone`: the control plane that serves one zone's proxies with what its global sends."""
+"""`reconciler zone`: the control plane that serves one zone with what its global sends."""
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import sys
 import time
 import uuid
@@ -14,6 +12,8 @@ from typing import TYPE_CHECKING
 from reconciler.cli.running import add_common, from_environment, run_until_signal, tls_hosts
 
 if TYPE_CHECKING:
+    import argparse
+    import asyncio
     import logging
 
     from reconciler.join import Join

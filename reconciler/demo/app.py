@@ -1,10 +1,14 @@
-"""A small HTTP application of the demo: says who it is, and can call another service through its sidecar.
+"""A small HTTP application of the demo: says who it is, and can call another service through its
+sidecar.
 
     python -m reconciler.demo.app --service backend --zone east --version v1 --port 8080
-    python -m reconciler.demo.app --service frontend --zone east --port 8081 --upstream 127.0.0.1:10001
+    python -m reconciler.demo.app --service frontend --zone east --port 8081 --upstream
+    127.0.0.1:10001
 
-`GET /` and any other path answer JSON: who answered and the headers it received. `GET /slow?ms=400` answers after
-that time. `GET /call?path=/slow` calls the upstream and answers what came back. Standard library only: it stands for
+`GET /` and any other path answer JSON: who answered and the headers it received. `GET /slow?ms=400`
+answers after
+that time. `GET /call?path=/slow` calls the upstream and answers what came back. Standard library
+only: it stands for
 somebody's application, and starts quickly.
 """
 
@@ -29,7 +33,7 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = -1
 
-    def do_GET(self) -> None:  # noqa: N802 - the library's name
+    def do_GET(self) -> None:
         url = urlsplit(self.path)
         query = parse_qs(url.query)
         if url.path == "/call" and self.server.upstream:
@@ -69,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
         """Quiet: the tour reports what matters."""
 
 

@@ -1,4 +1,4 @@
-"""The demo's live board: zones, revision in force, proxies, requests by zone, and what to try next."""
+"""The demo's live board: zones, revisions, proxies, requests by zone, and what to try next."""
 
 from __future__ import annotations
 

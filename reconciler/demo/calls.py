@@ -19,7 +19,9 @@ KEPT_MAX = 20_000  # answers a load keeps; a board that stays up for days must n
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One call of the frontend to its upstream. `status` 0: no HTTP answer. Times are seconds since the epoch."""
+    """One call of the frontend to its upstream. `status` 0: no HTTP answer. Times are seconds since
+    the epoch.
+    """
 
     started: float
     ended: float
@@ -69,7 +71,9 @@ def by_version(answers: Sequence[Answer]) -> Counter[str]:
 
 
 class Load:
-    """A steady stream of calls in the background: open loop, so that a slow answer delays no other call."""
+    """A steady stream of calls in the background: open loop, so that a slow answer delays no other
+    call.
+    """
 
     def __init__(self, port: int, path: str, per_second: float) -> None:
         self.port = port

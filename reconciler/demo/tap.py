@@ -1,4 +1,6 @@
-"""A wire tap between two zones: relays TCP byte by byte and keeps what passed, so that the tour can look at it."""
+"""A wire tap between two zones: relays TCP byte by byte and keeps what passed, so that the tour can
+look at it.
+"""
 
 from __future__ import annotations
 

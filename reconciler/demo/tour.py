@@ -1,6 +1,7 @@
 """The demo's scripted tour: drives the running world and checks that every step is seen to happen.
 
-Each step returns what it saw and raises `NotSeen` otherwise. A time is from the start of `git push` to the start of
+Each step returns what it saw and raises `NotSeen` otherwise. A time is from the start of `git push`
+to the start of
 the first request that observed the effect.
 """
 
@@ -10,7 +11,6 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,8 @@ from reconciler.demo.calls import Answer, Load, by_version, by_zone, calls
 from reconciler.demo.world import GIT_IDENTITY, World
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable
+
 
 EFFECT_TIMEOUT_S = 20.0
 CALLS = 90

@@ -5,7 +5,8 @@
     proxies/     Dataplane files, tokens, Envoy's working folders logs/  one file a process
 
 Everything listens on loopback. A proxy is `reconciler dataplane` with its Envoy; an application is
-`reconciler.demo.app`; a tap stands before each zone's ingress and keeps the bytes between the zones.
+`reconciler.demo.app`; a tap stands before each zone's ingress and keeps the bytes between the
+zones.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.api.client import ControlError, ask
@@ -29,6 +29,7 @@ from reconciler.packaged import examples_folder
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from pathlib import Path
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 5.0
@@ -259,7 +260,8 @@ class World:
         upstream = next(iter(workload.outbounds.values()), None)
         arguments = [
             sys.executable, "-m", "reconciler.demo.app", "--service", workload.service,
-            "--zone", workload.zone, "--version", workload.version, "--port", str(workload.app_port),
+            "--zone", workload.zone, "--version", workload.version,
+            "--port", str(workload.app_port),
         ]  # fmt: skip
         if upstream is not None:
             arguments += ["--upstream", f"127.0.0.1:{upstream}"]
@@ -273,13 +275,13 @@ class World:
     def _start(self, name: str, arguments: list[str]) -> None:
         log = self.folder / "logs" / f"{name}.log"
         with log.open("ab") as out:
-            popen = subprocess.Popen(  # noqa: S603 - our own program
+            popen = subprocess.Popen(
                 arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
             )
         self.processes[name] = Process(name, popen, log)
 
     def _run_once(self, *arguments: str) -> str:
-        done = subprocess.run(  # noqa: S603 - our own program
+        done = subprocess.run(
             [sys.executable, "-m", "reconciler.cli.main", *arguments],
             capture_output=True, text=True, check=False, timeout=START_TIMEOUT_S,
         )  # fmt: skip
@@ -294,8 +296,8 @@ class World:
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_SYSTEM": os.devnull,
         }
-        done = subprocess.run(  # noqa: S603
-            ["git", *arguments],  # noqa: S607
+        done = subprocess.run(
+            ["git", *arguments],
             cwd=folder, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode != 0:

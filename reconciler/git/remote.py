@@ -123,9 +123,11 @@ class RemoteTransport:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._closed:
             raise ChildProcessError("closed")
-        if self._child is None or self._child.poll() is not None:
+        if self._child is not None and self._child.poll() is not None:
+            self._end()
+        if self._child is None:
             limits = (str(self.limits.memory_bytes_max), str(self.limits.call_s))
-            self._child = subprocess.Popen(  # noqa: S603 - our own module
+            self._child = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-m", remote_child.__name__, *limits],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -20,7 +20,7 @@ from reconciler.git.errors import GitFailed, Permanent
 from reconciler.runtime.retry import backoff_s
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
     from pathlib import Path
 
     from reconciler.git.mirror import Mirror
@@ -68,7 +68,7 @@ class FetchRecovered:
 Change = TipsChanged | FetchFailed | FetchRecovered
 
 
-async def tips(mirror: Mirror, options: WatchOptions) -> AsyncIterator[Change]:
+async def tips(mirror: Mirror, options: WatchOptions) -> AsyncGenerator[Change, None]:
     """Yields the tips at once, then each change; the world's faults are yielded, not raised.
 
     Never ends: close it (`aclose`) to stop watching.

@@ -1,6 +1,8 @@
-"""The zone's connection to its global: dials, keeps the calls of one session together, and dials again.
+"""The zone's connection to its global: dials, keeps the calls of one session together, and dials
+again.
 
-Both sync streams and the health check belong to one session; when any of them ends, all end, and after a while the
+Both sync streams and the health check belong to one session; when any of them ends, all end, and
+after a while the
 next session begins. What is said on the streams is decided elsewhere.
 """
 
@@ -228,8 +230,10 @@ class KdsClient:
 
     async def _check_health(self, channel: grpc.aio.Channel) -> str:
         try:
+            interval_s = await self._health(channel)
             while True:
-                await asyncio.sleep(await self._health(channel))
+                await asyncio.sleep(interval_s)
+                interval_s = await self._health(channel)
         except grpc.aio.AioRpcError as error:
             return f"health check: {error.code().name}: {error.details()}"
 

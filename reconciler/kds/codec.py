@@ -1,11 +1,12 @@
-"""KumaResource bytes and back (facts/kds-wire.md 2). Legacy kinds are protobuf, all others JSON in an untyped Any."""
+"""KumaResource bytes and back (facts/kds-wire.md 2). Legacy kinds are protobuf, all others JSON in
+an untyped Any.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
@@ -15,8 +16,12 @@ from reconciler.kds.proto import kds_pb2, kuma_mesh_pb2, kuma_system_pb2
 from reconciler.kds.types import KUMA_RESOURCE
 from reconciler.model.resource import canonical_json
 from xds.discovery import RemoteProtocolError
-from xds.resource import XdsResource
 from xds.wire import entry_body, resource
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xds.resource import XdsResource
 
 _MESSAGES: Mapping[str, type[Message]] = {
     "Config": kuma_system_pb2.Config,
@@ -76,7 +81,9 @@ def _parsed_json(type_: str, kind: type[Message], data: Mapping[str, object]) ->
 
 
 def decode_entry(type_: str, entry: bytes) -> CarriedResource:
-    """The resource in an entry of a response. Raises RemoteProtocolError for what is no KumaResource of the type."""
+    """The resource in an entry of a response. Raises RemoteProtocolError for what is no
+    KumaResource of the type.
+    """
     type_url, body = entry_body(entry)
     if type_url != KUMA_RESOURCE:
         raise RemoteProtocolError(f"{type_}: the resource is a {type_url!r}, not a KumaResource")
@@ -120,7 +127,8 @@ def _proto_spec(type_: str, kind: type[Message], message: kds_pb2.KumaResource) 
 
 
 def canonical_data(type_: str, data: Mapping[str, object]) -> Mapping[str, object]:
-    """The spec as it arrives at a peer: legacy kinds go through their message, so both sides hold equal bodies.
+    """The spec as it arrives at a peer: legacy kinds go through their message, so both sides hold
+    equal bodies.
 
     Raises ValueError if the spec does not fit the kind's message.
     """

@@ -1,23 +1,30 @@
-"""A revision reaches a zone as a whole: the manifest that says what it consists of; and the report that comes back.
+"""A revision reaches a zone as a whole: the manifest that says what it consists of; and the report
+that comes back.
 
-`RevisionManifest` (down): per zone, the revision and for each global-owned type the digest of its name -> version
-map, as on the wire. The zone takes what it staged into force when its own digests are these. `ConvergenceReport`
-(up): how many proxies have the revision, and who rejected what. Both are JSON resources of global scope named by the
+`RevisionManifest` (down): per zone, the revision and for each global-owned type the digest of its
+name -> version
+map, as on the wire. The zone takes what it staged into force when its own digests are these.
+`ConvergenceReport`
+(up): how many proxies have the revision, and who rejected what. Both are JSON resources of global
+scope named by the
 zone; a real Kuma peer answers either type with an empty response.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from reconciler.kds.codec import CarriedResource, decode_entry, encode_carried
 from reconciler.kds.types import MANIFEST, REPORT
 from reconciler.model.resource import ORIGIN, ZONE, canonical_json
 from xds.discovery import RemoteProtocolError
 from xds.resource import XdsResource, digest
-from xds.snapshot import Resources
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xds.snapshot import Resources
 
 REJECTIONS_MAX = 100
 MESSAGE_MAX = 1000  # characters
@@ -77,7 +84,9 @@ def parse_manifest(entry: bytes) -> Manifest:
 
 
 def matches(found: Manifest, staged: Mapping[str, Mapping[str, str]]) -> bool:
-    """Whether what is staged (type -> name -> version) is the manifest's revision, no more and no less."""
+    """Whether what is staged (type -> name -> version) is the manifest's revision, no more and no
+    less.
+    """
     return all(versions_digest(staged.get(t, {})) == wanted for t, wanted in found.digests.items())
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from reconciler.kds.codec import CarriedResource
 from reconciler.model.kinds import KINDS
 from reconciler.model.resource import ORIGIN, ZONE, canonical_json
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.kds.codec import CarriedResource
+
 
 def accept_from_global(type_: str, carried: CarriedResource) -> str | None:
-    """Why a zone does not take this; None when it does. Kinds that a zone may own must say they are the global's."""
+    """Why a zone does not take this; None when it does. Kinds that a zone may own must say they are
+    the global's.
+    """
     kind = KINDS.get(type_)
     if kind is None:
         return f'type "{type_}" does not travel from the global'
@@ -23,7 +28,9 @@ def accept_from_global(type_: str, carried: CarriedResource) -> str | None:
 
 
 def accept_from_zone(zone: str, carried: CarriedResource) -> CarriedResource | str:
-    """The resource attributed to the zone that sent it, or why it is refused. The payload's own claim never counts."""
+    """The resource attributed to the zone that sent it, or why it is refused. The payload's own
+    claim never counts.
+    """
     kind = KINDS.get(carried.type)
     if kind is None or not kind.up:
         return f'type "{carried.type}" does not travel from a zone'

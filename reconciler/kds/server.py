@@ -1,6 +1,7 @@
 """KDS on the global: moves bytes between zones and the owner of all state, and decides nothing.
 
-Six methods on one port. Zones publish and subscribe on two streams; the three admin streams are kept open and idle;
+Six methods on one port. Zones publish and subscribe on two streams; the three admin streams are
+kept open and idle;
 health checks are answered. Proxies that dial this port are told where to go instead.
 """
 
@@ -217,11 +218,12 @@ class KdsServer:
         await self._run(session, stream, context)
 
     async def _run(self, session: str, stream: _Stream, context: _Context) -> None:
-        deliver: Callable[[bytes], None]
-        if stream.downward:
-            deliver = lambda data: self._events.subscription(session, parse_delta_request(data))  # noqa: E731
-        else:
-            deliver = lambda data: self._events.published(session, parse_delta_response(data))  # noqa: E731
+        def deliver(data: bytes) -> None:
+            if stream.downward:
+                self._events.subscription(session, parse_delta_request(data))
+            else:
+                self._events.published(session, parse_delta_response(data))
+
         tasks = [
             asyncio.create_task(_read(stream, context, deliver)),
             asyncio.create_task(_write(stream, context)),

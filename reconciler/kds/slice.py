@@ -1,12 +1,13 @@
-"""What one zone may see: global-owned resources of a revision, and what other zones relay (facts/kds-wire.md 5.1).
+"""What one zone may see: global-owned resources of a revision, and what other zones relay
+(facts/kds-wire.md 5.1).
 
 Types that did not change keep their very mapping, so that offering them again costs nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from reconciler.kds.codec import CarriedResource, encode_carried
 from reconciler.kds.manifest import manifest
@@ -14,9 +15,13 @@ from reconciler.kds.names import wire_name
 from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES, MANIFEST, RELAYED_TYPES
 from reconciler.model.resource import DISPLAY_NAME, ORIGIN, ZONE, MeshResource, ResourceKey
 from reconciler.model.spec import ZoneSpec
-from reconciler.state import MeshState
-from xds.resource import XdsResource
-from xds.snapshot import Resources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from reconciler.state import MeshState
+    from xds.resource import XdsResource
+    from xds.snapshot import Resources
 
 SYNC_LABEL = "kuma.io/kds-sync"
 CLUSTER_ID = "kuma-cluster-id"
@@ -40,10 +45,11 @@ class Slice:
 def next_slice(
     previous: Slice | None, zone: str, revision: str, owned: MeshState, relayed: MeshState
 ) -> Slice:
-    """The zone's slice now; the same object when nothing of it changed. Raises ValueError for what cannot travel."""
-    if previous is not None and previous.owned is owned and previous.revision == revision:
-        if previous.relayed == relayed:
-            return previous
+    """The zone's slice now; the same object when nothing of it changed. Raises ValueError for what
+    cannot travel.
+    """
+    if previous is not None and _is_same(previous, revision, owned, relayed):
+        return previous
     encoded: dict[ResourceKey, tuple[MeshResource, XdsResource]] = {}
     found: dict[str, dict[str, XdsResource]] = {type_: {} for type_ in GLOBAL_TO_ZONE_TYPES}
     held = previous.encoded if previous is not None else {}
@@ -63,6 +69,11 @@ def next_slice(
 def _manifest(zone: str, revision: str, types: Mapping[str, Resources]) -> dict[str, XdsResource]:
     found = manifest(zone, revision, types)
     return {found.name: found}
+
+
+def _is_same(previous: Slice, revision: str, owned: MeshState, relayed: MeshState) -> bool:
+    same = previous.owned is owned and previous.revision == revision
+    return same and previous.relayed == relayed
 
 
 def _shared(previous: Slice | None, type_: str, resources: Resources) -> Resources:
@@ -94,9 +105,9 @@ def _may_travel(resource: MeshResource) -> bool:
     name = resource.key.name
     if resource.key.type == "Config" and name != CLUSTER_ID:
         return False
-    if resource.key.type == "GlobalSecret":
-        if name in _KEPT_SECRETS or name.startswith(_KEPT_SECRET_PREFIXES):
-            return name.startswith("zone-token-signing-public-key")
+    kept = name in _KEPT_SECRETS or name.startswith(_KEPT_SECRET_PREFIXES)
+    if resource.key.type == "GlobalSecret" and kept:
+        return False
     return _syncs(resource)
 
 

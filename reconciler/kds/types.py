@@ -1,4 +1,6 @@
-"""The types that travel, in the order this program subscribes to them: Mesh first, so that policies find theirs."""
+"""The types that travel, in the order this program subscribes to them: Mesh first, so that policies
+find theirs.
+"""
 
 from __future__ import annotations
 

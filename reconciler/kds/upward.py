@@ -1,9 +1,11 @@
-"""What a zone publishes to the global: its proxies, their insights, its ingresses and its convergence report."""
+"""What a zone publishes to the global: its proxies, their insights, its ingresses and its
+convergence report.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from reconciler.kds.codec import CarriedResource, encode_carried
 from reconciler.kds.manifest import ConvergenceReport, encode_report
@@ -18,9 +20,13 @@ from reconciler.model.resource import (
     ResourceKey,
     canonical_json,
 )
-from reconciler.state import MeshState
-from xds.resource import XdsResource
-from xds.snapshot import Resources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from reconciler.state import MeshState
+    from xds.resource import XdsResource
+    from xds.snapshot import Resources
 
 INSIGHTS = {
     "Dataplane": "DataplaneInsight",
@@ -36,7 +42,8 @@ def publication(
     report: ConvergenceReport | None,
     previous: Mapping[str, Resources],
 ) -> Mapping[str, Resources]:
-    """By type, by discovery name. `connected`: since when each proxy has its stream, seconds since the epoch.
+    """By type, by discovery name. `connected`: since when each proxy has its stream, seconds since
+    the epoch.
 
     A type that says what it said before keeps its mapping.
     """
@@ -63,7 +70,9 @@ def _framed(carried: Iterable[CarriedResource]) -> dict[str, XdsResource]:
 
 
 def _named(zone: str, resource: MeshResource) -> tuple[str, Labels]:
-    """Wire name and labels; a proxy and its insight share the name, which is how the global joins them."""
+    """Wire name and labels; a proxy and its insight share the name, which is how the global joins
+    them.
+    """
     labels = resource.labels.with_labels(
         {ORIGIN: "zone", ZONE: zone, DISPLAY_NAME: resource.display_name}
     )

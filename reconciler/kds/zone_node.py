@@ -1,4 +1,6 @@
-"""How a zone introduces itself to the global, in the first request and in every call's headers (facts 1.5, 1.7)."""
+"""How a zone introduces itself to the global, in the first request and in every call's headers
+(facts 1.5, 1.7).
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Plain JSON data as typed specs, for the kinds that are no policies. Pure.
 
-The data has passed the kind's schema, or came over the wire: what cannot be understood is a DecodeError with the
+The data has passed the kind's schema, or came over the wire: what cannot be understood is a
+DecodeError with the
 path in the document, never a guess.
 """
 
@@ -193,7 +194,9 @@ def _admin_port(networking: Fields) -> int:
 
 
 def _inbound(data: Fields, path: str, dataplane_address: str, advertised: str) -> Inbound:
-    """Addresses as Kuma derives them: the workload is at serviceAddress, else where the sidecar listens."""
+    """Addresses as Kuma derives them: the workload is at serviceAddress, else where the sidecar
+    listens.
+    """
     address = text_of(data.get("address"), f"{path}.address") or dataplane_address
     port = number_of(data.get("port"), f"{path}.port")
     tags = tags_of(data.get("tags"), f"{path}.tags")

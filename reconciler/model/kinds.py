@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`down`: global-owned copies go to zones. `up`: zone-owned copies go to the global. `across`: those are relayed
-    to other zones. `in_zone`: a zone may create it. `hashed`: its name gets a hash suffix when it travels.
+    """`down`: global-owned copies go to zones. `up`: zone-owned copies go to the global. `across`:
+    those are relayed
+    to other zones. `in_zone`: a zone may create it. `hashed`: its name gets a hash suffix when it
+    travels.
     """
 
     name: str
@@ -29,11 +34,13 @@ class Kind:
     @property
     def zone_owned(self) -> bool:
         """Made by zones or proxies, never by the policy repository."""
-        return self.up and not self.down or self.read_only
+        return (self.up and not self.down) or self.read_only
 
 
 def _kind(name: str, flags: str, path: str, short: str = "") -> Kind:
-    """`flags`: M mesh scope, L legacy, P policy, d down, u up, a across, z in_zone, h hashed, s status, r read-only."""
+    """`flags`: M mesh scope, L legacy, P policy, d down, u up, a across, z in_zone, h hashed, s
+    status, r read-only.
+    """
     return Kind(
         name=name,
         mesh_scoped="M" in flags,

@@ -60,6 +60,7 @@ from reconciler.policies.mesh_traffic_permission import (
     Action,
     NamedRule,
     Permission,
+    PermissionRule,
     Principal,
     Rbac,
 )

@@ -1,6 +1,8 @@
-"""Structured logs: an event name and its fields, one line each. JSON for programs, words on a terminal.
+"""Structured logs: an event name and its fields, one line each. JSON for programs, words on a
+terminal.
 
-Only shells log. Values of fields whose names speak of secrets never get this far; `HIDDEN` is the last guard.
+Only shells log. Values of fields whose names speak of secrets never get this far; `HIDDEN` is the
+last guard.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The one retry policy: exponential with jitter, by tenacity. Steps never sleep; only shells use this."""
+"""The one retry policy: exponential with jitter, by tenacity. Steps never sleep; only shells use
+this.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ def forever(
     max_s: float,
     before_sleep: Callable[[RetryCallState], None],
 ) -> AsyncRetrying:
-    """`async for attempt in forever(...)`: again until it succeeds, between 0 and an exponentially growing wait."""
+    """`async for attempt in forever(...)`: again until it succeeds, between 0 and an exponentially
+    growing wait.
+    """
     return AsyncRetrying(
         retry=retry_if_exception_type(on),
         wait=wait_random_exponential(multiplier=first_s, max=max_s),

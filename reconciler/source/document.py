@@ -1,6 +1,7 @@
 """One document of a policy repository as (key, labels, spec), from either form people write. Pure.
 
-Kuma's universal form: `type`, `mesh`, `name`, `labels`, then the fields (legacy kinds) or `spec`. The Kubernetes
+Kuma's universal form: `type`, `mesh`, `name`, `labels`, then the fields (legacy kinds) or `spec`.
+The Kubernetes
 form: `apiVersion: kuma.io/v1alpha1`, `kind`, `metadata`, `spec`.
 """
 
@@ -10,12 +11,14 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from reconciler.model.kinds import KINDS, Kind
 from reconciler.model.resource import MESH, NAMESPACE, ResourceKey
 from reconciler.problems import Position, Problem
-from reconciler.source.yaml import Document, Path
+
+if TYPE_CHECKING:
+    from reconciler.source.yaml import Document, Path
 
 DEFAULT_MESH = "default"
 SYSTEM_NAMESPACE = "kuma-system"

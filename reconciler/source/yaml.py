@@ -1,17 +1,21 @@
 """YAML and JSON as plain data with the place of every part. Pure.
 
-One `compose` pass by the C parser, then our own builder: JSON's scalar types only (`on`, `12:30` and dates stay
-text), no aliases, no duplicate keys, bounded depth and count. A fault is a `SyntaxFault` with its place.
+One `compose` pass by the C parser, then our own builder: JSON's scalar types only (`on`, `12:30`
+and dates stay
+text), no aliases, no duplicate keys, bounded depth and count. A fault is a `SyntaxFault` with its
+place.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 BLOB_MAX = 1024 * 1024  # bytes
 DEPTH_MAX = 64
@@ -67,7 +71,9 @@ class _Fault(Exception):
 
 
 def documents(data: bytes) -> tuple[tuple[Document, ...], tuple[SyntaxFault, ...]]:
-    """All documents of a file; on the first fault what came before it, and the fault. Empty ones are left out."""
+    """All documents of a file; on the first fault what came before it, and the fault. Empty ones
+    are left out.
+    """
     if len(data) > BLOB_MAX:
         text = f"the file has {len(data)} bytes, at most {BLOB_MAX} are read; split it"
         return (), (SyntaxFault((1, 1), "SRC002", text),)
@@ -181,7 +187,9 @@ def _mapping(
 
 
 def _scalar(node: yaml.ScalarNode) -> object:
-    """JSON's types: null, true, false and numbers as JSON and YAML 1.2 write them; all else is text."""
+    """JSON's types: null, true, false and numbers as JSON and YAML 1.2 write them; all else is
+    text.
+    """
     text = str(node.value)
     if node.style in _QUOTED:
         return text

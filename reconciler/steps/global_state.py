@@ -1,24 +1,29 @@
-"""What the global control plane knows, what may happen to it, and what it may do: state, events and effects.
+"""What the global control plane knows, what may happen to it, and what it may do: state, events and
+effects.
 
 Values only; `global_step` holds the transitions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from rpds import HashTrieMap
 
-from reconciler.kds.manifest import ConvergenceReport
-from reconciler.kds.slice import Slice
-from reconciler.model.resource import MeshResource, ResourceKey
-from reconciler.problems import Position, Problem
 from reconciler.state import EMPTY as NO_RESOURCES
 from reconciler.state import MeshState
-from xds.delta_receiver import DeltaReceiver
-from xds.delta_sender import DeltaSender
 from xds.discovery import DeltaRequest, DeltaResponse, Node
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.kds.manifest import ConvergenceReport
+    from reconciler.kds.slice import Slice
+    from reconciler.model.resource import MeshResource, ResourceKey
+    from reconciler.problems import Position, Problem
+    from xds.delta_receiver import DeltaReceiver
+    from xds.delta_sender import DeltaSender
 
 HISTORY_MAX = 1000
 PROBLEMS_MAX = 1000
@@ -34,7 +39,9 @@ class GlobalSettings:
 
 @dataclass(frozen=True, slots=True)
 class ReconcileKey:
-    """What a commit must move to cause work: the tree of the policy path and the blob of `reconciler.yaml`."""
+    """What a commit must move to cause work: the tree of the policy path and the blob of
+    `reconciler.yaml`.
+    """
 
     tree: str
     settings: str
@@ -42,7 +49,9 @@ class ReconcileKey:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A loaded commit: everything global-owned that it stands for, secrets and defaults included."""
+    """A loaded commit: everything global-owned that it stands for, secrets and defaults
+    included.
+    """
 
     commit: str
     key: ReconcileKey
@@ -61,7 +70,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One sync stream of a zone. `downward` is GlobalToZoneSync; the other direction has receivers."""
+    """One sync stream of a zone; `downward` is GlobalToZoneSync, the other has receivers."""
 
     id: str
     zone: str
@@ -73,7 +82,9 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class ZoneRecord:
-    """What is known of a zone, connected or not. `complete` types arrived whole on the present stream."""
+    """What is known of a zone, connected or not. `complete` types arrived whole on the present
+    stream.
+    """
 
     name: str
     identity: str = ""  # proven identity of whoever holds its streams
@@ -145,7 +156,9 @@ class LoadRejected:
 
 @dataclass(frozen=True, slots=True)
 class LoadFailed:
-    """The commit could not be read: the world's fault, tried again when the tip or the time moves on."""
+    """The commit could not be read: the world's fault, tried again when the tip or the time moves
+    on.
+    """
 
     commit: str
     message: str
@@ -202,7 +215,7 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Read, decode and check a commit; answered by Loaded, Unchanged, LoadRejected or LoadFailed."""
+    """Read, decode and check a commit; Loaded, Unchanged, LoadRejected or LoadFailed answers."""
 
     commit: str
     published: ReconcileKey | None
@@ -222,7 +235,9 @@ class SendRequest:
 
 @dataclass(frozen=True, slots=True)
 class CloseSession:
-    """`code` is a gRPC status number, never 0 (a real zone takes OK for a graceful end and stays silent)."""
+    """`code` is a gRPC status number, never 0 (a real zone takes OK for a graceful end and stays
+    silent).
+    """
 
     session: str
     code: int
@@ -248,7 +263,9 @@ Outcome = tuple[GlobalState, Effects]
 
 
 def global_node(settings: GlobalSettings, zone: str) -> Node:
-    """How the global introduces itself on ZoneToGlobalSync: Node.id is the zone's name (facts: kds-wire 1.7)."""
+    """How the global introduces itself on ZoneToGlobalSync: Node.id is the zone's name (facts: kds-
+    wire 1.7).
+    """
     metadata = {
         "version": {"kumaCp": {"version": settings.version}},
         "config": "",

@@ -1,15 +1,17 @@
-"""The global control plane's decisions, one event at a time. See `global_state` for what goes in and out.
+"""The global control plane's decisions, one event at a time. See `global_state` for what goes in
+and out.
 
-Git side: the newest commit is loaded; with one error in it the last good revision stays in force and the problems are
-published. Zone side: every zone is sent its slice of the revision in force, and the relayed ingresses of the others;
+Git side: the newest commit is loaded; with one error in it the last good revision stays in force
+and the problems are
+published. Zone side: every zone is sent its slice of the revision in force, and the relayed
+ingresses of the others;
 what zones send is kept as inventory, attributed to their proven identity only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from rpds import HashTrieMap
 
@@ -21,7 +23,6 @@ from reconciler.kds.slice import next_slice
 from reconciler.kds.types import RELAYED_TYPES, REPORT, ZONE_TO_GLOBAL_TYPES
 from reconciler.model.decode import DecodeError
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
-from reconciler.problems import Problem
 from reconciler.state import MeshState, ResourceDiff, apply, from_resources
 from reconciler.steps.global_state import (
     HISTORY_MAX,
@@ -59,6 +60,11 @@ from xds.delta_receiver import DeltaReceiver
 from xds.delta_sender import KDS_DIALECT, DeltaSender, Nacked
 from xds.discovery import DeltaRequest, DeltaResponse, RemoteProtocolError
 from xds.snapshot import NO_RESOURCES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.problems import Problem
 
 INVALID_ARGUMENT = 3  # gRPC status number
 
@@ -132,7 +138,9 @@ def _load(state: GlobalState) -> Outcome:
 
 
 def _next(state: GlobalState, done: str) -> Outcome:
-    """After a load: a newer commit may have come in meanwhile, and a burst converges on the last."""
+    """After a load: a newer commit may have come in meanwhile, and a burst converges on
+    the last.
+    """
     state = replace(state, loading=None)
     return _load(state) if state.wanted != done else (state, ())
 
@@ -275,7 +283,9 @@ def _rejection(state: GlobalState, zone: str, type_: str, message: str) -> Globa
 
 
 def refusal(state: GlobalState, zone: str, identity: str) -> tuple[int, str] | None:
-    """Why a zone may not open a stream now: (gRPC status number, text). Asked by the shell before `ZoneOpened`."""
+    """Why a zone may not open a stream now: (gRPC status number, text). Asked by the shell before
+    `ZoneOpened`.
+    """
     if state.published is None:
         why = (
             state.rejected.problems[0] if state.rejected and state.rejected.problems else "loading"

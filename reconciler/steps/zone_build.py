@@ -1,7 +1,9 @@
 """Views and snapshots: which proxies a change touches, and building them a few at a time.
 
-A change marks proxies dirty; `BuildDue` takes the longest waiting few, so that a pass over a thousand proxies never
-holds the loop, and a newer change simply finds them dirty still. A proxy without a stream costs nothing.
+A change marks proxies dirty; `BuildDue` takes the longest waiting few, so that a pass over a
+thousand proxies never
+holds the loop, and a newer change simply finds them dirty still. A proxy without a stream costs
+nothing.
 """
 
 from __future__ import annotations
@@ -9,14 +11,11 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import replace
-
-from xds.names import ca_secret_name, identity_secret_name
-from xds.translate import IncompleteView, translate
+from typing import TYPE_CHECKING
 
 from reconciler.model.resource import MeshResource, ResourceKey
 from reconciler.model.spec import CaBackend, DataplaneSpec, MeshSpec
 from reconciler.registration import identity_uris
-from reconciler.state import ResourceDiff
 from reconciler.steps import zone_proxies, zone_report
 from reconciler.steps.zone_state import (
     BuildSoon,
@@ -30,7 +29,6 @@ from reconciler.steps.zone_state import (
     WakeAt,
     ZoneState,
 )
-from reconciler.context import MeshContext
 from reconciler.view import (
     ViewResult,
     ingress_view,
@@ -38,11 +36,17 @@ from reconciler.view import (
     sidecar_view,
     touched_meshes,
 )
+from xds.names import ca_secret_name, identity_secret_name
 from xds.resource import digest
 from xds.snapshot import NO_RESOURCES, Resources
+from xds.translate import IncompleteView, translate
+
+if TYPE_CHECKING:
+    from reconciler.context import MeshContext
+    from reconciler.state import ResourceDiff
 
 
-def touched(state: ZoneState, change: ResourceDiff, now: float) -> Outcome:
+def touched(state: ZoneState, change: ResourceDiff) -> Outcome:
     """Forget the contexts a change makes stale and mark who may see a difference."""
     if not change:
         return state, ()
@@ -62,7 +66,7 @@ def touched(state: ZoneState, change: ResourceDiff, now: float) -> Outcome:
     return mark_dirty(replace(state, contexts=contexts), nodes)
 
 
-def all_touched(state: ZoneState, now: float) -> Outcome:
+def all_touched(state: ZoneState) -> Outcome:
     """Everything may look different, for example after a host name resolved to another address."""
     nodes = tuple(sorted(p.node_id for p in state.proxies.values() if p.stream is not None))
     return mark_dirty(replace(state, contexts=state.contexts.__class__()), nodes)
@@ -165,7 +169,9 @@ def secret_value(state: ZoneState, mesh: str, name: str) -> bytes | None:
 def _certificate(
     state: ZoneState, proxy: Proxy, resource: MeshResource, now: float
 ) -> tuple[ZoneState, Proxy, Effects]:
-    """Ask for a certificate when there is none, or when what it was issued for has changed or is running out."""
+    """Ask for a certificate when there is none, or when what it was issued for has changed or is
+    running out.
+    """
     mesh = resource.key.mesh
     backend = _backend(state, mesh) if isinstance(resource.spec, DataplaneSpec) else None
     if backend is None:
@@ -203,7 +209,7 @@ def _is_good(
     return now < certificate.renew_at
 
 
-def certified(state: ZoneState, node: str, certificate: Certificate, now: float) -> Outcome:
+def certified(state: ZoneState, node: str, certificate: Certificate) -> Outcome:
     proxy = state.proxies.get(node)
     if proxy is None:
         return state, ()

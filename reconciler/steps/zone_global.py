@@ -1,8 +1,11 @@
 """Policies in: what the global sends, staged type by type and taken into force as a whole revision.
 
-Global-owned types are acknowledged and staged; the state changes only when what is staged has the digests of the
-`RevisionManifest` (design: a revision reaches a zone as a whole). Kinds relayed from other zones apply at once. A
-peer without manifests (a real Kuma global) answers the type empty; its data applies type by type, Mesh first.
+Global-owned types are acknowledged and staged; the state changes only when what is staged has the
+digests of the
+`RevisionManifest` (design: a revision reaches a zone as a whole). Kinds relayed from other zones
+apply at once. A
+peer without manifests (a real Kuma global) answers the type empty; its data applies type by type,
+Mesh first.
 """
 
 from __future__ import annotations
@@ -44,7 +47,9 @@ if TYPE_CHECKING:
 
 
 def connected(state: ZoneState, session: str) -> Outcome:
-    """Subscribe to every type; the manifest last, so that what it speaks of tends to be here first."""
+    """Subscribe to every type; the manifest last, so that what it speaks of tends to be
+    here first.
+    """
     node = state.settings.node
     receivers = {
         type_: DeltaReceiver(type_url=type_, node=node)
@@ -86,7 +91,7 @@ def response(state: ZoneState, session: str, received: DeltaResponse, now: float
         if received.type_url == MANIFEST:
             state = _manifest_received(state, received)
         elif received.type_url in RELAYED_TYPES:
-            state, effects, errors = _relayed(state, received, now, is_initial=news.is_initial)
+            state, effects, errors = _relayed(state, received, is_initial=news.is_initial)
         else:
             state, errors = _stage(state, received, is_initial=news.is_initial)
     except RemoteProtocolError as error:
@@ -182,7 +187,7 @@ def _swap(state: ZoneState, revision: str | None, now: float) -> Outcome:
     state = replace(state, link=replace(link, applied=link.staged), revision=revision)
     state = replace(state, policy=apply(state.policy, change), merged=apply(state.merged, change))
     persist = Persist("policy", change.put, change.drop, revision=revision or "")
-    state, built = zone_build.touched(state, change, now)
+    state, built = zone_build.touched(state, change)
     state, reported = zone_report.mark(state, now)
     fields = {"revision": revision, "put": len(change.put), "drop": len(change.drop)}
     return state, (persist, *built, *reported, Note("revision.in_force", fields))
@@ -205,9 +210,9 @@ def _difference(
 
 
 def _relayed(
-    state: ZoneState, received: DeltaResponse, now: float, *, is_initial: bool
+    state: ZoneState, received: DeltaResponse, *, is_initial: bool
 ) -> tuple[ZoneState, Effects, tuple[str, ...]]:
-    """Ingresses and services of other zones: applied at once, kept for a start without the global."""
+    """Ingresses and services of other zones: applied at once, and kept for later starts."""
     put, errors = _understood(received.resources, received.type_url)
     by_wire = {f"{r.key.name}.{r.key.mesh}": r.key for r in state.relayed.of(received.type_url)}
     if is_initial:
@@ -221,7 +226,7 @@ def _relayed(
     if relayed is state.relayed:
         return state, (), errors
     state = replace(state, relayed=relayed, merged=apply(state.merged, change))
-    state, built = zone_build.touched(state, change, now)
+    state, built = zone_build.touched(state, change)
     return state, (Persist("relayed", change.put, change.drop), *built), errors
 
 
@@ -237,9 +242,9 @@ def _understood(
     return tuple(put), tuple(errors)
 
 
-def resolved(state: ZoneState, addresses: Mapping[str, str], now: float) -> Outcome:
+def resolved(state: ZoneState, addresses: Mapping[str, str]) -> Outcome:
     """New addresses of advertised host names: only meshes that use them see a different context."""
     if dict(state.resolved) == dict(addresses):
         return state, ()
     state = replace(state, resolved=HashTrieMap(dict(addresses)))
-    return zone_build.all_touched(state, now)
+    return zone_build.all_touched(state)

@@ -1,13 +1,16 @@
 """The zone's proxies: admission, their ADS streams, and what losing one means.
 
-Losing an endpoint is not deleting a Dataplane (design 2.7): a stream broken by its proxy takes the endpoint out at
-once, the Dataplane goes after `deregister_after_s`. When a large share of the fleet vanishes within seconds it is
+Losing an endpoint is not deleting a Dataplane (design 2.7): a stream broken by its proxy takes the
+endpoint out at
+once, the Dataplane goes after `deregister_after_s`. When a large share of the fleet vanishes within
+seconds it is
 taken for our own failure: endpoints stay for the reconnect grace.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from reconciler.ca.tokens import Refused
 from reconciler.model.resource import MeshResource, ResourceKey
@@ -28,7 +31,9 @@ from reconciler.steps.zone_state import (
 )
 from xds.ads_stream import AdsStream
 from xds.delta_sender import Nacked
-from xds.discovery import DeltaRequest, Node
+
+if TYPE_CHECKING:
+    from xds.discovery import DeltaRequest, Node
 
 UNKNOWN, RESOURCE_EXHAUSTED, UNAVAILABLE = 2, 8, 14  # gRPC status numbers
 
@@ -121,7 +126,9 @@ def _introduced(state: ZoneState, stream: str, received: DeltaRequest, now: floa
 
 
 def admitted(state: ZoneState, node: Node, token: str, now: float) -> MeshResource | NotAdmitted:
-    """The resource to register, or why not: identity, mesh, token, one stream a proxy, the zone's limit."""
+    """The resource to register, or why not: identity, mesh, token, one stream a proxy, the zone's
+    limit.
+    """
     resource = declared(node, state.settings.zone)
     if isinstance(resource, NotAdmitted):
         return resource
@@ -176,7 +183,7 @@ def _registered(
         return state, (*built, *marked, Note("proxy.connected", {"proxy": node.id}))
     change = ResourceDiff(put=(resource,))
     state = replace(state, local=apply(state.local, change), merged=apply(state.merged, change))
-    state, built = zone_build.touched(state, change, now)
+    state, built = zone_build.touched(state, change)
     state, more = zone_build.mark_dirty(state, (node.id,))
     state, published = zone_report.local_changed(state, now)
     persist = Persist("local", change.put)
@@ -184,7 +191,9 @@ def _registered(
 
 
 def _with_services(state: ZoneState, resource: MeshResource) -> MeshResource:
-    """An ingress that comes back keeps the services computed for it until they are computed anew."""
+    """An ingress that comes back keeps the services computed for it until they are
+    computed anew.
+    """
     if resource.key.type != "ZoneIngress":
         return resource
     return zone_report.serving(resource, zone_report.services(state))
@@ -225,7 +234,9 @@ def closed(state: ZoneState, stream: str, *, by_peer: bool, now: float) -> Outco
 
 
 def _hold_mass_loss(state: ZoneState, now: float) -> ZoneState:
-    """Losing over a fifth of the fleet within seconds is our failure, not theirs: put the endpoints back."""
+    """Losing over a fifth of the fleet within seconds is our failure, not theirs: put the endpoints
+    back.
+    """
     settings = state.settings
     recent = [
         p
@@ -246,7 +257,7 @@ def _hold_mass_loss(state: ZoneState, now: float) -> ZoneState:
 def _presence_changed(state: ZoneState, key: ResourceKey, now: float) -> Outcome:
     resource = state.local.get(key)
     change = ResourceDiff(put=(resource,)) if resource is not None else ResourceDiff(drop=(key,))
-    state, built = zone_build.touched(state, change, now)
+    state, built = zone_build.touched(state, change)
     state, published = zone_report.local_changed(state, now)
     return state, (*built, *published)
 
@@ -272,7 +283,7 @@ def expire(state: ZoneState, now: float) -> Outcome:
     state = replace(
         state, proxies=proxies, local=apply(state.local, change), merged=apply(state.merged, change)
     )
-    state, built = zone_build.touched(state, change, now)
+    state, built = zone_build.touched(state, change)
     state, published = zone_report.local_changed(state, now)
     notes = tuple(Note("proxy.deregistered", {"proxy": p.node_id}) for p in gone)
     return state, (Persist("local", drop=change.drop), *ended, *built, *published, *wake, *notes)
@@ -293,7 +304,7 @@ def _end_holds(state: ZoneState, now: float) -> Outcome:
     change = ResourceDiff(
         drop=keys
     )  # For what is touched only; the resources stay until deregistered.
-    state, built = zone_build.touched(state, change, now)
+    state, built = zone_build.touched(state, change)
     state, published = zone_report.local_changed(state, now)
     return state, (*built, *published, *wake, WakeAt(now + state.settings.deregister_after_s))
 

@@ -1,7 +1,10 @@
-"""What the zone says of itself: its ingress's services, its publication to the global, the ledger, its status.
+"""What the zone says of itself: its ingress's services, its publication to the global, the ledger,
+its status.
 
-The ledger is proxy × type → sent, acknowledged, rejected; it lives in each proxy's `AdsStream`. Its aggregate goes up
-as `ConvergenceReport` and down to Git as `applied.yaml`, at most once an interval. Endpoints and services take no
+The ledger is proxy × type → sent, acknowledged, rejected; it lives in each proxy's `AdsStream`. Its
+aggregate goes up
+as `ConvergenceReport` and down to Git as `applied.yaml`, at most once an interval. Endpoints and
+services take no
 such wait: a change of who is there goes up at once.
 """
 
@@ -9,6 +12,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from reconciler.decode import mesh_resource
 from reconciler.kds.manifest import ConvergenceReport, Rejection
@@ -33,8 +37,10 @@ from reconciler.steps.zone_state import (
 from reconciler.topology import available_services
 from xds.ads_stream import Sync
 from xds.delta_sender import KDS_DIALECT, DeltaSender, Nacked
-from xds.discovery import DeltaRequest
 from xds.snapshot import NO_RESOURCES
+
+if TYPE_CHECKING:
+    from xds.discovery import DeltaRequest
 
 REJECTIONS_MAX = 100
 
@@ -66,7 +72,9 @@ def _service(service: AvailableService) -> dict[str, object]:
 
 
 def local_changed(state: ZoneState, now: float) -> Outcome:
-    """Who is there has changed: compute the ingresses' services, keep them, tell the global at once."""
+    """Who is there has changed: compute the ingresses' services, keep them, tell the global at
+    once.
+    """
     found = services(state)
     ingresses = state.local.of("ZoneIngress")
     changed = tuple(
@@ -76,7 +84,7 @@ def local_changed(state: ZoneState, now: float) -> Outcome:
     if changed:
         change = ResourceDiff(put=changed)
         state = replace(state, local=apply(state.local, change), merged=apply(state.merged, change))
-        state, built = zone_build.touched(state, change, now)
+        state, built = zone_build.touched(state, change)
         effects = (Persist("local", changed), *built)
     state, sent = publish(state)
     state, marked = mark(state, now)
@@ -87,7 +95,9 @@ def local_changed(state: ZoneState, now: float) -> Outcome:
 
 
 def publish(state: ZoneState) -> Outcome:
-    """Offer what changed upward. Before the store is loaded nothing is said: absent is not empty."""
+    """Offer what changed upward. Before the store is loaded nothing is said: absent is
+    not empty.
+    """
     if not state.loaded:
         return state, ()
     connected = {p.key: p.connected_at for p in state.proxies.values() if p.stream is not None}
@@ -230,7 +240,9 @@ def status_of(state: ZoneState, report: ConvergenceReport) -> StatusInput:
 
 
 def _classes(state: ZoneState) -> tuple[ProxyClass, ...]:
-    """Dataplanes whose endpoints are in, by what they have in common: tags and ports, no names or addresses."""
+    """Dataplanes whose endpoints are in, by what they have in common: tags and ports, no names or
+    addresses.
+    """
     counts: dict[tuple[str, str], int] = {}
     for resource in _shown(state).of("Dataplane"):
         if isinstance(resource.spec, DataplaneSpec):

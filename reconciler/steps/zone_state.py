@@ -1,6 +1,8 @@
-"""What a zone control plane knows, what may happen to it, and what it may do: state, events and effects.
+"""What a zone control plane knows, what may happen to it, and what it may do: state, events and
+effects.
 
-Values only; `zone_step` holds the transitions. Every event that needs the time carries it (`now`, seconds since the
+Values only; `zone_step` holds the transitions. Every event that needs the time carries it (`now`,
+seconds since the
 epoch), so that a simulator can replay a run exactly.
 """
 
@@ -8,27 +10,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from rpds import HashTrieMap
-from xds.translate import Builders
 
 from reconciler.ca.tokens import Verdict
-from reconciler.kds.codec import CarriedResource
-from reconciler.kds.manifest import ConvergenceReport, Manifest
 from reconciler.model.resource import MeshResource, ResourceKey
 from reconciler.state import EMPTY as NO_RESOURCES
 from reconciler.state import MeshState
-from reconciler.status.document import StatusInput
-from reconciler.context import MeshContext
-from reconciler.view import Origins, ProxyTraits
 from xds.ads_stream import AdsStream
-from xds.delta_receiver import DeltaReceiver
-from xds.delta_sender import DeltaSender
-from xds.discovery import DeltaRequest, DeltaResponse, Node
-from xds.resource import XdsResource
-from xds.snapshot import Snapshot
-from xds.view import ProxyView
+
+if TYPE_CHECKING:
+    from reconciler.context import MeshContext
+    from reconciler.kds.codec import CarriedResource
+    from reconciler.kds.manifest import ConvergenceReport, Manifest
+    from reconciler.status.document import StatusInput
+    from reconciler.view import Origins, ProxyTraits
+    from xds.delta_receiver import DeltaReceiver
+    from xds.delta_sender import DeltaSender
+    from xds.discovery import DeltaRequest, DeltaResponse, Node
+    from xds.resource import XdsResource
+    from xds.snapshot import Snapshot
+    from xds.translate import Builders
+    from xds.view import ProxyView
 
 # --- settings ---
 
@@ -37,7 +41,9 @@ Verify = Callable[[MeshState, MeshResource, str, float], Verdict]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZoneSettings:
-    """Limits and delays of the zone's decisions. `verify` checks a proxy's token; `builders` hold the memos."""
+    """Limits and delays of the zone's decisions. `verify` checks a proxy's token; `builders` hold
+    the memos.
+    """
 
     zone: str
     instance: str
@@ -60,7 +66,9 @@ class ZoneSettings:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A workload certificate as the SDS resource it is served as. `uris` are what it was issued for."""
+    """A workload certificate as the SDS resource it is served as. `uris` are what it was issued
+    for.
+    """
 
     identity: XdsResource
     ca: XdsResource
@@ -75,7 +83,8 @@ class Certificate:
 class Proxy:
     """A registered proxy of this zone: its declared resource is in `ZoneState.local` under `key`.
 
-    `lost_at` is set when its stream broke (its endpoints are then out), `held_until` while a loss is taken for our
+    `lost_at` is set when its stream broke (its endpoints are then out), `held_until` while a loss
+    is taken for our
     own failure (its endpoints stay).
     """
 
@@ -98,7 +107,9 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A global-owned resource as received; `version` is the wire's, which the manifest's digests are made of."""
+    """A global-owned resource as received; `version` is the wire's, which the manifest's digests
+    are made of.
+    """
 
     version: str
     resource: CarriedResource
@@ -109,7 +120,9 @@ StagedType: TypeAlias = "HashTrieMap[str, Staged]"
 
 @dataclass(frozen=True, slots=True)
 class GlobalLink:
-    """The session with the global. `manifest` is the last received; `piecewise` when the peer has none to send."""
+    """The session with the global. `manifest` is the last received; `piecewise` when the peer has
+    none to send.
+    """
 
     session: str | None = None
     receivers: HashTrieMap[str, DeltaReceiver] = field(default_factory=HashTrieMap)
@@ -211,7 +224,9 @@ class ProxyRequest:
 
 @dataclass(frozen=True, slots=True)
 class ProxyClosed:
-    """`by_peer` is False when this control plane ended the stream: no endpoint is taken out then."""
+    """`by_peer` is False when this control plane ended the stream: no endpoint is taken
+    out then.
+    """
 
     stream: str
     by_peer: bool
@@ -274,7 +289,9 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class Persist:
-    """One transaction. `kind` is "policy", "relayed" or "local"; `revision` is written with it when given."""
+    """One transaction. `kind` is "policy", "relayed" or "local"; `revision` is written with it when
+    given.
+    """
 
     kind: str
     put: tuple[MeshResource, ...] = ()
@@ -319,7 +336,9 @@ class CloseStream:
 
 @dataclass(frozen=True, slots=True)
 class IssueCertificate:
-    """Sign a workload certificate with the mesh's CA; answered by `CertificateIssued` or `IssueFailed`."""
+    """Sign a workload certificate with the mesh's CA; answered by `CertificateIssued` or
+    `IssueFailed`.
+    """
 
     node_id: str
     mesh: str

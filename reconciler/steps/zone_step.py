@@ -1,9 +1,13 @@
-"""The zone control plane's decisions, one event at a time. See `zone_state` for what goes in and out.
+"""The zone control plane's decisions, one event at a time. See `zone_state` for what goes in and
+out.
 
-    store, global (KDS) and proxies (ADS)  ──event──▶  step  ──effects──▶  store, then global and proxies
+    store, global (KDS) and proxies (ADS)  ──event──▶  step  ──effects──▶  store, then global and
+    proxies
 
-The parts: `zone_global` (policies in, a revision as a whole), `zone_proxies` (registration, streams, liveness),
-`zone_build` (views and snapshots, a few at a time) and `zone_report` (ledger, status, what goes up).
+The parts: `zone_global` (policies in, a revision as a whole), `zone_proxies` (registration,
+streams, liveness),
+`zone_build` (views and snapshots, a few at a time) and `zone_report` (ledger, status, what goes
+up).
 """
 
 from __future__ import annotations
@@ -59,12 +63,12 @@ def step(state: ZoneState, event: Event) -> Outcome:
             return zone_proxies.request(state, stream, request, now)
         case ProxyClosed(stream, by_peer, now):
             return zone_proxies.closed(state, stream, by_peer=by_peer, now=now)
-        case CertificateIssued(node, certificate, now):
-            return zone_build.certified(state, node, certificate, now)
+        case CertificateIssued(node, certificate):
+            return zone_build.certified(state, node, certificate)
         case IssueFailed(node, message, now):
             return zone_build.not_certified(state, node, message, now)
-        case Resolved(addresses, now):
-            return zone_global.resolved(state, addresses, now)
+        case Resolved(addresses):
+            return zone_global.resolved(state, addresses)
         case BuildDue(now):
             return zone_build.build_due(state, now)
         case Tick(now):
@@ -74,7 +78,9 @@ def step(state: ZoneState, event: Event) -> Outcome:
 
 
 def restore(state: ZoneState, event: Restored) -> Outcome:
-    """Take up what the disk holds. Its proxies count as present for the reconnect grace: we were away, not they."""
+    """Take up what the disk holds. Its proxies count as present for the reconnect grace: we were
+    away, not they.
+    """
     held_until = event.now + state.settings.reconnect_grace_s
     proxies = {
         node: Proxy(node, resource.key, ProxyTraits(node_id=node), held_until=held_until)

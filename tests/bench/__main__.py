@@ -1,6 +1,7 @@
 """`make bench`: the figures of the system, each beside its floor from the same run.
 
-Prints a table and writes `build/bench.json`. Real Git, real control planes, real Envoy; see `push_to_envoy`.
+Prints a table and writes `build/bench.json`. Real Git, real control planes, real Envoy; see
+`push_to_envoy`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ def main() -> int:
 
 
 def table(figures: dict[str, dict[str, float]]) -> Table:
-    """A row a figure; the floor is the same bytes to the same Envoy from a server that computes nothing."""
+    """A row a figure; the floor is the same bytes to the same Envoy from a server that computes
+    nothing.
+    """
     found = Table(title="bench")
     for column in ("figure", "value", "floor", "goal"):
         found.add_column(column, justify="left" if column == "figure" else "right")

@@ -1,6 +1,7 @@
 """`git push` started → one real Envoy has the new cluster; and how much a change rebuilds.
 
-The floor in the same run: the same push to the same kind of repository, noticed the same way, after which a server
+The floor in the same run: the same push to the same kind of repository, noticed the same way, after
+which a server
 that computes nothing sends the same bytes to the same Envoy.
 """
 
@@ -16,8 +17,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.demo.world import GIT_IDENTITY, World
 from tests.bench.floor import Floor
+
+from reconciler.demo.world import GIT_IDENTITY, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,7 +127,9 @@ def until(seen: Callable[[], bool], what: str) -> None:
 
 
 def _rebuilt(world: World) -> dict[str, float]:
-    """Resources built in both zones for a change of one policy, and for a commit that changes none."""
+    """Resources built in both zones for a change of one policy, and for a commit that
+    changes none.
+    """
     before = _built(world)
     commit_policy(world, 4321)
     _pushed_and_settled(world)

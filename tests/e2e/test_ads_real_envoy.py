@@ -38,7 +38,7 @@ pytestmark = pytest.mark.e2e
 
 DRAIN_S = 1  # how long Envoy lets connections of a replaced listener go on
 CERTIFICATE = server_certificate()
-GONE = (grpc.StatusCode.UNAVAILABLE, "the control plane restarts")
+GONE = (grpc.StatusCode.UNAVAILABLE.value[0], "the control plane restarts")
 
 
 @dataclass(slots=True)

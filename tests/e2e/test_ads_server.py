@@ -6,18 +6,17 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-import grpc
 import pytest
-from xds.wire import resource
 
 from tests.support.ads_client import SOTW_METHOD, AdsClient, Served, server_certificate
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 from xds.resource import CLUSTER, XdsResource
 from xds.server import QUEUE_MAX
 from xds.snapshot import EMPTY, Snapshot
+from xds.wire import resource
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 CERTIFICATE = server_certificate()
 NODE = Node("default.web")
@@ -39,7 +38,7 @@ async def serving(snapshot: Snapshot | None) -> AsyncIterator[tuple[Served, int]
         await served.server.stop(0)
 
 
-async def happens(served: Served, claim) -> None:  # noqa: ANN001
+async def happens(served: Served, claim: Callable[[], object]) -> None:
     """Returns once the claim is true; it can only become so when the server tells its owner
     something.
     """

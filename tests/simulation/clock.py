@@ -1,4 +1,6 @@
-"""Virtual time: a heap of things to happen. Nothing in the simulation reads a real clock or sleeps."""
+"""Virtual time: a heap of things to happen. Nothing in the simulation reads a real clock
+or sleeps.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What the simulated repository and proxies hold. Every commit carries its number, so that mixtures show."""
+"""What the simulated repository and proxies hold. Every commit carries its number, so that mixtures
+show.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,9 @@ def proxies_of(zone: str) -> list[dict[str, object]]:
     ]
 
 
-def _dataplane(name: str, address: str, service: str, outbounds: dict[str, int]) -> dict[str, object]:
+def _dataplane(
+    name: str, address: str, service: str, outbounds: dict[str, int]
+) -> dict[str, object]:
     return {
         "type": "Dataplane",
         "mesh": "default",

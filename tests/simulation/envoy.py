@@ -1,20 +1,25 @@
-"""A model of Envoy as a delta ADS client: subscribes as Envoy does, keeps what it is sent, acknowledges all of it.
+"""A model of Envoy as a delta ADS client: subscribes as Envoy does, keeps what it is sent,
+acknowledges all of it.
 
-CDS and LDS by wildcard, EDS and SDS by the names that clusters and listeners refer to, LDS only once the first
+CDS and LDS by wildcard, EDS and SDS by the names that clusters and listeners refer to, LDS only
+once the first
 clusters have their endpoints (facts/dataplane-wire: order of Envoy's requests after a start).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from envoy_data_plane.envoy.config.cluster.v3 import Cluster
 
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, SECRET, XdsResource
 from xds.wire import entry_body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TYPES = (CLUSTER, ENDPOINT, SECRET, LISTENER)
 SECRET_NAMES = (b"identity_cert:secret:default", b"mesh_ca:secret:default")
@@ -95,7 +100,9 @@ class SimEnvoy:
         return {name for resource in both for name in secrets_of(resource)}
 
     def _subscribe_names(self) -> None:
-        """Ask for endpoints and secrets newly referred to; stop asking for those that no cluster has any more."""
+        """Ask for endpoints and secrets newly referred to; stop asking for those that no cluster
+        has any more.
+        """
         self._ask(ENDPOINT, self._eds_names())
         self._ask(SECRET, self._secret_names())
 

@@ -1,15 +1,20 @@
-"""Streams between simulated parts: ordered within one, not between them; cut at any moment, losing what is under way.
+"""Streams between simulated parts: ordered within one, not between them; cut at any moment, losing
+what is under way.
 
-That is what gRPC gives: a lost or reordered message shows as a broken stream, and two streams overtake each other.
+That is what gRPC gives: a lost or reordered message shows as a broken stream, and two streams
+overtake each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from random import Random
+from typing import TYPE_CHECKING
 
-from tests.simulation.clock import SimClock
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from tests.simulation.clock import SimClock
 
 DELAY_MAX_S = 0.05
 SLOW_SHARE = 0.02  # of messages; a clogged link
@@ -27,13 +32,13 @@ class Stream:
     clear_at: tuple[float, float] = (0.0, 0.0)
 
     def carry(self, direction: int, deliver: Callable[[], None]) -> None:
-        """Deliver after a random delay, never before what was sent earlier in the same direction."""
+        """Deliver after a random delay, never before what was sent earlier in the same
+        direction.
+        """
         slow = self.random.random() < SLOW_SHARE
         delay = self.random.uniform(0.0001, SLOW_MAX_S if slow else DELAY_MAX_S)
         moment = max(self.clock.now + delay, self.clear_at[direction])
-        self.clear_at = (
-            (moment, self.clear_at[1]) if direction == 0 else (self.clear_at[0], moment)
-        )
+        self.clear_at = (moment, self.clear_at[1]) if direction == 0 else (self.clear_at[0], moment)
         self.clock.at(moment, lambda: self.alive and deliver())  # type: ignore[func-returns-value]
 
     def cut(self) -> None:

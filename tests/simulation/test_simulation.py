@@ -1,9 +1,12 @@
-"""A thousand seeded worlds of trouble; each must heal. A failing seed replays: `pytest --seed=N`."""
+"""A thousand seeded worlds of trouble; each must heal. A failing seed replays: `pytest
+--seed=N`.
+"""
 
 from __future__ import annotations
 
 import pytest
 
+from reconciler.model.spec import ZoneIngressSpec
 from tests.simulation.envoy import TYPES
 from tests.simulation.world import InvariantBroken, World
 
@@ -44,7 +47,9 @@ def check_reachable(world: World) -> None:
     for name, zone in world.zones.items():
         (ingress,) = zone.state.relayed.of("ZoneIngress")
         assert ingress.labels.get("kuma.io/zone") != name
-        services = {dict(s.tags)["kuma.io/service"]: s.instances for s in ingress.spec.available_services}  # type: ignore[union-attr]
+        assert isinstance(ingress.spec, ZoneIngressSpec)
+        found = ingress.spec.available_services
+        services = {dict(s.tags)["kuma.io/service"]: s.instances for s in found}
         assert services == {"backend": 1, "caller": 1}
 
 

@@ -1,7 +1,10 @@
-"""A seeded world: one repository, one global, two zones and their proxies, all running the real steps.
+"""A seeded world: one repository, one global, two zones and their proxies, all running the real
+steps.
 
-Effects become messages on simulated streams; what a step persists is all that survives a crash of its process. Time
-is virtual. `World.misbehave` cuts, clogs, crashes and commits at random; `World.heal` stops that and lets it settle.
+Effects become messages on simulated streams; what a step persists is all that survives a crash of
+its process. Time
+is virtual. `World.misbehave` cuts, clogs, crashes and commits at random; `World.heal` stops that
+and lets it settle.
 """
 
 from __future__ import annotations
@@ -9,13 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
+from typing import TYPE_CHECKING
 
 from reconciler.ca.tokens import Claims
 from reconciler.kds.zone_node import zone_node
 from reconciler.load import Blob, LoadMemo, load
-from reconciler.revision_loader import as_carried
 from reconciler.model.resource import MeshResource, ResourceKey, canonical_json
 from reconciler.problems import has_errors
+from reconciler.revision_loader import as_carried
 from reconciler.state import from_resources
 from reconciler.steps import global_state as g
 from reconciler.steps import zone_state as z
@@ -31,8 +35,13 @@ from xds.discovery import DeltaRequest, DeltaResponse, Node
 from xds.resource import digest
 from xds.translate import Builders
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 ZONES = ("east", "west")
-BUILDERS = Builders()  # memos only: equal arguments, equal bytes; sharing them makes a thousand seeds affordable
+BUILDERS = (
+    Builders()
+)  # memos only: equal arguments, equal bytes; sharing them makes a thousand seeds affordable
 MEMO = LoadMemo()
 
 
@@ -161,6 +170,8 @@ class World:
         self.to_global(g.TipMoved(self.git.tip))
 
     def crash_global(self) -> None:
+        if not self.globe.up:
+            return
         self.globe.up = False
         for _, _, stream in list(self.sessions.values()):
             stream.cut()
@@ -178,11 +189,13 @@ class World:
         match effect:
             case g.Load(commit, published):
                 answer = loaded_event(commit, self.git.files[commit], published)
-                state = self.globe.state.settings
-                self.clock.after(
-                    self.random.uniform(0.001, 0.3),
-                    lambda: self.globe.state.settings is state and self.to_global(answer),  # type: ignore[func-returns-value]
-                )
+                settings = self.globe.state.settings
+
+                def loaded() -> None:
+                    if self.globe.state.settings is settings:  # The same process as asked.
+                        self.to_global(answer)
+
+                self.clock.after(self.random.uniform(0.001, 0.3), loaded)
             case g.RevisionInForce(commit):
                 self.globe.kept = commit
             case g.SendResponse(session, response):
@@ -227,6 +240,8 @@ class World:
 
     def crash_zone(self, zone: SimZone) -> None:
         """The process ends: its streams break, and nothing of its memory remains."""
+        if not zone.up:
+            return
         zone.up = False
         self.hang_up(zone)
         for proxy in self.proxies.values():
@@ -248,7 +263,9 @@ class World:
         for downward in (True, False):
             half = f"{session}-{'down' if downward else 'up'}"
             stream = Stream(
-                self.clock, self.random, lambda half=half: self.broken(zone, session, half)  # type: ignore[misc]
+                self.clock,
+                self.random,
+                lambda half=half: self.broken(zone, session, half),  # type: ignore[misc]
             )
             zone.streams[half] = stream
             self.sessions[half] = (zone.name, downward, stream)
@@ -306,7 +323,7 @@ class World:
             case _:
                 pass
 
-    def _later(self, zone: SimZone, delay_s: float, event) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    def _later(self, zone: SimZone, delay_s: float, event: Callable[[], z.Event]) -> None:
         """Timers end with their process."""
         settings = zone.state.settings
 
@@ -333,7 +350,7 @@ class World:
 
     # --- KDS streams ---
 
-    def _up(self, zone: SimZone, session: str, half: str, event) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    def _up(self, zone: SimZone, session: str, half: str, event: Callable[[str], g.Event]) -> None:
         name = f"{session}-{half}"
         stream = zone.streams.get(name)
         if stream is not None:
@@ -387,9 +404,7 @@ class World:
         if name is None or stream is None:
             return
         zone = self.zones[proxy.zone]
-        stream.carry(
-            0, lambda: self.to_zone(zone, z.ProxyRequest(name, request, self.clock.now))
-        )
+        stream.carry(0, lambda: self.to_zone(zone, z.ProxyRequest(name, request, self.clock.now)))
 
     def _proxy_at(self, stream: str) -> SimProxy | None:
         return next((p for p in self.proxies.values() if p.stream_id == stream), None)
@@ -433,23 +448,32 @@ class World:
     # --- misbehaviour and healing ---
 
     def misbehave(self, seconds: float) -> None:
-        deeds = (
-            lambda: self.commit(),
-            lambda: self.commit(),
+        deeds: tuple[Callable[[], None], ...] = (
+            self.commit,
+            self.commit,
             lambda: self.commit(mistake=True),
-            lambda: [self.commit() for _ in range(3)],
-            lambda: self.random.choice(self.all_streams()).cut() if self.all_streams() else None,
-            lambda: self.random.choice(self.all_streams()).cut() if self.all_streams() else None,
+            self.commit_burst,
+            self.cut_a_stream,
+            self.cut_a_stream,
             lambda: self.restart_proxy(self.random.choice(list(self.proxies.values()))),
-            lambda: self.crash_zone(zone) if (zone := self.zones[self.random.choice(ZONES)]).up else None,
-            lambda: self.crash_global() if self.globe.up else None,
+            lambda: self.crash_zone(self.zones[self.random.choice(ZONES)]),
+            self.crash_global,
         )
         moment = self.clock.now
         end = moment + seconds
         while (moment := moment + self.random.uniform(0.0, 2.0)) < end:
             deed = self.random.choice(deeds)
-            self.clock.at(moment, deed)  # type: ignore[arg-type]
+            self.clock.at(moment, deed)
         self.clock.run_until(end)
+
+    def commit_burst(self) -> None:
+        for _ in range(3):
+            self.commit()
+
+    def cut_a_stream(self) -> None:
+        streams = self.all_streams()
+        if streams:
+            self.random.choice(streams).cut()
 
     def all_streams(self) -> list[Stream]:
         found = [s for zone in self.zones.values() for s in zone.streams.values()]
@@ -457,7 +481,9 @@ class World:
         return [s for s in found if s.alive]
 
     def heal(self, seconds: float = 90.0) -> None:
-        """One last good commit, no more trouble, and time to settle (beyond grace, drain and backoff)."""
+        """One last good commit, no more trouble, and time to settle (beyond grace, drain and
+        backoff).
+        """
         self.commit()
         self.clock.run_until(self.clock.now + seconds)
 
@@ -467,7 +493,9 @@ class World:
     # --- invariants held at every moment ---
 
     def check_zone(self, zone: SimZone) -> None:
-        """What is in force in a zone is exactly one published revision: no half of a commit is ever visible."""
+        """What is in force in a zone is exactly one published revision: no half of a commit is ever
+        visible.
+        """
         state = zone.state
         if state.policy is zone.checked:
             return
@@ -476,7 +504,9 @@ class World:
             return
         commit = state.revision or ""
         if not self.git.good.get(commit, False):
-            raise InvariantBroken(f"{zone.name} has {commit[-4:]} in force, which was never published")
+            raise InvariantBroken(
+                f"{zone.name} has {commit[-4:]} in force, which was never published"
+            )
         wanted = content_of(commit, tuple(sorted(self.git.files[commit].items())))
         found = frozenset(
             (r.key.type, r.display_name, r.body) for r in state.policy.by_key.values()
@@ -505,5 +535,3 @@ def content_of(commit: str, files: tuple[tuple[str, str], ...]) -> frozenset[tup
     assert isinstance(event, g.Loaded)
     found = event.revision.resources.by_key.values()
     return frozenset((r.key.type, r.display_name, r.body) for r in found)
-
-

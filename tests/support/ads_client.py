@@ -16,12 +16,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from xds.wire import delta_request_bytes, parse_delta_response
 
 from xds.ads_stream import AdsStream
 from xds.delta_sender import Acked, Answer, Nacked
 from xds.resource import LISTENER
 from xds.server import SERVICE, AdsServer
+from xds.wire import delta_request_bytes, parse_delta_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,9 @@ class AdsClient:
         credentials = grpc.ssl_channel_credentials(ca_pem)
         self._channel = grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials)
         metadata = (("authorization", token),) if token else ()
-        self.call = self._channel.stream_stream(method)(metadata=metadata)
+        self.call: grpc.aio.StreamStreamCall[bytes, bytes] = self._channel.stream_stream(method)(
+            metadata=metadata
+        )
 
     async def __aenter__(self) -> AdsClient:
         return self
@@ -101,8 +103,10 @@ class AdsClient:
             message = await self.call.read()
         except grpc.aio.AioRpcError as error:
             raise EOFError(f"{error.code()}: {error.details()}") from error
-        if message is grpc.aio.EOF:
-            raise EOFError(f"{await self.call.code()}: {await self.call.details()}")
+        if not isinstance(message, bytes):  # EOF
+            raise EOFError(  # noqa: TRY004 - the stream is over
+                f"{await self.call.code()}: {await self.call.details()}"
+            )
         return parse_delta_response(message)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
 GIT_ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -76,3 +79,35 @@ class PolicyRepo:
 
     def tip(self, ref: str) -> str:
         return git(self.bare, "rev-parse", ref)
+
+
+@contextmanager
+def git_daemon(folder: Path) -> Iterator[str]:
+    """git:// over loopback for the repositories in `folder`, pushes allowed; yields its URL."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = Path(git(folder, "--exec-path")) / "git-daemon"
+    daemon = subprocess.Popen(
+        [program, "--export-all", "--enable=receive-pack", "--reuseaddr", "--listen=127.0.0.1",
+         f"--port={port}", f"--base-path={folder}", str(folder)],
+        env=os.environ | GIT_ENVIRONMENT,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        _wait_until_listening(port)
+        yield f"git://127.0.0.1:{port}"
+    finally:
+        daemon.terminate()
+        daemon.wait(10)
+
+
+def _wait_until_listening(port: int) -> None:
+    for _ in range(200):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+        else:
+            return
+    raise TimeoutError("git daemon does not listen")

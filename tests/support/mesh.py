@@ -1,0 +1,127 @@
+"""Small builders for mesh resources, so that a test names only what it is about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reconciler.model.resource import (
+    DISPLAY_NAME,
+    SERVICE,
+    ZONE,
+    Labels,
+    MeshResource,
+    ResourceKey,
+    canonical_json,
+)
+from reconciler.model.spec import (
+    AvailableService,
+    CaBackend,
+    DataplaneSpec,
+    Inbound,
+    MeshSpec,
+    OpaqueSpec,
+    Outbound,
+    Spec,
+    TagDestination,
+    Tags,
+    ZoneIngressSpec,
+)
+from reconciler.policies import POLICIES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MTLS = CaBackend("ca", "builtin", permissive=False, certificate_s=86400)
+
+
+def tags_of(tags: Mapping[str, str]) -> Tags:
+    return tuple(sorted(tags.items()))
+
+
+def resource(
+    key: ResourceKey, spec: Spec, body: object, labels: Mapping[str, str] | None = None
+) -> MeshResource:
+    return MeshResource(key, Labels.of(labels or {}), canonical_json(body), spec)
+
+
+def a_mesh(name: str = "default", mtls: CaBackend | None = MTLS, **more: Any) -> MeshResource:
+    spec = MeshSpec(mtls=mtls, **more)
+    return resource(ResourceKey("Mesh", "", name), spec, repr(spec))
+
+
+def a_policy(
+    kind: str,
+    name: str,
+    spec: Mapping[str, object],
+    *,
+    mesh: str = "default",
+    labels: Mapping[str, str] | None = None,
+) -> MeshResource:
+    """A policy from the plain data of its `spec`."""
+    policy = next(p for p in POLICIES if p.kind == kind)
+    return resource(ResourceKey(kind, mesh, name), policy.decode(spec), spec, labels)
+
+
+def an_inbound(
+    service: str,
+    *,
+    address: str = "10.0.0.1",
+    port: int = 8080,
+    protocol: str = "http",
+    healthy: bool = True,
+    name: str = "",
+    tags: Mapping[str, str] | None = None,
+) -> Inbound:
+    return Inbound(
+        name=name or str(port),
+        address=address,
+        port=port,
+        workload_address="127.0.0.1",
+        workload_port=port + 1,
+        advertised_address=address,
+        tags=tags_of({SERVICE: service, **(tags or {})}),
+        protocol=protocol,
+        healthy=healthy,
+    )
+
+
+def a_dataplane(
+    name: str,
+    *inbounds: Inbound,
+    to: Mapping[int, Mapping[str, str]] | None = None,
+    mesh: str = "default",
+    labels: Mapping[str, str] | None = None,
+    **more: Any,
+) -> MeshResource:
+    """`to`: the tags of its outbounds, by port."""
+    outbounds = tuple(
+        Outbound("127.0.0.1", port, TagDestination(tags_of(tags)))
+        for port, tags in (to or {}).items()
+    )
+    address = inbounds[0].address if inbounds else "10.0.0.9"
+    spec = DataplaneSpec(address, address, inbounds, outbounds, **more)
+    return resource(ResourceKey("Dataplane", mesh, name), spec, repr(spec), labels)
+
+
+def an_ingress(
+    zone: str,
+    *services: AvailableService,
+    address: str = "203.0.113.1",
+    port: int = 10001,
+    name: str = "",
+) -> MeshResource:
+    spec = ZoneIngressSpec(zone, "10.9.0.1", 10001, address, port, services)
+    key = ResourceKey("ZoneIngress", "", name or f"ingress-{zone}")
+    return resource(key, spec, repr(spec), {ZONE: zone})
+
+
+def offers(
+    service: str, instances: int = 1, *, mesh: str = "default", **tags: str
+) -> AvailableService:
+    renamed = {ZONE if key == "zone" else key: value for key, value in tags.items()}
+    return AvailableService(mesh, tags_of({SERVICE: service, **renamed}), instances)
+
+
+def a_mesh_service(name: str, labels: Mapping[str, str], *, mesh: str = "default") -> MeshResource:
+    key = ResourceKey("MeshService", mesh, name)
+    return resource(key, OpaqueSpec(), {}, {DISPLAY_NAME: name, **labels})

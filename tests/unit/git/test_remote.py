@@ -1,0 +1,186 @@
+"""Remote repositories over git:// on loopback: limits, restarts, and compare-and-swap pushes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.git import remote_child
+from reconciler.git.address import address
+from reconciler.git.errors import Permanent, RefMoved, Transient
+from reconciler.git.mirror import Mirror, MirrorOptions
+from reconciler.git.remote import RemoteLimits, RemoteTransport
+from reconciler.git.status_ref import NewCommit, RemoteStatusRef
+from tests.support.git_repos import PolicyRepo, git, git_daemon
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MAIN = "refs/heads/main"
+EAST = "refs/heads/status/east"
+
+
+@contextmanager
+def transport(url: str, *, call_s: float = 20) -> Iterator[RemoteTransport]:
+    opened = RemoteTransport(address(url), RemoteLimits(call_s=call_s))
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def mirror_over(opened: RemoteTransport, folder: Path) -> Mirror:
+    return Mirror(folder / "mirror.git", opened.address, opened, MirrorOptions())
+
+
+def commit_of(text: bytes, parent: str | None) -> NewCommit:
+    return NewCommit(
+        {"ingress.yaml": text}, parent, "status(east): test\n", "Zone <z@invalid>", 1e9
+    )
+
+
+def test_fetches_through_the_child_and_survives_its_death(tmp_path: Path) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    with git_daemon(tmp_path) as url, transport(f"{url}/policy.git") as opened:
+        mirror = mirror_over(opened, tmp_path)
+        assert mirror.fetch() == {MAIN: repo.tip("main")}
+        child = opened._child
+        assert child is not None
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait(10)
+        commit = repo.push({"a.yaml": "1"})
+        assert mirror.fetch() == {MAIN: commit}
+
+
+def test_a_server_that_never_answers_costs_the_limit_and_no_more(tmp_path: Path) -> None:
+    """Accepts, then says nothing: the child is killed, and the next call starts a new one."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"git://127.0.0.1:{silent.getsockname()[1]}/policy.git"
+        with transport(url, call_s=1.0) as opened:
+            mirror = mirror_over(opened, tmp_path)
+            for _ in range(2):
+                started = time.monotonic()
+                with pytest.raises(Transient, match=r"git\.callTimeout|timed out"):
+                    mirror.fetch()
+                assert time.monotonic() - started < 5
+
+
+def test_a_server_that_answers_drop_by_drop_is_killed(tmp_path: Path) -> None:
+    """Each byte resets libgit2's own timeout; the wall clock does not care."""
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        threading.Thread(target=_drip, args=(slow,), daemon=True).start()
+        url = f"git://127.0.0.1:{slow.getsockname()[1]}/policy.git"
+        with (
+            transport(url, call_s=1.5) as opened,
+            pytest.raises(Transient, match=r"git\.callTimeout"),
+        ):
+            mirror_over(opened, tmp_path).fetch()
+
+
+def _drip(server: socket.socket) -> None:
+    try:
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(b"1000")  # a line of 4096 bytes is announced
+            while True:
+                connection.sendall(b"x")
+                time.sleep(0.2)
+    except OSError:
+        return
+
+
+def test_closing_breaks_off_a_call(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"git://127.0.0.1:{silent.getsockname()[1]}/policy.git"
+        opened = RemoteTransport(address(url), RemoteLimits(call_s=60))
+        closing = threading.Timer(1.0, opened.close)
+        closing.start()
+        with pytest.raises(Transient):
+            mirror_over(opened, tmp_path).fetch()
+        closing.join()
+
+
+def test_faults_of_the_server_name_their_cure(tmp_path: Path) -> None:
+    PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    with (
+        git_daemon(tmp_path) as url,
+        transport(f"{url}/other.git") as opened,
+        pytest.raises(Permanent, match="check the address"),
+    ):
+        mirror_over(opened, tmp_path).fetch()
+    with transport(f"{url}/policy.git") as opened, pytest.raises(Transient, match="refused"):
+        mirror_over(opened, tmp_path).fetch()
+
+
+def test_a_password_in_the_url_is_never_shown() -> None:
+    with pytest.raises(Permanent) as raised:
+        address("foo://user:secret@host/x")
+    assert "secret" not in str(raised.value)
+    where = address("https://user:secret@127.0.0.1:1/x", token="secret")
+    assert "secret" not in f"{where} {where.token and ''}"
+    answer = remote_child.answer({"mirror": "/nonexistent", "url": where.url, "do": "list_refs"})
+    assert "secret" not in str(answer)
+
+
+def test_the_first_status_commit_is_a_root_and_later_ones_grow_on_it(tmp_path: Path) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    with git_daemon(tmp_path) as url, transport(f"{url}/policy.git") as opened:
+        ref = RemoteStatusRef(tmp_path / "status.git", opened, EAST)
+        assert ref.read() == (None, {})
+        first = ref.write(commit_of(b"one", None))
+        second = ref.write(commit_of(b"two", first))
+        assert ref.read() == (second, {"ingress.yaml": b"two"})
+    assert repo.tip(EAST) == second
+    assert git(repo.bare, "rev-list", EAST).split() == [second, first]
+
+
+def test_a_push_that_lost_the_race_writes_nothing(tmp_path: Path) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    with (
+        git_daemon(tmp_path) as url,
+        transport(f"{url}/policy.git") as opened,
+        transport(f"{url}/policy.git") as rival_opened,
+    ):
+        ref = RemoteStatusRef(tmp_path / "one.git", opened, EAST)
+        rival = RemoteStatusRef(tmp_path / "two.git", rival_opened, EAST)
+        assert ref.read() == rival.read() == (None, {})
+        first = rival.write(commit_of(b"rival", None))
+        with pytest.raises(RefMoved):
+            ref.write(commit_of(b"late", None))
+        assert repo.tip(EAST) == first
+        tip, files = ref.read()
+        assert (tip, files) == (first, {"ingress.yaml": b"rival"})
+        second = ref.write(commit_of(b"rebuilt", tip))
+        with pytest.raises(RefMoved):
+            rival.write(commit_of(b"late", first))
+        assert git(repo.bare, "rev-list", EAST).split() == [second, first]
+
+
+def test_a_server_that_refuses_the_ref_says_so(tmp_path: Path) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    hook = repo.bare / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    with git_daemon(tmp_path) as url, transport(f"{url}/policy.git") as opened:
+        ref = RemoteStatusRef(tmp_path / "status.git", opened, EAST)
+        ref.read()
+        with pytest.raises(Permanent, match="refuses writes to refs/heads/status/east"):
+            ref.write(commit_of(b"one", None))
+
+
+def test_a_branch_named_status_is_reported_with_the_setting(tmp_path: Path) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    git(repo.bare, "update-ref", "refs/heads/status", MAIN)
+    with git_daemon(tmp_path) as url, transport(f"{url}/policy.git") as opened:
+        ref = RemoteStatusRef(tmp_path / "status.git", opened, EAST)
+        with pytest.raises(Permanent, match="--status-prefix"):
+            ref.read()
