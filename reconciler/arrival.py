@@ -1,22 +1,18 @@
-"""Has a commit arrived? One answer for `status` and `wait`, on the global and on a zone."""
+"""Has a commit arrived? One answer for `status` and `wait`, on the global and on a zone. Pure."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from reconciler.steps.zone_report import report_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from reconciler.kds.manifest import ConvergenceReport
     from reconciler.steps.global_state import GlobalState, ZoneRecord
     from reconciler.steps.zone_state import ZoneState
 
 DETAILS_MAX = 20
-POLL_S = 1.0  # beside the event, so that a missed one costs a second at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,32 +29,6 @@ class Outcome:
             "message": self.message,
             "details": list(self.details[:DETAILS_MAX]),
         }
-
-
-class Changing(Protocol):
-    """`changed` is set, and replaced, whenever something happened."""
-
-    changed: asyncio.Event
-
-
-async def wait_for(
-    source: Changing, outcome: Callable[[], Outcome], timeout_s: float
-) -> dict[str, object]:
-    """Until it is known, or the time is over."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout_s
-    while True:
-        changed = source.changed
-        found = outcome()
-        if found.outcome != "pending":
-            return found.document()
-        left = deadline - loop.time()
-        if left <= 0:
-            return Outcome("timeout", found.message, found.details).document()
-        try:
-            await asyncio.wait_for(changed.wait(), min(left, POLL_S))
-        except TimeoutError:
-            continue
 
 
 def global_outcome(state: GlobalState, commit: str) -> Outcome:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from reconciler.secret_store import write_private
+from reconciler.keys.secret_store import write_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

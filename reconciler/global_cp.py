@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from reconciler.api.control_socket import control_app
 from reconciler.api.serving import HttpServer, unix_socket
-from reconciler.arrival import global_outcome, wait_for
+from reconciler.api.waiting import wait_for
+from reconciler.arrival import global_outcome
 from reconciler.ca import keys, tokens
 from reconciler.decode import mesh_resource
 from reconciler.git.errors import GitFailed

@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING
 from reconciler.decode import mesh_resource
 from reconciler.git.errors import CommitRejected, GitFailed
 from reconciler.kds.codec import canonical_data
+from reconciler.keys.system_resources import KeysMissing
 from reconciler.load import SETTINGS_FILE, SUBMODULE, SYMLINK, Blob, LoadMemo, is_policy_file, load
 from reconciler.problems import Position, Problem, has_errors
 from reconciler.state import apply, diff, from_resources
 from reconciler.steps import global_state as g
-from reconciler.system_resources import KeysMissing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.git.mirror import Mirror
+    from reconciler.keys.system_resources import SystemResources
     from reconciler.load import Loaded
     from reconciler.model.resource import MeshResource
     from reconciler.state import MeshState
-    from reconciler.system_resources import SystemResources
 
 
 class RevisionLoader:

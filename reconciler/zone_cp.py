@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 from reconciler.api.bootstrap_server import BootstrapAnswer, bootstrap_app
 from reconciler.api.control_socket import control_app
 from reconciler.api.serving import HttpServer, tcp_socket, unix_socket
-from reconciler.arrival import wait_for, zone_outcome
+from reconciler.api.waiting import wait_for
+from reconciler.arrival import zone_outcome
 from reconciler.bootstrap_answer import ZoneFacts, bootstrap_answer
 from reconciler.ca.authority import AuthorityPem, issue_workload
 from reconciler.kds.client import Dial, KdsClient

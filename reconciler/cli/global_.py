@@ -44,10 +44,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     from reconciler.git.errors import GitFailed
+    from reconciler.keys.system_resources import KeysMissing
     from reconciler.runtime.log import configure
     from reconciler.runtime.state_dir import StateDirTaken, held
     from reconciler.store import NewerFormat
-    from reconciler.system_resources import KeysMissing
 
     configure(as_json=args.log_format == "json")
     try:
@@ -64,13 +64,13 @@ async def _serve(args: argparse.Namespace, folder: Path, stop: asyncio.Event) ->
 
     from reconciler.git.watch import WatchOptions
     from reconciler.global_cp import Following, GlobalControlPlane, GlobalProcess, serve
+    from reconciler.keys.secret_store import FileSecrets
+    from reconciler.keys.server_certificate import server_tls
+    from reconciler.keys.system_resources import SystemResources
     from reconciler.revision_loader import RevisionLoader
     from reconciler.runtime.log import note
-    from reconciler.secret_store import FileSecrets
-    from reconciler.server_certificate import server_tls
     from reconciler.steps.global_state import GlobalSettings
     from reconciler.store import Store
-    from reconciler.system_resources import SystemResources
 
     log = logging.getLogger("reconciler.global")
     store = Store(folder / "store.sqlite")

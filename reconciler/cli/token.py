@@ -47,7 +47,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    from reconciler.secret_store import FileSecrets
+    from reconciler.keys.secret_store import FileSecrets
 
     if args.state_dir is None or not (Path(args.state_dir) / "secrets").is_dir():
         sys.stderr.write(
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 def _dataplane(args: argparse.Namespace, store: object) -> int:
     from reconciler.ca.keys import dataplane_signing_key
     from reconciler.ca.tokens import FIRST_KID, dataplane_claims, issue
-    from reconciler.secret_store import FileSecrets
+    from reconciler.keys.secret_store import FileSecrets
 
     assert isinstance(store, FileSecrets)
     key = store.get(f"{dataplane_signing_key(args.mesh)}{FIRST_KID}")
@@ -85,8 +85,8 @@ def _dataplane(args: argparse.Namespace, store: object) -> int:
 def _zone(args: argparse.Namespace, store: object) -> int:
     from reconciler.ca.keys import ZONE_SIGNING_KEY
     from reconciler.ca.tokens import FIRST_KID, issue, zone_claims
-    from reconciler.join import Join, write_join
-    from reconciler.secret_store import FileSecrets
+    from reconciler.keys.join import Join, write_join
+    from reconciler.keys.secret_store import FileSecrets
 
     assert isinstance(store, FileSecrets)
     key = store.get(f"{ZONE_SIGNING_KEY}{FIRST_KID}")

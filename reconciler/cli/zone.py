@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import asyncio
     import logging
 
-    from reconciler.join import Join
+    from reconciler.keys.join import Join
     from reconciler.status.follower import StatusFollower
 
 EXAMPLE = (
@@ -52,7 +52,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     from reconciler.git.errors import GitFailed
-    from reconciler.join import JoinError
+    from reconciler.keys.join import JoinError
     from reconciler.runtime.log import configure
     from reconciler.runtime.state_dir import StateDirTaken, held
     from reconciler.store import NewerFormat
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _join(args: argparse.Namespace) -> Join:
-    from reconciler.join import Join, JoinError, read_join
+    from reconciler.keys.join import Join, JoinError, read_join
 
     if args.join is not None:
         return read_join(args.join)
@@ -85,9 +85,9 @@ async def _serve(args: argparse.Namespace, join: Join, folder: Path, stop: async
     from reconciler.ca.server_tls import hosts_of
     from reconciler.kds.client import Dial
     from reconciler.kds.zone_node import zone_node
+    from reconciler.keys.server_certificate import server_tls
     from reconciler.proxy_token import verify_proxy
     from reconciler.runtime.log import note
-    from reconciler.server_certificate import server_tls
     from reconciler.steps.zone_state import ZoneSettings
     from reconciler.store import Store
     from reconciler.zone_cp import ZoneControlPlane, ZoneProcess, serve

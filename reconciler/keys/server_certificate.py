@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from reconciler.ca.server_tls import ServerTls, hosts_of, new_server_tls
-from reconciler.secret_store import write_private
+from reconciler.keys.secret_store import write_private
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from reconciler.secret_store import write_private
+from reconciler.keys.secret_store import write_private
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -27,7 +27,7 @@ from reconciler.model.spec import CaBackend, MeshSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from reconciler.secret_store import SecretStore
+    from reconciler.keys.secret_store import SecretStore
 
 CLUSTER_ID = "kuma-cluster-id"
 FIRST_KID = "1"

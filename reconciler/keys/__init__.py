@@ -1,0 +1,1 @@
+"""Keys, certificates and join files on disk: made once, private, never silently made anew. Shell."""

@@ -1,0 +1,230 @@
+"""Status commits in a real local repository: compare-and-swap, one writer per ref, nothing lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.git.address import address
+from reconciler.git.errors import Permanent, RefMoved
+from reconciler.git.status_ref import LocalStatusRef, NewCommit, ref_of_zone, zone_of_ref
+from reconciler.status.document import StatusInput
+from reconciler.status.follower import FollowerOptions, StatusFollower
+from reconciler.status.writer import StatusWriter, status_writer
+from reconciler.steps.status_step import (
+    Content,
+    Push,
+    Pushed,
+    ReadTip,
+    Refusal,
+    Refused,
+    StatusSettings,
+    Tip,
+    TipRead,
+)
+from tests.support.git_repos import PolicyRepo, git, git_daemon
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+EAST = "refs/heads/status/east"
+CONTENT = Content("d", {"ingress.yaml": b"x\n", "proxies/default/web.yaml": b"y\n"}, "first")
+LOG = logging.getLogger("test")
+
+
+def writer_in(repo: PolicyRepo, zone: str = "east") -> StatusWriter:
+    return status_writer(zone, address(str(repo.bare)), repo.bare.parent, lambda: 1_700_000_000.0)
+
+
+def pushed(writer: StatusWriter, push: Push) -> str:
+    answer = writer.carry_out(push)
+    assert isinstance(answer, Pushed), answer
+    return answer.oid
+
+
+def test_the_first_commit_is_a_root_with_the_zones_name_and_time(tmp_path: Path) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    writer = writer_in(repo)
+    read = writer.carry_out(ReadTip())
+    assert isinstance(read, TipRead)
+    assert read.tip == Tip(None, None)
+    oid = pushed(writer, Push(CONTENT, None))
+    assert repo.tip(EAST) == oid
+    assert git(repo.bare, "show", "-s", "--format=%an|%at|%P|%s", oid) == (
+        "mesh-reconciler zone east|1700000000||status(east): first"
+    )
+    assert git(repo.bare, "ls-tree", "-r", "--name-only", oid).split() == [
+        "ingress.yaml",
+        "proxies/default/web.yaml",
+    ]
+    assert git(repo.bare, "fsck", "--strict") == ""
+
+
+def test_a_moved_ref_is_not_overwritten(tmp_path: Path) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    writer = writer_in(repo)
+    first = pushed(writer, Push(CONTENT, None))
+    rival = git(repo.bare, "commit-tree", f"{first}^{{tree}}", "-p", first, "-m", "rival")
+    git(repo.bare, "update-ref", EAST, rival)
+    answer = writer.carry_out(Push(CONTENT, first))
+    assert isinstance(answer, Refused)
+    assert answer.kind is Refusal.MOVED
+    assert repo.tip(EAST) == rival
+
+
+def test_a_ref_locked_by_git_counts_as_moved(tmp_path: Path) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    writer = writer_in(repo)
+    first = pushed(writer, Push(CONTENT, None))
+    (repo.bare / f"{EAST}.lock").touch()
+    answer = writer.carry_out(Push(CONTENT, first))
+    assert isinstance(answer, Refused)
+    assert answer.kind is Refusal.MOVED
+    assert "being written" in answer.message
+
+
+def test_racing_writers_both_land_and_nothing_is_lost(tmp_path: Path) -> None:
+    """Two processes' worth of writers on one ref, twenty commits each, without any agreement."""
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    written: list[str] = []
+
+    def write(name: str) -> None:
+        ref = LocalStatusRef(repo.bare, EAST)
+        for number in range(20):
+            while True:
+                tip, _ = ref.read()
+                body = f"{name} {number}".encode()
+                try:
+                    commit = NewCommit({"f": body}, tip, body.decode(), "T <t@invalid>", 1e9)
+                    written.append(ref.write(commit))
+                    break
+                except RefMoved:
+                    continue
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(git(repo.bare, "rev-list", EAST).split()) == sorted(written)
+    assert len(written) == 40
+
+
+def test_a_zone_never_writes_anothers_ref(tmp_path: Path) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    pushed(writer_in(repo, "west"), Push(CONTENT, None))
+    before = git(repo.bare, "for-each-ref")
+    pushed(writer_in(repo, "east"), Push(CONTENT, None))
+    after = set(git(repo.bare, "for-each-ref").splitlines())
+    assert {line.split()[2] for line in after - set(before.splitlines())} == {EAST}
+    foreign = StatusWriter("west", LocalStatusRef(repo.bare, EAST), time.time)
+    with pytest.raises(AssertionError, match="own ref"):
+        foreign.carry_out(Push(CONTENT, None))
+
+
+def test_names_that_make_no_ref_are_refused() -> None:
+    for zone in ("global", "a/b", "..", "", "Zone", "x" * 64):
+        with pytest.raises(Permanent, match="zone name"):
+            ref_of_zone(zone)
+    for prefix in ("heads/status/", "refs/heads/status", "refs/a b/"):
+        with pytest.raises(Permanent, match="--status-prefix"):
+            ref_of_zone("east", prefix)
+    assert ref_of_zone("east", "refs/mesh/status/") == "refs/mesh/status/east"
+    assert zone_of_ref("refs/heads/status/east") == "east"
+    assert zone_of_ref("refs/heads/main") is None
+
+
+def test_a_branch_named_status_is_reported_with_the_setting(tmp_path: Path) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    git(repo.bare, "update-ref", "refs/heads/status", "refs/heads/main")
+    answer = writer_in(repo).carry_out(ReadTip())
+    assert isinstance(answer, Refused)
+    assert answer.kind is Refusal.REJECTED
+    assert "--status-prefix" in answer.message
+    elsewhere = status_writer(
+        "east", address(str(repo.bare)), tmp_path, time.time, prefix="refs/mesh/status/"
+    )
+    assert isinstance(elsewhere.carry_out(ReadTip()), TipRead)
+    pushed(elsewhere, Push(CONTENT, None))
+
+
+def test_a_missing_repository_is_an_answer_not_a_crash(tmp_path: Path) -> None:
+    repo = PolicyRepo(tmp_path / "missing.git", tmp_path)
+    answer = writer_in(repo).carry_out(ReadTip())
+    assert isinstance(answer, Refused)
+    assert "does not exist" in answer.message
+
+
+def follower_of(writer: StatusWriter, coalesce_s: float = 0.0) -> StatusFollower:
+    settings = StatusSettings(backoff=lambda _: 0.05, coalesce_s=coalesce_s, pushes_per_minute=0)
+    return StatusFollower(writer, FollowerOptions(settings=settings), LOG)
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not await asyncio.to_thread(holds):  # noqa: ASYNC110 - Git is another process
+            await asyncio.sleep(0.01)
+
+
+def says(repo: PolicyRepo, text: str) -> bool:
+    try:
+        return text in git(repo.bare, "show", f"{EAST}:applied.yaml")
+    except RuntimeError:
+        return False
+
+
+def commits(repo: PolicyRepo) -> int:
+    return len(git(repo.bare, "rev-list", EAST).split())
+
+
+async def test_what_the_zone_wants_to_say_arrives_in_git(tmp_path: Path) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    follower = follower_of(status_writer("east", address(str(repo.bare)), tmp_path, time.time))
+    follower.want(StatusInput(zone="east", revision="one"))
+    await eventually(lambda: says(repo, "revision: one"))
+    follower.want(StatusInput(zone="east", revision="one"))
+    follower.want(StatusInput(zone="east", revision="two"))
+    await eventually(lambda: says(repo, "revision: two"))
+    await follower.stop()
+    assert commits(repo) == 2
+
+
+async def test_a_restart_with_nothing_new_makes_no_commit(tmp_path: Path) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    for _ in range(2):
+        follower = follower_of(status_writer("east", address(str(repo.bare)), tmp_path, time.time))
+        follower.want(StatusInput(zone="east", revision="one"))
+        await eventually(lambda f=follower: f.state.tip is not None and not f.state.pushing)  # type: ignore[misc]
+        await follower.stop()
+    assert commits(repo) == 1
+
+
+async def test_an_absent_repository_is_caught_up_with_one_commit(tmp_path: Path) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    repo.bare.rename(tmp_path / "away.git")
+    follower = follower_of(status_writer("east", address(str(repo.bare)), tmp_path, time.time))
+    for revision in ("one", "two", "three"):
+        follower.want(StatusInput(zone="east", revision=revision))
+        await eventually(lambda: bool(follower.error))
+    assert "does not exist" in follower.error
+    (tmp_path / "away.git").rename(repo.bare)
+    await eventually(lambda: says(repo, "revision: three"))
+    await eventually(lambda: not follower.error)
+    await follower.stop()
+    assert commits(repo) == 1
+
+
+async def test_a_remote_repository_is_pushed_to(tmp_path: Path) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    with git_daemon(tmp_path) as url:
+        where = address(f"{url}/policy.git")
+        follower = follower_of(status_writer("east", where, tmp_path / "state", time.time))
+        follower.want(StatusInput(zone="east", revision="one"))
+        await eventually(lambda: says(repo, "revision: one"))
+        await follower.stop()
