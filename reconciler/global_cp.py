@@ -17,35 +17,26 @@ from reconciler.api.serving import HttpServer, unix_socket
 from reconciler.api.waiting import wait_for
 from reconciler.arrival import global_outcome
 from reconciler.ca import keys, tokens
-from reconciler.decode import mesh_resource
 from reconciler.git.errors import GitFailed
 from reconciler.git.status_ref import zone_of_ref
 from reconciler.git.watch import FetchFailed, FetchRecovered, TipsChanged, WatchOptions
 from reconciler.git.watch import tips as tips_of
-from reconciler.kds.codec import canonical_data
-from reconciler.kds.names import hashed_name
 from reconciler.kds.server import Caller, KdsServer, Refusal
-from reconciler.model.resource import (
-    DISPLAY_NAME,
-    ENV,
-    ORIGIN,
-    PROXY_TYPE,
-    ZONE,
-    Labels,
-    MeshResource,
-    ResourceKey,
-)
 from reconciler.runtime.log import note
-from reconciler.status.document import INGRESS_PATH, StatusUnreadable, parse_ingress
+from reconciler.status.document import INGRESS_PATH, StatusUnreadable
+from reconciler.status_ingress import from_status
 from reconciler.steps import global_state as g
 from reconciler.steps.global_step import refusal, step
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from reconciler.ca.server_tls import ServerTls
+    from reconciler.model.resource import (
+        MeshResource,
+    )
     from reconciler.revision_loader import RevisionLoader
     from reconciler.store import Store
     from xds.discovery import DeltaRequest, DeltaResponse
@@ -235,28 +226,6 @@ class Following:
     status_prefix: str
     new_keys: bool
     watch: WatchOptions
-
-
-def from_status(zone: str, body: bytes) -> Iterator[MeshResource]:
-    """A zone's ingresses as its status ref has them, named as they would come over the wire."""
-    for data in parse_ingress(body):
-        name = str(data["name"])
-        labels = Labels.of(
-            {
-                DISPLAY_NAME: name,
-                ORIGIN: "zone",
-                ZONE: zone,
-                ENV: "universal",
-                PROXY_TYPE: "zoneingress",
-            }
-        )
-        spec = {key: value for key, value in data.items() if key not in ("type", "name")}
-        try:
-            body_data = canonical_data("ZoneIngress", spec)
-            key = ResourceKey("ZoneIngress", "", hashed_name("", name, labels))
-            yield mesh_resource(key, labels, body_data)
-        except (ValueError, KeyError) as error:
-            raise StatusUnreadable(f"{name}: {error}") from error
 
 
 def _zone_row(record: g.ZoneRecord) -> dict[str, object]:

@@ -107,7 +107,7 @@ class World:
     @staticmethod
     def _workloads(ports: list[int]) -> dict[str, Workload]:
         front_outbound = ports.pop()
-        rows = (
+        rows: tuple[tuple[str, str, str, str, dict[str, int]], ...] = (
             ("frontend", "frontend", "east", "v1", {"backend": front_outbound}),
             ("backend-east-1", "backend", "east", "v1", {}),
             ("backend-west-1", "backend", "west", "v1", {}),
@@ -145,7 +145,7 @@ class World:
             self._issue_join_file(zone)
             self.run_zone(zone)
         for zone in self.zones:
-            await self.until(f"zone {zone}", lambda zone=zone: self._answers(zone, "revision"))  # type: ignore[misc]
+            await self.until(f"zone {zone}", lambda zone=zone: self._answers(zone, "revision"))
             await self._tap(zone)
             progress(f"zone {zone}: ingress and applications with their sidecars, real Envoys")
             self.run_ingress(zone)

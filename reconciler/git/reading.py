@@ -8,11 +8,13 @@ import pygit2
 
 from reconciler.git.errors import GitFailed
 from reconciler.git.local_refs import open_local
-from reconciler.git.mirror import TooLarge, read_blob, tree_oid
+from reconciler.git.mirror import TooLarge, read_blob, read_files, tree_oid
+from reconciler.git.status_ref import STATUS_PREFIX, zone_of_ref
 from reconciler.git.trees import EntryKind, TreeLimits, TreeWalk
 from reconciler.load import SETTINGS_FILE, Blob, is_policy_file
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 BLOB_BYTES_MAX = 1024 * 1024
@@ -50,3 +52,17 @@ def _content(repository: pygit2.Repository, oid: str, kind: EntryKind) -> bytes 
         return b""  # never followed, never fetched
     read = read_blob(repository, oid, BLOB_BYTES_MAX)
     return None if isinstance(read, TooLarge) else read
+
+
+def status_files(repository: Path, prefix: str = STATUS_PREFIX) -> dict[str, Mapping[str, bytes]]:
+    """Zone -> the files of its status ref. Raises ValueError: no repository there."""
+    try:
+        found: dict[str, Mapping[str, bytes]] = {}
+        with open_local(repository) as opened:
+            for reference in opened.references.objects:
+                zone = zone_of_ref(reference.name, prefix)
+                if zone is not None:
+                    found[zone] = read_files(opened, str(reference.target))
+    except (GitFailed, pygit2.GitError, KeyError) as error:
+        raise ValueError(str(error)) from error
+    return found

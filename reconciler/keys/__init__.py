@@ -1,1 +1,1 @@
-"""Keys, certificates and join files on disk: made once, private, never silently made anew. Shell."""
+"""Keys, certificates and join files on disk: made once, private, never silently anew. Shell."""

@@ -57,7 +57,7 @@ def on_tcp_proxy(proxy: TcpProxy, conf: Timeouts) -> None:
     proxy.idle_timeout = conf.idle
 
 
-def inbound_conf(selections: tuple[Selection, ...], inbound: int, mesh: str) -> Conf | None:
+def inbound_conf(selections: tuple[Selection, ...], inbound: int, _mesh: str) -> Conf | None:
     return catch_all(rule_entries(selections, inbound), POLICY.merge)
 
 

@@ -13,6 +13,8 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from rpds import HashTrieMap
+
 from reconciler.model.resource import MeshResource, ResourceKey
 from reconciler.model.spec import CaBackend, DataplaneSpec, MeshSpec
 from reconciler.registration import identity_uris
@@ -30,6 +32,7 @@ from reconciler.steps.zone_state import (
     ZoneState,
 )
 from reconciler.view import (
+    Reach,
     ViewResult,
     ingress_view,
     mesh_context,
@@ -50,26 +53,30 @@ def touched(state: ZoneState, change: ResourceDiff) -> Outcome:
     """Forget the contexts a change makes stale and mark who may see a difference."""
     if not change:
         return state, ()
-    reach = touched_meshes(change, state.merged)
-    contexts = state.contexts
-    for mesh in tuple(contexts):
+    reach = touched_meshes(change, state.merged, state.settings.zone)
+    contexts, stale = state.contexts, state.stale
+    for mesh, context in state.contexts.items():
         if reach.all_meshes or mesh in reach.meshes:
-            contexts = contexts.remove(mesh)
+            contexts, stale = contexts.remove(mesh), stale.insert(mesh, context)
     nodes = tuple(
         sorted(
             p.node_id
             for p in state.proxies.values()
             if p.stream is not None
-            and (reach.all_meshes or p.key.mesh in reach.meshes or not p.key.mesh)
+            and (reach.ingresses if not p.key.mesh else _reaches(reach, p.key.mesh))
         )
     )
-    return mark_dirty(replace(state, contexts=contexts), nodes)
+    return mark_dirty(replace(state, contexts=contexts, stale=stale), nodes)
+
+
+def _reaches(reach: Reach, mesh: str) -> bool:
+    return reach.all_meshes or mesh in reach.meshes
 
 
 def all_touched(state: ZoneState) -> Outcome:
     """Everything may look different, for example after a host name resolved to another address."""
     nodes = tuple(sorted(p.node_id for p in state.proxies.values() if p.stream is not None))
-    return mark_dirty(replace(state, contexts=state.contexts.__class__()), nodes)
+    return mark_dirty(replace(state, contexts=HashTrieMap(), stale=HashTrieMap()), nodes)
 
 
 def mark_dirty(state: ZoneState, nodes: tuple[str, ...]) -> Outcome:
@@ -134,8 +141,12 @@ def context_of(state: ZoneState, mesh: str) -> tuple[ZoneState, MeshContext | No
     if state.policy.get(ResourceKey("Mesh", "", mesh)) is None:
         return state, None
     absent = zone_proxies.absent(state)
-    context = mesh_context(state.merged, mesh, state.settings.zone, absent, state.resolved)
-    return replace(state, contexts=state.contexts.insert(mesh, context)), context
+    before = state.stale.get(mesh)
+    context = mesh_context(
+        state.merged, mesh, state.settings.zone, absent, dict(state.resolved), before
+    )
+    contexts, stale = state.contexts.insert(mesh, context), state.stale.discard(mesh)
+    return replace(state, contexts=contexts, stale=stale), context
 
 
 def _holds(proxy: Proxy, secrets: Resources) -> bool:

@@ -153,6 +153,9 @@ class ZoneState:
     credentials: HashTrieMap[str, str] = field(
         default_factory=HashTrieMap
     )  # stream -> token, until its first request
+    stale: HashTrieMap[str, MeshContext] = field(
+        default_factory=HashTrieMap
+    )  # before a change: what they computed is reused where its inputs are the same
     dirty: Mapping[str, None] = field(
         default_factory=dict
     )  # node ids whose view may have changed, in order

@@ -1,0 +1,77 @@
+"""What one proxy would run, computed from files alone: the repository's policies, Dataplane files,
+status refs. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler.registration import NotAdmitted, from_document, node_id
+from reconciler.state import MeshState, from_resources
+from reconciler.view import Origins, ProxyTraits, ingress_view, mesh_context, sidecar_view
+from xds.build.secrets import ca_secret, identity_secret
+from xds.translate import Builders, translate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.context import MeshContext
+    from reconciler.model.resource import MeshResource, ResourceKey
+    from xds.snapshot import Snapshot
+
+
+class CannotRender(ValueError):
+    """The text names what is missing, and the cure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    snapshot: Snapshot
+    origins: Origins  # which policies shaped which xDS resource
+
+
+def proxies_of(
+    documents: Mapping[str, Mapping[str, object]], zone: str
+) -> tuple[MeshResource, ...]:
+    """Dataplane and zone proxy files as the zone would register them; keys are for messages."""
+    found = []
+    for name, document in sorted(documents.items()):
+        resource = from_document(document, zone)
+        if isinstance(resource, NotAdmitted):
+            raise CannotRender(f"{name}: {resource.reason}")
+        found.append(resource)
+    return tuple(found)
+
+
+def rendered(
+    policies: tuple[MeshResource, ...],
+    proxies: tuple[MeshResource, ...],
+    relayed: tuple[MeshResource, ...],
+    wanted: ResourceKey,
+    zone: str,
+) -> Rendered:
+    """The configuration of `wanted`, one of `proxies`, in `zone`."""
+    state = from_resources((*policies, *proxies, *relayed))
+    proxy = state.get(wanted)
+    if proxy is None:
+        raise CannotRender(f"no {wanted}: give its file with --file")
+    traits = ProxyTraits(node_id=node_id(wanted.mesh, wanted.name))
+    if wanted.type == "ZoneIngress":
+        result = ingress_view(state, proxy, zone, frozenset(), traits)
+    else:
+        result = sidecar_view(_context(state, wanted.mesh, zone), proxy, traits)
+    secrets = {
+        name: identity_secret(name, b"", b"")
+        if name.startswith("identity")
+        else ca_secret(name, b"")
+        for name in result.view.secrets
+    }
+    return Rendered(translate(result.view, secrets, Builders()), result.origins)
+
+
+def _context(state: MeshState, mesh: str, zone: str) -> MeshContext:
+    try:
+        return mesh_context(state, mesh, zone, frozenset(), {})
+    except KeyError as error:
+        raise CannotRender(f'mesh "{mesh}" does not exist in the repository') from error

@@ -1,0 +1,41 @@
+"""Encoded resources as plain JSON data, for people and tests. The slow way round; nothing serves
+from it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from envoy_data_plane.envoy.config.cluster.v3 import Cluster
+from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
+from envoy_data_plane.envoy.config.listener.v3 import Listener
+from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import Secret
+
+from xds.resource import CLUSTER, ENDPOINT, LISTENER, SECRET, XdsResource
+from xds.wire import entry_body
+
+if TYPE_CHECKING:
+    from xds.snapshot import Snapshot
+
+_TYPES = {
+    CLUSTER: Cluster,
+    ENDPOINT: ClusterLoadAssignment,
+    LISTENER: Listener,
+    SECRET: Secret,
+}
+
+
+def readable(resource: XdsResource) -> dict[str, object]:
+    """The resource in protobuf's JSON form, with every Any opened."""
+    type_url, body = entry_body(resource.entry)
+    return cast("dict[str, object]", _TYPES[type_url]().parse(body).to_dict())
+
+
+def readable_snapshot(snapshot: Snapshot) -> dict[str, list[dict[str, object]]]:
+    """Clusters, endpoints and listeners by name; of secrets only the names."""
+    return {
+        "clusters": [readable(r) for _, r in sorted(snapshot.clusters.items())],
+        "endpoints": [readable(r) for _, r in sorted(snapshot.endpoints.items())],
+        "listeners": [readable(r) for _, r in sorted(snapshot.listeners.items())],
+        "secrets": [{"name": name} for name in sorted(snapshot.secrets)],
+    }
