@@ -282,10 +282,10 @@ def _gate(stream: AdsStream, snapshot: Snapshot) -> _Gate:
 
 
 def _missing(sender: DeltaSender, want: Resources) -> frozenset[str]:
-    """Wanted names of which the peer has accepted no version."""
-    if sender.acked is want:
+    """Wanted names of which the peer has accepted no version, or that are being taken from it."""
+    if sender.acked is want and sender.sent is want:
         return NO_NAMES
-    return frozenset(want.keys() - sender.acked.keys())
+    return frozenset(want.keys() - (sender.acked.keys() & sender.sent.keys()))
 
 
 def _delivered(sender: DeltaSender, missing: frozenset[str]) -> _Gate:

@@ -229,9 +229,15 @@ class DeltaSender:
             self,
             flight=None,
             answered=flight.nonce,
-            acked=self.sent,
+            acked=self._accepted(),
             rejected=self.rejected if self.rejected_names else None,
         )
+
+    def _accepted(self) -> Resources:
+        """What was sent, without names kept from a rejected response: the peer may lack those."""
+        if not self.rejected_names:
+            return self.sent
+        return {name: r for name, r in self.sent.items() if name not in self.rejected_names}
 
     def _on_nack(self, flight: DeltaResponse, message: str) -> DeltaSender:
         names = {resource.name for resource in flight.resources}
