@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# What libgit2 raises when an object, a ref or a file is not there or not what it should be.
+UNREADABLE = (pygit2.GitError, KeyError, ValueError, OSError)
 MACHINE_LEVELS = (
     ConfigLevel.PROGRAMDATA,
     ConfigLevel.SYSTEM,

@@ -13,7 +13,7 @@ import pygit2
 from pygit2.enums import ReferenceType, RepositoryOpenFlag
 
 from reconciler.git.errors import Permanent, RefMoved, Transient
-from reconciler.git.library import isolate
+from reconciler.git.library import UNREADABLE, isolate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -49,7 +49,7 @@ def tips(path: Path) -> dict[str, str]:
                 for reference in repository.references.objects
                 if reference.type == ReferenceType.DIRECT
             }
-        except (pygit2.GitError, KeyError) as error:
+        except UNREADABLE as error:
             raise Transient(f"{path}: refs changed while they were read ({error})") from error
 
 
@@ -70,8 +70,8 @@ def swap(repository: pygit2.Repository, ref: str, expected: str | None, oid: str
             if found != expected:
                 raise RefMoved(f"{ref} is at {found or 'nothing'}, not {expected or 'nothing'}")
             transaction.set_target(ref, oid)
-    except pygit2.GitError as error:
-        if "locked" in str(error) or "lock" in str(error).lower():
+    except UNREADABLE as error:
+        if "lock" in str(error).lower():
             raise RefMoved(f"{ref} is being written by someone else ({error})") from error
         raise Transient(f"{ref}: {error}") from error
 

@@ -23,7 +23,7 @@ from pygit2.enums import ObjectType
 
 from reconciler.git import local_refs
 from reconciler.git.errors import CommitRejected, GitFailed, Permanent, Transient
-from reconciler.git.library import isolate, open_bare
+from reconciler.git.library import UNREADABLE, isolate, open_bare
 from reconciler.git.trees import EntryKind, TreeEntry, TreeLimits, TreeWalk
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from reconciler.git.transport import Transport
 
 T = TypeVar("T")
-UNREADABLE = (pygit2.GitError, KeyError, ValueError, OSError)
 SETTINGS_FILE = "reconciler.yaml"
 BRANCHES_SHOWN_MAX = 10
 SUBJECT_MAX = 200
@@ -112,11 +111,14 @@ class Mirror:
             try:
                 self.transport.fetch(self.folder, self._refspecs())
                 return self._tips()
-            except (GitFailed, *UNREADABLE):
+            except (GitFailed, *UNREADABLE) as error:
                 if self._is_sound(there):
-                    raise
+                    raise _told(error, self.folder) from error
+            try:
                 self.rebuild()
                 return self._tips()
+            except UNREADABLE as error:
+                raise _told(error, self.folder) from error
 
     def tip(self, ref: str) -> str | None:
         """Where the mirror has this ref, without asking the repository."""
@@ -266,8 +268,18 @@ def read_blob(repository: pygit2.Repository, oid: str, limit: int) -> bytes | To
 
 def _create(folder: Path) -> None:
     isolate()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    pygit2.init_repository(str(folder), bare=True, initial_head="main")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        pygit2.init_repository(str(folder), bare=True, initial_head="main")
+    except UNREADABLE as error:
+        raise Permanent(
+            f"cannot create the mirror {folder} ({error}); "
+            "let this process write to its state directory"
+        ) from error
+
+
+def _told(error: Exception, folder: Path) -> GitFailed:
+    return error if isinstance(error, GitFailed) else Transient(f"mirror {folder}: {error}")
 
 
 def _commit(repository: pygit2.Repository, oid: str) -> pygit2.Commit:

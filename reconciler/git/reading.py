@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pygit2
 
 from reconciler.git.errors import GitFailed
+from reconciler.git.library import UNREADABLE
 from reconciler.git.local_refs import open_local
 from reconciler.git.mirror import TooLarge, read_blob, read_files, tree_oid
 from reconciler.git.status_ref import STATUS_PREFIX, zone_of_ref
@@ -34,14 +35,14 @@ def revision_blobs(repository: Path, revision: str, policy_path: str = "") -> di
                 for entry in entries
                 if is_policy_file(entry.path) or entry.path == SETTINGS_FILE
             }
-    except (GitFailed, pygit2.GitError, KeyError) as error:
+    except (GitFailed, *UNREADABLE) as error:
         raise ValueError(str(error)) from error
 
 
 def _commit(repository: pygit2.Repository, revision: str) -> str:
     try:
         return str(repository.revparse_single(revision).peel(pygit2.Commit).id)
-    except (KeyError, ValueError, pygit2.GitError) as error:
+    except UNREADABLE as error:
         raise ValueError(
             f"no commit {revision} here ({error}); fetch it, or correct --rev"
         ) from error
@@ -63,6 +64,6 @@ def status_files(repository: Path, prefix: str = STATUS_PREFIX) -> dict[str, Map
                 zone = zone_of_ref(reference.name, prefix)
                 if zone is not None:
                     found[zone] = read_files(opened, str(reference.target))
-    except (GitFailed, pygit2.GitError, KeyError) as error:
+    except (GitFailed, *UNREADABLE) as error:
         raise ValueError(str(error)) from error
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from reconciler.git.address import Address
 from reconciler.git.errors import GitFailed
 from reconciler.git.frames import encode_frame, read_frame
 from reconciler.git.library import limit_server, open_bare
+
+ORPHAN_GRACE_S = 5.0
 
 
 def answer(request: dict[str, object]) -> dict[str, object]:
@@ -56,13 +59,17 @@ def _carry_out(request: dict[str, object]) -> object:
 def main() -> None:
     """Serve until the parent closes the pipe. Arguments: memory in bytes, answer limit in s."""
     memory_bytes_max, answer_s = int(sys.argv[1]), float(sys.argv[2])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when this ends
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes_max, memory_bytes_max))
     limit_server(min(answer_s, 10.0), answer_s)
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever else prints must not break the frames
     while (request := read_frame(requests)) is not None:
+        # Should the parent die, nobody is left to kill a hanging call: SIGALRM does, in C code too.
+        signal.setitimer(signal.ITIMER_REAL, answer_s + ORPHAN_GRACE_S)
         answers.write(encode_frame(answer(request)))
         answers.flush()
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 if __name__ == "__main__":

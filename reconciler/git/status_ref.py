@@ -16,7 +16,7 @@ from pygit2.enums import FileMode
 
 from reconciler.git import local_refs
 from reconciler.git.errors import Permanent, Transient
-from reconciler.git.library import open_bare
+from reconciler.git.library import UNREADABLE, open_bare
 from reconciler.git.mirror import Mirror, MirrorOptions, read_files
 
 if TYPE_CHECKING:
@@ -96,14 +96,14 @@ class LocalStatusRef:
                     return tip, read_files(repository, tip)
                 local_refs.check_free(repository, self.name, PREFIX_SETTING)
                 return None, {}
-            except (pygit2.GitError, KeyError) as error:
+            except UNREADABLE as error:
                 raise Transient(f"{self.path}: {self.name} cannot be read ({error})") from error
 
     def write(self, commit: NewCommit) -> str:
         with local_refs.open_local(self.path) as repository:
             try:
                 oid = write_commit(repository, commit)
-            except (pygit2.GitError, OSError) as error:
+            except UNREADABLE as error:
                 raise Permanent(
                     f"cannot write objects to {self.path} ({error}); "
                     "give this process write access to it, and check for free space"
@@ -136,7 +136,7 @@ class RemoteStatusRef:
         try:
             with open_bare(self.mirror.folder) as repository:
                 oid = write_commit(repository, commit)
-        except (pygit2.GitError, KeyError, OSError) as error:
+        except UNREADABLE as error:
             shutil.rmtree(self.mirror.folder, ignore_errors=True)  # the next read clones afresh
             raise Transient(f"{self.mirror.folder} cannot be written ({error})") from error
         self.transport.push(self.mirror.folder, oid, self.name, commit.parent)

@@ -13,7 +13,7 @@ from pygit2.enums import CredentialType, FetchPrune
 
 from reconciler.git import local_refs
 from reconciler.git.errors import GitFailed, Permanent, RefMoved, Transient
-from reconciler.git.library import open_bare
+from reconciler.git.library import UNREADABLE, open_bare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ def list_refs(mirror: pygit2.Repository, address: Address) -> dict[str, str]:
     try:
         remote = mirror.remotes.create_anonymous(address.url)
         heads = remote.list_heads(callbacks=Callbacks(address))
-    except (pygit2.GitError, ValueError, OSError) as error:
+    except UNREADABLE as error:
         raise failure(error, address) from error
     if len(heads) > REFS_MAX:
         raise Permanent(f"{address}: more than {REFS_MAX} refs; follow a repository of its own")
@@ -89,7 +89,7 @@ def fetch(mirror: pygit2.Repository, address: Address, refspecs: Sequence[str]) 
     try:
         remote = mirror.remotes.create_anonymous(address.url)
         remote.fetch(list(refspecs), callbacks=Callbacks(address), prune=FetchPrune.PRUNE)
-    except (pygit2.GitError, ValueError, OSError) as error:
+    except UNREADABLE as error:
         raise failure(error, address) from error
 
 
@@ -106,7 +106,7 @@ def push(
     mirror.create_reference_direct(source, oid, force=True)
     try:
         mirror.remotes.create_anonymous(address.url).push([f"{source}:{ref}"], callbacks=callbacks)
-    except (pygit2.GitError, ValueError, OSError) as error:
+    except UNREADABLE as error:
         raise failure(error, address) from error
     finally:
         mirror.references.delete(source)

@@ -259,3 +259,10 @@ def test_commit_info_is_printable(tmp_path: Path) -> None:
     info = mirror.commit_info(commit)
     assert (info.oid, info.parents, info.author) == (commit, (parent,), "Tester")
     assert info.subject == "Raise  [31mtimeouts"
+
+
+def test_a_state_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "1"})
+    (tmp_path / "state").write_text("a file where a folder should be")
+    with pytest.raises(Permanent, match="state directory"):
+        mirror_of(repo, tmp_path / "state").fetch()

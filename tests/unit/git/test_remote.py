@@ -184,3 +184,13 @@ def test_a_branch_named_status_is_reported_with_the_setting(tmp_path: Path) -> N
         ref = RemoteStatusRef(tmp_path / "status.git", opened, EAST)
         with pytest.raises(Permanent, match="--status-prefix"):
             ref.read()
+
+
+def test_a_child_out_of_memory_is_a_fault_with_a_cure(tmp_path: Path) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    with git_daemon(tmp_path) as url:
+        where = address(f"{url}/{repo.bare.name}")
+        opened = RemoteTransport(where, RemoteLimits(call_s=20, memory_bytes_max=1024 * 1024))
+        with pytest.raises(Transient):
+            mirror_over(opened, tmp_path).fetch()
+        opened.close()
