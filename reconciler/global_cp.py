@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from xds.discovery import DeltaRequest, DeltaResponse
 
 UNAUTHENTICATED = 16  # gRPC status number
+LOAD_RETRY_S = 5.0
 
 
 class GlobalControlPlane:
@@ -159,7 +161,12 @@ class GlobalControlPlane:
 
     async def _load(self, commit: str, published: g.ReconcileKey | None) -> None:
         """In a thread: reading, parsing and checking never hold the loop."""
-        self.deliver(await asyncio.to_thread(self.loader.load, commit, published))
+        event = await asyncio.to_thread(self.loader.load, commit, published)
+        self.deliver(event)
+        if isinstance(event, g.LoadFailed):
+            await asyncio.sleep(LOAD_RETRY_S)
+            if self.state.wanted is None:
+                self.deliver(g.TipMoved(commit))
 
     # --- the repository ---
 
@@ -198,18 +205,19 @@ class GlobalControlPlane:
     async def follow(self, options: Following) -> None:
         """Every change of the repository, for as long as this process lives."""
         started = False
-        async for change in tips_of(self.loader.mirror, options.watch):
-            match change:
-                case TipsChanged(found) if not started:
-                    started = True
-                    await asyncio.to_thread(self._prepare, found, options)
-                    self.start_from(found, options)
-                case TipsChanged(found):
-                    self._tip(found, options)
-                case FetchFailed(message):
-                    self.deliver(g.FetchFailed(message))
-                case FetchRecovered():
-                    self.deliver(g.FetchRecovered())
+        async with aclosing(tips_of(self.loader.mirror, options.watch)) as changes:
+            async for change in changes:
+                match change:
+                    case TipsChanged(found) if not started:
+                        started = True
+                        await asyncio.to_thread(self._prepare, found, options)
+                        self.start_from(found, options)
+                    case TipsChanged(found):
+                        self._tip(found, options)
+                    case FetchFailed(message):
+                        self.deliver(g.FetchFailed(message))
+                    case FetchRecovered():
+                        self.deliver(g.FetchRecovered())
 
     def _prepare(self, tips: Mapping[str, str], options: Following) -> None:
         """Keys are made once: signs of an earlier fleet without its keys stop the process."""

@@ -136,7 +136,7 @@ class World:
         for name in ("logs", "proxies", "zones"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         progress("repository: a bare Git repository, seeded from examples-repo/")
-        await asyncio.to_thread(self._seed)
+        await asyncio.to_thread(self.seed)
         progress("global control plane")
         self.run_global()
         await self.until("the global control plane", lambda: self._answers("global", "revision"))
@@ -155,7 +155,7 @@ class World:
         progress("waiting until every proxy has its configuration")
         await self.until("all proxies", self._all_acked)
 
-    def _seed(self) -> None:
+    def seed(self) -> None:
         self.git(None, "init", "--quiet", "--bare", "--initial-branch=main", str(self.bare))
         shutil.copytree(examples_folder(), self.work)
         self.git(self.work, "init", "--quiet", "--initial-branch=main")

@@ -20,7 +20,7 @@ from reconciler.kds.upward import publication
 from reconciler.model.resource import MeshResource, canonical_json
 from reconciler.model.spec import AvailableService, DataplaneSpec, ZoneIngressSpec
 from reconciler.state import MeshState, ResourceDiff, apply
-from reconciler.status.document import ProxyClass, StatusInput
+from reconciler.status.document import ProxyClass, ProxyEntry, StatusInput
 from reconciler.steps import zone_build, zone_proxies
 from reconciler.steps.zone_state import (
     Effect,
@@ -236,7 +236,21 @@ def status_of(state: ZoneState, report: ConvergenceReport) -> StatusInput:
         pending=report.pending,
         rejections=report.rejections,
         classes=_classes(state),
+        proxies=_entries(state),
     )
+
+
+def _entries(state: ZoneState) -> tuple[ProxyEntry, ...]:
+    """Each by itself, for zones that write their inventory in full."""
+    return tuple(
+        ProxyEntry(r.key.mesh, r.display_name, r.spec.address, _shape(r.spec))
+        for r in _shown(state).of("Dataplane")
+        if isinstance(r.spec, DataplaneSpec)
+    )
+
+
+def _shape(spec: DataplaneSpec) -> str:
+    return canonical_json([{"port": i.port, "tags": dict(i.tags)} for i in spec.inbounds])
 
 
 def _classes(state: ZoneState) -> tuple[ProxyClass, ...]:
@@ -246,8 +260,6 @@ def _classes(state: ZoneState) -> tuple[ProxyClass, ...]:
     counts: dict[tuple[str, str], int] = {}
     for resource in _shown(state).of("Dataplane"):
         if isinstance(resource.spec, DataplaneSpec):
-            shape = canonical_json(
-                [{"port": i.port, "tags": dict(i.tags)} for i in resource.spec.inbounds]
-            )
-            counts[resource.key.mesh, shape] = counts.get((resource.key.mesh, shape), 0) + 1
+            key = resource.key.mesh, _shape(resource.spec)
+            counts[key] = counts.get(key, 0) + 1
     return tuple(ProxyClass(mesh, shape, count) for (mesh, shape), count in sorted(counts.items()))

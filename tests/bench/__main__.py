@@ -22,7 +22,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("--runs", type=int, default=30)
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"))
+    parser.add_argument("--quick", action="store_true", help="few runs")
     args = parser.parse_args()
+    if args.quick:
+        args.runs = min(args.runs, 8)
     figures = asyncio.run(measure(args.runs))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n")

@@ -8,24 +8,15 @@ that computes nothing sends the same bytes to the same Envoy.
 from __future__ import annotations
 
 import asyncio
-import http.client
-import json
-import socket
 import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from tests.bench.floor import Floor
 
 from reconciler.demo.world import GIT_IDENTITY, World
+from tests.bench.admin import Admin, until
+from tests.bench.floor import Floor
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-POLL_S = 0.001
-TIMEOUT_S = 20.0
 POLICY = """\
 type: MeshTimeout
 mesh: default
@@ -36,34 +27,6 @@ spec:
     - targetRef: {{kind: MeshService, name: backend}}
       default: {{connectionTimeout: {number}ms}}
 """
-
-
-class UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket: Envoy's admin."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=5)
-        self.path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(5)
-        self.sock.connect(str(self.path))
-
-
-class Admin:
-    """Envoy's own word on which connect timeout its cluster `backend` has."""
-
-    def __init__(self, path: Path) -> None:
-        self.connection = UnixConnection(path)
-
-    def connect_timeout(self) -> str:
-        self.connection.request(
-            "GET", "/config_dump?resource=dynamic_active_clusters&name_regex=^backend$"
-        )
-        data = json.loads(self.connection.getresponse().read())
-        found = [c["cluster"].get("connect_timeout", "") for c in data.get("configs", ())]
-        return str(found[0]) if found else ""
 
 
 def summary(values_ms: list[float]) -> dict[str, float]:
@@ -108,7 +71,7 @@ def _push(world: World, admin: Admin, number: int) -> float:
     commit_policy(world, number)
     started = time.perf_counter()
     world.git(world.work, "push", "--quiet", "origin", "main")
-    until(lambda: admin.connect_timeout() == f"{number / 1000:g}s", f"connect timeout {number} ms")
+    until(lambda: admin.connect_timeout_ms() == number, f"connect timeout {number} ms")
     return (time.perf_counter() - started) * 1000
 
 
@@ -116,14 +79,6 @@ def commit_policy(world: World, number: int) -> None:
     (world.work / "bench.yaml").write_text(POLICY.format(number=number))
     world.git(world.work, "add", "bench.yaml")
     world.git(world.work, *GIT_IDENTITY, "commit", "--quiet", "--message", f"bench {number}")
-
-
-def until(seen: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not seen():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} not seen within {TIMEOUT_S:.0f} s")
-        time.sleep(POLL_S)
 
 
 def _rebuilt(world: World) -> dict[str, float]:
