@@ -142,7 +142,7 @@ class World:
         await self.until("the global control plane", lambda: self._answers("global", "revision"))
         for zone in self.zones:
             progress(f"zone {zone}: control plane")
-            self._issue_join_file(zone)
+            self.issue_join_file(zone)
             self.run_zone(zone)
         for zone in self.zones:
             await self.until(f"zone {zone}", lambda zone=zone: self._answers(zone, "revision"))
@@ -170,8 +170,8 @@ class World:
             "--host", "127.0.0.1", "--kds-port", str(self.kds_port),
         )  # fmt: skip
 
-    def _issue_join_file(self, zone: str) -> None:
-        self._run_once(
+    def issue_join_file(self, zone: str) -> None:
+        self.run_once(
             "token", "zone", zone, "--state-dir", str(self.state("global")),
             "--global", f"grpcs://127.0.0.1:{self.kds_port}", "--out", str(self.join_file(zone)),
         )  # fmt: skip
@@ -247,7 +247,7 @@ class World:
         file, token_file = folder / "dataplane.yaml", folder / "token"
         file.write_text(json.dumps(document, indent=2))  # JSON is YAML
         if not token_file.exists():
-            issued = self._run_once(*token, "--state-dir", str(self.state("global")))
+            issued = self.run_once(*token, "--state-dir", str(self.state("global")))
             token_file.touch(mode=0o600)
             token_file.write_text(issued)
         self._reconciler(
@@ -280,7 +280,7 @@ class World:
             )
         self.processes[name] = Process(name, popen, log)
 
-    def _run_once(self, *arguments: str) -> str:
+    def run_once(self, *arguments: str) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "reconciler.cli.main", *arguments],
             capture_output=True, text=True, check=False, timeout=START_TIMEOUT_S,

@@ -111,7 +111,7 @@ async def application(says: str) -> AsyncIterator[int]:
             pass
         finally:
             writer.close()
-            tasks.discard(task)  # type: ignore[arg-type]
+            tasks.discard(task)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
