@@ -170,6 +170,8 @@ class DeltaSender:
         scope = self._scope(want)
         held = self._with_kept(scope, keep)
         changed = self._changed(scope, force)
+        # A kept name that is asked for again is sent again, or the peer would go without it.
+        changed |= {name: held[name] for name in self.due if name in held and name not in scope}
         removed: Set[str] = self.sent.keys() - held.keys()
         absent = self._absent(held)
         removed |= absent - self.absent
@@ -315,6 +317,9 @@ class DeltaSender:
 
     def _with_kept(self, scope: Resources, keep: frozenset[str]) -> Resources:
         kept = {name: self.sent[name] for name in keep if name in self.sent and name not in scope}
+        for name in self.due & kept.keys():
+            if not kept[name].entry:
+                del kept[name]  # Only its version is known here: the peer is told that it is gone.
         for name in self.rejected_names & kept.keys():
             kept[name] = XdsResource(name, "", b"")  # The peer has an older version or none.
         return {**scope, **kept} if kept else scope

@@ -1,0 +1,97 @@
+"""Certificates as the sheet has them, and CAs of peers that a parser refuses."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from reconciler.ca.authority import AuthorityPem, issue_workload, new_builtin_ca
+from reconciler.ca.server_tls import hosts_of, new_server_tls
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = 1_800_000_000.0
+URIS = ("spiffe://default/web", "kuma://kuma.io/service/web")
+CA = new_builtin_ca("default", NOW, lifetime_s=10 * 365 * 86400)
+
+
+def test_builtin_ca_is_what_real_zones_read() -> None:
+    certificate = x509.load_pem_x509_certificate(CA.cert_pem)
+    assert isinstance(certificate.public_key(), rsa.RSAPublicKey)
+    assert CA.key_pem.startswith(b"-----BEGIN RSA PRIVATE KEY-----")
+    assert certificate.subject.rfc4514_string() == "CN=default,OU=Mesh,O=Kuma"
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.UniformResourceIdentifier) == ["spiffe://default"]
+    usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    assert (usage.key_cert_sign, usage.crl_sign, usage.digital_signature) == (True, True, False)
+
+
+def test_workload_certificate_names_its_services_and_lives_as_long_as_asked() -> None:
+    issued = issue_workload("default", CA, URIS, NOW, 3600)
+    certificate = x509.load_pem_x509_certificate(issued.chain_pem)
+    assert isinstance(certificate.public_key(), ec.EllipticCurvePublicKey)
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    assert names.critical  # because the subject is empty
+    assert tuple(names.value.get_values_for_type(x509.UniformResourceIdentifier)) == URIS
+    usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert set(usages) == {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
+    basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+    assert basic.ca is False
+    assert (issued.not_before, issued.not_after) == (NOW - 10, NOW + 3600)
+    assert issued.renew_at == pytest.approx(NOW - 10 + 0.8 * 3610)
+    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(CA.cert_pem))
+
+
+def test_ca_with_serial_zero_signs(tmp_path: Path) -> None:
+    """A real Kuma's builtin CA has serial 0; openssl, as the judge, accepts what it signs."""
+    key, cert, leaf = tmp_path / "ca.key", tmp_path / "ca.pem", tmp_path / "leaf.pem"
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            str(key),
+            "-out",
+            str(cert),
+            "-set_serial",
+            "0",
+            "-days",
+            "30",
+            "-subj",
+            "/O=Kuma/OU=Mesh/CN=default",
+        ],
+        check=True,
+        capture_output=True,
+    )
+    rsa_key = subprocess.run(
+        ["openssl", "rsa", "-in", str(key), "-traditional"], check=True, capture_output=True
+    ).stdout
+    issued = issue_workload("default", AuthorityPem(cert.read_bytes(), rsa_key), URIS, NOW, 60)
+    leaf.write_bytes(issued.chain_pem)
+    subprocess.run(
+        ["openssl", "verify", "-CAfile", str(cert), "-no_check_time", str(leaf)],
+        check=True,
+        capture_output=True,
+    )
+
+
+def test_key_that_is_none_is_an_error_with_words() -> None:
+    with pytest.raises(ValueError, match="signing key cannot be read"):
+        issue_workload("default", AuthorityPem(CA.cert_pem, b"nonsense"), URIS, NOW, 60)
+
+
+def test_server_certificate_is_for_its_hosts() -> None:
+    made = new_server_tls("zone east", ("localhost", "127.0.0.1", "::1"), NOW)
+    assert hosts_of(made.cert_pem) == ("localhost", "127.0.0.1", "::1")
+    leaf = x509.load_pem_x509_certificate(made.cert_pem)
+    leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(made.ca_pem))

@@ -1,0 +1,163 @@
+"""Slices, manifests and origin rules: what a zone may see, and a revision as a whole."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from reconciler.decode import mesh_resource
+from reconciler.kds.codec import CarriedResource, decode_entry
+from reconciler.kds.manifest import (
+    ConvergenceReport,
+    Rejection,
+    encode_report,
+    matches,
+    parse_manifest,
+    parse_report,
+)
+from reconciler.kds.receive import accept_from_global, accept_from_zone
+from reconciler.kds.slice import Slice, next_slice
+from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES, MANIFEST, RELAYED_TYPES
+from reconciler.model.resource import Labels, MeshResource, ResourceKey, canonical_json
+from reconciler.state import EMPTY, MeshState, from_resources
+
+
+def made(type_: str, mesh: str, name: str, data: Any, **labels: str) -> MeshResource:
+    found = {key.replace("_", "/", 1): value for key, value in labels.items()}
+    return mesh_resource(ResourceKey(type_, mesh, name), Labels.of(found), data)
+
+
+MESH = made("Mesh", "", "default", {})
+TIMEOUT = made("MeshTimeout", "default", "t", {"to": [{"default": {"idleTimeout": "1s"}}]})
+OWNED = from_resources((MESH, TIMEOUT))
+
+
+def ingress(zone: str) -> MeshResource:
+    data = {"zone": zone, "networking": {"port": 10001, "address": "10.0.0.1"}}
+    labels = Labels.of({"kuma.io/zone": zone, "kuma.io/origin": "zone"})
+    return mesh_resource(ResourceKey("ZoneIngress", "", f"i-{zone}"), labels, data)
+
+
+def names(found: Slice, type_: str) -> list[str]:
+    carried = [decode_entry(type_, r.entry) for r in found.types[type_].values()]
+    return sorted(c.labels.get("kuma.io/display-name", c.name) for c in carried)
+
+
+def test_slice_marks_everything_as_the_globals_and_hashes_names() -> None:
+    found = next_slice(None, "east", "c1", OWNED, EMPTY)
+    (frame,) = found.types["MeshTimeout"].values()
+    carried = decode_entry("MeshTimeout", frame.entry)
+    assert carried.labels["kuma.io/origin"] == "global"
+    assert carried.labels["kuma.io/display-name"] == "t"
+    assert carried.name.startswith("t-")
+    assert names(found, "Mesh") == ["default"]
+
+
+def test_ingress_is_relayed_to_every_zone_but_its_own() -> None:
+    relayed = from_resources((ingress("east"), ingress("west")))
+    assert names(next_slice(None, "east", "c1", OWNED, relayed), "ZoneIngress") == ["i-west"]
+    assert names(next_slice(None, "west", "c1", OWNED, relayed), "ZoneIngress") == ["i-east"]
+
+
+def test_ingress_of_a_disabled_zone_is_not_relayed() -> None:
+    disabled = made("Zone", "", "west", {"enabled": False})
+    owned = from_resources((MESH, disabled))
+    relayed = from_resources((ingress("west"),))
+    assert names(next_slice(None, "east", "c1", owned, relayed), "ZoneIngress") == []
+
+
+def test_resource_that_is_not_to_be_synced_stays() -> None:
+    labels = Labels.of({"kuma.io/kds-sync": "disabled"})
+    kept = mesh_resource(TIMEOUT.key, labels, json.loads(TIMEOUT.body))
+    found = next_slice(None, "east", "c1", from_resources((MESH, kept)), EMPTY)
+    assert names(found, "MeshTimeout") == []
+
+
+def test_private_signing_keys_of_zones_and_users_never_travel() -> None:
+    secrets = [
+        made("GlobalSecret", "", name, {"data": "eA=="})
+        for name in ("zone-token-signing-key-1", "user-token-signing-key-1", "envoy-admin-ca")
+    ]
+    public = made("GlobalSecret", "", "zone-token-signing-public-key-1", {"data": "eA=="})
+    found = next_slice(None, "east", "c1", from_resources((MESH, public, *secrets)), EMPTY)
+    assert names(found, "GlobalSecret") == ["zone-token-signing-public-key-1"]
+
+
+def test_unchanged_types_keep_their_very_mapping() -> None:
+    first = next_slice(None, "east", "c1", OWNED, EMPTY)
+    other = made("MeshTimeout", "default", "t", {"to": [{"default": {"idleTimeout": "2s"}}]})
+    second = next_slice(first, "east", "c2", from_resources((MESH, other)), EMPTY)
+    assert second.types["Mesh"] is first.types["Mesh"]
+    assert second.types["MeshTimeout"] is not first.types["MeshTimeout"]
+    assert second.types[MANIFEST] is not first.types[MANIFEST]
+
+
+def test_commit_without_effect_changes_the_manifest_alone() -> None:
+    first = next_slice(None, "east", "c1", OWNED, EMPTY)
+    second = next_slice(first, "east", "c2", OWNED, EMPTY)
+    changed = [t for t in first.types if second.types[t] is not first.types[t]]
+    assert changed == [MANIFEST]
+
+
+def staged(found: Slice, types: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    return {t: {n: r.version for n, r in found.types[t].items()} for t in types}
+
+
+def revision_of(state: MeshState, commit: str) -> Slice:
+    return next_slice(None, "east", commit, state, EMPTY)
+
+
+def test_manifest_matches_its_own_revision_only() -> None:
+    """Half of a commit never matches: neither the old types with the new, nor one missing."""
+    types = tuple(t for t in GLOBAL_TO_ZONE_TYPES if t not in RELAYED_TYPES)
+    other = made("MeshTimeout", "default", "t", {"to": [{"default": {"idleTimeout": "2s"}}]})
+    permission = made("MeshTrafficPermission", "default", "p", {"from": []})
+    one = revision_of(OWNED, "c1")
+    two = revision_of(from_resources((MESH, other, permission)), "c2")
+    (frame,) = two.types[MANIFEST].values()
+    wanted = parse_manifest(frame.entry)
+    assert wanted.revision == "c2"
+    assert matches(wanted, staged(two, types))
+    assert not matches(wanted, staged(one, types))
+    mixed = staged(two, types) | {"MeshTimeout": staged(one, types)["MeshTimeout"]}
+    assert not matches(wanted, mixed)
+    missing = {t: v for t, v in staged(two, types).items() if t != "MeshTrafficPermission"}
+    assert not matches(wanted, missing)
+
+
+def test_report_comes_back_as_it_went() -> None:
+    rejection = Rejection("default", "default.web-1", "Listener", "no", ("MeshTimeout default/t",))
+    report = ConvergenceReport("c1", 3, 1, 1, 1, (rejection,))
+    assert parse_report(encode_report("east", report).entry) == report
+
+
+def carried(type_: str, data: Any, **labels: str) -> CarriedResource:
+    found = {f"kuma.io/{key}": value for key, value in labels.items()}
+    return CarriedResource(type_, "default", "x", found, canonical_json(data))
+
+
+def test_zone_takes_only_what_is_the_globals() -> None:
+    assert accept_from_global("MeshTimeout", carried("MeshTimeout", {}, origin="global")) is None
+    assert accept_from_global("MeshTimeout", carried("MeshTimeout", {}, origin="zone"))
+    assert accept_from_global("MeshTimeout", carried("MeshTimeout", {}))
+    assert accept_from_global("Mesh", carried("Mesh", {})) is None  # No zone may own one.
+
+
+def test_what_a_zone_sends_is_pinned_to_the_zone_that_proved_itself() -> None:
+    data = {
+        "zone": "west",
+        "networking": {"port": 1},
+        "availableServices": [{"tags": {"kuma.io/zone": "west", "kuma.io/service": "a"}}],
+    }
+    found = accept_from_zone("east", carried("ZoneIngress", data))
+    assert isinstance(found, CarriedResource)
+    assert found.labels == {"kuma.io/origin": "zone", "kuma.io/zone": "east"}
+    pinned: Any = found.data
+    assert pinned["zone"] == "east"
+    assert pinned["availableServices"][0]["tags"]["kuma.io/zone"] == "east"
+
+
+def test_zone_that_claims_another_is_refused() -> None:
+    refused = accept_from_zone("east", carried("ZoneIngress", {}, zone="west"))
+    assert refused == 'it claims zone "west", but came from zone "east"'
+    assert isinstance(accept_from_zone("east", carried("Mesh", {})), str)
