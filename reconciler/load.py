@@ -166,7 +166,9 @@ def _document(path: str, document: Document, *, strict: bool) -> Read:
     owned = _not_for_git(found)
     if owned is not None:
         return Read(problems=(owned,))
-    problems = [*_by_schema(found, strict=strict), *_by_policy(found)]
+    by_policy = tuple(_by_policy(found))
+    said = {problem.at for problem in by_policy}  # In better words than a schema has.
+    problems = [*by_policy, *(p for p in _by_schema(found, strict=strict) if p.at not in said)]
     if any(problem.severity is Severity.ERROR for problem in problems):
         return Read(problems=tuple(problems))
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reconciler.cli.wait import seconds
 
-EXAMPLE = """examples:
+EXAMPLE = """example:
   reconciler token dataplane --mesh default --name web-1 --state-dir DIR > web-1.token
   reconciler token zone east --global grpcs://global.example:5685 --out east.join --state-dir DIR
   reconciler token zone-proxy --zone east --scope ingress --state-dir DIR"""

@@ -51,28 +51,11 @@ def test_workload_certificate_names_its_services_and_lives_as_long_as_asked() ->
 def test_ca_with_serial_zero_signs(tmp_path: Path) -> None:
     """A real Kuma's builtin CA has serial 0; openssl, as the judge, accepts what it signs."""
     key, cert, leaf = tmp_path / "ca.key", tmp_path / "ca.pem", tmp_path / "leaf.pem"
-    subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-keyout",
-            str(key),
-            "-out",
-            str(cert),
-            "-set_serial",
-            "0",
-            "-days",
-            "30",
-            "-subj",
-            "/O=Kuma/OU=Mesh/CN=default",
-        ],
-        check=True,
-        capture_output=True,
-    )
+    request = "openssl req -x509 -newkey rsa:2048 -nodes -set_serial 0 -days 30"
+    where = ["-keyout", str(key), "-out", str(cert), "-subj", "/O=Kuma/OU=Mesh/CN=default"]
+    request = "openssl req -x509 -newkey rsa:2048 -nodes -set_serial 0 -days 30"
+    where = ["-keyout", str(key), "-out", str(cert), "-subj", "/O=Kuma/OU=Mesh/CN=default"]
+    subprocess.run([*request.split(), *where], check=True, capture_output=True)
     rsa_key = subprocess.run(
         ["openssl", "rsa", "-in", str(key), "-traditional"], check=True, capture_output=True
     ).stdout
