@@ -207,8 +207,9 @@ def _offer_clusters(stream: AdsStream, snapshot: Snapshot, keep: frozenset[str])
     """Clusters, and right behind them the endpoints of those sent."""
     stream, responses = _offer(stream, stream.clusters, snapshot.clusters, keep=keep)
     if responses:
-        warming = stream.warming.intersection(snapshot.endpoints)
-        stream = replace(stream, warming=warming)
+        # Also a cluster that is kept for now may be waiting for its endpoints.
+        known = snapshot.endpoints.keys() | stream.endpoints.sent.keys()
+        stream = replace(stream, warming=stream.warming & known)
     keep = _gone(stream.endpoints, snapshot.endpoints)
     stream, endpoints = _offer_endpoints(stream, snapshot, keep)
     return stream, responses + endpoints

@@ -171,7 +171,8 @@ class DeltaSender:
         held = self._with_kept(scope, keep)
         changed = self._changed(scope, force)
         # A kept name that is asked for again is sent again, or the peer would go without it.
-        changed |= {name: held[name] for name in self.due if name in held and name not in scope}
+        again = (self.due | force) - scope.keys()
+        changed |= {name: held[name] for name in again if name in held and held[name].entry}
         removed: Set[str] = self.sent.keys() - held.keys()
         absent = self._absent(held)
         removed |= absent - self.absent

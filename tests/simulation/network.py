@@ -39,7 +39,12 @@ class Stream:
         delay = self.random.uniform(0.0001, SLOW_MAX_S if slow else DELAY_MAX_S)
         moment = max(self.clock.now + delay, self.clear_at[direction])
         self.clear_at = (moment, self.clear_at[1]) if direction == 0 else (self.clear_at[0], moment)
-        self.clock.at(moment, lambda: self.alive and deliver())  # type: ignore[func-returns-value]
+
+        def arrive() -> None:
+            if self.alive:
+                deliver()
+
+        self.clock.at(moment, arrive)
 
     def cut(self) -> None:
         """Both ends learn of it a little later."""

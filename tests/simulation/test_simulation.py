@@ -55,9 +55,17 @@ def check_reachable(world: World) -> None:
 
 def check_quiet(world: World) -> None:
     """A quiet world sends no discovery response and makes no commit."""
-    before = world.responses()
+    before = world.responses(), world.status_commits()
     world.clock.run_until(world.clock.now + 600.0)
-    assert world.responses() == before
+    assert (world.responses(), world.status_commits()) == before
+
+
+def check_status(world: World) -> None:
+    """Each zone wrote its own ref, and nobody another's; it says what the zone last wanted."""
+    assert set(world.git.refs) == {f"status/{name}" for name in world.zones}
+    for name, zone in world.zones.items():
+        assert zone.status.wanted is not None
+        assert world.git.refs[f"status/{name}"][-1] == zone.status.wanted.digest
 
 
 def seeds(option: int | None) -> list[range]:
@@ -78,6 +86,7 @@ def test_world_heals_after_any_trouble(batch: range) -> None:
             world = run(seed)
             check_converged(world)
             check_reachable(world)
+            check_status(world)
             check_quiet(world)
         except (AssertionError, InvariantBroken) as error:
             pytest.fail(f"seed={seed}: {error}; replay with pytest tests/simulation --seed={seed}")

@@ -21,7 +21,9 @@ from reconciler.model.resource import MeshResource, ResourceKey, canonical_json
 from reconciler.problems import has_errors
 from reconciler.revision_loader import as_carried
 from reconciler.state import from_resources
+from reconciler.status.document import files, files_digest
 from reconciler.steps import global_state as g
+from reconciler.steps import status_step as s
 from reconciler.steps import zone_state as z
 from reconciler.steps.global_step import refusal
 from reconciler.steps.global_step import step as global_step
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ZONES = ("east", "west")
+GIT_FAILS = 0.1  # share of status reads and pushes, until healed
 BUILDERS = (
     Builders()
 )  # memos only: equal arguments, equal bytes; sharing them makes a thousand seeds affordable
@@ -59,11 +62,19 @@ class SimGit:
     commits: list[str] = field(default_factory=list)
     files: dict[str, dict[str, str]] = field(default_factory=dict)
     good: dict[str, bool] = field(default_factory=dict)
-    refs: dict[str, list[dict[str, bytes]]] = field(default_factory=dict)
+    refs: dict[str, list[str]] = field(default_factory=dict)  # status ref -> digests, oldest first
 
     @property
     def tip(self) -> str:
         return self.commits[-1]
+
+    def push_status(self, ref: str, parent: str | None, digest: str) -> str | None:
+        """Compare and swap: the new tip, or None if the ref moved."""
+        found = self.refs.setdefault(ref, [])
+        if parent != (f"{ref}@{len(found)}" if found else None):
+            return None
+        found.append(digest)
+        return f"{ref}@{len(found)}"
 
     def commit(self, number: int, *, mistake: bool = False) -> str:
         commit = f"{number:040x}"
@@ -105,6 +116,7 @@ class SimGlobal:
 @dataclass
 class SimZone:
     name: str
+    status: s.StatusState
     state: z.ZoneState
     up: bool = True
     disk: dict[str, dict[ResourceKey, MeshResource]] = field(default_factory=dict)
@@ -136,7 +148,9 @@ class World:
         self.serial = 0
         self.commit()
         self.globe = SimGlobal(self._new_global())
-        self.zones = {name: SimZone(name, self._new_zone(name)) for name in ZONES}
+        self.zones = {
+            name: SimZone(name, self._new_status(), self._new_zone(name)) for name in ZONES
+        }
         self.proxies = {p.envoy.node.id + "@" + p.zone: p for p in self._proxies()}
         self.global_responses = 0
         self.start_global()
@@ -220,8 +234,15 @@ class World:
         )
         return z.ZoneState(settings=settings)
 
+    def _new_status(self) -> s.StatusState:
+        settings = s.StatusSettings(
+            backoff=lambda failures: min(60.0, 2.0**failures), coalesce_s=2.0
+        )
+        return s.StatusState(settings)
+
     def start_zone(self, zone: SimZone) -> None:
         zone.up = True
+        zone.status = self._new_status()
         zone.state = self._new_zone(zone.name)
         zone.session = None
         zone.checked = None
@@ -320,6 +341,10 @@ class World:
                 self._later(zone, 0.0005, lambda: z.BuildDue(self.clock.now))
             case z.WakeAt(at):
                 self._later(zone, at - self.clock.now, lambda: z.Tick(self.clock.now))
+            case z.StatusWanted(status):
+                tree = files(status)
+                content = s.Content(files_digest(tree), tree)
+                self.to_status(zone, s.Wanted(content, self.clock.now))
             case _:
                 pass
 
@@ -332,6 +357,59 @@ class World:
                 self.to_zone(zone, event())
 
         self.clock.after(max(delay_s, 0.0), fire)
+
+    # --- status commits ---
+
+    def to_status(self, zone: SimZone, event: s.Event) -> None:
+        zone.status, effects = s.step(zone.status, event)
+        for effect in effects:
+            self._status_effect(zone, effect)
+
+    def _status_effect(self, zone: SimZone, effect: s.Effect) -> None:
+        ref = f"status/{zone.name}"
+        match effect:
+            case s.ReadTip():
+                self._status_later(zone, lambda: self._read_status(ref))
+            case s.Push(content, parent):
+                if any(zone.name not in text.decode() for text in content.files.values()):
+                    raise InvariantBroken(f"{zone.name} pushes what is not its own")
+                self._status_later(zone, lambda: self._push_status(ref, parent, content))
+            case s.WakeAt(at):
+                self._status_later(zone, lambda: s.Tick(self.clock.now), at - self.clock.now)
+            case _:
+                pass
+
+    def _status_later(
+        self, zone: SimZone, event: Callable[[], s.Event], delay_s: float | None = None
+    ) -> None:
+        """Git answers a little later, unless the process that asked is gone."""
+        settings = zone.status.settings
+
+        def fire() -> None:
+            if zone.up and zone.status.settings is settings:
+                self.to_status(zone, event())
+
+        delay = self.random.uniform(0.001, 0.5) if delay_s is None else max(delay_s, 0.0)
+        self.clock.after(delay, fire)
+
+    def _read_status(self, ref: str) -> s.Event:
+        if self.random.random() < GIT_FAILS and not self.calm:
+            return s.Refused(s.Refusal.UNREACHABLE, "away", self.clock.now)
+        found = self.git.refs.get(ref, [])
+        oid = f"{ref}@{len(found)}" if found else None
+        return s.TipRead(s.Tip(oid, found[-1] if found else None), self.clock.now)
+
+    def _push_status(self, ref: str, parent: str | None, content: s.Content) -> s.Event:
+        """May fail before or after it happened: an unknown outcome."""
+        fails = self.random.random() < GIT_FAILS and not self.calm
+        if fails and self.random.random() < 0.5:
+            return s.Refused(s.Refusal.UNREACHABLE, "cut", self.clock.now)
+        oid = self.git.push_status(ref, parent, content.digest)
+        if oid is None:
+            return s.Refused(s.Refusal.MOVED, "moved", self.clock.now)
+        if fails:
+            return s.Refused(s.Refusal.UNREACHABLE, "cut", self.clock.now)
+        return s.Pushed(oid, self.clock.now)
 
     def _issue(self, zone: SimZone, effect: z.IssueCertificate) -> None:
         pem = "|".join(effect.uris).encode()
@@ -484,8 +562,12 @@ class World:
         """One last good commit, no more trouble, and time to settle (beyond grace, drain and
         backoff).
         """
+        self.calm = True
         self.commit()
         self.clock.run_until(self.clock.now + seconds)
+
+    def status_commits(self) -> dict[str, int]:
+        return {ref: len(found) for ref, found in self.git.refs.items()}
 
     def responses(self) -> int:
         return self.global_responses + sum(zone.responses for zone in self.zones.values())
