@@ -243,7 +243,10 @@ def _offer(state: GlobalState, session_id: str, type_: str) -> Outcome:
     if zone_slice is None:
         return state, ()
     want = zone_slice.types.get(type_, NO_RESOURCES)
-    sender, response = session.senders[type_].offer(want, str(session.nonces + 1))
+    before = session.senders[type_]
+    sender, response = before.offer(want, str(session.nonces + 1))
+    if sender is before:
+        return state, ()
     nonces = session.nonces + (response is not None)
     session = replace(session, senders=session.senders.insert(type_, sender), nonces=nonces)
     state = replace(state, sessions=state.sessions.insert(session_id, session))

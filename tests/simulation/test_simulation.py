@@ -17,7 +17,7 @@ BATCH = 50
 def run(seed: int) -> World:
     world = World(seed)
     world.clock.run_until(world.clock.now + 5.0)
-    world.misbehave(20.0)
+    world.misbehave(12.0)
     world.heal()
     return world
 
