@@ -1,10 +1,8 @@
 """Builtin mesh CAs and the workload certificates they sign (facts/dataplane-wire.md 4.6, 10.3).
 
-CAs are RSA 2048 in PKCS#1, because real zones read them; workload keys are ECDSA P-256. A peer's
-builtin CA has
-serial 0, which `cryptography` refuses to parse as a certificate: signing needs its key and its
-subject only, and the
-subject of a builtin CA follows from the mesh's name.
+CAs are RSA 2048 in PKCS#1, because real zones read them; workload keys are ECDSA P-256. Whose CA it
+is does not matter: issuer and authority key id of a leaf are taken from the CA's certificate as it
+stands, since verifiers compare both and other programs write them in their own way.
 """
 
 from __future__ import annotations
@@ -13,10 +11,12 @@ import datetime
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from reconciler.ca.reading import ca_certificate, rsa_private_key
 
 BACKDATE = datetime.timedelta(seconds=10)  # clocks of two hosts differ
 RENEW_SHARE = 0.8  # of its life, after which a certificate is issued anew
@@ -76,20 +76,10 @@ def _pkcs1(key: rsa.RSAPrivateKey) -> bytes:
 def public_pkcs1_pem(private_pem: bytes) -> bytes:
     """`RSA PUBLIC KEY` of a private key: what zones get of the zone-token signing key."""
     return (
-        _rsa(private_pem)
+        rsa_private_key(private_pem)
         .public_key()
         .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.PKCS1)
     )
-
-
-def _rsa(pem: bytes) -> rsa.RSAPrivateKey:
-    try:
-        key = serialization.load_pem_private_key(pem, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ValueError(f"the signing key cannot be read: {error}") from error
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise ValueError("the signing key is not an RSA key")  # noqa: TRY004 - the value is wrong
-    return key
 
 
 def new_builtin_ca(mesh: str, now: float, *, bits: int = 2048, lifetime_s: int) -> AuthorityPem:
@@ -117,17 +107,24 @@ def new_builtin_ca(mesh: str, now: float, *, bits: int = 2048, lifetime_s: int) 
 def issue_workload(
     mesh: str, ca: AuthorityPem, uris: tuple[str, ...], now: float, lifetime_s: int
 ) -> Issued:
-    """A certificate for these URIs. Raises ValueError for a CA that cannot be used."""
-    signer = _rsa(ca.key_pem)
+    """A certificate for these URIs of a mesh. Raises ValueError for a CA that cannot be used.
+
+    The CA's key is loaded without the checks that cost 25 ms each time; a signature that the CA's
+    certificate does not confirm is an error instead.
+    """
+    if not uris:
+        raise ValueError(f"a workload of mesh {mesh} needs at least one URI in its certificate")
+    signer, authority = rsa_private_key(ca.key_pem), ca_certificate(ca.cert_pem)
+    if authority.public_key() != signer.public_key():
+        raise ValueError(f"the CA key of mesh {mesh} does not belong to the CA's certificate")
     key = ec.generate_private_key(ec.SECP256R1())
     start = _moment(now) - BACKDATE
     end = _moment(now) + datetime.timedelta(seconds=lifetime_s)
     usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
     certificate = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([]))
-        .issuer_name(_subject(mesh))
+        .issuer_name(authority.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
@@ -136,9 +133,10 @@ def issue_workload(
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(sign_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-        .add_extension(authority, critical=False)
+        .add_extension(_authority_key_id(authority), critical=False)
         .sign(signer, hashes.SHA256())
     )
+    _confirm(certificate, signer.public_key())
     return Issued(
         certificate.public_bytes(serialization.Encoding.PEM),
         key.private_bytes(
@@ -149,6 +147,25 @@ def issue_workload(
         start.timestamp(),
         end.timestamp(),
     )
+
+
+def _authority_key_id(authority: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """The CA's own key id: some programs hash the key with SHA-1, newer ones with SHA-256."""
+    try:
+        own = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        public = authority.public_key()
+        assert isinstance(public, rsa.RSAPublicKey)
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(public)
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
+
+
+def _confirm(certificate: x509.Certificate, authority: rsa.RSAPublicKey) -> None:
+    signed, signature = certificate.tbs_certificate_bytes, certificate.signature
+    try:
+        authority.verify(signature, signed, padding.PKCS1v15(), hashes.SHA256())
+    except InvalidSignature as error:
+        raise ValueError("the CA key is damaged: what it signs cannot be verified") from error
 
 
 def _uris(uris: tuple[str, ...]) -> x509.SubjectAlternativeName:

@@ -1,17 +1,19 @@
 """Tokens of proxies and zones: RS256 JWTs in Kuma's form (facts/dataplane-wire.md 1.7).
 
 Verification gives a value, `Claims` or `Refused`: a bad token is an answer, not an exception. Only
-RS256 is taken,
-`kid` is mandatory, and times are checked against the `now` that the caller passes.
+RS256 is taken, `kid` is mandatory, and times are checked against the `now` that the caller passes.
 """
 
 from __future__ import annotations
 
+import math
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import jwt
+
+from reconciler.ca.reading import rsa_public_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +36,7 @@ class Claims:
     workload: str = ""
     zone: str = ""
     scope: tuple[str, ...] = ()
+    type: str = ""  # of a dataplane token: the proxy type, "dataplane" or empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,9 @@ def zone_claims(zone: str, scope: tuple[str, ...]) -> dict[str, object]:
 def verify(
     token: str, keys: Mapping[str, bytes], now: float, revoked: frozenset[str] = frozenset()
 ) -> Verdict:
-    """Signature, kid, times and revocation. `keys` are public or private PEMs by kid."""
+    """Signature, kid, times and revocation. `keys` are public or private keys by kid, as PEM or as
+    the DER that Kuma's secrets may hold.
+    """
     if not token:
         return Refused("no token was sent")
     if len(token) > TOKEN_MAX:
@@ -86,9 +91,12 @@ def verify(
         kid = jwt.get_unverified_header(token).get("kid")
         if not isinstance(kid, str) or kid not in keys:
             return Refused(f"the token is signed with an unknown key (kid {kid!r})")
-        data = jwt.decode(token, _public(keys[kid]), algorithms=[ALGORITHM], options=_OPTIONS)
+        key = rsa_public_key(keys[kid])
+        data = jwt.decode(token, key, algorithms=[ALGORITHM], options=_OPTIONS)
     except jwt.PyJWTError as error:
         return Refused(f"the token is not valid: {error}")
+    except ValueError as error:  # A key that cannot be read, or a token of no text.
+        return Refused(f"the token cannot be verified: {error}")
     late = _outside(data, now)
     if late is not None:
         return Refused(late)
@@ -103,54 +111,81 @@ _OPTIONS = cast(
 )
 
 
-def _public(pem: bytes) -> bytes:
-    if b"PRIVATE KEY" not in pem:
-        return pem
-    from reconciler.ca.authority import public_pkcs1_pem
-
-    return public_pkcs1_pem(pem)
-
-
 def _outside(data: Mapping[str, object], now: float) -> str | None:
-    expires, not_before = data.get("exp"), data.get("nbf", 0)
-    if not isinstance(expires, int | float) or not isinstance(not_before, int | float):
+    expires, not_before = _time(data.get("exp")), _time(data.get("nbf", 0))
+    if expires is None or not_before is None:
         return "the token's times are not numbers"
     if now >= expires:
         return "the token has expired; issue a new one"
     return "the token is not valid yet" if now < not_before else None
 
 
+def _time(value: object) -> float | None:
+    """NaN would never expire, so it is no time."""
+    match value:
+        case bool():
+            return None
+        case int():
+            return value
+        case float() if math.isfinite(value):
+            return value
+        case _:
+            return None
+
+
 def _claims(data: Mapping[str, object]) -> Verdict:
-    tags, scope = data.get("Tags") or {}, data.get("Scope") or ()
-    if not isinstance(tags, dict) or not isinstance(scope, list | tuple):
+    tags, scope = data.get("Tags") or {}, data.get("Scope") or []
+    texts = {name: data.get(name) or "" for name in ("Name", "Mesh", "Workload", "Zone", "Type")}
+    if (
+        not isinstance(tags, dict)
+        or not all(map(_is_texts, (scope, *tags.values())))
+        or not all(isinstance(text, str) for text in texts.values())
+    ):
         return Refused("the token's claims have another form than Kuma's")
     return Claims(
         token_id=str(data.get("jti") or ""),
-        name=str(data.get("Name") or ""),
-        mesh=str(data.get("Mesh") or ""),
-        tags={str(key): tuple(map(str, values)) for key, values in tags.items()},
-        workload=str(data.get("Workload") or ""),
-        zone=str(data.get("Zone") or ""),
-        scope=tuple(map(str, scope)),
+        name=str(texts["Name"]),
+        mesh=str(texts["Mesh"]),
+        tags={str(key): tuple(values) for key, values in tags.items()},
+        workload=str(texts["Workload"]),
+        zone=str(texts["Zone"]),
+        scope=tuple(cast("list[str]", scope)),
+        type=str(texts["Type"]),
     )
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 # --- what a valid token allows ---
 
 
 def allows_dataplane(
-    claims: Claims, mesh: str, name: str, tag_values: Mapping[str, frozenset[str]]
+    claims: Claims,
+    mesh: str,
+    name: str,
+    tag_values: Mapping[str, frozenset[str]],
+    workload: str = "",
 ) -> Refused | None:
     """A dataplane token against the proxy that shows it; `tag_values` are those of all its
-    inbounds.
+    inbounds, `workload` is its label `kuma.io/workload`. Absent claims allow any value: the key
+    that verified the token is already the mesh's own.
     """
-    if claims.scope:
+    if claims.scope or claims.zone:
         return Refused("this is a zone token, not a dataplane token")
+    if claims.type not in ("", "dataplane"):
+        return Refused(f'the token is for the proxy type "{claims.type}", not for a dataplane')
+    if claims.workload and claims.workload != workload:
+        return Refused(
+            f'the token is for the workload "{claims.workload}", which the label kuma.io/workload '
+            f'of the dataplane must name; it is "{workload}"'
+        )
     if claims.name and claims.name != name:
         return Refused(
             f"proxy name from requestor: {name} is different than in token: {claims.name}"
         )
-    if claims.mesh != mesh:
+    if claims.mesh and claims.mesh != mesh:
         return Refused(
             f"proxy mesh from requestor: {mesh} is different than in token: {claims.mesh}"
         )

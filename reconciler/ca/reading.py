@@ -1,0 +1,83 @@
+"""Reads keys and CA certificates that other programs wrote. Faults are ValueErrors with words."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+INTEGER, VERSION = 0x02, 0xA0  # DER tags
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
+
+
+def rsa_private_key(data: bytes) -> rsa.RSAPrivateKey:
+    """PEM, or DER as Kuma's secrets may hold it.
+
+    Loaded without the 25 ms of primality tests: keys come from our own disk or from the global, and
+    every reader of this either uses the public half only or checks what it signed.
+    """
+    load = (
+        serialization.load_pem_private_key
+        if data.lstrip().startswith(b"-----")
+        else serialization.load_der_private_key
+    )
+    try:
+        key = load(data, None, unsafe_skip_rsa_key_validation=True)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError(f"the signing key cannot be read: {error}") from error
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ValueError("the signing key is not an RSA key")  # noqa: TRY004 - the value is wrong
+    return key
+
+
+def rsa_public_key(data: bytes) -> rsa.RSAPublicKey:
+    """The public half of a private key, or a public key (`RSA PUBLIC KEY` or `PUBLIC KEY`)."""
+    if not data.lstrip().startswith(b"-----") or b"PRIVATE KEY" in data:
+        return rsa_private_key(data).public_key()
+    try:
+        key = serialization.load_pem_public_key(data)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ValueError(f"the public key cannot be read: {error}") from error
+    if not isinstance(key, rsa.RSAPublicKey):
+        raise ValueError("the public key is not an RSA key")  # noqa: TRY004 - the value is wrong
+    return key
+
+
+def ca_certificate(pem: bytes) -> x509.Certificate:
+    """The first certificate of a PEM, whose serial may be 0 as in every builtin CA of a real Kuma.
+
+    `cryptography` warns about such a serial and will refuse it, so it is replaced before parsing.
+    Nothing that signs or verifies with this CA looks at it: only subject, key and key id count.
+    """
+    found = _CERTIFICATE.search(pem)
+    if found is None:
+        raise ValueError("the CA certificate is not a PEM certificate")
+    try:
+        return x509.load_der_x509_certificate(_positive_serial(base64.b64decode(found[1])))
+    except (ValueError, IndexError, UnsupportedAlgorithm) as error:
+        raise ValueError(f"the CA certificate cannot be read: {error}") from error
+
+
+def _positive_serial(der: bytes) -> bytes:
+    """The same certificate with a serial of 01 01…: Certificate > TBSCertificate > serial."""
+    certificate, _ = _value(der, 0)
+    start, _ = _value(der, certificate)
+    if der[start] == VERSION:
+        start = sum(_value(der, start))
+    if der[start] != INTEGER:
+        raise ValueError("no serial number where it belongs")
+    begin, length = _value(der, start)
+    return der[:begin] + b"\x01" * length + der[begin + length :]
+
+
+def _value(der: bytes, at: int) -> tuple[int, int]:
+    """Where the value of the DER element at `at` begins, and its length."""
+    first = der[at + 1]
+    if first < 0x80:
+        return at + 2, first
+    size = first & 0x7F
+    return at + 2 + size, int.from_bytes(der[at + 2 : at + 2 + size], "big")
