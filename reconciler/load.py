@@ -1,24 +1,24 @@
 """From the blobs of a commit to resources and problems: read, decode, check. Pure.
 
 A commit is looked at whole, and everything wrong with it is said at once. Work is kept by (path,
-blob, strictness):
-only blobs that changed are read and checked again; what needs the whole tree (duplicates, missing
-meshes) is quick.
+blob, mode, strictness): only blobs that changed are read and checked again; what needs the whole
+tree (duplicates, missing meshes) is quick.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from reconciler.decode import mesh_resource
+from reconciler.decode import mesh_resource, normal_data
 from reconciler.model.decode import DecodeError
+from reconciler.model.mesh_rules import check_mesh
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.policies import POLICIES
 from reconciler.problems import Position, Problem, Severity
-from reconciler.schema import schema_faults
-from reconciler.source.document import Declared, declared
+from reconciler.schema import has_schema, schema_faults, unknown_field
+from reconciler.source.document import Declared, declared, label_warnings
 from reconciler.source.yaml import Document, documents
 
 SETTINGS_FILE = "reconciler.yaml"
@@ -32,7 +32,9 @@ _POLICIES = {policy.kind: policy for policy in POLICIES}
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """One file of the tree. `data` is None when it was over the size limit and not read."""
+    """One file of the tree. `data` is None when it was over the size limit and not read. `oid` is
+    "" when it is no Git blob: what was read of it is not kept.
+    """
 
     oid: str
     data: bytes | None
@@ -46,10 +48,11 @@ class RepositorySettings:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What one file holds by itself."""
+    """What one file holds by itself. `named` are the resources it speaks of, faulty ones too."""
 
     resources: tuple[tuple[MeshResource, Position], ...] = ()
     problems: tuple[Problem, ...] = ()
+    named: tuple[tuple[ResourceKey, Position], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +64,23 @@ class Loaded:
     read: int = 0  # files really read, the others were known
 
 
+MemoKey = tuple[str, str, int, bool]  # path, blob, mode, strict
+
+
 @dataclass(slots=True)
 class LoadMemo:
     """Files read before, the least recently used go first."""
 
     limit: int = 40_000
-    held: OrderedDict[tuple[str, str, bool], Read] = field(default_factory=OrderedDict)
+    held: OrderedDict[MemoKey, Read] = field(default_factory=OrderedDict)
 
-    def get(self, key: tuple[str, str, bool]) -> Read | None:
+    def get(self, key: MemoKey) -> Read | None:
         found = self.held.get(key)
         if found is not None:
             self.held.move_to_end(key)
         return found
 
-    def put(self, key: tuple[str, str, bool], read: Read) -> None:
+    def put(self, key: MemoKey, read: Read) -> None:
         self.held[key] = read
         if len(self.held) > self.limit:
             self.held.popitem(last=False)
@@ -94,28 +100,44 @@ def load(blobs: Mapping[str, Blob], memo: LoadMemo) -> Loaded:
         )
         problems.append(Problem(Position("."), "SRC008", text))
         return Loaded((), {}, tuple(problems), settings)
-    found: list[tuple[MeshResource, Position]] = []
+    reads: list[Read] = []
     count = 0
     for path, blob in sorted(blobs.items()):
         if not is_policy_file(path):
             continue
-        key = (path, blob.oid, settings.strict)
-        read = memo.get(key)
+        key = (path, blob.oid, blob.mode, settings.strict)
+        read = memo.get(key) if blob.oid else None
         if read is None:
             count += 1
             read = read_file(path, blob, strict=settings.strict)
-            memo.put(key, read)
-        found += read.resources
+            if blob.oid:
+                memo.put(key, read)
+        reads.append(read)
         problems += read.problems
-    problems += _across(found)
+    problems += _across([named for read in reads for named in read.named])
+    found = [pair for read in reads for pair in read.resources]
     provenance = {resource.key: position for resource, position in reversed(found)}
     resources = tuple(sorted((r for r, _ in found), key=lambda r: r.key))
-    return Loaded(resources, provenance, tuple(sorted(problems)), settings, count)
+    shown = tuple(sorted(map(_printable, problems)))
+    return Loaded(resources, provenance, shown, settings, count)
+
+
+def _printable(problem: Problem) -> Problem:
+    """Messages quote what people wrote: a line break or escape in it must not reach a log or CI."""
+    if problem.message.isprintable():
+        return problem
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in problem.message)
+    return replace(problem, message=text)
 
 
 def _settings(blob: Blob | None) -> tuple[RepositorySettings, list[Problem]]:
-    if blob is None or blob.data is None:
+    """What cannot be read is a problem, never the defaults: they are laxer than what was meant."""
+    if blob is None:
         return RepositorySettings(), []
+    refused = _refused(SETTINGS_FILE, blob)
+    if refused is not None:
+        return RepositorySettings(), [refused]
+    assert blob.data is not None
     found, faults = documents(blob.data)
     problems = [Problem(Position(SETTINGS_FILE, *f.place), f.code, f.message) for f in faults]
     if not found:
@@ -124,6 +146,9 @@ def _settings(blob: Blob | None) -> tuple[RepositorySettings, list[Problem]]:
     for fault in schema_faults(SETTINGS_FILE, document.data):
         place = document.key_at(fault.path) if fault.key else document.value_at(fault.path)
         problems.append(Problem(Position(SETTINGS_FILE, *place), fault.code, fault.message))
+    if len(found) > 1:
+        at = Position(SETTINGS_FILE, *found[1].value_at(()))
+        problems.append(Problem(at, "DOC012", "settings are one document; remove this one"))
     data = document.data if isinstance(document.data, Mapping) else {}
     return RepositorySettings(strict=data.get("strict") is True), problems
 
@@ -138,12 +163,12 @@ def read_file(path: str, blob: Blob, *, strict: bool) -> Read:
     problems = [
         Problem(Position(path, *fault.place), fault.code, fault.message) for fault in faults
     ]
-    resources: list[tuple[MeshResource, Position]] = []
-    for document in found:
-        read = _document(path, document, strict=strict)
-        problems += read.problems
-        resources += read.resources
-    return Read(tuple(resources), tuple(problems))
+    reads = [_document(path, document, strict=strict) for document in found]
+    return Read(
+        tuple(pair for read in reads for pair in read.resources),
+        (*problems, *(problem for read in reads for problem in read.problems)),
+        tuple(named for read in reads for named in read.named),
+    )
 
 
 def _refused(path: str, blob: Blob) -> Problem | None:
@@ -166,17 +191,30 @@ def _document(path: str, document: Document, *, strict: bool) -> Read:
     owned = _not_for_git(found)
     if owned is not None:
         return Read(problems=(owned,))
-    by_policy = tuple(_by_policy(found))
-    said = {problem.at for problem in by_policy}  # In better words than a schema has.
-    problems = [*by_policy, *(p for p in _by_schema(found, strict=strict) if p.at not in said)]
+    named = ((found.key, found.position),)
+    if has_schema(found.kind.name):
+        found = replace(found, spec=_without_nulls(found.spec))
+    problems = (*_by_schema(found, strict=strict), *_by_kind(found), *label_warnings(found))
     if any(problem.severity is Severity.ERROR for problem in problems):
-        return Read(problems=tuple(problems))
+        return Read(problems=problems, named=named)
     try:
-        resource = mesh_resource(found.key, Labels.of(found.labels), found.spec)
+        data = normal_data(found.key.type, found.spec)
+        resource = mesh_resource(found.key, Labels.of(found.labels), data)
     except DecodeError as error:
         at = found.at(_path_of(error.path))
-        return Read(problems=(*problems, Problem(at, "DOC006", error.message)))
-    return Read(((resource, found.position),), tuple(problems))
+        return Read((), (*problems, Problem(at, "DOC006", error.message)), named)
+    return Read(((resource, found.position),), problems, named)
+
+
+def _without_nulls(fields: Mapping[str, object]) -> dict[str, object]:
+    """A field that is null is a field left out, as for Kuma."""
+    return {name: _pruned(value) for name, value in fields.items() if value is not None}
+
+
+def _pruned(value: object) -> object:
+    if isinstance(value, dict):
+        return _without_nulls(value)
+    return [_pruned(item) for item in value] if isinstance(value, list) else value
 
 
 def _path_of(dotted: str) -> tuple[str | int, ...]:
@@ -189,20 +227,24 @@ def _path_of(dotted: str) -> tuple[str | int, ...]:
 
 def _not_for_git(found: Declared) -> Problem | None:
     name = found.kind.name
-    if found.kind.zone_owned or name == "ZoneInsight":
+    at = found.position
+    if found.kind.zone_owned:
         text = f"{name} is made by zones and their proxies, not by the repository; remove it"
-        return Problem(found.position, "DOC007", text)
+        return Problem(at, "DOC007", text)
     if name in ("Secret", "GlobalSecret"):
         text = f"a {name} must not stand in Git; name where its value is in {SECRETS_FILE}"
-        return Problem(found.position, "DOC008", text)
+        return Problem(at, "DOC008", text)
     if name == "Config":
-        text = "Config is the control plane's own; remove it"
-        return Problem(found.position, "DOC007", text)
+        return Problem(at, "DOC007", "Config is the control plane's own; remove it")
     return None
 
 
 def _by_schema(found: Declared, *, strict: bool) -> Iterator[Problem]:
     """The schema is of the universal form; paths are mapped back to where the document has them."""
+    unknown = Severity.ERROR if strict else Severity.WARNING
+    for name in found.unknown:
+        text = unknown_field(name, ("spec", "labels", "mesh", "name"))
+        yield Problem(found.top(name), "SCH005", text, unknown)
     if found.kind.legacy:
         data: Mapping[str, object] = {**found.spec, **_meta(found)}
         strip = 0
@@ -212,7 +254,7 @@ def _by_schema(found: Declared, *, strict: bool) -> Iterator[Problem]:
     for fault in schema_faults(found.kind.name, data):
         inner = fault.path[strip:] if fault.path[:1] == ("spec",) or not strip else ()
         at = found.at(inner, key=fault.key)
-        severity = Severity.WARNING if fault.unknown_field and not strict else Severity.ERROR
+        severity = unknown if fault.unknown_field else Severity.ERROR
         yield Problem(at, fault.code, fault.message, severity)
 
 
@@ -223,19 +265,21 @@ def _meta(found: Declared) -> dict[str, object]:
     return meta
 
 
-def _by_policy(found: Declared) -> Iterator[Problem]:
+def _by_kind(found: Declared) -> Iterator[Problem]:
+    if found.kind.name == "Mesh":
+        yield from check_mesh(found.spec, found.at)
     policy = _POLICIES.get(found.kind.name)
     if policy is not None:
         yield from policy.check(found.spec, found.at)
 
 
-def _across(found: Iterable[tuple[MeshResource, Position]]) -> Iterator[Problem]:
-    """What only the whole tree shows."""
+def _across(named: Iterable[tuple[ResourceKey, Position]]) -> Iterator[Problem]:
+    """What only the whole tree shows. A faulty Mesh does exist: its policies are not to blame."""
     first: dict[ResourceKey, Position] = {}
-    for resource, position in found:
-        earlier = first.setdefault(resource.key, position)
+    for key, position in named:
+        earlier = first.setdefault(key, position)
         if earlier is not position:
-            text = f"{resource.key} is here a second time (first in {earlier}); remove one"
+            text = f"{key} is here a second time (first in {earlier}); remove one"
             yield Problem(position, "DOC009", text)
     meshes = {key.name for key in first if key.type == "Mesh"}
     for key, position in first.items():

@@ -1,15 +1,15 @@
 """JSON Schema validation of documents, worded for the people who wrote them.
 
 The schemas are files of this program; a `$ref` is looked up among them and never fetched. Unknown
-fields are kept
-apart from errors: the peer accepts them, so they are warnings unless the repository is strict.
+fields are kept apart from errors: the peer accepts them, so they are warnings unless the repository
+is strict.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
@@ -72,7 +72,8 @@ def schema_faults(type_: str, data: object) -> tuple[SchemaFault, ...]:
         found += _faults(error)
         if len(found) >= FAULTS_MAX:
             break
-    return tuple(sorted(found, key=lambda f: (tuple(map(str, f.path)), f.code)))
+    # A missing field is an error of its own for each missing one, and each tells of all.
+    return tuple(sorted(set(found), key=lambda f: (tuple(map(str, f.path)), f.code, f.message)))
 
 
 def _faults(error: ValidationError) -> Iterator[SchemaFault]:
@@ -117,17 +118,24 @@ def _unknown(
     known = list(schema.get("properties", {}))
     for name in cast("Mapping[str, object]", error.instance):
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f'did you mean "{near[0]}"?' if near else f"known here: {', '.join(known)}"
-            yield SchemaFault(
-                (*path, name), "SCH005", f'unknown field "{name}"; {hint}', True, True
-            )
+            yield SchemaFault((*path, name), "SCH005", unknown_field(name, known), True, True)
+
+
+def unknown_field(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f'did you mean "{near[0]}"?' if near else f"known here: {', '.join(known)}"
+    return f'unknown field "{name}"; {hint}'
 
 
 def _about(schema: Mapping[str, Any], name: str) -> str:
     field_schema = schema.get("properties", {}).get(name, {})
     text = str(field_schema.get("description", "") or "add it")
-    return text[:1].lower() + text[1:].rstrip(".")
+    return _lower(text).rstrip(".")
+
+
+def _lower(sentence: str) -> str:
+    """For use after a semicolon."""
+    return sentence[:1].lower() + sentence[1:]
 
 
 def _one_of(value: object, values: list[str]) -> str:
@@ -139,24 +147,21 @@ def _one_of(value: object, values: list[str]) -> str:
 def _worded(error: ValidationError, schema: Mapping[str, Any]) -> str:
     value = _shown(error.instance)
     match error.validator:
-        case "pattern":
-            title = str(schema.get("title", "")).lower()
-            about = str(schema.get("description", ""))
-            return (
-                f"{value} is not a {title}; {about[:1].lower()}{about[1:].rstrip('.')}"
-                if title
-                else f"{value} has a form that is not allowed here"
-            )
         case "minimum" | "maximum":
             return f"{value} is out of range; the {error.validator} is {error.validator_value}"
         case "minItems":
             return f"must have at least {error.validator_value} entry"
         case "maxItems":
             return f"must have at most {error.validator_value} entries"
+        case "minLength":
+            return "must not be empty"
         case "const":
             return f"must be {error.validator_value}, not {value}"
+        case _ if schema.get("title") and schema.get("description"):
+            about = str(schema["description"]).rstrip(".")
+            return f"{value} is not allowed as {str(schema['title']).lower()}; {_lower(about)}"
         case _:
-            return f"{value} is not allowed here ({error.validator})"
+            return f"{value} has a form that is not allowed here"
 
 
 def _shown(value: object) -> str:

@@ -1,8 +1,7 @@
 """Plain JSON data as typed specs, for the kinds that are no policies. Pure.
 
 The data has passed the kind's schema, or came over the wire: what cannot be understood is a
-DecodeError with the
-path in the document, never a guess.
+DecodeError with the path in the document, never a guess.
 """
 
 from __future__ import annotations
@@ -32,7 +31,8 @@ Fields = Mapping[str, object]
 DAY_S = 86400
 CERTIFICATE_S = DAY_S
 CA_LIFETIME_S = 10 * 365 * DAY_S
-_LIFETIME = re.compile(r"([0-9]+)(ms|y|w|d|h|m|s)")
+RSA_BITS = 2048
+_LIFETIME = re.compile(r"([0-9]{1,18})(ms|y|w|d|h|m|s)")
 _LIFETIME_S = {
     "y": 365 * DAY_S,
     "w": 7 * DAY_S,
@@ -137,9 +137,17 @@ def _backend(data: Fields, path: str) -> CaBackend:
         type=text_of(data.get("type"), f"{path}.type"),
         permissive=data.get("mode") == "PERMISSIVE",
         certificate_s=certificate_s or CERTIFICATE_S,
-        rsa_bits=int(cast("float", conf.get("RSAbits") or 2048)),
+        rsa_bits=_rsa_bits(conf, f"{path}.conf.caCert.RSAbits"),
         ca_lifetime_s=ca_s or CA_LIFETIME_S,
     )
+
+
+def _rsa_bits(conf: Fields, path: str) -> int:
+    """`conf` travels as a protobuf Struct, whose numbers are all floats."""
+    bits = conf.get("RSAbits")
+    if isinstance(bits, float) and bits.is_integer():
+        return int(bits) or RSA_BITS
+    return number_of(bits, path) or RSA_BITS
 
 
 def lifetime_s(value: object, path: str) -> int:
@@ -151,6 +159,10 @@ def lifetime_s(value: object, path: str) -> int:
     if found is None:
         raise DecodeError(path, f'"{text}" is not a lifetime such as 24h or 10d')
     return int(int(found[1]) * _LIFETIME_S[found[2]])
+
+
+def is_lifetime(value: object) -> bool:
+    return isinstance(value, str) and (value == "0" or _LIFETIME.fullmatch(value) is not None)
 
 
 def decode_zone(data: Fields) -> ZoneSpec:

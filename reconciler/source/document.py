@@ -1,8 +1,8 @@
 """One document of a policy repository as (key, labels, spec), from either form people write. Pure.
 
 Kuma's universal form: `type`, `mesh`, `name`, `labels`, then the fields (legacy kinds) or `spec`.
-The Kubernetes
-form: `apiVersion: kuma.io/v1alpha1`, `kind`, `metadata`, `spec`.
+The Kubernetes form: `apiVersion: kuma.io/v1alpha1`, `kind`, `metadata`, `spec`, and for legacy
+kinds `mesh`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from reconciler.model.kinds import KINDS, Kind
 from reconciler.model.resource import MESH, NAMESPACE, ResourceKey
-from reconciler.problems import Position, Problem
+from reconciler.problems import Position, Problem, Severity
 
 if TYPE_CHECKING:
     from reconciler.source.yaml import Document, Path
@@ -26,14 +26,19 @@ API_VERSION = "kuma.io/v1alpha1"
 META_FIELDS = frozenset(
     {"type", "mesh", "name", "labels", "creationTime", "modificationTime", "kri"}
 )
+KUBERNETES_FIELDS = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
 NAME_MAX = 253
 MESH_NAME_MAX = 63
+LABEL_VALUE_MAX = 63
 _NAME = re.compile(r"[0-9a-z.\-_]+")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A resource as written. `spec_path` is where its spec begins in the document."""
+    """A resource as written. `spec_path` is where its spec begins in the document; `unknown` names
+    the fields beside it that mean nothing.
+    """
 
     key: ResourceKey
     kind: Kind
@@ -42,6 +47,7 @@ class Declared:
     spec_path: Path
     document: Document = field(compare=False)
     path: str = ""
+    unknown: tuple[str, ...] = ()
 
     def at(self, path: Path, *, key: bool = False) -> Position:
         """Place of a part of the spec, or of the deepest part of the path that is there."""
@@ -52,6 +58,10 @@ class Declared:
     @property
     def position(self) -> Position:
         return Position(self.path, *self.document.value_at(()))
+
+    def top(self, *path: str) -> Position:
+        """Place of a part of the document outside the spec; of its key if it is one name."""
+        return Position(self.path, *self.document.key_at(path))
 
 
 def declared(path: str, document: Document) -> Declared | tuple[Problem, ...]:
@@ -81,8 +91,7 @@ def _universal(
         *_name_problems(path, document, name, ("name",), kind),
         *_label_problems(path, document, labels, ("labels",)),
     ]
-    if mesh is not None and not isinstance(mesh, str):
-        problems.append(_problem(path, document, ("mesh",), "DOC003", "mesh must be a name"))
+    problems += _mesh_problems(path, document, mesh, ("mesh",))
     nested = not kind.legacy or "spec" in data
     spec = data.get("spec") if nested else {k: v for k, v in data.items() if k not in META_FIELDS}
     if nested and spec is None:
@@ -94,7 +103,9 @@ def _universal(
     key = ResourceKey(kind.name, str(mesh or DEFAULT_MESH) if kind.mesh_scoped else "", str(name))
     found = cast("Mapping[str, str]", labels or {})
     inner = cast("Mapping[str, object]", spec)
-    return Declared(key, kind, found, inner, ("spec",) if nested else (), document, path)
+    unknown = tuple(data.keys() - META_FIELDS - {"spec", "status"}) if nested else ()
+    spec_path = ("spec",) if nested else ()
+    return Declared(key, kind, found, inner, spec_path, document, path, tuple(sorted(unknown)))
 
 
 def _kubernetes(
@@ -117,6 +128,8 @@ def _kubernetes(
         *_name_problems(path, document, metadata.get("name"), ("metadata", "name"), kind),
         *_label_problems(path, document, labels, ("metadata", "labels")),
     ]
+    mesh = data.get("mesh") if kind.legacy else None
+    problems += _mesh_problems(path, document, mesh, ("mesh",))
     namespace = metadata.get("namespace")
     if namespace not in (None, SYSTEM_NAMESPACE):
         text = (
@@ -129,11 +142,21 @@ def _kubernetes(
     if problems:
         return tuple(problems)
     found = dict(cast("Mapping[str, str]", labels))
-    mesh = found.get(MESH, DEFAULT_MESH) if kind.mesh_scoped else ""
+    mesh = str(mesh or found.get(MESH) or DEFAULT_MESH) if kind.mesh_scoped else ""
     if namespace is not None:
         found[NAMESPACE] = SYSTEM_NAMESPACE
     key = ResourceKey(kind.name, mesh, str(metadata["name"]))
-    return Declared(key, kind, found, cast("Mapping[str, object]", spec), ("spec",), document, path)
+    unknown = data.keys() - KUBERNETES_FIELDS - ({"mesh"} if kind.legacy else set())
+    inner = cast("Mapping[str, object]", spec)
+    return Declared(key, kind, found, inner, ("spec",), document, path, tuple(sorted(unknown)))
+
+
+def _mesh_problems(path: str, document: Document, mesh: object, at: Path) -> Iterator[Problem]:
+    if mesh is None:
+        return
+    if not isinstance(mesh, str) or len(mesh) > MESH_NAME_MAX or not _NAME.fullmatch(mesh):
+        text = f"mesh must be the name of a Mesh, at most {MESH_NAME_MAX} characters"
+        yield _problem(path, document, at, "DOC003", text)
 
 
 def _kind(path: str, document: Document, value: object, field_name: str) -> Kind | Problem:
@@ -175,3 +198,20 @@ def _label_problems(path: str, document: Document, labels: object, at: Path) -> 
         if not isinstance(value, str):
             text = f'label "{key}" must be text; put it in quotes'
             yield _problem(path, document, (*at, key), "DOC003", text)
+
+
+def label_warnings(found: Declared) -> Iterator[Problem]:
+    """Labels that a universal zone takes and a Kubernetes zone cannot store."""
+    at: Path = ("metadata", "labels") if "metadata" in _fields(found.document) else ("labels",)
+    for key, value in found.labels.items():
+        if len(value) > LABEL_VALUE_MAX or not _LABEL_VALUE.fullmatch(value):
+            text = (
+                f'a zone on Kubernetes cannot hold this value of label "{key}"; use at most '
+                f"{LABEL_VALUE_MAX} letters, digits, '-', '_' and '.'"
+            )
+            place = Position(found.path, *found.document.value_at((*at, key)))
+            yield Problem(place, "DOC011", text, Severity.WARNING)
+
+
+def _fields(document: Document) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", document.data)

@@ -1,16 +1,16 @@
 """YAML and JSON as plain data with the place of every part. Pure.
 
-One `compose` pass by the C parser, then our own builder: JSON's scalar types only (`on`, `12:30`
-and dates stay
-text), no aliases, no duplicate keys, bounded depth and count. A fault is a `SyntaxFault` with its
-place.
+One pass over the C parser's events, built here rather than by PyYAML: JSON's scalar types only
+(`on`, `12:30`, `017` and dates stay text), no anchors, aliases or merge keys, no duplicate keys, no
+tags but YAML's core ones, bounded depth and count. A fault is a `SyntaxFault` with its place.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 import yaml
 
@@ -20,19 +20,22 @@ if TYPE_CHECKING:
 BLOB_MAX = 1024 * 1024  # bytes
 DEPTH_MAX = 64
 DOCUMENTS_MAX = 1000
+INT_MIN, INT_MAX = -(2**63), 2**64 - 1  # what protobuf's and Go's integers can hold
+NUMBER_LENGTH_MAX = 400
 
 Path = tuple[str | int, ...]
 Place = tuple[int, int]  # line and column, from 1
+Places = dict[Path, tuple[Place, Place]]  # places of the key and of the value
 
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][-+]?[0-9]+)?")
-_QUOTED = ("'", '"', "|", ">")
+_FLOAT = re.compile(r"[-+]?(((0|[1-9][0-9]*)(\.[0-9]*)?)|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUE, _FALSE = frozenset({"true", "True", "TRUE"}), frozenset({"false", "False", "FALSE"})
-_PLAIN_TAGS = frozenset(
-    f"tag:yaml.org,2002:{name}"
-    for name in ("str", "int", "float", "bool", "null", "map", "seq", "timestamp", "merge", "value")
+_TEXT_TAG = "tag:yaml.org,2002:str"
+_CORE_TAGS = frozenset(
+    f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")
 )
+_MERGE = "<<"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +82,7 @@ def documents(data: bytes) -> tuple[tuple[Document, ...], tuple[SyntaxFault, ...
         return (), (SyntaxFault((1, 1), "SRC002", text),)
     found: list[Document] = []
     try:
-        text = _decoded(data)
-        for document in _composed(text):
-            found.append(document)
-            if len(found) > DOCUMENTS_MAX:
-                raise _Fault(
-                    (1, 1), "SRC005", f"over {DOCUMENTS_MAX} documents in one file; split it"
-                )
+        _read(_decoded(data), found)
     except _Fault as error:
         return tuple(found), (error.fault,)
     return tuple(found), ()
@@ -97,45 +94,50 @@ def _decoded(data: bytes) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start)
         column = error.start - (data.rfind(b"\n", 0, error.start) + 1)
-        raise _Fault(
-            (line + 1, column + 1), "SRC001", "is not UTF-8 text; save it as UTF-8"
-        ) from error
+        place = (line + 1, column + 1)
+        raise _Fault(place, "SRC001", "is not UTF-8 text; save it as UTF-8") from error
 
 
-def _composed(text: str) -> Iterator[Document]:
-    loader = yaml.CSafeLoader(text)
+def _read(text: str, found: list[Document]) -> None:
+    """Appends to `found` as long as there is no fault."""
     try:
-        _refuse_depth(text)
-        while loader.check_node():
-            node = cast("yaml.Node", loader.get_node())
-            places: dict[Path, tuple[Place, Place]] = {}
-            data = _built(node, (), _start(node), places)
-            if data is not None:
-                yield Document(data, places)
+        events = yaml.parse(text, Loader=yaml.CSafeLoader)
+        count = 0
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                count += 1
+                if count > DOCUMENTS_MAX:
+                    message = f"over {DOCUMENTS_MAX} documents in one file; split it"
+                    raise _Fault(_start(event), "SRC005", message)
+                document = _document(events)
+                if document.data is not None:
+                    found.append(document)
+    except yaml.reader.ReaderError as error:
+        raise _unprintable(text, error) from error
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise _Fault(_place(mark), "SRC001", f"is not YAML: {error.problem or error}") from error
+        raise _not_yaml(error) from error
     except yaml.YAMLError as error:
         raise _Fault((1, 1), "SRC001", f"is not YAML: {error}") from error
-    finally:
-        loader.dispose()
 
 
-def _refuse_depth(text: str) -> None:
-    """Before composing, which recurses: counts nesting by the parser's events alone."""
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-        if isinstance(event, yaml.AliasEvent):
-            raise _Fault(
-                _place(event.start_mark), "SRC004", "aliases are not allowed; write the value out"
-            )
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > DEPTH_MAX:
-                text_ = f"is nested over {DEPTH_MAX} levels; flatten it"
-                raise _Fault(_place(event.start_mark), "SRC003", text_)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+def _unprintable(text: str, error: yaml.reader.ReaderError) -> _Fault:
+    at = error.position
+    place = (text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
+    return _Fault(place, "SRC001", "has a control character here; remove it")
+
+
+def _not_yaml(error: yaml.MarkedYAMLError) -> _Fault:
+    place = _place(error.problem_mark or error.context_mark)
+    problem = error.problem or str(error)
+    if "nesting depth" in problem:  # the parser looks ahead, and has its own limit
+        return _too_deep(place)
+    if "cannot start any token" in problem:
+        problem += "; indent with spaces, and quote text that begins with @, ` or %"
+    return _Fault(place, "SRC001", f"is not YAML: {problem}")
+
+
+def _too_deep(place: Place) -> _Fault:
+    return _Fault(place, "SRC003", f"is nested over {DEPTH_MAX} levels; flatten it")
 
 
 class _Mark(Protocol):
@@ -150,55 +152,96 @@ def _place(mark: _Mark | None) -> Place:
     return (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
 
 
-def _start(node: yaml.Node) -> Place:
-    return _place(node.start_mark)
+def _start(event: yaml.Event) -> Place:
+    return _place(event.start_mark)
 
 
-def _built(
-    node: yaml.Node, path: Path, key_place: Place, places: dict[Path, tuple[Place, Place]]
+# --- from events to data ---
+
+
+def _document(events: Iterator[yaml.Event]) -> Document:
+    places: Places = {}
+    first = next(events)
+    data = _value(first, events, (), _start(first), places)
+    return Document(data, places)
+
+
+def _value(
+    event: yaml.Event, events: Iterator[yaml.Event], path: Path, key_place: Place, places: Places
 ) -> object:
-    places[path] = (key_place, _start(node))
-    if node.tag not in _PLAIN_TAGS:
-        raise _Fault(_start(node), "SRC006", f"the tag {node.tag} is not allowed; remove it")
-    if isinstance(node, yaml.ScalarNode):
-        return _scalar(node)
-    if isinstance(node, yaml.SequenceNode):
-        return [
-            _built(item, (*path, index), _start(item), places)
-            for index, item in enumerate(node.value)
-        ]
-    return _mapping(node, path, places)
+    """Recurses to at most DEPTH_MAX; `event` begins the value, its rest is taken from `events`."""
+    place = _start(event)
+    places[path] = (key_place, place)
+    _check_node(event, place)
+    if isinstance(event, yaml.ScalarEvent):
+        return _scalar(event, place)
+    if len(path) >= DEPTH_MAX:
+        raise _too_deep(place)
+    if isinstance(event, yaml.SequenceStartEvent):
+        found: list[object] = []
+        while not isinstance(item := next(events), yaml.SequenceEndEvent):
+            found.append(_value(item, events, (*path, len(found)), _start(item), places))
+        return found
+    return _mapping(events, path, places)
 
 
-def _mapping(
-    node: yaml.Node, path: Path, places: dict[Path, tuple[Place, Place]]
-) -> dict[str, object]:
+def _mapping(events: Iterator[yaml.Event], path: Path, places: Places) -> dict[str, object]:
     found: dict[str, object] = {}
-    for key_node, value_node in node.value:
-        if not isinstance(key_node, yaml.ScalarNode):
-            raise _Fault(_start(key_node), "SRC001", "a key must be text")
-        key = str(key_node.value)
+    while not isinstance(event := next(events), yaml.MappingEndEvent):
+        place = _start(event)
+        _check_node(event, place)
+        if not isinstance(event, yaml.ScalarEvent):
+            raise _Fault(place, "SRC001", "a key must be text")
+        key = str(event.value)
+        if key == _MERGE and event.implicit[0]:
+            raise _Fault(place, "SRC004", "merge keys are not allowed; write the fields out")
         if key in found:
             line = places[(*path, key)][0][0]
             text = f'the key "{key}" is here twice (first in line {line}); remove one'
-            raise _Fault(_start(key_node), "SRC007", text)
-        found[key] = _built(value_node, (*path, key), _start(key_node), places)
+            raise _Fault(place, "SRC007", text)
+        found[key] = _value(next(events), events, (*path, key), place, places)
     return found
 
 
-def _scalar(node: yaml.ScalarNode) -> object:
+def _check_node(event: yaml.Event, place: Place) -> None:
+    if isinstance(event, yaml.AliasEvent):
+        raise _Fault(place, "SRC004", "aliases are not allowed; write the value out")
+    assert isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent)
+    if event.anchor is not None:
+        raise _Fault(place, "SRC004", "anchors are not allowed; remove it, and write values out")
+    if event.tag is not None and event.tag not in _CORE_TAGS:
+        text = f"the tag {event.tag} is not allowed; remove it"
+        raise _Fault(place, "SRC006", text)
+
+
+def _scalar(event: yaml.ScalarEvent, place: Place) -> object:
     """JSON's types: null, true, false and numbers as JSON and YAML 1.2 write them; all else is
     text.
     """
-    text = str(node.value)
-    if node.style in _QUOTED:
+    text = str(event.value)
+    quoted = event.tag is None and not event.implicit[0]
+    if quoted or event.tag == _TEXT_TAG:
         return text
     if text in _NULLS:
         return None
     if text in _TRUE or text in _FALSE:
         return text in _TRUE
-    if _INT.fullmatch(text) and len(text) < 40:
-        return int(text)
-    if _FLOAT.fullmatch(text) and len(text) < 40:
-        return float(text)
+    if text[0] in "+-.0123456789":
+        return _number(text, place)
     return text
+
+
+def _number(text: str, place: Place) -> int | float | str:
+    """Text that only begins like a number, such as 1.2.3 or 10.0.0.7, stays text."""
+    number: int | float
+    if _INT.fullmatch(text) is not None:
+        number = int(text) if len(text) < NUMBER_LENGTH_MAX else math.inf
+        fits = INT_MIN <= number <= INT_MAX
+    elif _FLOAT.fullmatch(text) is not None:
+        number = float(text) if len(text) < NUMBER_LENGTH_MAX else math.inf
+        fits = math.isfinite(number)
+    else:
+        return text
+    if not fits:
+        raise _Fault(place, "SRC011", "the number is out of range; write text in quotes")
+    return number
