@@ -103,6 +103,9 @@ def _san(host: str) -> x509.GeneralName:
 def hosts_of(cert_pem: bytes) -> tuple[str, ...]:
     """Host names and addresses a server certificate is for."""
     certificate = x509.load_pem_x509_certificate(cert_pem)
-    found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
     names = found.get_values_for_type(x509.DNSName)
     return (*names, *map(str, found.get_values_for_type(x509.IPAddress)))

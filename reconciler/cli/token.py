@@ -7,103 +7,154 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconciler.cli.wait import seconds
 
-EXAMPLE = """example:
-  reconciler token dataplane --mesh default --name web-1 --state-dir DIR > web-1.token
-  reconciler token zone east --global grpcs://global.example:5685 --out east.join --state-dir DIR
-  reconciler token zone-proxy --zone east --scope ingress --state-dir DIR"""
+if TYPE_CHECKING:
+    from reconciler.keys.secret_store import SecretStore
+
+EXAMPLES = {
+    "dataplane": "reconciler token dataplane --mesh default --name web-1 "
+    "--state-dir DIR --out web-1.token",
+    "zone": "reconciler token zone east --global grpcs://global.example:5685 "
+    "--state-dir DIR --out east.join",
+    "zone-proxy": "reconciler token zone-proxy --zone east --scope ingress "
+    "--state-dir DIR --out ingress.token",
+}
 YEAR_S = 365 * 86400.0
+
+
+class TokenError(Exception):
+    """It cannot be issued; the text says why and what to do."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser(
         "token",
         help="issue tokens and join files",
-        epilog=EXAMPLE,
+        epilog="example: reconciler token dataplane --mesh default --name web-1 --state-dir DIR\n"
+        + "\n".join(f"         {example}" for example in EXAMPLES.values()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
-    dataplane = kinds.add_parser("dataplane", help="for a sidecar")
+    dataplane = _kind(kinds, "dataplane", "for a sidecar")
     dataplane.add_argument("--mesh", default="default")
     dataplane.add_argument("--name", default="", help="of the Dataplane; without: any of the mesh")
-    dataplane.add_argument("--tag", action="append", default=[], metavar="KEY=VALUE[,VALUE]")
-    zone = kinds.add_parser("zone", help="a join file for a zone control plane")
+    dataplane.add_argument(
+        "--tag",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE[,VALUE]",
+        help="the proxy must have the tag, with no other values (may be repeated)",
+    )
+    dataplane.add_argument("--workload", default="", help="value of the label kuma.io/workload")
+    zone = _kind(kinds, "zone", "a join file for a zone control plane")
     zone.add_argument("zone")
     zone.add_argument("--global", dest="address", required=True, metavar="grpcs://HOST:PORT")
-    zone.add_argument("--out", type=Path, required=True, help="the join file to write (mode 0600)")
-    proxy = kinds.add_parser("zone-proxy", help="for a zone ingress or egress")
+    proxy = _kind(kinds, "zone-proxy", "for a zone ingress or egress")
     proxy.add_argument("--zone", required=True)
     proxy.add_argument("--scope", action="append", choices=("ingress", "egress"), required=True)
-    for kind in (dataplane, zone, proxy):
-        kind.add_argument(
-            "--state-dir",
-            type=Path,
-            default=os.environ.get("RECONCILER_STATE_DIR"),
-            help="state directory of the global",
-        )
-        kind.add_argument("--valid-for", type=seconds, default=YEAR_S, help="such as 720h")
+    for kind in (dataplane, proxy):
+        kind.add_argument("--out", type=Path, help="file to write (mode 0600) instead of printing")
+    zone.add_argument("--out", type=Path, required=True, help="the join file to write (mode 0600)")
+
+
+def _kind(
+    kinds: argparse._SubParsersAction[argparse.ArgumentParser], name: str, purpose: str
+) -> argparse.ArgumentParser:
+    parser = kinds.add_parser(name, help=purpose, epilog=f"example: {EXAMPLES[name]}")
+    parser.add_argument(
+        "--state-dir",
+        type=Path,
+        default=os.environ.get("RECONCILER_STATE_DIR"),
+        help="state directory of the global",
+    )
+    parser.add_argument(
+        "--valid-for", type=seconds, default=YEAR_S, help="such as 720h (default: a year)"
+    )
+    return parser
 
 
 def run(args: argparse.Namespace) -> int:
+    from reconciler.keys.join import JoinError
+
+    try:
+        _ISSUE[args.kind](args, _secrets(args))
+    except (TokenError, JoinError, OSError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+def _secrets(args: argparse.Namespace) -> SecretStore:
     from reconciler.keys.secret_store import FileSecrets
 
-    if args.state_dir is None or not (Path(args.state_dir) / "secrets").is_dir():
-        sys.stderr.write(
-            f"{args.state_dir} is not the state directory of a global; name it with --state-dir\n"
-        )
-        return 2
-    store = FileSecrets(Path(args.state_dir) / "secrets")
-    return _dataplane(args, store) if args.kind == "dataplane" else _zone(args, store)
+    if args.state_dir is None:
+        raise TokenError("whose tokens? name the global's state directory with --state-dir")
+    folder = Path(args.state_dir) / "secrets"
+    if not folder.is_dir():
+        raise TokenError(f"{args.state_dir} is not the state directory of a global that ran once")
+    return FileSecrets(folder)
 
 
-def _dataplane(args: argparse.Namespace, store: object) -> int:
+def _dataplane(args: argparse.Namespace, store: SecretStore) -> None:
     from reconciler.ca.keys import dataplane_signing_key
     from reconciler.ca.tokens import FIRST_KID, dataplane_claims, issue
-    from reconciler.keys.secret_store import FileSecrets
 
-    assert isinstance(store, FileSecrets)
     key = store.get(f"{dataplane_signing_key(args.mesh)}{FIRST_KID}")
     if key is None:
-        sys.stderr.write(
-            f'mesh "{args.mesh}" has no signing key yet: the global makes it with the mesh\n'
+        raise TokenError(
+            f'mesh "{args.mesh}" has no signing key here: the global makes it with the mesh'
         )
-        return 2
-    tags = {}
-    for pair in args.tag:
-        name, mark, values = pair.partition("=")
-        if not mark:
-            sys.stderr.write(f'--tag "{pair}" is not KEY=VALUE\n')
-            return 2
-        tags[name] = values.split(",")
-    claims = dataplane_claims(args.mesh, args.name, tags)
-    sys.stdout.write(issue(key, claims, time.time(), args.valid_for) + "\n")
-    return 0
+    claims = dataplane_claims(args.mesh, args.name, _tags(args.tag), args.workload)
+    _hand_out(args, issue(key, claims, time.time(), args.valid_for))
 
 
-def _zone(args: argparse.Namespace, store: object) -> int:
+def _tags(pairs: list[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for pair in pairs:
+        name, _, values = pair.partition("=")
+        if not name or not all(values.split(",")):
+            raise TokenError(f'--tag "{pair}" is not KEY=VALUE or KEY=VALUE,VALUE')
+        found.setdefault(name, []).extend(values.split(","))
+    return found
+
+
+def _zone_proxy(args: argparse.Namespace, store: SecretStore) -> None:
+    if not args.zone:
+        raise TokenError("--zone must name a zone: without it the token would open every zone")
+    _hand_out(args, _zone_token(args, store, tuple(args.scope)))
+
+
+def _zone(args: argparse.Namespace, store: SecretStore) -> None:
+    from reconciler.keys.join import Join, write_join
+
+    ca = Path(args.state_dir) / "tls" / "ca.pem"
+    if not ca.exists():
+        raise TokenError("the global has no certificate yet: start it once")
+    join = Join(args.zone, args.address, ca.read_text(), _zone_token(args, store, ("cp",)))
+    write_join(args.out, join)
+    sys.stderr.write(f"{args.out} lets a control plane join as zone {args.zone}; keep it private\n")
+
+
+def _zone_token(args: argparse.Namespace, store: SecretStore, scope: tuple[str, ...]) -> str:
     from reconciler.ca.keys import ZONE_SIGNING_KEY
     from reconciler.ca.tokens import FIRST_KID, issue, zone_claims
-    from reconciler.keys.join import Join, write_join
-    from reconciler.keys.secret_store import FileSecrets
 
-    assert isinstance(store, FileSecrets)
     key = store.get(f"{ZONE_SIGNING_KEY}{FIRST_KID}")
     if key is None:
-        sys.stderr.write("the global has no zone signing key yet: start it once\n")
-        return 2
-    scope = ("cp",) if args.kind == "zone" else tuple(args.scope)
-    token = issue(key, zone_claims(args.zone, scope), time.time(), args.valid_for)
-    if args.kind == "zone-proxy":
-        sys.stdout.write(token + "\n")
-        return 0
-    if args.zone == "global":
-        sys.stderr.write('a zone cannot be named "global"\n')
-        return 2
-    ca = Path(args.state_dir) / "tls" / "ca.pem"
-    write_join(
-        args.out, Join(args.zone, args.address, ca.read_text() if ca.exists() else "", token)
-    )
-    sys.stderr.write(f"{args.out} lets a control plane join as zone {args.zone}; keep it private\n")
-    return 0
+        raise TokenError("the global has no zone signing key yet: start it once")
+    return issue(key, zone_claims(args.zone, scope), time.time(), args.valid_for)
+
+
+def _hand_out(args: argparse.Namespace, token: str) -> None:
+    from reconciler.keys.secret_store import write_private
+
+    if args.out is None:
+        sys.stdout.write(f"{token}\n")
+    else:
+        write_private(args.out, f"{token}\n".encode())
+
+
+_ISSUE = {"dataplane": _dataplane, "zone": _zone, "zone-proxy": _zone_proxy}

@@ -1,10 +1,11 @@
 """The join file of a zone: where its global is, whom to trust there, and the token that proves the
-zone.
+zone. Whoever has the file can be that zone: mode 0600.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -14,6 +15,10 @@ from reconciler.keys.secret_store import write_private
 if TYPE_CHECKING:
     from pathlib import Path
 
+KDS_PORT = 5685
+RESERVED_ZONE = "global"
+_ZONE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
 
 class JoinError(Exception):
     """The file cannot be used; the text says why and what to do."""
@@ -21,16 +26,33 @@ class JoinError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Join:
+    """Raises JoinError for a zone or an address that cannot be."""
+
     zone: str
     address: str  # grpcs://host:port
     ca_pem: str
     token: str
 
+    def __post_init__(self) -> None:
+        if _ZONE.fullmatch(self.zone) is None or self.zone == RESERVED_ZONE:
+            raise JoinError(
+                f'"{self.zone}" cannot be the name of a zone; use a-z, 0-9 and "-", '
+                f'up to 63 characters, not "{RESERVED_ZONE}"'
+            )
+        try:
+            url = urlsplit(self.address)
+            good = url.scheme in ("grpc", "grpcs") and bool(url.hostname) and url.port != 0
+            extra = url.path.strip("/") or url.query or url.fragment or url.username
+        except ValueError:
+            good, extra = False, None
+        if not good or extra:
+            raise JoinError(f"global must be grpcs://host:port, not {self.address}")
+
     @property
     def target(self) -> tuple[str, int, bool]:
         """Host, port, and whether TLS is spoken."""
         url = urlsplit(self.address)
-        return url.hostname or "", url.port or 5685, url.scheme == "grpcs"
+        return url.hostname or "", url.port or KDS_PORT, url.scheme == "grpcs"
 
 
 def write_join(path: Path, join: Join) -> None:
@@ -41,19 +63,19 @@ def write_join(path: Path, join: Join) -> None:
 def read_join(path: Path) -> Join:
     """Raises JoinError."""
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_bytes())
     except OSError as error:
         raise JoinError(
             f"{path}: {error.strerror}; make one with `reconciler token zone NAME`"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise JoinError(f"{path}: is no join file: {error}") from error
     if not isinstance(data, dict):
         raise JoinError(f"{path}: is no join file")
     missing = [key for key in ("zone", "global", "token") if not isinstance(data.get(key), str)]
     if missing:
         raise JoinError(f"{path}: {', '.join(missing)} is missing; make a new join file")
-    join = Join(data["zone"], data["global"], str(data.get("ca", "")), data["token"])
-    if urlsplit(join.address).scheme not in ("grpc", "grpcs") or not join.target[0]:
-        raise JoinError(f"{path}: global must be grpcs://host:port, not {join.address}")
-    return join
+    try:
+        return Join(data["zone"], data["global"], str(data.get("ca") or ""), data["token"].strip())
+    except JoinError as error:
+        raise JoinError(f"{path}: {error}") from error

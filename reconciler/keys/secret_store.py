@@ -6,12 +6,16 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
+NAME_MAX = 230  # of the 255 bytes a file name may have; the rest is for the name while written
+NEW = ".new"  # files being written end so; what a crash left of them is no secret
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{NAME_MAX - 1}}}")
 
 
 class SecretExists(Exception):
@@ -34,7 +38,7 @@ class FileSecrets:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _path(self, name: str) -> Path:
-        if _NAME.fullmatch(name) is None:
+        if _NAME.fullmatch(name) is None or name.endswith(NEW):
             raise ValueError(f"{name!r} is not the name of a secret")
         return self.folder / name
 
@@ -46,31 +50,55 @@ class FileSecrets:
             return None
 
     def put(self, name: str, value: bytes) -> None:
-        """Raises SecretExists."""
+        """Raises SecretExists, also for the later of two that put the same name at once."""
         path = self._path(name)
-        if path.exists():
-            raise SecretExists(f"{path} exists already")
-        write_private(path, value)
+        try:
+            write_private(path, value, replace=False)
+        except FileExistsError as error:
+            raise SecretExists(f"{path} exists already") from error
 
     def names(self) -> tuple[str, ...]:
-        return tuple(sorted(p.name for p in self.folder.iterdir() if not p.name.endswith(".new")))
+        return tuple(sorted(p.name for p in self.folder.iterdir() if not p.name.endswith(NEW)))
 
 
-def write_private(path: Path, value: bytes) -> None:
-    """Mode 0600, complete and on disk before it has its name."""
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def write_private(path: Path, value: bytes, *, replace: bool = True) -> None:
+    """Mode 0600, complete and on disk before it has its name.
+
+    With `replace=False` raises FileExistsError where there is one already.
+    """
+    new = path.with_name(f"{path.name}.{secrets.token_hex(4)}{NEW}")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(value)
             file.flush()
             os.fsync(file.fileno())
-        new.replace(path)
+        if replace:
+            new.replace(path)
+        else:
+            _name_new(new, path)
     finally:
-        new.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
+        with suppress(FileNotFoundError):
+            new.unlink()
+    sync_folder(path.parent)
+
+
+def _name_new(new: Path, path: Path) -> None:
+    """A link fails where the name is taken; a rename would replace what has it."""
     try:
-        os.fsync(folder)
+        path.hardlink_to(new)
+    except FileExistsError:
+        raise
+    except OSError:  # A file system without hard links; the state directory's lock must do.
+        if path.exists():
+            raise FileExistsError(path) from None
+        new.replace(path)
+
+
+def sync_folder(folder: Path) -> None:
+    """New names in it are on disk when this returns."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
