@@ -17,7 +17,7 @@ from reconciler.model.mesh_rules import check_mesh
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.policies import POLICIES
 from reconciler.problems import Position, Problem, Severity
-from reconciler.schema import has_schema, schema_faults, unknown_field
+from reconciler.schema import UNKNOWN_FIELD, has_schema, schema_faults, unknown_field
 from reconciler.source.document import Declared, declared, label_warnings
 from reconciler.source.yaml import Document, documents
 
@@ -194,7 +194,7 @@ def _document(path: str, document: Document, *, strict: bool) -> Read:
     named = ((found.key, found.position),)
     if has_schema(found.kind.name):
         found = replace(found, spec=_without_nulls(found.spec))
-    problems = (*_by_schema(found, strict=strict), *_by_kind(found), *label_warnings(found))
+    problems = (*_checked(found, strict=strict), *label_warnings(found))
     if any(problem.severity is Severity.ERROR for problem in problems):
         return Read(problems=problems, named=named)
     try:
@@ -204,6 +204,16 @@ def _document(path: str, document: Document, *, strict: bool) -> Read:
         at = found.at(_path_of(error.path))
         return Read((), (*problems, Problem(at, "DOC006", error.message)), named)
     return Read(((resource, found.position),), problems, named)
+
+
+def _checked(found: Declared, *, strict: bool) -> Iterator[Problem]:
+    """Where a kind's own rule refuses a place, it does so in better words than a schema has."""
+    by_kind = tuple(_by_kind(found))
+    said = {problem.at for problem in by_kind if problem.severity is Severity.ERROR}
+    yield from by_kind
+    for problem in _by_schema(found, strict=strict):
+        if problem.at not in said or problem.code == UNKNOWN_FIELD:
+            yield problem
 
 
 def _without_nulls(fields: Mapping[str, object]) -> dict[str, object]:
@@ -244,7 +254,7 @@ def _by_schema(found: Declared, *, strict: bool) -> Iterator[Problem]:
     unknown = Severity.ERROR if strict else Severity.WARNING
     for name in found.unknown:
         text = unknown_field(name, ("spec", "labels", "mesh", "name"))
-        yield Problem(found.top(name), "SCH005", text, unknown)
+        yield Problem(found.top(name), UNKNOWN_FIELD, text, unknown)
     if found.kind.legacy:
         data: Mapping[str, object] = {**found.spec, **_meta(found)}
         strip = 0

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Path = tuple[str | int, ...]
 FAULTS_MAX = 100  # of one document
+UNKNOWN_FIELD = "SCH005"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,8 @@ def _unknown(
     known = list(schema.get("properties", {}))
     for name in cast("Mapping[str, object]", error.instance):
         if name not in known:
-            yield SchemaFault((*path, name), "SCH005", unknown_field(name, known), True, True)
+            text = unknown_field(name, known)
+            yield SchemaFault((*path, name), UNKNOWN_FIELD, text, True, True)
 
 
 def unknown_field(name: str, known: Sequence[str]) -> str:
