@@ -1,5 +1,8 @@
 """`POST /bootstrap` on the zone's port 5678: what a proxy asks before it starts its Envoy
 (facts/dataplane-wire.md 1.2).
+
+The peer has shown nothing yet: size, time and form of what it sends are limited here. Codes decide
+whether a proxy tries again, so what is nobody's fault is never a 4xx.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -33,29 +37,47 @@ class BootstrapSource(Protocol):
     ) -> BootstrapAnswer: ...
 
 
+class _TooLarge(Exception):
+    """Over BODY_MAX."""
+
+
 def bootstrap_app(source: BootstrapSource) -> Starlette:
     async def bootstrap(request: Request) -> Response:
-        body = await _body(request)
-        if body is None:
-            return Response(f"the request has over {BODY_MAX} bytes", status_code=413)
         try:
-            data = json.loads(body)
-        except (ValueError, RecursionError):
-            data = None
-        if not isinstance(data, dict):
+            data = _object(await _body(request))
+        except _TooLarge:
+            return Response(f"the request has over {BODY_MAX} bytes", status_code=413)
+        except ClientDisconnect:
+            return Response(status_code=400)  # Nobody reads it.
+        if data is None:
             return Response(status_code=400)  # With an empty body, as kuma-dp expects it.
-        host = request.url.hostname or ""
-        found = source.bootstrap(data, host, request.headers.get("accept", ""))
+        found = source.bootstrap(data, _host(request), request.headers.get("accept", ""))
         return Response(found.body, status_code=found.status, media_type=found.content_type)
 
     return Starlette(routes=[Route("/bootstrap", bootstrap, methods=["GET", "POST", "PUT"])])
 
 
-async def _body(request: Request) -> bytes | None:
-    """None beyond the limit; never holds more than that."""
+async def _body(request: Request) -> bytes:
+    """Never holds more than the limit; raises _TooLarge."""
     found = bytearray()
     async for chunk in request.stream():
         found += chunk
         if len(found) > BODY_MAX:
-            return None
+            raise _TooLarge
     return bytes(found)
+
+
+def _object(body: bytes) -> Mapping[str, object] | None:
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _host(request: Request) -> str:
+    """The host by which the proxy reached us, without the port; "" when the header is none."""
+    try:
+        return request.url.hostname or ""
+    except ValueError:
+        return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,11 +11,13 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Coroutine, Mapping
 
     from starlette.requests import Request
 
 WAIT_MAX_S = 3600.0
+
+Answer = dict[str, object]
 
 
 class ControlSource(Protocol):
@@ -38,6 +41,29 @@ def control_app(source: ControlSource) -> Starlette:
         if not commit or not 0 <= timeout_s <= WAIT_MAX_S:
             text = f"wait needs a commit, and a timeout of 0 to {WAIT_MAX_S:.0f} seconds"
             return JSONResponse({"error": text}, status_code=400)
-        return JSONResponse(await source.wait(commit, timeout_s))
+
+        async def waiting() -> Answer:
+            return dict(await source.wait(commit, timeout_s))
+
+        found = await _unless_gone(request, waiting())
+        return JSONResponse(found if found is not None else {"error": "nobody waits any more"})
 
     return Starlette(routes=[Route("/status", status), Route("/wait", wait)])
+
+
+async def _unless_gone(request: Request, work: Coroutine[None, None, Answer]) -> Answer | None:
+    """The work's result, or None as soon as the client has left; the work then ends."""
+    working = asyncio.create_task(work)
+    gone = asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        for task in (working, gone):
+            task.cancel()
+        await asyncio.gather(working, gone, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        continue

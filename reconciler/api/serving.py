@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from typing import TYPE_CHECKING
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 BACKLOG = 1024
 CONNECTIONS_MAX = 2048
 KEEP_ALIVE_S = 15
+REQUEST_S = 10.0  # from its first byte, or the connection's start, to its last byte
+HEADER_MAX = 64 * 1024  # bytes
+STOP_GRACE_S = 1.0  # for answers under way; who waits for news is let go after it
+UNIX_PATH_MAX = 107  # bytes
 
 
 class _Server(uvicorn.Server):
@@ -27,22 +33,61 @@ class _Server(uvicorn.Server):
         yield
 
 
+class Impatient(H11Protocol):
+    """Ends a connection whose request does not come in time.
+
+    uvicorn waits for ever: peers without any right could take up every connection there is.
+    """
+
+    REQUEST_S = REQUEST_S
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unwatch()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        """The timer runs while a request is incomplete; between two, uvicorn's own runs."""
+        cycle = self.cycle
+        if cycle is not None and not cycle.more_body and not cycle.response_complete:
+            self._unwatch()
+        elif self._late is None:
+            self._late = self.loop.call_later(self.REQUEST_S, self.transport.abort)
+
+    def _unwatch(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
 class HttpServer:
     """Serves one application on one socket until `stop`."""
 
     def __init__(
-        self, app: Starlette, sock: socket.socket, tls: tuple[Path, Path] | None = None
+        self,
+        app: Starlette,
+        sock: socket.socket,
+        tls: tuple[Path, Path] | None = None,
+        protocol: type[H11Protocol] = Impatient,
     ) -> None:
         config = uvicorn.Config(
             app,
             log_config=None,
             access_log=False,
             lifespan="off",
-            http="h11",
+            http=protocol,
             ws="none",
             limit_concurrency=CONNECTIONS_MAX,
             timeout_keep_alive=KEEP_ALIVE_S,
-            h11_max_incomplete_event_size=64 * 1024,
+            h11_max_incomplete_event_size=HEADER_MAX,
             ssl_certfile=str(tls[0]) if tls else None,
             ssl_keyfile=str(tls[1]) if tls else None,
             server_header=False,
@@ -52,29 +97,43 @@ class HttpServer:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
+        """Raises OSError, with the socket closed, when it cannot serve."""
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         while not self._server.started:
             if self._task.done():
+                self._socket.close()
                 await self._task
                 raise OSError("the HTTP server did not start")
             await asyncio.sleep(0.005)
 
     async def stop(self) -> None:
+        """Takes nothing new, lets answers under way end, then closes what is left."""
         self._server.should_exit = True
-        self._server.force_exit = True
         if self._task is not None:
-            await asyncio.wait([self._task], timeout=5)
+            await asyncio.wait([self._task], timeout=STOP_GRACE_S)
+            self._server.force_exit = True
+            await asyncio.wait([self._task], timeout=STOP_GRACE_S)
+        for connection in tuple(self._server.server_state.connections):
+            connection.transport.abort()
         self._socket.close()
 
 
 def unix_socket(path: Path) -> socket.socket:
-    """Listening, mode 0600 from its first moment."""
+    """Listening, mode 0600: nobody can connect between bind and listen. Raises OSError."""
+    if len(os.fsencode(path)) > UNIX_PATH_MAX:
+        raise OSError(
+            f"{path} is too long for a unix socket ({UNIX_PATH_MAX} bytes); "
+            "choose a shorter --state-dir"
+        )
     path.unlink(missing_ok=True)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # The state directory is 0700, so nobody can come in between bind and chmod.
-    sock.bind(str(path))
-    path.chmod(0o600)
-    sock.listen(BACKLOG)
+    try:
+        sock.bind(str(path))
+        path.chmod(0o600)
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise OSError(f"cannot listen on {path}: {error.strerror}") from error
     return sock
 
 
@@ -85,8 +144,8 @@ def tcp_socket(host: str, port: int) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))
+        sock.listen(BACKLOG)  # Here a port is found taken that only SO_REUSEADDR let us bind.
     except OSError as error:
         sock.close()
         raise OSError(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    sock.listen(BACKLOG)
     return sock
