@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from reconciler.problems import Problem
 
 INVALID_ARGUMENT = 3  # gRPC status number
+ERRORS_SHOWN = 10  # in one NACK
 
 
 def step(state: GlobalState, event: Event) -> Outcome:
@@ -347,7 +348,7 @@ def _published(state: GlobalState, session_id: str, response: DeltaResponse) -> 
         return state, (
             CloseSession(session_id, INVALID_ARGUMENT, f'type "{type_}" was not asked for'),
         )
-    errors: tuple[str, ...] = ()
+    errors: Mapping[str, str] = {}
     effects: Effects = ()
     try:
         receiver, news = receiver.on_response(response)
@@ -357,7 +358,7 @@ def _published(state: GlobalState, session_id: str, response: DeltaResponse) -> 
             state, effects, errors = _received(state, session.zone, response, news.is_initial)
     except RemoteProtocolError as error:
         return state, (CloseSession(session_id, INVALID_ARGUMENT, str(error)),)
-    receiver, answer = receiver.nack("; ".join(errors)) if errors else receiver.ack()
+    receiver, answer = receiver.nack(_joined(errors)) if errors else receiver.ack()
     session = replace(session, receivers=session.receivers.insert(type_, receiver))
     state = replace(state, sessions=state.sessions.insert(session_id, session))
     return state, (SendRequest(session_id, answer), *effects)
@@ -372,14 +373,17 @@ def _reported(state: GlobalState, zone: str, response: DeltaResponse) -> GlobalS
 
 def _received(
     state: GlobalState, zone: str, response: DeltaResponse, is_initial: bool
-) -> tuple[GlobalState, Effects, tuple[str, ...]]:
-    """Take a zone's resources into the inventory; ingresses go on to the other zones."""
+) -> tuple[GlobalState, Effects, Mapping[str, str]]:
+    """Take a zone's resources into the inventory; ingresses go on to the other zones. A refused one
+    leaves what was accepted under its name.
+    """
     record = state.zones[zone]
     put, errors = _attributed(zone, response)
     held = {f"{r.key.name}.{r.key.mesh}": r.key for r in record.owned.of(response.type_url)}
     if is_initial:
         kept = {resource.key for resource in put}
-        drop = tuple(key for key in held.values() if key not in kept)
+        gone = (name for name, key in held.items() if key not in kept)
+        drop = tuple(held[name] for name in gone if name not in errors)
     else:
         drop = tuple(held[name] for name in response.removed if name in held)
     change = ResourceDiff(put, drop)
@@ -415,16 +419,23 @@ def _relay(state: GlobalState, owner: str, type_: str) -> Outcome:
 
 def _attributed(
     zone: str, response: DeltaResponse
-) -> tuple[tuple[MeshResource, ...], tuple[str, ...]]:
-    put, errors = [], []
+) -> tuple[tuple[MeshResource, ...], Mapping[str, str]]:
+    put, errors = [], {}
     for entry in response.resources:
         accepted = accept_from_zone(zone, decode_entry(response.type_url, entry.entry))
         if isinstance(accepted, str):
-            errors.append(f"{entry.name}: {accepted}")
+            errors[entry.name] = accepted
             continue
         key = ResourceKey(accepted.type, accepted.mesh, accepted.name)
         try:
             put.append(mesh_resource(key, Labels.of(accepted.labels), accepted.data))
         except DecodeError as error:
-            errors.append(f"{entry.name}: {error}")
-    return tuple(put), tuple(errors)
+            errors[entry.name] = str(error)
+    return tuple(put), errors
+
+
+def _joined(errors: Mapping[str, str]) -> str:
+    """A NACK's text: the first refusals and how many more there are."""
+    shown = [f"{name}: {error}" for name, error in list(errors.items())[:ERRORS_SHOWN]]
+    more = len(errors) - len(shown)
+    return "; ".join([*shown, f"and {more} more"] if more else shown)
