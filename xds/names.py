@@ -2,8 +2,7 @@
 nowhere.
 
 Client and ingress must produce the same SNI, and mixed zones the same names, so these are part of
-the wire format:
-facts/dataplane-wire.md 3.3, 4.1 and 4.6 hold the rules and the test vectors.
+the wire format.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Clusters, one builder an input (facts/dataplane-wire.md 4.2, 4.4, 10.3). Each may read only its argument."""
+"""Clusters, one builder an input, as Kuma 2.14 shapes them. Each may read only its argument."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import assert_never
 
 from envoy_data_plane.envoy.config.cluster.v3 import (
+    CircuitBreakers,
+    CircuitBreakersThresholds,
     Cluster,
     ClusterDiscoveryType,
     ClusterEdsClusterConfig,
@@ -15,7 +17,6 @@ from envoy_data_plane.envoy.config.cluster.v3 import (
     ClusterLbSubsetConfigLbSubsetSelector,
     ClusterLbSubsetConfigLbSubsetSelectorLbSubsetSelectorFallbackPolicy,
 )
-from envoy_data_plane.envoy.config.cluster.v3 import CircuitBreakers, CircuitBreakersThresholds
 from envoy_data_plane.envoy.config.core.v3 import (
     Address,
     Http1ProtocolOptions,

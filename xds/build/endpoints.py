@@ -1,6 +1,8 @@
-"""Load assignments: endpoints grouped by locality and priority, tags as metadata (facts/dataplane-wire.md 4.5)."""
+"""Load assignments: endpoints grouped by locality and priority, tags as metadata."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from envoy_data_plane.envoy.config.core.v3 import Address, Locality, Metadata, SocketAddress
 from envoy_data_plane.envoy.config.endpoint.v3 import (
@@ -12,8 +14,10 @@ from envoy_data_plane.envoy.config.endpoint.v3 import Endpoint as EnvoyEndpoint
 from envoy_data_plane.google.protobuf import Struct, Value
 
 from xds.resource import ENDPOINT, XdsResource
-from xds.view import Endpoint, Endpoints, Pairs
 from xds.wire import encode, resource
+
+if TYPE_CHECKING:
+    from xds.view import Endpoint, Endpoints, Pairs
 
 LB_METADATA = "envoy.lb"
 SOCKET_METADATA = "envoy.transport_socket_match"

@@ -1,11 +1,10 @@
-"""Listeners, one builder an input (facts/dataplane-wire.md 4.2, 4.4, 3.4, 10.3). Each may read only its argument."""
+"""Listeners, one builder an input, as Kuma 2.14 shapes them. Each may read only its argument."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
-import betterproto2
 from envoy_data_plane.envoy.config.core.v3 import (
     Address,
     CidrRange,
@@ -29,6 +28,7 @@ from envoy_data_plane.envoy.config.route.v3 import (
     RouteMatch,
     VirtualHost,
 )
+from envoy_data_plane.envoy.extensions.filters.http.grpc_stats.v3 import FilterConfig as GrpcStats
 from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
 from envoy_data_plane.envoy.extensions.filters.listener.tls_inspector.v3 import TlsInspector
 from envoy_data_plane.envoy.extensions.filters.network.direct_response.v3 import (
@@ -60,15 +60,20 @@ from xds.view import (
     OutboundListener,
     Pairs,
     PassthroughListener,
+    Protocol,
     SniChain,
     SniListener,
     WeightedCluster,
 )
 from xds.wire import any_of, encode, resource
 
+if TYPE_CHECKING:
+    import betterproto2
+
 HCM = "envoy.filters.network.http_connection_manager"
 TCP_PROXY = "envoy.filters.network.tcp_proxy"
 ROUTER = "envoy.filters.http.router"
+GRPC_STATS = "envoy.filters.http.grpc_stats"
 TAGS_METADATA = "io.kuma.tags"
 TAGS_HEADER = "x-kuma-tags"
 MESH_ALPN = "kuma"
@@ -85,6 +90,7 @@ INTERNAL_RANGES = (
     ("127.0.0.1", 32),
     ("::1", 128),
 )
+LOOPBACKS = INTERNAL_RANGES[-2:]
 
 
 def build_listener(argument: ListenerInput) -> XdsResource:
@@ -127,7 +133,11 @@ def _inbound(argument: InboundListener) -> Listener:
 
 
 def _permissive_chains(argument: InboundListener) -> list[FilterChain]:
-    """Plaintext, foreign TLS, mesh TLS. Only the last is terminated, and only there policies can authorise."""
+    """Plaintext, foreign TLS, mesh TLS.
+
+    Only the last is terminated, and only there policies can authorise. Foreign TLS is the
+    application's: an HTTP connection manager would see nothing but ciphertext.
+    """
     open_to_all = tuple(a for a in argument.applied if not _authorises(a))
     plain = _inbound_chain(argument, open_to_all)
     plain.filter_chain_match = FilterChainMatch(transport_protocol="raw_buffer")
@@ -156,7 +166,8 @@ def _mesh_chain(argument: InboundListener) -> FilterChain:
 
 def _inbound_chain(argument: InboundListener, applied: tuple[Applied, ...]) -> FilterChain:
     if argument.protocol.is_http:
-        return FilterChain(filters=_http_filters(_inbound_hcm(argument, applied), applied))
+        manager = _inbound_hcm(argument, applied)
+        return FilterChain(filters=_http_filters(manager, argument.protocol, applied))
     return FilterChain(filters=_tcp_filters(argument, applied))
 
 
@@ -169,9 +180,7 @@ def _tcp_filters(argument: InboundListener, applied: tuple[Applied, ...]) -> lis
     return _with_tcp_proxy(proxy, applied)
 
 
-def _inbound_hcm(
-    argument: InboundListener, applied: tuple[Applied, ...]
-) -> HttpConnectionManager:
+def _inbound_hcm(argument: InboundListener, applied: tuple[Applied, ...]) -> HttpConnectionManager:
     route = EnvoyRoute(
         match=RouteMatch(prefix="/"),
         route=RouteAction(cluster=argument.cluster, timeout=NO_TIMEOUT),
@@ -201,7 +210,7 @@ def _inbound_hcm(
 
 def _outbound(argument: OutboundListener) -> Listener:
     if argument.protocol.is_http:
-        filters = _http_filters(_outbound_hcm(argument), argument.applied)
+        filters = _http_filters(_outbound_hcm(argument), argument.protocol, argument.applied)
     else:
         filters = _with_tcp_proxy(_outbound_proxy(argument), argument.applied)
     listener = Listener(
@@ -216,8 +225,8 @@ def _outbound(argument: OutboundListener) -> Listener:
 
 
 def _outbound_hcm(argument: OutboundListener) -> HttpConnectionManager:
+    """Route hooks come with each route: a conf for a MeshHTTPRoute stands against the service's."""
     routes = [found for route in argument.routes for found in envoy_routes(route)]
-    _on_routes(routes, argument.applied)
     config = RouteConfiguration(
         name=f"outbound:{argument.service}",
         validate_clusters=False,
@@ -233,6 +242,7 @@ def _outbound_hcm(argument: OutboundListener) -> HttpConnectionManager:
 
 def _outbound_proxy(argument: OutboundListener) -> TcpProxy:
     clusters = argument.routes[0].clusters
+    assert clusters, f"{argument.name}: TCP cannot be redirected"
     proxy = TcpProxy(stat_prefix=stat_prefix(argument.service))
     if len(clusters) == 1:
         proxy.cluster = clusters[0].name
@@ -254,7 +264,10 @@ def _weights(
 
 
 def _sni(argument: SniListener) -> Listener:
-    """TLS is passed on unread, by SNI; Envoy refuses a listener without chains, so an idle one answers by itself."""
+    """TLS is passed on unread, by SNI.
+
+    Envoy refuses a listener without chains, so an idle one answers by itself.
+    """
     chains = [_sni_chain(chain) for chain in argument.chains] or [_idle_chain(argument.idle_body)]
     return Listener(
         name=argument.name,
@@ -294,47 +307,55 @@ def _passthrough(argument: PassthroughListener) -> Listener:
 
 
 def _admin(argument: AdminListener) -> Listener:
-    """Only `/ready`, in plaintext."""
-    route = EnvoyRoute(
-        match=RouteMatch(prefix="/ready"),
-        route=RouteAction(cluster=argument.cluster, prefix_rewrite="/ready"),
-    )
+    """Exactly `/ready`: the rest of the admin interface must not be reachable from outside."""
+    route = EnvoyRoute(match=RouteMatch(path="/ready"), route=RouteAction(cluster=argument.cluster))
     host = VirtualHost(name=argument.cluster, domains=["*"], routes=[route])
     manager = HttpConnectionManager(
         stat_prefix=stat_prefix(argument.name),
         route_config=RouteConfiguration(
             name=argument.name, validate_clusters=False, virtual_hosts=[host]
         ),
-        internal_address_config=_internal(),
+        internal_address_config=_internal(LOOPBACKS),
+        normalize_path=True,
     )
     return Listener(
         name=argument.name,
         address=_address(argument.address, argument.port),
         traffic_direction=TrafficDirection.INBOUND,
-        filter_chains=[FilterChain(filters=_http_filters(manager, ()))],
+        filter_chains=[FilterChain(filters=_http_filters(manager, Protocol.HTTP, ()))],
     )
 
 
 # --- parts ---
 
 
-def _http_filters(manager: HttpConnectionManager, applied: tuple[Applied, ...]) -> list[Filter]:
-    """The chain of an HTTP listener: policies add HTTP filters before the router, which is always last."""
+def _http_filters(
+    manager: HttpConnectionManager, protocol: Protocol, applied: tuple[Applied, ...]
+) -> list[Filter]:
+    """The chain of an HTTP listener; policies add HTTP filters before the router."""
     filters = [HttpFilter(name=ROUTER, typed_config=any_of(Router()))]
+    if protocol is Protocol.GRPC:
+        stats = any_of(GrpcStats(emit_filter_state=True))
+        filters.insert(0, HttpFilter(name=GRPC_STATS, typed_config=stats))
     for each in applied:
         if each.hooks.on_hcm is not None:
             each.hooks.on_hcm(manager, each.conf)
         if each.hooks.on_http_filters is not None:
             each.hooks.on_http_filters(filters, each.conf)
+    assert filters[-1].name == ROUTER, "a policy put a filter behind the router; Envoy refuses that"
     manager.http_filters = filters
-    return [_filter(HCM, manager)]
+    return _network_filters(_filter(HCM, manager), applied)
 
 
 def _with_tcp_proxy(proxy: TcpProxy, applied: tuple[Applied, ...]) -> list[Filter]:
     for each in applied:
         if each.hooks.on_tcp_proxy is not None:
             each.hooks.on_tcp_proxy(proxy, each.conf)
-    filters = [_filter(TCP_PROXY, proxy)]
+    return _network_filters(_filter(TCP_PROXY, proxy), applied)
+
+
+def _network_filters(terminal: Filter, applied: tuple[Applied, ...]) -> list[Filter]:
+    filters = [terminal]
     for each in applied:
         if each.hooks.on_network_filters is not None:
             each.hooks.on_network_filters(filters, each.conf)
@@ -371,6 +392,9 @@ def _tags(tags: Pairs) -> Metadata | None:
     return Metadata(filter_metadata={TAGS_METADATA: tags_struct(tags)}) if tags else None
 
 
-def _internal() -> HttpConnectionManagerInternalAddressConfig:
-    ranges = [CidrRange(address_prefix=prefix, prefix_len=length) for prefix, length in INTERNAL_RANGES]
-    return HttpConnectionManagerInternalAddressConfig(cidr_ranges=ranges)
+def _internal(
+    ranges: tuple[tuple[str, int], ...] = INTERNAL_RANGES,
+) -> HttpConnectionManagerInternalAddressConfig:
+    """Callers whose `x-envoy-` headers are believed."""
+    found = [CidrRange(address_prefix=prefix, prefix_len=length) for prefix, length in ranges]
+    return HttpConnectionManagerInternalAddressConfig(cidr_ranges=found)

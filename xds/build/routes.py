@@ -1,7 +1,7 @@
-"""Routes of an outbound: matches, splits and filters (facts/policies.md 2.9.2, 3.2).
+"""Routes of an outbound: matches, splits and filters. The order of the input is kept.
 
-A prefix match other than "/" is on whole path segments and becomes two Envoy routes: the path itself, and everything
-below it. The order of the input is kept.
+A prefix match other than "/" is on whole path segments and becomes two Envoy routes: the path
+itself, and everything below it.
 """
 
 from __future__ import annotations
@@ -64,15 +64,15 @@ def envoy_routes(route: Route) -> list[EnvoyRoute]:
     """One Envoy route, or two for a prefix: exact first."""
     path = route.match.path or ROOT
     if path.kind is not MatchKind.PREFIX or path.value == "/":
-        return [_route(route, path, path)]
+        return [_route(route, path)]
     value = path.value.rstrip("/")
     exact = PathMatch(MatchKind.EXACT, value)
     below = PathMatch(MatchKind.PREFIX, f"{value}/")
-    return [_route(route, exact, path), _route(route, below, path)]
+    return [_route(route, exact), _route(route, below)]
 
 
-def _route(route: Route, path: PathMatch, declared: PathMatch) -> EnvoyRoute:
-    """`path` is what this Envoy route matches, `declared` what the policy said."""
+def _route(route: Route, path: PathMatch) -> EnvoyRoute:
+    """`path` is what this Envoy route matches, one half of a prefix for example."""
     found = EnvoyRoute(name=route.name, match=_match(route.match, path))
     redirect = next((f for f in route.filters if isinstance(f, Redirect)), None)
     if redirect is not None:
@@ -92,7 +92,6 @@ def _route(route: Route, path: PathMatch, declared: PathMatch) -> EnvoyRoute:
     for applied in route.applied:
         if applied.hooks.on_route is not None:
             applied.hooks.on_route(found, applied.conf)
-    assert declared.kind is path.kind or declared.kind is MatchKind.PREFIX
     return found
 
 
@@ -142,15 +141,14 @@ def _string(match: ValueMatch) -> StringMatcher:
 
 def _action(clusters: tuple[WeightedCluster, ...]) -> RouteAction:
     """`timeout` is 0 s, no limit, unless a policy sets it."""
+    assert clusters, "a route to nowhere, and no redirect"
     if len(clusters) == 1:
         return RouteAction(cluster=clusters[0].name, timeout=NO_TIMEOUT)
     weights = [
         WeightedClusterClusterWeight(name=cluster.name, weight=cluster.weight)
         for cluster in clusters
     ]
-    return RouteAction(
-        weighted_clusters=EnvoyWeightedCluster(clusters=weights), timeout=NO_TIMEOUT
-    )
+    return RouteAction(weighted_clusters=EnvoyWeightedCluster(clusters=weights), timeout=NO_TIMEOUT)
 
 
 def _modify_headers(route: EnvoyRoute, modifier: HeaderModifier) -> None:
@@ -201,7 +199,10 @@ def _redirect(redirect: Redirect, path: PathMatch) -> RedirectAction:
 def _path_change(
     change: PathRewrite, path: PathMatch
 ) -> tuple[str | None, RegexMatchAndSubstitute | None]:
-    """(prefix_rewrite, regex_rewrite). A replaced prefix keeps exactly one slash before what follows it."""
+    """(prefix_rewrite, regex_rewrite).
+
+    A replaced prefix keeps exactly one slash before what follows it (Kuma 2.14.3 loses it).
+    """
     if change.full is not None:
         return None, _substitute(".*", change.full)
     value = (change.prefix or "").rstrip("/")
@@ -222,7 +223,7 @@ def _mirror(mirror: Mirror) -> RouteActionRequestMirrorPolicy:
 
 
 def fractional_percent(percent: str) -> FractionalPercent:
-    """Hundredths if the number is whole, else ten-thousandths, else millionths (facts/policies.md 0.2)."""
+    """Of a hundred if the number is whole, else of ten thousand, else of a million."""
     value = Decimal(percent)
     denominators = FractionalPercentDenominatorType
     for factor, denominator in ((1, denominators.HUNDRED), (100, denominators.TEN_THOUSAND)):

@@ -1,6 +1,8 @@
-"""TLS contexts of mutual TLS between proxies, with certificates by SDS on the ADS stream (facts 4.6, 10.3)."""
+"""TLS contexts of mutual TLS between proxies, with certificates by SDS on the ADS stream."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from envoy_data_plane.envoy.config.core.v3 import (
     AggregatedConfigSource,
@@ -20,8 +22,10 @@ from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
 )
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 
-from xds.view import DownstreamTls, UpstreamTls
 from xds.wire import any_of
+
+if TYPE_CHECKING:
+    from xds.view import DownstreamTls, UpstreamTls
 
 TLS_SOCKET = "envoy.transport_sockets.tls"
 

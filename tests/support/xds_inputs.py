@@ -1,0 +1,264 @@
+"""One builder argument of every shape, shared by the tests of builders, encoder and real Envoy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from envoy_data_plane.envoy.config.rbac.v3 import Rbac as RbacRules
+from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import Rbac as HttpRbac
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
+from envoy_data_plane.envoy.extensions.filters.network.rbac.v3 import Rbac as NetworkRbac
+
+from xds import names
+from xds.view import (
+    AdminListener,
+    Applied,
+    ClusterInput,
+    DownstreamTls,
+    EdsCluster,
+    Endpoint,
+    Endpoints,
+    HeaderModifier,
+    Hooks,
+    InboundListener,
+    ListenerInput,
+    LocalCluster,
+    MatchKind,
+    Mirror,
+    OutboundListener,
+    PassthroughCluster,
+    PassthroughListener,
+    PathMatch,
+    PathRewrite,
+    PipeCluster,
+    Protocol,
+    Redirect,
+    Rewrite,
+    Route,
+    RouteMatch,
+    SniChain,
+    SniListener,
+    UpstreamTls,
+    ValueMatch,
+    WeightedCluster,
+)
+from xds.wire import any_of
+
+if TYPE_CHECKING:
+    from envoy_data_plane.envoy.config.cluster.v3 import Cluster
+    from envoy_data_plane.envoy.config.listener.v3 import Filter, Listener
+    from envoy_data_plane.envoy.config.route.v3 import Route as EnvoyRoute
+    from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
+        HttpConnectionManager,
+    )
+    from envoy_data_plane.envoy.extensions.filters.network.tcp_proxy.v3 import TcpProxy
+
+IDENTITY = names.identity_secret_name("default")
+CA = names.ca_secret_name("default")
+BACKEND = (("kuma.io/service", "backend"),)
+TAGS = (("kuma.io/protocol", "http"), ("kuma.io/zone", "east"), ("version", "v1"))
+
+UPSTREAM = UpstreamTls("backend{mesh=default}", ("spiffe://default/backend",), IDENTITY, CA)
+STRICT = DownstreamTls(("spiffe://default/",), IDENTITY, CA)
+PERMISSIVE = replace(STRICT, permissive=True)
+
+
+# --- a policy of each kind of hook ---
+
+
+def _connect(cluster: Cluster, conf: timedelta) -> None:
+    cluster.connect_timeout = conf
+
+
+def _timeout(route: EnvoyRoute, conf: timedelta) -> None:
+    if route.route is not None:
+        route.route.timeout = conf
+
+
+def _idle_stream(hcm: HttpConnectionManager, conf: timedelta) -> None:
+    hcm.stream_idle_timeout = conf
+
+
+def _idle(proxy: TcpProxy, conf: timedelta) -> None:
+    proxy.idle_timeout = conf
+
+
+def _backlog(listener: Listener, conf: timedelta) -> None:
+    listener.tcp_backlog_size = int(conf.total_seconds())
+
+
+TIMEOUT = Hooks(
+    policy="timeout",
+    on_cluster=_connect,
+    on_route=_timeout,
+    on_hcm=_idle_stream,
+    on_tcp_proxy=_idle,
+    on_listener=_backlog,
+)
+
+
+def _http_rbac(filters: list[HttpFilter], conf: str) -> None:
+    rbac = HttpRbac(rules=RbacRules())
+    filters.insert(0, HttpFilter(name="envoy.filters.http.rbac", typed_config=any_of(rbac)))
+
+
+def _network_rbac(filters: list[Filter], conf: str) -> None:
+    from envoy_data_plane.envoy.config.listener.v3 import Filter
+
+    rbac = NetworkRbac(stat_prefix=conf, rules=RbacRules())
+    filters.insert(0, Filter(name="envoy.filters.network.rbac", typed_config=any_of(rbac)))
+
+
+HTTP_RBAC = Applied(Hooks(policy="http_rbac", on_http_filters=_http_rbac), "unused")
+NETWORK_RBAC = Applied(Hooks(policy="network_rbac", on_network_filters=_network_rbac), "inbound.")
+
+
+def timeout(seconds: int) -> Applied:
+    return Applied(TIMEOUT, timedelta(seconds=seconds))
+
+
+# --- routes ---
+
+
+def to(*clusters: str) -> tuple[WeightedCluster, ...]:
+    return tuple(WeightedCluster(name, 1) for name in clusters)
+
+
+def route(path: PathMatch | None = None, **fields: object) -> Route:
+    """A route to `backend`, with the fields of `Route` replaced."""
+    made = Route(name="r", match=RouteMatch(path=path), clusters=to("backend"))
+    return replace(made, **fields)  # type: ignore[arg-type]
+
+
+def prefix(value: str) -> PathMatch:
+    return PathMatch(MatchKind.PREFIX, value)
+
+
+def exact(value: str) -> PathMatch:
+    return PathMatch(MatchKind.EXACT, value)
+
+
+def regex(value: str) -> PathMatch:
+    return PathMatch(MatchKind.REGEX, value)
+
+
+EVERY_ROUTE = (
+    Route(
+        "everything that can be matched",
+        RouteMatch(
+            path=exact("/exact"),
+            method="GET",
+            headers=(
+                ValueMatch(MatchKind.EXACT, "x-exact", "1"),
+                ValueMatch(MatchKind.PREFIX, "x-prefix", "a"),
+                ValueMatch(MatchKind.REGEX, "x-regex", "[a-z]+"),
+                ValueMatch(MatchKind.PRESENT, "x-present"),
+                ValueMatch(MatchKind.ABSENT, "x-absent"),
+            ),
+            query=(
+                ValueMatch(MatchKind.EXACT, "exact", "1"),
+                ValueMatch(MatchKind.REGEX, "regex", "[0-9]+"),
+            ),
+        ),
+        (WeightedCluster("backend", 9), WeightedCluster("default:backend", 1)),
+        (
+            HeaderModifier(True, (("x-set", "1"),), (("x-add", "2"),), ("x-gone",)),
+            HeaderModifier(False, (("x-set", "1"),), (("x-add", "2"),), ("x-gone",)),
+            Mirror("backend", "33.3"),
+        ),
+        (timeout(15),),
+    ),
+    route(prefix("/v1"), filters=(Rewrite("other.example", PathRewrite(prefix="/v2")),)),
+    route(prefix("/gone"), filters=(Rewrite(None, PathRewrite(prefix="/")),)),
+    route(regex("/item/[0-9]+"), filters=(Rewrite(None, PathRewrite(full="/items")),)),
+    route(
+        prefix("/moved"),
+        clusters=(),
+        filters=(Redirect("https", "other.example", 8443, PathRewrite(prefix="/new"), 308),),
+    ),
+    route(exact("/old"), clusters=(), filters=(Redirect(None, None, None, None, 302),)),
+    route(None),
+)
+
+
+# --- every argument ---
+
+EVERY_CLUSTER: tuple[ClusterInput, ...] = (
+    EdsCluster("backend", Protocol.HTTP, UPSTREAM, applied=(timeout(3),)),
+    EdsCluster("plain", Protocol.TCP, None),
+    EdsCluster(
+        "default:backend",
+        Protocol.TCP,
+        None,
+        http2_upstream=False,
+        circuit_breakers=False,
+        subset_keys=(("version",), ("kuma.io/zone", "version")),
+    ),
+    LocalCluster("localhost:8080", "127.0.0.1", 8080, Protocol.HTTP),
+    LocalCluster("localhost:8081", "127.0.0.1", 8081, Protocol.GRPC),
+    LocalCluster("localhost:8082", "127.0.0.1", 8082, Protocol.TCP),
+    PassthroughCluster(names.OUTBOUND_PASSTHROUGH),
+    PipeCluster(names.ADMIN_CLUSTER, "/run/envoy-admin.sock"),
+)
+
+EVERY_ENDPOINTS = (
+    Endpoints("plain", ()),
+    Endpoints(
+        "backend",
+        (
+            Endpoint("10.0.0.2", 8080, 3, TAGS, "west", 1),
+            Endpoint("10.0.0.1", 8080, 1, TAGS, "east"),
+            Endpoint("fd00::1", 8080, 1, (), None),
+        ),
+    ),
+)
+
+
+def inbound(protocol: Protocol, tls: DownstreamTls | None, *applied: Applied) -> InboundListener:
+    return InboundListener(
+        name="inbound:127.0.0.1:18080",
+        address="127.0.0.1",
+        port=18080,
+        protocol=protocol,
+        service="backend",
+        cluster="localhost:8080",
+        tags=(("kuma.io/service", "backend"), *TAGS),
+        tls=tls,
+        applied=applied,
+    )
+
+
+def outbound(protocol: Protocol, routes: tuple[Route, ...], *applied: Applied) -> OutboundListener:
+    return OutboundListener(
+        name="outbound:127.0.0.1:10001",
+        address="127.0.0.1",
+        port=10001,
+        protocol=protocol,
+        service="backend",
+        tags=BACKEND,
+        routes=routes,
+        applied=applied,
+    )
+
+
+CHAINS = (
+    SniChain("backend{mesh=default,version=v1}", "default:backend", (("version", "v1"),)),
+    SniChain("backend{mesh=default}", "default:backend"),
+)
+SNI_LISTENER = SniListener("inbound:127.0.0.1:10000", "127.0.0.1", 10000, CHAINS)
+
+EVERY_LISTENER: tuple[ListenerInput, ...] = (
+    *(inbound(Protocol.HTTP, tls, timeout(5), HTTP_RBAC) for tls in (None, STRICT, PERMISSIVE)),
+    *(inbound(Protocol.TCP, tls, timeout(5), NETWORK_RBAC) for tls in (None, STRICT, PERMISSIVE)),
+    inbound(Protocol.GRPC, STRICT, HTTP_RBAC),
+    outbound(Protocol.HTTP, EVERY_ROUTE, timeout(5)),
+    outbound(Protocol.GRPC, (route(),)),
+    outbound(Protocol.TCP, (route(),), timeout(5)),
+    outbound(Protocol.TCP, (route(clusters=to("backend", "plain")),)),
+    SNI_LISTENER,
+    replace(SNI_LISTENER, chains=(), idle_body='{"proxy":".ingress","zone":"east"}'),
+    PassthroughListener(names.OUTBOUND_PASSTHROUGH, "127.0.0.1", 15001, names.OUTBOUND_PASSTHROUGH),
+    AdminListener(names.ADMIN_LISTENER, "127.0.0.1", 9901, names.ADMIN_CLUSTER),
+)
