@@ -6,12 +6,16 @@ import base64
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import ssl
+import stat
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +24,8 @@ from urllib.parse import urlsplit
 from reconciler.keys.secret_store import write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
+    from types import FrameType
 
 RETRY_S = 3.0
 RETRY_MAX_S = 300.0
@@ -28,6 +33,8 @@ TIMEOUT_S = 10.0
 ANSWER_MAX = 4 * 1024 * 1024
 DRAIN_S = 30
 FEATURES = ("feature-delta-grpc", "feature-reuse-port", "feature-strict-inbound-ports")
+NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+TOKEN = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 PROXY_TYPES = {"Dataplane": "dataplane", "ZoneIngress": "ingress", "ZoneEgress": "egress"}
 
 
@@ -67,7 +74,9 @@ def bootstrap_request(options: DataplaneOptions) -> dict[str, object]:
     type_ = str(document.get("type", ""))
     if type_ not in PROXY_TYPES:
         raise Fatal(f'type "{type_}" is not a proxy; use {", ".join(PROXY_TYPES)}')
-    ca = options.ca_file.read_text() if options.ca_file is not None else ""
+    ca = options.ca_file.read_text() if options.ca_file is not None else ""  # `_context` read it
+    if not document.get("name"):
+        raise Fatal(f"the {type_} has no name")
     mesh = str(document.get("mesh") or "default") if type_ == "Dataplane" else ""
     return {
         "mesh": mesh,
@@ -87,16 +96,10 @@ def bootstrap_request(options: DataplaneOptions) -> dict[str, object]:
 
 def fetch_bootstrap(options: DataplaneOptions) -> str:
     """One attempt. Raises Again or Fatal, by the codes of kuma-dp."""
-    url = urlsplit(options.zone_address)
-    if url.scheme != "https" or url.hostname is None:
-        raise Fatal(f"--zone-address must be https://host:port, not {options.zone_address}")
-    context = ssl.create_default_context(cafile=options.ca_file)
-    connection = http.client.HTTPSConnection(
-        url.hostname, url.port or 5678, timeout=TIMEOUT_S, context=context
-    )
+    connection = _connection(options)
     headers = {"accept": "application/json", "content-type": "application/json"}
+    body = json.dumps(bootstrap_request(options))
     try:
-        body = json.dumps(bootstrap_request(options))
         connection.request("POST", "/bootstrap", body=body, headers=headers)
         response = connection.getresponse()
         status, answer = response.status, response.read(ANSWER_MAX)
@@ -106,10 +109,35 @@ def fetch_bootstrap(options: DataplaneOptions) -> str:
         connection.close()
     text = answer.decode(errors="replace")
     if status == 200:
-        return base64.b64decode(json.loads(answer)["bootstrap"]).decode()
+        return _bootstrap_of(answer)
     if status >= 500 or (status == 404 and text in ("", "404: Page Not Found")):
         raise Again(f"the zone answered {status} {text}".strip())
     raise Fatal(f"the zone refused the bootstrap ({status}): {text or 'invalid request'}")
+
+
+def _connection(options: DataplaneOptions) -> http.client.HTTPSConnection:
+    address = options.zone_address
+    try:
+        url = urlsplit(address)
+        host, port = url.hostname, url.port or 5678
+    except ValueError:
+        url, host, port = urlsplit(""), None, 0
+    if url.scheme != "https" or not host:
+        raise Fatal(f"--zone-address must be https://host:port, not {address}")
+    try:
+        context = ssl.create_default_context(cafile=options.ca_file)
+    except OSError as error:
+        raise Fatal(f"{options.ca_file}: is no file with the CA of the zone: {error}") from error
+    return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
+
+
+def _bootstrap_of(answer: bytes) -> str:
+    try:
+        return base64.b64decode(json.loads(answer)["bootstrap"], validate=True).decode()
+    except (ValueError, KeyError, TypeError) as error:
+        raise Fatal(
+            "the answer holds no bootstrap; is --zone-address the bootstrap port of a zone?"
+        ) from error
 
 
 def bootstrap_with_retry(options: DataplaneOptions, report: Callable[[str], None]) -> str:
@@ -131,25 +159,82 @@ def run(options: DataplaneOptions, report: Callable[[str], None]) -> int:
     config = options.workdir / "bootstrap.yaml"
     write_private(config, bootstrap_with_retry(options, report).encode())
     (options.workdir / "kuma-envoy-admin.sock").unlink(missing_ok=True)
-    process = subprocess.Popen(  # noqa: S603 - Envoy
-        [
-            str(envoy), "--config-path", str(config), "--disable-hot-restart",
-            "--drain-time-s", str(DRAIN_S), "--drain-strategy", "immediate",
-            "--concurrency", str(options.concurrency), "--log-level", options.log_level,
-        ]
-    )  # fmt: skip
-    report(f"envoy runs as process {process.pid}")
-
-    def forward(number: int, _frame: object) -> None:
-        process.send_signal(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, forward)
-    code = process.wait()
+    with _Forwarding() as child:
+        process = subprocess.Popen(  # noqa: S603 - Envoy
+            [
+                str(envoy), "--config-path", str(config), "--disable-hot-restart",
+                "--drain-time-s", str(DRAIN_S), "--drain-strategy", "immediate",
+                "--concurrency", str(options.concurrency), "--log-level", options.log_level,
+            ]
+        )  # fmt: skip
+        child.started(process)
+        report(f"envoy runs as process {process.pid}")
+        code = process.wait()
     return 0 if code in (0, -signal.SIGTERM, -signal.SIGINT) else 128 - code if code < 0 else code
 
 
+class _Forwarding:
+    """Signals of this process are its child's, from before the child is there: one that comes
+    while it starts must not leave it behind alone.
+    """
+
+    SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._early: list[int] = []
+        self._before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
+
+    def __enter__(self) -> _Forwarding:
+        self._before = {number: signal.signal(number, self._forward) for number in self.SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def started(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        for number in self._early:
+            process.send_signal(number)
+
+    def _forward(self, number: int, _frame: FrameType | None) -> None:
+        if self._process is None:
+            self._early.append(number)
+        else:
+            self._process.send_signal(number)
+
+
+def read_token(path: Path) -> str:
+    """Raises Fatal for a file that holds no token, before anybody is asked; OSError."""
+    try:
+        text = path.read_bytes().decode("ascii").strip()
+    except UnicodeDecodeError:
+        text = ""
+    if TOKEN.fullmatch(text) is None:
+        raise Fatal(f"{path}: holds no token; issue one with `reconciler token`")
+    return text
+
+
+def with_admin_port(document: Mapping[str, object], port: int) -> Mapping[str, object]:
+    """The document with this `networking.admin.port`, where `/ready` answers."""
+    networking = document.get("networking")
+    if not isinstance(networking, Mapping):
+        raise Fatal("the document has no networking, so it can have no admin port")
+    return {**document, "networking": {**networking, "admin": {"port": port}}}
+
+
 def default_workdir(name: str) -> Path:
-    return (
-        Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp") / f"mesh-reconciler-{os.getuid()}" / name  # noqa: S108 - 0700
-    )
+    """Made for this user alone. Raises Fatal where another one could change what is in it: the
+    place is known to all, and Envoy runs what its bootstrap says.
+    """
+    if NAME.fullmatch(name) is None:
+        raise Fatal(f'"{name}" is not the name of a proxy; use a-z, 0-9, "-" and "."')
+    above = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    folder = above / f"mesh-reconciler-{os.getuid()}"
+    for made in (folder, folder / name):
+        made.mkdir(mode=0o700, exist_ok=True)
+        found = made.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+            raise Fatal(f"{made} is open to other users; remove it, or choose a --workdir")
+    return folder / name

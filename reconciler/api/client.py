@@ -17,7 +17,9 @@ class ControlError(Exception):
     """No control plane answers there, or not in a way that can be used."""
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP on a unix socket: a control plane's, or Envoy's admin."""
+
     def __init__(self, path: Path, timeout_s: float) -> None:
         super().__init__("localhost", timeout=timeout_s)
         self._path = path
@@ -30,7 +32,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 def ask(path: Path, target: str, *, timeout_s: float) -> dict[str, object]:
     """GET `target` on the socket at `path`. Raises ControlError with the cure."""
-    connection = _UnixConnection(path, timeout_s)
+    connection = UnixConnection(path, timeout_s)
     try:
         connection.request("GET", target)
         response = connection.getresponse()

@@ -26,12 +26,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--token-file", type=Path, required=True)
     parser.add_argument("--ca-file", type=Path, help="CA of the zone (default: the system's)")
     parser.add_argument("--workdir", type=Path, help="sockets and bootstrap of this proxy")
+    parser.add_argument(
+        "--admin-port", type=int, help="of /ready, instead of networking.admin.port in the file"
+    )
     parser.add_argument("--concurrency", type=int, default=1, help="Envoy's worker threads")
     parser.add_argument("--log-level", default="warning", help="Envoy's")
 
 
 def run(args: argparse.Namespace) -> int:
-    from reconciler.dataplane import DataplaneOptions, Fatal, default_workdir
+    from reconciler.dataplane import (
+        DataplaneOptions,
+        Fatal,
+        default_workdir,
+        read_token,
+        with_admin_port,
+    )
     from reconciler.dataplane import run as run_envoy
     from reconciler.source.single import SourceError, single_document
 
@@ -41,11 +50,13 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         document = single_document(args.file)
+        if args.admin_port is not None:
+            document = with_admin_port(document, args.admin_port)
         options = DataplaneOptions(
             document=document,
             zone_address=args.zone_address,
-            token=args.token_file.read_text().strip(),
-            workdir=args.workdir or default_workdir(str(document.get("name", "proxy"))),
+            token=read_token(args.token_file),
+            workdir=(args.workdir or default_workdir(str(document.get("name", "")))).absolute(),
             ca_file=args.ca_file,
             concurrency=args.concurrency,
             log_level=args.log_level,
