@@ -13,7 +13,7 @@ ARGS ?=
 PYTHONHASHSEED ?= $(shell od -An -N2 -tu2 /dev/urandom | tr -d ' ')
 PYTEST := PYTHONHASHSEED=$(PYTHONHASHSEED) $(BIN)/pytest
 
-.PHONY: help .venv demo check test test-system bench bench-quick bench-failover golden policy docs lock
+.PHONY: help .venv demo check test test-system bench bench-quick bench-failover golden protos policy docs lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  \033[1m%-15s\033[0m %s\n", $$1, $$2 }' Makefile
@@ -58,6 +58,10 @@ bench-failover: .venv ## The gap when a local instance dies, as the tour measure
 
 golden: .venv ## Rewrite the expected files of the golden tests; look at the diff
 	$(PYTEST) $(wildcard tests/policies tests/kds) --golden $(ARGS)
+
+protos: .venv ## Make the message classes anew from schemas/proto
+	$(BIN)/python -m grpc_tools.protoc -Ischemas/proto --python_out=xds/proto --pyi_out=xds/proto discovery.proto
+	$(BIN)/python -m grpc_tools.protoc -Ischemas/proto --python_out=reconciler/kds/proto --pyi_out=reconciler/kds/proto kuma_system.proto kuma_mesh.proto kds.proto
 
 policy: .venv ## Scaffold a policy in its five places: make policy NAME=MeshFoo
 	@test -n "$(NAME)" || { echo "which policy? make policy NAME=MeshFoo" >&2; exit 2; }

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = Path(sys.executable).parent / "reconciler"
 TARGETS = [
     ".venv", "demo", "check", "test", "test-system", "bench", "bench-quick", "bench-failover",
-    "golden", "policy", "docs", "help", "lock",
+    "golden", "protos", "policy", "docs", "help", "lock",
 ]  # fmt: skip
 COMMANDS = [
     "demo", "global", "zone", "dataplane", "validate", "render", "status", "wait", "token",
