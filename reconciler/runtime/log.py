@@ -2,48 +2,94 @@
 terminal.
 
 Only shells log. Values of fields whose names speak of secrets never get this far; `HIDDEN` is the
-last guard.
+last guard, and so is `SECRET` for keys and tokens inside a text. What a peer said stays within its
+field: it can neither begin a line nor another field.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 HIDDEN = ("token", "password", "secret", "key_pem", "authorization")
+SECRET = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)"
+    r"|\beyJ[\w-]+\.eyJ[\w-]+\.[\w-]+",  # a JWT
+    re.DOTALL,
+)
 VALUE_MAX = 2000  # characters
+DEPTH_MAX = 4
+_PLAIN = re.compile(r"[^\s\"=\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        fields = getattr(record, "fields", {})
         line = {
+            **{key: _shown(key, value) for key, value in _fields(record).items()},
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": record.getMessage(),
-            **{key: _shown(key, value) for key, value in fields.items()},
+            "event": _clean(record.getMessage()),
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = _clean(self.formatException(record.exc_info))
         return json.dumps(line, default=str)
 
 
 class Words(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S.%f")[:-3]
-        fields = getattr(record, "fields", {})
-        words = " ".join(f"{key}={_shown(key, value)}" for key, value in fields.items())
-        text = f"{moment} {record.levelname.lower():7} {record.getMessage()} {words}".rstrip()
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        words = [f"{key}={_word(_shown(key, value))}" for key, value in _fields(record).items()]
+        event = " ".join(_clean(record.getMessage()).splitlines())
+        text = " ".join((moment, f"{record.levelname.lower():7}", event, *words))
+        if not record.exc_info:
+            return text
+        return f"{text}\n{_clean(self.formatException(record.exc_info))}"
 
 
-def _shown(key: str, value: object) -> object:
+def _fields(record: logging.LogRecord) -> Mapping[str, object]:
+    fields = getattr(record, "fields", {})
+    return fields if isinstance(fields, Mapping) else {}
+
+
+def _shown(key: str, value: object, depth: int = 0) -> object:
+    """Without secrets and within bounds, however deep they lie."""
     if any(word in key.lower() for word in HIDDEN):
         return "[hidden]"
-    return value[:VALUE_MAX] if isinstance(value, str) else value
+    match value:
+        case str():
+            return _clean(value)
+        case bytes():
+            return f"[{len(value)} bytes]"
+        case Mapping() if depth < DEPTH_MAX:
+            return {str(k): _shown(str(k), v, depth + 1) for k, v in value.items()}
+        case list() | tuple() | set() | frozenset() if depth < DEPTH_MAX:
+            return [_shown("", v, depth + 1) for v in value]
+        case bool() | int() | float() | None:
+            return value
+        case _:
+            return _clean(str(value))
+
+
+def _clean(text: str) -> str:
+    """Hidden before it is cut, so that no cut end escapes."""
+    text = SECRET.sub("[hidden]", text)
+    return text if len(text) <= VALUE_MAX else f"{text[:VALUE_MAX]}…"
+
+
+def _word(value: object) -> str:
+    """One word as it is; everything else quoted and escaped as JSON does."""
+    if isinstance(value, str) and _PLAIN.fullmatch(value):
+        return value
+    return json.dumps(value, default=str, ensure_ascii=False).translate(_BREAKS)
+
+
+# Line breaks that JSON lets pass and terminals or readers of logs obey.
+_BREAKS = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
 
 
 def configure(*, as_json: bool) -> None:
