@@ -1,11 +1,10 @@
-"""`reconciler validate`: checks a policy repository, offline. Loads neither grpc nor envoy-data-
-plane.
-"""
+"""`reconciler validate`: checks a policy repository, offline, without grpc or envoy-data-plane."""
 
 from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     import argparse
 
     from reconciler.load import Blob, Loaded
+    from reconciler.problems import Problem
 
 EXAMPLE = "example: reconciler validate examples-repo --format github"
 BLOB_MAX = 1024 * 1024
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     loaded = load(blobs, LoadMemo())
-    _show(loaded, args.format)
+    _print(loaded, args.format)
     from reconciler.problems import has_errors
 
     return 1 if has_errors(loaded.problems) else 0
@@ -64,18 +64,31 @@ def folder_blobs(folder: Path) -> dict[str, Blob]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             file = Path(root) / name
-            path = file.relative_to(folder).as_posix()
+            path = _shown(file.relative_to(folder).as_posix())
             if file.is_symlink():
                 found[path] = Blob("", b"", SYMLINK)
             elif name.endswith((".yaml", ".yml", ".json")):
-                small = file.stat().st_size <= BLOB_MAX
-                found[path] = Blob("", file.read_bytes() if small else None)
+                found[path] = _file_blob(file)
             if len(found) > ENTRIES_MAX:
                 return found
     return found
 
 
-def _show(loaded: Loaded, form: str) -> None:
+def _shown(path: str) -> str:
+    """A name may hold what a terminal would obey."""
+    return path if path.isprintable() else ascii(path)[1:-1]
+
+
+def _file_blob(file: Path) -> Blob:
+    from reconciler.load import Blob
+
+    status = file.stat()
+    if not stat.S_ISREG(status.st_mode):
+        return Blob("", b"", stat.S_IFMT(status.st_mode))  # reading a pipe would wait for ever
+    return Blob("", file.read_bytes() if status.st_size <= BLOB_MAX else None)
+
+
+def _print(loaded: Loaded, form: str) -> None:
     if form == "json":
         rows = [
             {
@@ -89,11 +102,21 @@ def _show(loaded: Loaded, form: str) -> None:
         return
     for problem in loaded.problems:
         if form == "github":
-            at = problem.at
-            place = f"file={at.path},line={max(at.line, 1)},col={max(at.column, 1)}"
-            sys.stdout.write(f"::{problem.severity} {place}::{problem.code} {problem.message}\n")
+            sys.stdout.write(_annotation(problem) + "\n")
         else:
             sys.stdout.write(f"{problem}\n")
     errors = sum(problem.severity == "error" for problem in loaded.problems)
     warnings = len(loaded.problems) - errors
     sys.stderr.write(f"{len(loaded.resources)} resources, {errors} errors, {warnings} warnings\n")
+
+
+def _annotation(problem: Problem) -> str:
+    """A workflow command. What people wrote must not end it, nor begin another."""
+    at = problem.at
+    path = _escaped(at.path).replace(":", "%3A").replace(",", "%2C")
+    place = f"file={path},line={max(at.line, 1)},col={max(at.column, 1)}"
+    return f"::{problem.severity} {place}::{_escaped(f'{problem.code} {problem.message}')}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

@@ -167,9 +167,7 @@ def _kind(path: str, document: Document, value: object, field_name: str) -> Kind
     if kind is not None:
         return kind
     near = difflib.get_close_matches(value, KINDS, n=1)
-    hint = (
-        f'; did you mean "{near[0]}"?' if near else "; see docs/reference for the types there are"
-    )
+    hint = f'; did you mean "{near[0]}"?' if near else "; name one such as Mesh or MeshTimeout"
     return _problem(path, document, (field_name,), "DOC002", f'there is no type "{value}"{hint}')
 
 
@@ -177,8 +175,10 @@ def _name_problems(
     path: str, document: Document, name: object, at: Path, kind: Kind
 ) -> Iterator[Problem]:
     limit = MESH_NAME_MAX if kind.name == "Mesh" else NAME_MAX
-    if not isinstance(name, str) or not name:
+    if name is None or name == "":
         yield _problem(path, document, at, "DOC003", "name is missing; every resource has one")
+    elif not isinstance(name, str):
+        yield _problem(path, document, at, "DOC003", "name must be text; put it in quotes")
     elif len(name) > limit:
         yield _problem(
             path, document, at, "DOC003", f"name has over {limit} characters; shorten it"
