@@ -1,29 +1,55 @@
-"""Measures how late the event loop is: the longest time it was held by one step."""
+"""Measures how long the event loop is held: the time of each of its turns.
+
+A turn is everything that runs between two looks at the sockets, so its length is what everybody
+else waits for. Nothing is polled: an idle process stays idle.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from typing import TYPE_CHECKING
 
-INTERVAL_S = 0.05
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STALL_MS = 10.0  # what a turn may take
 
 
 class LoopWatch:
-    """`longest_ms` since the start; a timer that fires late tells by how much."""
+    """Since `start`: the longest turn, and how many took over STALL_MS."""
 
     def __init__(self) -> None:
         self.longest_ms = 0.0
-        self._handle: asyncio.TimerHandle | None = None
+        self.stalls = 0
+        self._restore: Callable[[], None] | None = None
 
     def start(self) -> None:
-        loop = asyncio.get_running_loop()
-        due = loop.time() + INTERVAL_S
-        self._handle = loop.call_at(due, self._tick, due)
+        """Of the running loop. A loop without a selector of its own is not watched."""
+        selector = getattr(asyncio.get_running_loop(), "_selector", None)
+        if selector is None or self._restore is not None:
+            return
+        select = selector.select
+        began = time.perf_counter()
 
-    def _tick(self, due: float) -> None:
-        late_ms = (asyncio.get_running_loop().time() - due) * 1000
-        self.longest_ms = max(self.longest_ms, round(late_ms, 1))
-        self.start()
+        def watched(timeout: float | None = None) -> object:
+            nonlocal began
+            self._note((time.perf_counter() - began) * 1000)
+            try:
+                return select(timeout)
+            finally:
+                began = time.perf_counter()
+
+        selector.select = watched
+        self._restore = lambda: setattr(selector, "select", select)
+
+    def _note(self, turn_ms: float) -> None:
+        if turn_ms > STALL_MS:
+            self.stalls += 1
+        if turn_ms > self.longest_ms:
+            self.longest_ms = round(turn_ms, 1)
 
     def stop(self) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
+        if self._restore is not None:
+            self._restore()
+            self._restore = None
