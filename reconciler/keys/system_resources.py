@@ -1,9 +1,8 @@
 """The resources that the global makes itself: CAs, signing keys, the cluster id. Kept in its
 SecretStore.
 
-Keys are made once. A global without any keys that finds signs of an earlier fleet stops, because
-new ones would cut
-off every proxy and zone that trusts the old.
+Keys are made once. A global that finds signs of an earlier fleet and not its keys stops, because
+new ones would cut off every proxy and zone that trusts the old.
 """
 
 from __future__ import annotations
@@ -47,12 +46,17 @@ class SystemResources:
         """Before the first revision. `earlier_fleet` says how an earlier fleet shows. Raises
         KeysMissing.
         """
-        if earlier_fleet is not None and not self.store.names() and not new_keys:
+        zone_key = f"{keys.ZONE_SIGNING_KEY}{FIRST_KID}"
+        names = self.store.names()
+        if names and zone_key not in names:  # It is the first to be made, so it was lost.
+            earlier_fleet = f"other keys than {zone_key} are there"
+        if earlier_fleet is not None and zone_key not in names and not new_keys:
             raise KeysMissing(
-                f"this state directory holds no keys, but {earlier_fleet}: restore the directory, "
-                "or start once with --new-keys to make new ones (all tokens and CAs change)"
+                f"this state directory does not hold the keys it should, but {earlier_fleet}: "
+                "restore the directory, or start once with --new-keys to make what is missing "
+                "(tokens and CAs of the old keys then end)"
             )
-        self._made(f"{keys.ZONE_SIGNING_KEY}{FIRST_KID}", new_rsa_key_pem)
+        self._made(zone_key, new_rsa_key_pem)
         self._made(CLUSTER_ID, lambda: str(uuid.uuid4()).encode())
 
     def _made(self, name: str, make: Callable[[], bytes]) -> bytes:

@@ -11,6 +11,7 @@ import pytest
 from reconciler.keys.join import Join, JoinError, read_join
 from reconciler.keys.secret_store import NAME_MAX, FileSecrets, SecretExists, write_private
 from reconciler.keys.server_certificate import FILES, server_tls
+from reconciler.keys.system_resources import KeysMissing, SystemResources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,3 +133,23 @@ def test_join_file_of_any_bytes_is_an_error_with_its_path(tmp_path: Path, data: 
 def test_join_file_that_is_not_there_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(JoinError, match="reconciler token zone NAME"):
         read_join(tmp_path / "east.join")
+
+
+def test_lost_signing_key_beside_others_is_not_made_anew(tmp_path: Path) -> None:
+    """Half of a restore: every zone's token would end without a word."""
+    SystemResources(FileSecrets(tmp_path)).prepare(earlier_fleet=None, new_keys=False)
+    key = tmp_path / "zone-token-signing-key-1"
+    kept = key.read_bytes()
+    key.unlink()
+    with pytest.raises(KeysMissing, match=r"zone-token-signing-key-1 .*--new-keys"):
+        SystemResources(FileSecrets(tmp_path)).prepare(earlier_fleet=None, new_keys=False)
+    assert not key.exists()
+    SystemResources(FileSecrets(tmp_path)).prepare(earlier_fleet=None, new_keys=True)
+    assert key.read_bytes() != kept
+
+
+def test_first_start_that_was_cut_off_goes_on(tmp_path: Path) -> None:
+    SystemResources(FileSecrets(tmp_path)).prepare(earlier_fleet=None, new_keys=False)
+    (tmp_path / "kuma-cluster-id").unlink()  # As if the process had died after its first key.
+    SystemResources(FileSecrets(tmp_path)).prepare(earlier_fleet=None, new_keys=False)
+    assert FileSecrets(tmp_path).names() == ("kuma-cluster-id", "zone-token-signing-key-1")
