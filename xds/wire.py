@@ -1,11 +1,9 @@
 """Messages to bytes and back: the only place that knows how anything of Envoy's is encoded.
 
 Two backends, each where it is measured best. Discovery envelopes are coded by protobuf's own C
-implementation.
-Envoy's resources are built with envoy-data-plane, whose own serialiser validates every nested
-message again at each
-level; `encode` walks the fields by a plan compiled once a class instead. Maps are written in sorted
-order, so that
+implementation. Envoy's resources are built with envoy-data-plane, whose own serialiser validates
+every nested message again at each level; `encode` walks the fields by a plan compiled once a class
+instead. Fields are written in the order of their numbers and maps in that of their keys, so that
 equal messages give equal bytes.
 """
 
@@ -52,9 +50,7 @@ _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 def encode(message: betterproto2.Message) -> bytes:
-    """The message's bytes, deterministic; equal to the library's own but for the order
-    within maps.
-    """
+    """The message's bytes, deterministic; the library reads them back as an equal message."""
     out = bytearray()
     _plan(type(message))(message, out)
     return bytes(out)
