@@ -173,6 +173,8 @@ def read_file(path: str, blob: Blob, *, strict: bool) -> Read:
 
 def _refused(path: str, blob: Blob) -> Problem | None:
     at = Position(path)
+    if not all(map(_is_plain, path.split("/"))):
+        return Problem(at, "SRC012", "has a name that no checkout would accept; rename it")
     if blob.mode == SYMLINK:
         return Problem(at, "SRC009", "is a symbolic link, which is not followed; put the file here")
     if blob.mode == SUBMODULE:
@@ -182,6 +184,12 @@ def _refused(path: str, blob: Blob) -> Problem | None:
     if blob.data is None:
         return Problem(at, "SRC002", "is over the size limit of 1 MiB and was not read; split it")
     return None
+
+
+def _is_plain(name: str) -> bool:
+    """Could be the name of a file everywhere, and is not special to Git."""
+    plain = name.lower().rstrip(". ") not in ("", ".git", "git~1") and "\\" not in name
+    return plain and name.isprintable() and ":" not in name
 
 
 def _document(path: str, document: Document, *, strict: bool) -> Read:

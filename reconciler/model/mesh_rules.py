@@ -27,6 +27,7 @@ _SECTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "logging": ("defaultBackend", ("file", "tcp")),
     "metrics": ("enabledBackend", ("prometheus",)),
 }
+_NAME = re.compile(r"[0-9A-Za-z._-]{1,100}")  # it becomes a part of the names of secrets
 _SOURCES = ("secret", "file", "inline", "inlineString")
 _ZIPKIN_VERSIONS = ("httpJson", "httpJsonV1", "httpProto")
 _METRICS_TLS = ("activeMTLSBackend", "providedTLS", "disabled")
@@ -65,6 +66,9 @@ def _check_backends(
             text = f'a backend named "{name}" is here already; rename one'
             yield Problem(at((*path, "name")), "MSH002", text)
         names.add(name)
+        if isinstance(backend.get("name"), str) and not _NAME.fullmatch(name):
+            text = "a backend's name has 1 to 100 letters, digits, '-', '_' and '.'"
+            yield Problem(at((*path, "name")), "MSH010", text)
         if not isinstance(type_, str):
             continue  # The schema has said so.
         if type_ not in types:

@@ -186,6 +186,9 @@ def _name_problems(
     elif _NAME.fullmatch(name) is None:
         text = "name may have lower-case letters, digits, '-', '_' and '.' only"
         yield _problem(path, document, at, "DOC003", text)
+    elif kind.name == "Mesh" and name[0] in ".-_":
+        text = "the name of a Mesh begins with a letter or digit"
+        yield _problem(path, document, at, "DOC003", text)
 
 
 def _label_problems(path: str, document: Document, labels: object, at: Path) -> Iterator[Problem]:

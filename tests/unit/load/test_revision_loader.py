@@ -1,0 +1,72 @@
+"""From a pushed commit to a revision, on a real mirror: what passed `validate` never stops it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.git.address import address
+from reconciler.git.mirror import Mirror, MirrorOptions
+from reconciler.git.remote import RemoteLimits, transport_to
+from reconciler.git.trees import TreeLimits
+from reconciler.keys.secret_store import FileSecrets
+from reconciler.keys.system_resources import SystemResources
+from reconciler.revision_loader import RevisionLoader
+from reconciler.steps import global_state as g
+from tests.support.git_repos import PolicyRepo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAIN = "refs/heads/main"
+BACKEND = "{{name: ca-1, type: builtin, {}}}"
+MESH = "type: Mesh\nname: {}\nmtls: {{enabledBackend: {}, backends: [{}]}}\n"
+
+
+def outcome(tmp_path: Path, files: dict[str, str], trees: TreeLimits | None = None) -> g.Event:
+    repo = PolicyRepo.create(tmp_path, files)
+    where = address(str(repo.bare))
+    options = MirrorOptions(trees=trees or TreeLimits())
+    mirror = Mirror(tmp_path / "mirror.git", where, transport_to(where, RemoteLimits()), options)
+    system = SystemResources(FileSecrets(tmp_path / "keys"))
+    return RevisionLoader(mirror, "", system).load(mirror.fetch()[MAIN], None)
+
+
+def mesh(backend: str, name: str = "default", enabled: str = "ca-1") -> dict[str, str]:
+    return {"mesh.yaml": MESH.format(name, enabled, backend)}
+
+
+def test_durations_of_a_mesh_may_be_written_as_people_do(tmp_path: Path) -> None:
+    files = mesh(BACKEND.format("dpCert: {requestTimeout: 1h30m}, rootChain: {requestTimeout: 1m}"))
+    loaded = outcome(tmp_path, files)
+    assert isinstance(loaded, g.Loaded)
+    (found,) = loaded.revision.resources.of("Mesh")
+    assert '"requestTimeout":"5400s"' in found.body
+
+
+@pytest.mark.parametrize(
+    ("files", "code"),
+    [
+        (mesh(BACKEND.format("conf: {caCert: {RSAbits: 7}}")), "MSH006"),
+        (mesh(BACKEND.format("conf: {caCert: {expiration: 999999y}}")), "MSH006"),
+        (mesh(BACKEND.format("conf: {caCert: 7}")), "DOC006"),
+        (mesh("{name: ../../ca, type: builtin}", enabled="../../ca"), "MSH010"),
+        (mesh(BACKEND.format("conf: {}"), name="-x"), "DOC003"),
+        ({"mesh.yaml": "type: Mesh\nname: default\n", "a.yaml": "x: 1e400"}, "SRC011"),
+    ],
+)
+def test_what_no_certificate_or_message_can_hold_is_rejected_as_a_problem(
+    tmp_path: Path, files: dict[str, str], code: str
+) -> None:
+    rejected = outcome(tmp_path, files)
+    assert isinstance(rejected, g.LoadRejected)
+    assert [problem.code for problem in rejected.problems] == [code]
+
+
+def test_a_tree_beyond_its_limits_is_rejected_as_a_problem(tmp_path: Path) -> None:
+    rejected = outcome(tmp_path, {"a/b/c/d.yaml": ""}, TreeLimits(depth_max=2))
+    assert isinstance(rejected, g.LoadRejected)
+    (problem,) = rejected.problems
+    assert problem.code == "SRC010"
+    assert "limits.treeDepth" in problem.message
