@@ -22,7 +22,8 @@ ALGORITHM = "RS256"
 FIRST_KID = "1"
 BACKDATE_S = 5
 TOKEN_MAX = 16_384  # characters
-DAY_S = 86400.0
+# Kuma's own words, which its users search for.
+OTHER = "requestor: {} is different than in token: {}"  # codespell:ignore requestor
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,13 +183,9 @@ def allows_dataplane(
             f'of the dataplane must name; it is "{workload}"'
         )
     if claims.name and claims.name != name:
-        return Refused(
-            f"proxy name from requestor: {name} is different than in token: {claims.name}"
-        )
+        return Refused(f"proxy name from {OTHER.format(name, claims.name)}")
     if claims.mesh and claims.mesh != mesh:
-        return Refused(
-            f"proxy mesh from requestor: {mesh} is different than in token: {claims.mesh}"
-        )
+        return Refused(f"proxy mesh from {OTHER.format(mesh, claims.mesh)}")
     for tag, allowed in claims.tags.items():
         values = tag_values.get(tag, frozenset())
         if not values:
