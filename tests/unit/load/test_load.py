@@ -65,6 +65,13 @@ def test_strictness_is_part_of_what_is_remembered() -> None:
     assert printed(strict)[0].startswith('m.yaml:3:1: SCH005 unknown field "colour"')
 
 
+def test_a_misspelt_spec_is_noticed_where_it_stands() -> None:
+    result = loaded({"m.yaml": MESH, "a.yaml": "type: MeshTLS\nname: t\nsepc: {}\n"})
+    assert printed(result) == [
+        'a.yaml:3:1: SCH005 warning: unknown field "sepc"; did you mean "spec"?'
+    ]
+
+
 def test_a_file_that_becomes_a_link_of_the_same_content_is_refused() -> None:
     memo = LoadMemo()
     load({"m.yaml": Blob("1", MESH.encode())}, memo)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.model.proxy_rules import PROBLEMS_MAX, check_proxy_resource
+from reconciler.schema import schema_faults
 
 SIDECAR: dict[str, Any] = {
     "type": "Dataplane",
@@ -28,6 +29,16 @@ SIDECAR: dict[str, Any] = {
             {"port": 10001, "tags": {"kuma.io/service": "stock"}},
             {"port": 10002, "backendRef": {"kind": "MeshService", "name": "stock", "port": 80}},
         ],
+        "transparentProxying": {
+            "redirectPortInbound": 15006,
+            "redirectPortOutbound": 15001,
+            "reachableBackends": {"refs": [{"kind": "MeshService", "labels": {"a": "b"}}]},
+        },
+        "listeners": [{"type": "ZoneIngress", "address": "10.0.0.7", "port": 10003}],
+    },
+    "probes": {
+        "port": 9000,
+        "endpoints": [{"inboundPort": 8080, "inboundPath": "/healthy", "path": "/8080/healthy"}],
     },
 }
 INGRESS: dict[str, Any] = {
@@ -65,6 +76,7 @@ def changed(document: dict[str, Any], path: str, value: object) -> dict[str, Any
 @pytest.mark.parametrize("document", [SIDECAR, INGRESS, GATEWAY])
 def test_a_good_document_has_no_fault(document: dict[str, Any]) -> None:
     assert check_proxy_resource(document) == []
+    assert schema_faults(document["type"], document) == (), "what editors say is what holds"
 
 
 IN, OUT = "networking.inbound.0.", "networking.outbound.0."

@@ -1,0 +1,132 @@
+"""Rules of a Mesh that its schema cannot say; docs/reference/problems.md shows one of each code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.model.mesh_rules import check_mesh
+from reconciler.problems import Position
+
+if TYPE_CHECKING:
+    from reconciler.model.decode import Fields
+    from reconciler.model.mesh_rules import Path
+
+
+def told(spec: Fields) -> list[str]:
+    """`path code` of every problem."""
+
+    def at(path: Path) -> Position:
+        return Position(".".join(map(str, path)))
+
+    return [f"{problem.at.path} {problem.code}" for problem in check_mesh(spec, at)]
+
+
+def backend(section: str, type_: str, conf: Fields) -> Fields:
+    return {section: {"backends": [{"name": "b", "type": type_, "conf": conf}]}}
+
+
+@pytest.mark.parametrize(
+    ("section", "type_", "conf", "faults"),
+    [
+        ("mtls", "builtin", {}, []),
+        ("mtls", "builtin", {"caCert": {"RSAbits": 2048, "expiration": "10y"}}, []),
+        ("mtls", "builtin", {"caCert": {"RSAbits": 8192.0, "expiration": "100y"}}, []),
+        ("mtls", "builtin", {"caCert": {"RSAbits": 2047}}, ["caCert.RSAbits MSH006"]),
+        ("mtls", "builtin", {"caCert": {"RSAbits": 8193}}, ["caCert.RSAbits MSH006"]),
+        ("mtls", "builtin", {"caCert": {"RSAbits": "4096"}}, ["caCert.RSAbits MSH006"]),
+        ("mtls", "builtin", {"caCert": {"RSAbits": True}}, ["caCert.RSAbits MSH006"]),
+        ("mtls", "builtin", {"caCert": {"expiration": "101y"}}, ["caCert.expiration MSH006"]),
+        ("mtls", "builtin", {"caCert": {"expiration": "1h30m"}}, ["caCert.expiration MSH006"]),
+        ("mtls", "builtin", {"caCert": {"expiration": 5}}, ["caCert.expiration MSH006"]),
+        ("mtls", "provided", {"cert": {"inlineString": "x"}, "key": {"secret": "s"}}, []),
+        ("mtls", "provided", {"cert": {"file": "x"}, "key": {"file": "s"}}, []),
+        ("mtls", "provided", {}, ["cert MSH008", "key MSH008"]),
+        ("mtls", "provided", {"cert": {"file": "x", "secret": "y"}, "key": {"inline": "s"}},
+         ["cert MSH008", "key.inline MSH009"]),
+        ("tracing", "zipkin", {"url": "http://zipkin:9411/api", "apiVersion": "httpProto"}, []),
+        ("tracing", "zipkin", {"url": "http://[::1]:9411"}, []),
+        ("tracing", "zipkin", {"url": "http://zipkin/api"}, ["url MSH008"]),
+        ("tracing", "zipkin", {"url": "zipkin:9411"}, ["url MSH008"]),
+        ("tracing", "zipkin", {"url": "http://zipkin:99999"}, ["url MSH008"]),
+        ("tracing", "zipkin", {"url": "http://z:1", "apiVersion": "v1"}, ["apiVersion MSH008"]),
+        ("tracing", "datadog", {"address": "agent", "port": 8126}, []),
+        ("tracing", "datadog", {}, ["address MSH008", "port MSH008"]),
+        ("tracing", "datadog", {"address": "agent", "port": 0}, ["port MSH008"]),
+        ("logging", "file", {"path": "/dev/stdout"}, []),
+        ("logging", "file", {}, ["path MSH008"]),
+        ("logging", "tcp", {"address": "logs:5000"}, []),
+        ("logging", "tcp", {"address": "logs"}, ["address MSH008"]),
+        ("logging", "tcp", {"address": "logs:70000"}, ["address MSH008"]),
+        ("metrics", "prometheus", {}, []),
+        ("metrics", "prometheus", {"port": 65536}, ["port MSH008"]),
+        ("metrics", "prometheus", {"tls": {"mode": "off"}}, ["tls.mode MSH008"]),
+        ("metrics", "prometheus", {"skipMTLS": True, "tls": {"mode": "disabled"}}, []),
+        ("metrics", "prometheus", {"skipMTLS": False, "tls": {"mode": "activeMTLSBackend"}}, []),
+        ("metrics", "prometheus", {"skipMTLS": False, "tls": {"mode": "disabled"}},
+         ["skipMTLS MSH008"]),
+        ("metrics", "prometheus", {"skipMTLS": True, "tls": {"mode": "activeMTLSBackend"}},
+         ["skipMTLS MSH008"]),
+        ("metrics", "prometheus", {"aggregate": [{"name": "a"}, {"name": "b"}]}, []),
+        ("metrics", "prometheus", {"aggregate": [{"name": "a"}, {"name": "a"}]},
+         ["aggregate.1.name MSH002"]),
+    ],
+)  # fmt: skip
+def test_the_conf_of_a_backend_fits_its_type(
+    section: str, type_: str, conf: Fields, faults: list[str]
+) -> None:
+    place = f"{section}.backends.0.conf."
+    assert told(backend(section, type_, conf)) == [place + fault for fault in faults]
+
+
+def test_each_section_has_its_own_types() -> None:
+    for section, type_ in (("mtls", "zipkin"), ("tracing", "file"), ("metrics", "builtin")):
+        assert told(backend(section, type_, {})) == [f"{section}.backends.0.type MSH005"]
+
+
+def test_lifetimes_of_workload_certificates_have_the_same_limit() -> None:
+    rotation = {"name": "b", "type": "builtin", "dpCert": {"rotation": {"expiration": "101y"}}}
+    assert told({"mtls": {"backends": [rotation]}}) == [
+        "mtls.backends.0.dpCert.rotation.expiration MSH006"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "faults"),
+    [
+        ({}, []),
+        ({"mtls": {}}, []),
+        ({"mtls": {"enabledBackend": ""}}, []),
+        ({"mtls": {"enabledBackend": "x"}}, ["mtls.enabledBackend MSH003"]),
+        ({"tracing": {"defaultBackend": "x"}}, ["tracing.defaultBackend MSH003"]),
+        ({"metrics": {"enabledBackend": "x"}}, ["metrics.enabledBackend MSH003"]),
+        ({"routing": {"zoneEgress": False}}, []),
+        ({"routing": {"zoneEgress": True}}, ["routing.zoneEgress MSH004"]),
+        ({"routing": {"zoneEgress": True}, "mtls": {"enabledBackend": "x"}},
+         ["mtls.enabledBackend MSH003"]),
+        ({"constraints": {"dataplaneProxy": {"restrictions": [{"tags": {"a": "b"}}, {}]}}},
+         ["constraints.dataplaneProxy.restrictions.1 MSH007"]),
+        ({"mtls": [], "tracing": 1, "constraints": {"dataplaneProxy": []}, "routing": "x"}, []),
+        ({"mtls": {"backends": ["x", {"type": 1}, None]}}, []),
+    ],
+)  # fmt: skip
+def test_what_is_chosen_exists_and_what_is_broken_is_left_to_the_schema(
+    spec: Fields, faults: list[str]
+) -> None:
+    assert told(spec) == faults
+
+
+def test_a_second_backend_and_a_second_name_are_told_apart() -> None:
+    names = ("a", "b", "a")
+    backends = [{"name": name, "type": "builtin"} for name in names]
+    assert told({"mtls": {"backends": backends}}) == [
+        "mtls.backends.2.name MSH002",
+        "mtls.backends.1 MSH001",
+    ]
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a b", "a/b", "x" * 101])
+def test_a_backends_name_can_be_a_part_of_a_file_name(name: str) -> None:
+    backends = [{"name": name, "type": "builtin"}]
+    assert told({"mtls": {"backends": backends}}) == ["mtls.backends.0.name MSH010"]
