@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from tests.support import xds_inputs as inputs
 from xds.build.endpoints import build_endpoints
 from xds.readable import readable
 from xds.view import Endpoint, Endpoints
+from xds.wire import encode, entry_body
 
 TAGS = (("version", "v1"),)
 
@@ -112,3 +114,9 @@ def _tags(found: dict[str, Any]) -> dict[str, str]:
     metadata = found.get("metadata", {}).get("filterMetadata", {})
     assert metadata.get("envoy.lb") == metadata.get("envoy.transport_socket_match")
     return cast("dict[str, str]", metadata.get("envoy.lb", {}))
+
+
+@given(st.lists(endpoint, max_size=6))
+def test_joined_fragments_are_the_bytes_of_the_whole_message(endpoints: list[Endpoint]) -> None:
+    _, body = entry_body(build_endpoints(Endpoints("b", tuple(endpoints))).entry)
+    assert encode(ClusterLoadAssignment().parse(body)) == body
