@@ -1,18 +1,25 @@
-"""Content-keyed results of builders: the argument is the key, so an entry can never be stale."""
+"""Content-keyed results of builders: the argument is the key, so an entry can never be stale.
+
+A result is found again as long as anybody holds it (a proxy's snapshot does), however many there
+are; beyond that only the ones used last are kept, so that a change taken back costs nothing. What
+no proxy runs any more therefore takes no lasting room.
+"""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
+from weakref import WeakValueDictionary
 
 Argument = TypeVar("Argument", bound=Hashable)
 Result = TypeVar("Result")
 
 
 class Memo(Generic[Argument, Result]):
-    """Least recently used entries go beyond `limit`; `built` counts how often the builder really
-    ran.
+    """`built` counts how often the builder really ran. Results must be weakly referable.
+
+    Between `limit` and twice as many of the results used last are kept, in two generations: the old
+    one goes when the young one is full. (A list in order of use would hash the argument twice.)
     """
 
     def __init__(self, stage: str, build: Callable[[Argument], Result], limit: int) -> None:
@@ -20,20 +27,26 @@ class Memo(Generic[Argument, Result]):
         self.limit = limit
         self.built = 0
         self._build = build
-        self._held: OrderedDict[Argument, Result] = OrderedDict()
+        self._young: dict[Argument, Result] = {}
+        self._old: dict[Argument, Result] = {}
+        self._held: WeakValueDictionary[Argument, Result] = WeakValueDictionary()
 
     def __call__(self, argument: Argument) -> Result:
-        held = self._held
-        found = held.get(argument)
+        found = self._young.get(argument)
         if found is not None:
-            held.move_to_end(argument)
             return found
-        found = self._build(argument)
-        self.built += 1
-        held[argument] = found
-        if len(held) > self.limit:
-            held.popitem(last=False)
+        found = self._old.get(argument)
+        if found is None:
+            found = self._held.get(argument)
+        if found is None:
+            found = self._build(argument)
+            self.built += 1
+            self._held[argument] = found
+        if len(self._young) >= self.limit:
+            self._old, self._young = self._young, {}
+        self._young[argument] = found
         return found
 
     def __len__(self) -> int:
+        """Results that would be found."""
         return len(self._held)

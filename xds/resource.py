@@ -30,7 +30,7 @@ def digest(parts: Iterable[bytes]) -> str:
     return hasher.hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class XdsResource:
     """A named, versioned resource, already encoded.
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from xds.resource import XdsResource
 
-LIMIT = 50_000  # results a stage keeps
+LIMIT = 4_096  # results a stage keeps, at most twice, that no proxy holds any more
 
 
 class IncompleteView(Exception):
@@ -78,8 +78,12 @@ def translate(view: ProxyView, secrets: Resources, builders: Builders) -> Snapsh
     )
 
 
+class _Collection(dict[str, "XdsResource"]):
+    """A plain dict cannot be held weakly."""
+
+
 def _by_name(resources: tuple[XdsResource, ...]) -> Resources:
-    return {resource.name: resource for resource in resources}
+    return _Collection((resource.name, resource) for resource in resources)
 
 
 def _check(view: ProxyView) -> None:
