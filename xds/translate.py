@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from xds.build.clusters import build_cluster
 from xds.build.endpoints import build_endpoints
+from xds.build.inbound import inbound_shape
 from xds.build.listeners import build_listener
 from xds.memo import Memo
 from xds.snapshot import Resources, Snapshot
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from xds.resource import XdsResource
 
 LIMIT = 4_096  # results a stage keeps, at most twice, that no proxy holds any more
+SHAPES = 1_024  # what inbound listeners have in common: a few for each service
 
 
 class IncompleteView(Exception):
@@ -51,9 +53,7 @@ class Builders:
     endpoints: Memo[Endpoints, XdsResource] = field(
         default_factory=lambda: Memo("endpoints", build_endpoints, LIMIT)
     )
-    listener: Memo[ListenerInput, XdsResource] = field(
-        default_factory=lambda: Memo("listener", build_listener, LIMIT)
-    )
+    listener: Memo[ListenerInput, XdsResource] = field(default_factory=lambda: _listeners())
     collection: Memo[tuple[XdsResource, ...], Resources] = field(
         default_factory=lambda: Memo("collection", _by_name, LIMIT)
     )
@@ -62,6 +62,11 @@ class Builders:
     def rebuilt(self) -> Mapping[str, int]:
         """How many resources were really built, by stage, since the start."""
         return {memo.stage: memo.built for memo in (self.cluster, self.endpoints, self.listener)}
+
+
+def _listeners() -> Memo[ListenerInput, XdsResource]:
+    shape = Memo("inbound shape", inbound_shape, SHAPES)
+    return Memo("listener", lambda argument: build_listener(argument, shape), LIMIT)
 
 
 def translate(view: ProxyView, secrets: Resources, builders: Builders) -> Snapshot:

@@ -253,6 +253,8 @@ EVERY_LISTENER: tuple[ListenerInput, ...] = (
     *(inbound(Protocol.HTTP, tls, timeout(5), HTTP_RBAC) for tls in (None, STRICT, PERMISSIVE)),
     *(inbound(Protocol.TCP, tls, timeout(5), NETWORK_RBAC) for tls in (None, STRICT, PERMISSIVE)),
     inbound(Protocol.GRPC, STRICT, HTTP_RBAC),
+    inbound(Protocol.HTTP, PERMISSIVE, HTTP_RBAC),
+    inbound(Protocol.TCP, STRICT, NETWORK_RBAC),
     outbound(Protocol.HTTP, EVERY_ROUTE, timeout(5)),
     outbound(Protocol.GRPC, (route(),)),
     outbound(Protocol.TCP, (route(),), timeout(5)),

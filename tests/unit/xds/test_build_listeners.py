@@ -20,8 +20,10 @@ from tests.support.xds_inputs import (
     to,
 )
 from xds import names
+from xds.build.inbound import InboundShape, inbound_listener, inbound_shape
 from xds.build.listeners import build_listener
 from xds.readable import readable
+from xds.resource import LISTENER
 from xds.view import (
     AdminListener,
     Applied,
@@ -33,6 +35,7 @@ from xds.view import (
     Protocol,
     SniListener,
 )
+from xds.wire import encode, resource
 
 Json = dict[str, Any]
 
@@ -170,6 +173,37 @@ def test_permissive_authorises_and_terminates_only_mesh_tls(protocol: Protocol) 
     assert "rbac" in (http_filters(mesh) if protocol.is_http else names_of(mesh))
     other = config(plain)["streamIdleTimeout" if protocol.is_http else "idleTimeout"]
     assert other == "5s"  # other policies reach the plaintext chain too
+
+
+@pytest.mark.parametrize(
+    "argument", [each for each in inputs.EVERY_LISTENER if isinstance(each, InboundListener)]
+)
+@pytest.mark.parametrize("address", ["10.0.0.7", "fd00::7"])
+def test_an_assembled_inbound_is_the_one_built_whole(
+    argument: InboundListener, address: str
+) -> None:
+    made = replace(argument, name=f"inbound:{address}", address=address, port=65535)
+    assert build_listener(made) == resource(LISTENER, made.name, encode(inbound_listener(made)))
+
+
+def test_instances_of_a_service_share_all_but_name_and_address() -> None:
+    seen: list[InboundListener] = []
+
+    def shape(argument: InboundListener) -> InboundShape:
+        seen.append(argument)
+        return inbound_shape(argument)
+
+    first = inbound(Protocol.HTTP, STRICT, HTTP_RBAC)
+    for address in ("10.0.0.1", "10.0.0.2"):
+        build_listener(replace(first, name=f"inbound:{address}", address=address), shape)
+    assert seen[0] == seen[1] == replace(first, name="", address="", port=0)
+
+
+def test_a_policy_that_reads_the_listener_gets_the_whole_of_it() -> None:
+    def refuse(argument: InboundListener) -> InboundShape:
+        raise AssertionError(argument)
+
+    build_listener(inbound(Protocol.HTTP, STRICT, timeout(5)), refuse)
 
 
 def test_reuse_port_is_said_explicitly_either_way() -> None:

@@ -32,6 +32,8 @@ from xds.wire import (
     delta_response_bytes,
     encode,
     entry_body,
+    framer,
+    number_framer,
     parse_delta_request,
     parse_delta_response,
     resource,
@@ -130,6 +132,23 @@ def test_any_carries_the_full_name() -> None:
     assert packed.type_url == CLUSTER
     assert packed.value == b"\x0a\x01x"
     assert packed.unpack() == Cluster(name="x")
+
+
+def test_framed_parts_are_the_encoded_message() -> None:
+    name, address = framer(Cluster, "name"), framer(SocketAddress, "address")
+    port = number_framer(SocketAddress, "port_value")
+    long = "x" * 300
+    assert name(long.encode()) == encode(Cluster(name=long))
+    assert address(b"a") + port(70) == encode(SocketAddress(address="a", port_value=70))
+    assert port(0) == encode(SocketAddress(port_value=0))  # in a oneof: said even if zero
+
+
+@pytest.mark.parametrize("name", ["port_value", "ipv4_compat"])
+def test_only_what_has_a_length_can_be_framed(name: str) -> None:
+    with pytest.raises(AssertionError, match="no length"):
+        framer(SocketAddress, name)
+    with pytest.raises(AssertionError, match="no integer"):
+        number_framer(SocketAddress, "address")
 
 
 def test_a_deep_message_is_encoded() -> None:

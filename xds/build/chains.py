@@ -1,0 +1,123 @@
+"""Parts of listeners that every builder uses: filters in their order, and small messages."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from envoy_data_plane.envoy.config.core.v3 import (
+    Address,
+    CidrRange,
+    Metadata,
+    SocketAddress,
+)
+from envoy_data_plane.envoy.config.listener.v3 import (
+    Filter,
+    Listener,
+    ListenerFilter,
+)
+from envoy_data_plane.envoy.extensions.filters.http.grpc_stats.v3 import FilterConfig as GrpcStats
+from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
+from envoy_data_plane.envoy.extensions.filters.listener.tls_inspector.v3 import TlsInspector
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
+    HttpConnectionManager,
+    HttpConnectionManagerInternalAddressConfig,
+    HttpFilter,
+)
+
+from xds.build.endpoints import tags_struct
+from xds.view import (
+    Applied,
+    Pairs,
+    Protocol,
+)
+from xds.wire import any_of
+
+if TYPE_CHECKING:
+    import betterproto2
+    from envoy_data_plane.envoy.extensions.filters.network.tcp_proxy.v3 import (
+        TcpProxy,
+    )
+
+
+
+HCM = "envoy.filters.network.http_connection_manager"
+TCP_PROXY = "envoy.filters.network.tcp_proxy"
+ROUTER = "envoy.filters.http.router"
+GRPC_STATS = "envoy.filters.http.grpc_stats"
+TAGS_METADATA = "io.kuma.tags"
+NO_TIMEOUT = timedelta(0)
+INTERNAL_RANGES = (
+    ("10.0.0.0", 8),
+    ("192.168.0.0", 16),
+    ("172.16.0.0", 12),
+    ("fc00::", 7),
+    ("fd00::", 8),
+    ("127.0.0.1", 32),
+    ("::1", 128),
+)
+LOOPBACKS = INTERNAL_RANGES[-2:]
+
+
+def http_filters(
+    manager: HttpConnectionManager, protocol: Protocol, applied: tuple[Applied, ...]
+) -> list[Filter]:
+    """The chain of an HTTP listener; policies add HTTP filters before the router."""
+    filters = [HttpFilter(name=ROUTER, typed_config=any_of(Router()))]
+    if protocol is Protocol.GRPC:
+        stats = any_of(GrpcStats(emit_filter_state=True))
+        filters.insert(0, HttpFilter(name=GRPC_STATS, typed_config=stats))
+    for each in applied:
+        if each.hooks.on_hcm is not None:
+            each.hooks.on_hcm(manager, each.conf)
+        if each.hooks.on_http_filters is not None:
+            each.hooks.on_http_filters(filters, each.conf)
+    assert filters[-1].name == ROUTER, "a policy put a filter behind the router; Envoy refuses that"
+    manager.http_filters = filters
+    return _network_filters(filter_of(HCM, manager), applied)
+
+
+def tcp_filters(proxy: TcpProxy, applied: tuple[Applied, ...]) -> list[Filter]:
+    for each in applied:
+        if each.hooks.on_tcp_proxy is not None:
+            each.hooks.on_tcp_proxy(proxy, each.conf)
+    return _network_filters(filter_of(TCP_PROXY, proxy), applied)
+
+
+def _network_filters(terminal: Filter, applied: tuple[Applied, ...]) -> list[Filter]:
+    filters = [terminal]
+    for each in applied:
+        if each.hooks.on_network_filters is not None:
+            each.hooks.on_network_filters(filters, each.conf)
+    return filters
+
+
+def on_listener(listener: Listener, applied: tuple[Applied, ...]) -> None:
+    for each in applied:
+        if each.hooks.on_listener is not None:
+            each.hooks.on_listener(listener, each.conf)
+
+
+def filter_of(name: str, message: betterproto2.Message) -> Filter:
+    return Filter(name=name, typed_config=any_of(message))
+
+
+def tls_inspector() -> ListenerFilter:
+    name = "envoy.filters.listener.tls_inspector"
+    return ListenerFilter(name=name, typed_config=any_of(TlsInspector()))
+
+
+def address_of(address: str, port: int) -> Address:
+    return Address(socket_address=SocketAddress(address=address, port_value=port))
+
+
+def tags_metadata(tags: Pairs) -> Metadata | None:
+    return Metadata(filter_metadata={TAGS_METADATA: tags_struct(tags)}) if tags else None
+
+
+def internal_addresses(
+    ranges: tuple[tuple[str, int], ...] = INTERNAL_RANGES,
+) -> HttpConnectionManagerInternalAddressConfig:
+    """Callers whose `x-envoy-` headers are believed."""
+    found = [CidrRange(address_prefix=prefix, prefix_len=length) for prefix, length in ranges]
+    return HttpConnectionManagerInternalAddressConfig(cidr_ranges=found)

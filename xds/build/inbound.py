@@ -1,0 +1,194 @@
+"""The inbound listener: lets the mesh in, to one local cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from envoy_data_plane.envoy.config.core.v3 import (
+    HttpProtocolOptions,
+    TrafficDirection,
+)
+from envoy_data_plane.envoy.config.listener.v3 import (
+    Filter,
+    FilterChain,
+    FilterChainMatch,
+    Listener,
+)
+from envoy_data_plane.envoy.config.route.v3 import Route as EnvoyRoute
+from envoy_data_plane.envoy.config.route.v3 import (
+    RouteAction,
+    RouteConfiguration,
+    RouteMatch,
+    VirtualHost,
+)
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
+    HttpConnectionManager,
+    HttpConnectionManagerForwardClientCertDetails,
+    HttpConnectionManagerSetCurrentClientCertDetails,
+)
+from envoy_data_plane.envoy.extensions.filters.network.tcp_proxy.v3 import (
+    TcpProxy,
+)
+
+from xds.build.chains import (
+    NO_TIMEOUT,
+    address_of,
+    http_filters,
+    internal_addresses,
+    on_listener,
+    tags_metadata,
+    tcp_filters,
+    tls_inspector,
+)
+from xds.build.endpoints import socket_address
+from xds.build.tls import downstream_socket
+from xds.names import stat_prefix
+from xds.wire import encode, framer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from xds.view import (
+        Applied,
+        InboundListener,
+    )
+    pass
+
+
+
+TAGS_HEADER = "x-kuma-tags"
+MESH_ALPN = "kuma"
+TCP_IDLE_TIMEOUT = timedelta(seconds=7200)
+HTTP_IDLE_TIMEOUT = timedelta(seconds=7200)
+STREAM_IDLE_TIMEOUT = timedelta(seconds=3600)
+
+_name_field = framer(Listener, "name")
+_address_field = framer(Listener, "address")
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class InboundShape:
+    """All of an encoded listener but its name and address, its first two fields."""
+
+    rest: bytes
+
+
+def inbound_shape(argument: InboundListener) -> InboundShape:
+    return InboundShape(encode(inbound_listener(argument)))
+
+
+def inbound_bytes(
+    argument: InboundListener, shape: Callable[[InboundListener], InboundShape]
+) -> bytes:
+    """The encoded listener.
+
+    Instances of a service differ in name and address only: what they have in common is built once,
+    by a `shape` that remembers it. A policy with a hook for the whole listener may read these too; then nothing is shared.
+    """
+    if any(each.hooks.on_listener is not None for each in argument.applied):
+        return encode(inbound_listener(argument))
+    address = _address_field(socket_address(argument.address, argument.port))
+    common = shape(replace(argument, name="", address="", port=0))
+    return _name_field(argument.name.encode()) + address + common.rest
+
+
+def inbound_listener(argument: InboundListener) -> Listener:
+    """Without a name (of a shape) it has no address either."""
+    listener = Listener(
+        name=argument.name,
+        address=address_of(argument.address, argument.port) if argument.name else None,
+        traffic_direction=TrafficDirection.INBOUND,
+        enable_reuse_port=argument.reuse_port,
+        metadata=tags_metadata(argument.tags),
+    )
+    if argument.tls is None:
+        listener.filter_chains = [_inbound_chain(argument, argument.applied)]
+    elif argument.tls.permissive:
+        listener.listener_filters = [tls_inspector()]
+        listener.filter_chains = _permissive_chains(argument)
+    else:
+        listener.filter_chains = [_mesh_chain(argument)]
+    on_listener(listener, argument.applied)
+    return listener
+
+
+def _permissive_chains(argument: InboundListener) -> list[FilterChain]:
+    """Plaintext, foreign TLS, mesh TLS.
+
+    Only the last is terminated, and only there policies can authorise. Foreign TLS is the
+    application's: an HTTP connection manager would see nothing but ciphertext.
+    """
+    open_to_all = tuple(a for a in argument.applied if not _authorises(a))
+    plain = _inbound_chain(argument, open_to_all)
+    plain.filter_chain_match = FilterChainMatch(transport_protocol="raw_buffer")
+    foreign = FilterChain(
+        filter_chain_match=FilterChainMatch(transport_protocol="tls"),
+        filters=_tcp_filters(argument, open_to_all),
+    )
+    mesh = _mesh_chain(argument)
+    mesh.filter_chain_match = FilterChainMatch(
+        transport_protocol="tls", application_protocols=[MESH_ALPN]
+    )
+    return [plain, foreign, mesh]
+
+
+def _authorises(applied: Applied) -> bool:
+    hooks = applied.hooks
+    return hooks.on_http_filters is not None or hooks.on_network_filters is not None
+
+
+def _mesh_chain(argument: InboundListener) -> FilterChain:
+    chain = _inbound_chain(argument, argument.applied)
+    assert argument.tls is not None
+    chain.transport_socket = downstream_socket(argument.tls)
+    return chain
+
+
+def _inbound_chain(argument: InboundListener, applied: tuple[Applied, ...]) -> FilterChain:
+    if argument.protocol.is_http:
+        manager = _inbound_hcm(argument, applied)
+        return FilterChain(filters=http_filters(manager, argument.protocol, applied))
+    return FilterChain(filters=_tcp_filters(argument, applied))
+
+
+def _tcp_filters(argument: InboundListener, applied: tuple[Applied, ...]) -> list[Filter]:
+    proxy = TcpProxy(
+        stat_prefix=stat_prefix(argument.cluster),
+        cluster=argument.cluster,
+        idle_timeout=TCP_IDLE_TIMEOUT,
+    )
+    return tcp_filters(proxy, applied)
+
+
+def _inbound_hcm(argument: InboundListener, applied: tuple[Applied, ...]) -> HttpConnectionManager:
+    route = EnvoyRoute(
+        match=RouteMatch(prefix="/"),
+        route=RouteAction(cluster=argument.cluster, timeout=NO_TIMEOUT),
+    )
+    _on_routes([route], applied)
+    config = RouteConfiguration(
+        name=f"inbound:{argument.service}",
+        validate_clusters=False,
+        request_headers_to_remove=[TAGS_HEADER],
+        virtual_hosts=[VirtualHost(name=argument.service, domains=["*"], routes=[route])],
+    )
+    details = HttpConnectionManagerForwardClientCertDetails.SANITIZE_SET
+    return HttpConnectionManager(
+        stat_prefix=stat_prefix(argument.cluster),
+        route_config=config,
+        forward_client_cert_details=details,
+        set_current_client_cert_details=HttpConnectionManagerSetCurrentClientCertDetails(uri=True),
+        stream_idle_timeout=STREAM_IDLE_TIMEOUT,
+        common_http_protocol_options=HttpProtocolOptions(idle_timeout=HTTP_IDLE_TIMEOUT),
+        internal_address_config=internal_addresses(),
+        normalize_path=True,
+    )
+
+
+def _on_routes(routes: list[EnvoyRoute], applied: tuple[Applied, ...]) -> None:
+    for each in applied:
+        if each.hooks.on_route is not None:
+            for route in routes:
+                each.hooks.on_route(route, each.conf)
