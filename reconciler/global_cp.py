@@ -93,7 +93,8 @@ class GlobalControlPlane:
             return ""
         resources = self.state.published.resources
         known = keys.keys_of(resources, "GlobalSecret", "", keys.ZONE_PUBLIC_KEY)
-        verdict = tokens.verify(caller.authorization or "", known, time.time())
+        revoked = keys.revoked(resources, "GlobalSecret", "", keys.ZONE_REVOCATIONS)
+        verdict = tokens.verify(caller.authorization or "", known, time.time(), revoked)
         if isinstance(verdict, tokens.Claims):
             verdict = tokens.allows_zone(verdict, caller.zone, "cp") or verdict
         if isinstance(verdict, tokens.Refused):

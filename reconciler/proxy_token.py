@@ -37,7 +37,9 @@ def _dataplane(policy: MeshState, proxy: MeshResource, token: str, now: float) -
     verdict = tokens.verify(token, known, now, revoked)
     if isinstance(verdict, Refused):
         return verdict
-    return tokens.allows_dataplane(verdict, mesh, proxy.key.name, _tag_values(proxy)) or verdict
+    workload = proxy.labels.get("kuma.io/workload") or ""
+    refused = tokens.allows_dataplane(verdict, mesh, proxy.key.name, _tag_values(proxy), workload)
+    return refused or verdict
 
 
 def _tag_values(proxy: MeshResource) -> dict[str, frozenset[str]]:

@@ -142,7 +142,7 @@ def rules_of(*rules: dict[str, Any]) -> Any:
 
 
 def test_rules_are_ordered_by_precision() -> None:
-    def rule(*matches: dict[str, object]) -> dict[str, object]:
+    def rule(*matches: dict[str, Any]) -> dict[str, object]:
         return {"matches": list(matches), "default": {"http": {"requestTimeout": "1s"}}}
 
     prefix = {"spiffeID": {"type": "Prefix", "value": "spiffe://m/"}}

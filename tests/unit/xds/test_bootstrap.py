@@ -124,5 +124,5 @@ def test_access_log_sink_exists_only_where_it_is_used() -> None:
 
 
 def test_equal_inputs_give_equal_text() -> None:
-    other_order = {key: SIDECAR.metadata[key] for key in reversed(SIDECAR.metadata)}
+    other_order = {key: SIDECAR.metadata[key] for key in sorted(SIDECAR.metadata, reverse=True)}
     assert bootstrap(SIDECAR) == bootstrap(replace(SIDECAR, metadata=other_order))
