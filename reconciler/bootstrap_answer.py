@@ -1,9 +1,8 @@
 """The zone's answer to a bootstrap request: the checks in Kuma's order, then the document. Pure.
 
 Codes matter to who asks (facts/dataplane-wire.md 1.2): 404 with an empty body is tried again, any
-other 4xx ends the
-proxy's start with its text. The token's signature is looked at on the ADS stream, where the keys'
-state is current.
+other 4xx ends the proxy's start with its text. The token's signature is looked at on the ADS
+stream, where the keys' state is current.
 """
 
 from __future__ import annotations

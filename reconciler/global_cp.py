@@ -1,8 +1,8 @@
 """The global control plane's process: delivers events to the pure step and carries out its effects.
 
 Follows the repository, loads commits in a thread, serves zones over KDS and answers who asks on the
-control socket.
-Nothing is served before a revision is loaded: zones are refused with UNAVAILABLE until then.
+control socket. Nothing is served before a revision is loaded: zones are refused with UNAVAILABLE
+until then.
 """
 
 from __future__ import annotations

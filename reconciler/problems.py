@@ -1,8 +1,8 @@
 """A fault of a user's document as a value: where, which code, what, and the cure.
 
-Collected and sorted, never raised. Printed form:
-`policies/web.yaml:7:28: MT001 connectionTimeout must be greater than 0s; omit it to inherit`.
-Each code has its section in docs/reference/problems.md.
+Collected and sorted, never raised. Printed form: `policies/web.yaml:7:28: MT001 connectionTimeout
+must be greater than 0s; omit it to inherit`. Each code has its section in
+docs/reference/problems.md.
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
 """From what a proxy says of itself to the resource the zone keeps for it. Pure.
 
 A proxy introduces itself once, in the Node of its first request: its id, and its own Dataplane or
-ZoneIngress as
-JSON in the metadata (facts: Kuma 2.14 bootstrap, `dataplane.resource`). The zone adds what the
-proxy may not decide:
-its zone and the labels that follow from it. Called by `steps.zone_proxies` and by the bootstrap
-answer.
+ZoneIngress as JSON in the metadata (facts: Kuma 2.14 bootstrap, `dataplane.resource`). The zone
+adds what the proxy may not decide: its zone and the labels that follow from it. Called by
+`steps.zone_proxies` and by the bootstrap answer.
 """
 
 from __future__ import annotations

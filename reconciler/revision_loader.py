@@ -2,8 +2,7 @@
 Blocking.
 
 Called in a thread. Only blobs that changed are read: contents are kept by oid for as long as a
-commit uses them, and
-what was read of a file is kept by (path, blob).
+commit uses them, and what was read of a file is kept by (path, blob).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """All mesh resources at one moment, and the difference between two moments.
 
-The same type on global and zone. Law (held by a property test):
-`apply(state, diff(state, other)) == other`. An empty diff returns the same object, so identity
-tells later stages that nothing changed.
+The same type on global and zone. Law (held by a property test): `apply(state, diff(state, other))
+== other`. An empty diff returns the same object, so identity tells later stages that nothing
+changed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The zone control plane's process: delivers events to the pure step and carries out its effects.
 
 One event loop owns all state. Servers call in on the loop; whatever takes long runs elsewhere and
-comes back as an
-event. Effects are carried out in the order the step gave them: persist, then send.
+comes back as an event. Effects are carried out in the order the step gave them: persist, then send.
 """
 
 from __future__ import annotations

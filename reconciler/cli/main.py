@@ -1,8 +1,7 @@
 """The program `reconciler`: finds the command's module and runs it.
 
 Imports are lazy per command, so that `validate` loads neither grpc nor envoy-data-plane. Exit
-codes, one rule:
-0 done and clean; 1 done, and the answer is bad; 2 could not run; 4 timed out.
+codes, one rule: 0 done and clean; 1 done, and the answer is bad; 2 could not run; 4 timed out.
 """
 
 from __future__ import annotations

@@ -6,10 +6,8 @@ sidecar.
     127.0.0.1:10001
 
 `GET /` and any other path answer JSON: who answered and the headers it received. `GET /slow?ms=400`
-answers after
-that time. `GET /call?path=/slow` calls the upstream and answers what came back. Standard library
-only: it stands for
-somebody's application, and starts quickly.
+answers after that time. `GET /call?path=/slow` calls the upstream and answers what came back.
+Standard library only: it stands for somebody's application, and starts quickly.
 """
 
 from __future__ import annotations

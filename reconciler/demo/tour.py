@@ -1,8 +1,7 @@
 """The demo's scripted tour: drives the running world and checks that every step is seen to happen.
 
 Each step returns what it saw and raises `NotSeen` otherwise. A time is from the start of `git push`
-to the start of
-the first request that observed the effect.
+to the start of the first request that observed the effect.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 again.
 
 Both sync streams and the health check belong to one session; when any of them ends, all end, and
-after a while the
-next session begins. What is said on the streams is decided elsewhere.
+after a while the next session begins. What is said on the streams is decided elsewhere.
 """
 
 from __future__ import annotations

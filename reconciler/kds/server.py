@@ -1,8 +1,8 @@
 """KDS on the global: moves bytes between zones and the owner of all state, and decides nothing.
 
 Six methods on one port. Zones publish and subscribe on two streams; the three admin streams are
-kept open and idle;
-health checks are answered. Proxies that dial this port are told where to go instead.
+kept open and idle; health checks are answered. Proxies that dial this port are told where to go
+instead.
 """
 
 from __future__ import annotations

@@ -2,10 +2,9 @@
 and out.
 
 Git side: the newest commit is loaded; with one error in it the last good revision stays in force
-and the problems are
-published. Zone side: every zone is sent its slice of the revision in force, and the relayed
-ingresses of the others;
-what zones send is kept as inventory, attributed to their proven identity only.
+and the problems are published. Zone side: every zone is sent its slice of the revision in force,
+and the relayed ingresses of the others; what zones send is kept as inventory, attributed to their
+proven identity only.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Views and snapshots: which proxies a change touches, and building them a few at a time.
 
 A change marks proxies dirty; `BuildDue` takes the longest waiting few, so that a pass over a
-thousand proxies never
-holds the loop, and a newer change simply finds them dirty still. A proxy without a stream costs
-nothing.
+thousand proxies never holds the loop, and a newer change simply finds them dirty still. A proxy
+without a stream costs nothing.
 """
 
 from __future__ import annotations

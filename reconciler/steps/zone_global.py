@@ -1,11 +1,9 @@
 """Policies in: what the global sends, staged type by type and taken into force as a whole revision.
 
 Global-owned types are acknowledged and staged; the state changes only when what is staged has the
-digests of the
-`RevisionManifest` (design: a revision reaches a zone as a whole). Kinds relayed from other zones
-apply at once. A
-peer without manifests (a real Kuma global) answers the type empty; its data applies type by type,
-Mesh first.
+digests of the `RevisionManifest` (design: a revision reaches a zone as a whole). Kinds relayed from
+other zones apply at once. A peer without manifests (a real Kuma global) answers the type empty; its
+data applies type by type, Mesh first.
 """
 
 from __future__ import annotations

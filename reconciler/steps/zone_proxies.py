@@ -1,10 +1,8 @@
 """The zone's proxies: admission, their ADS streams, and what losing one means.
 
 Losing an endpoint is not deleting a Dataplane (design 2.7): a stream broken by its proxy takes the
-endpoint out at
-once, the Dataplane goes after `deregister_after_s`. When a large share of the fleet vanishes within
-seconds it is
-taken for our own failure: endpoints stay for the reconnect grace.
+endpoint out at once, the Dataplane goes after `deregister_after_s`. When a large share of the fleet
+vanishes within seconds it is taken for our own failure: endpoints stay for the reconnect grace.
 """
 
 from __future__ import annotations

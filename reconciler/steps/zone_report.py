@@ -2,10 +2,8 @@
 its status.
 
 The ledger is proxy × type → sent, acknowledged, rejected; it lives in each proxy's `AdsStream`. Its
-aggregate goes up
-as `ConvergenceReport` and down to Git as `applied.yaml`, at most once an interval. Endpoints and
-services take no
-such wait: a change of who is there goes up at once.
+aggregate goes up as `ConvergenceReport` and down to Git as `applied.yaml`, at most once an
+interval. Endpoints and services take no such wait: a change of who is there goes up at once.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 effects.
 
 Values only; `zone_step` holds the transitions. Every event that needs the time carries it (`now`,
-seconds since the
-epoch), so that a simulator can replay a run exactly.
+seconds since the epoch), so that a simulator can replay a run exactly.
 """
 
 from __future__ import annotations

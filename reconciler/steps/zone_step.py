@@ -5,9 +5,8 @@ out.
     proxies
 
 The parts: `zone_global` (policies in, a revision as a whole), `zone_proxies` (registration,
-streams, liveness),
-`zone_build` (views and snapshots, a few at a time) and `zone_report` (ledger, status, what goes
-up).
+streams, liveness), `zone_build` (views and snapshots, a few at a time) and `zone_report` (ledger,
+status, what goes up).
 """
 
 from __future__ import annotations

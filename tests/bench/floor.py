@@ -1,8 +1,7 @@
 """The floor under `push_to_envoy`: a server that computes nothing.
 
 The same push into the same kind of repository, noticed by the same watcher; then one of two
-responses, encoded
-beforehand, goes to a real Envoy of the same kind.
+responses, encoded beforehand, goes to a real Envoy of the same kind.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """`git push` started → one real Envoy has the new cluster; and how much a change rebuilds.
 
 The floor in the same run: the same push to the same kind of repository, noticed the same way, after
-which a server
-that computes nothing sends the same bytes to the same Envoy.
+which a server that computes nothing sends the same bytes to the same Envoy.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 `tests/policies/<slug>/<case>/`.
 
 `input.yaml` holds a policy repository's documents. With `problems.txt` beside it, these are the
-problems it has, as
-printed. With `expected.yaml`, its first document says what to look at:
+problems it has, as printed. With `expected.yaml`, its first document says what to look at:
 
     proxy: web            the Dataplane (or ZoneIngress) whose configuration is computed;
     Dataplanes, and ZoneIngresses

@@ -2,8 +2,8 @@
 acknowledges all of it.
 
 CDS and LDS by wildcard, EDS and SDS by the names that clusters and listeners refer to, LDS only
-once the first
-clusters have their endpoints (facts/dataplane-wire: order of Envoy's requests after a start).
+once the first clusters have their endpoints (facts/dataplane-wire: order of Envoy's requests after
+a start).
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 steps.
 
 Effects become messages on simulated streams; what a step persists is all that survives a crash of
-its process. Time
-is virtual. `World.misbehave` cuts, clogs, crashes and commits at random; `World.heal` stops that
-and lets it settle.
+its process. Time is virtual. `World.misbehave` cuts, clogs, crashes and commits at random;
+`World.heal` stops that and lets it settle.
 """
 
 from __future__ import annotations
