@@ -5,8 +5,9 @@ an untyped Any.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from xds.resource import XdsResource
 
+DEPTH_MAX = 64  # of a JSON spec, as of a document in the repository
 _MESSAGES: Mapping[str, type[Message]] = {
     "Config": kuma_system_pb2.Config,
     "Dataplane": kuma_mesh_pb2.Dataplane,
@@ -95,34 +97,58 @@ def decode_entry(type_: str, entry: bytes) -> CarriedResource:
     if not message.HasField("spec"):
         raise RemoteProtocolError(f"{type_} {message.meta.name}: the resource has no spec")
     meta = message.meta
-    spec = _spec(type_, message)
-    return CarriedResource(type_, meta.mesh, meta.name, dict(meta.labels), canonical_json(spec))
+    return CarriedResource(type_, meta.mesh, meta.name, dict(meta.labels), _body(type_, message))
 
 
-def _spec(type_: str, message: kds_pb2.KumaResource) -> object:
+def _body(type_: str, message: kds_pb2.KumaResource) -> str:
+    """Canonical JSON of the spec, which can be sent on to any other peer as it is."""
     kind = _MESSAGES.get(type_)
-    if kind is not None:
-        return _proto_spec(type_, kind, message)
     try:
-        found = json.loads(message.spec.value)
-    except ValueError as error:
-        raise RemoteProtocolError(
-            f"{type_} {message.meta.name}: spec is not JSON: {error}"
-        ) from error
+        data = _json_spec(message) if kind is None else _proto_spec(kind, message)
+        body = canonical_json(data)
+        body.encode()  # A lone surrogate can be read, and written never.
+    except (ValueError, DecodeError, json_format.Error, RecursionError) as error:
+        # Also times outside the calendar, NaN in a Struct, nesting beyond all sense.
+        raise RemoteProtocolError(f"{type_} {message.meta.name}: {error}") from error
+    return body
+
+
+def _json_spec(message: kds_pb2.KumaResource) -> object:
+    found = json.loads(message.spec.value, parse_constant=_no_number, parse_float=_finite)
     if not isinstance(found, dict):
-        raise RemoteProtocolError(f"{type_} {message.meta.name}: spec is not an object")
+        raise ValueError("the spec is not an object")  # noqa: TRY004 - the value is wrong
+    if not _is_shallow(found):
+        raise ValueError(f"the spec is nested over {DEPTH_MAX} levels deep")
     return found
 
 
-def _proto_spec(type_: str, kind: type[Message], message: kds_pb2.KumaResource) -> object:
+def _is_shallow(found: object) -> bool:
+    """Whoever it is sent on to must be able to read it at any depth of its own stack."""
+    level: list[Any] = [found]
+    for _ in range(DEPTH_MAX):
+        inner = (v.values() if isinstance(v, dict) else v for v in level)
+        level = [v for values in inner for v in values if isinstance(v, (dict, list))]
+        if not level:
+            return True
+    return False
+
+
+def _no_number(text: str) -> float:
+    """Python reads and writes NaN and Infinity; nobody else does."""
+    raise ValueError(f"{text} is not a number of JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _no_number(text)
+
+
+def _proto_spec(kind: type[Message], message: kds_pb2.KumaResource) -> object:
     wanted = kind.DESCRIPTOR.full_name
     if message.spec.type_url.rpartition("/")[2] != wanted:
-        raise RemoteProtocolError(f"{type_}: spec is a {message.spec.type_url!r}, not a {wanted}")
+        raise ValueError(f"the spec is a {message.spec.type_url!r}, not a {wanted}")
     spec = kind()
-    try:
-        spec.ParseFromString(message.spec.value)
-    except DecodeError as error:
-        raise RemoteProtocolError(f"{type_} {message.meta.name}: {error}") from error
+    spec.ParseFromString(message.spec.value)
     return json_format.MessageToDict(spec)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from reconciler.kds.codec import CarriedResource, decode_entry, encode_carried
-from reconciler.kds.types import MANIFEST, REPORT
+from reconciler.kds.types import MANIFEST, OWNED_TYPES, REPORT
 from reconciler.model.resource import ORIGIN, ZONE, canonical_json
 from xds.discovery import RemoteProtocolError
 from xds.resource import XdsResource, digest
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from xds.snapshot import Resources
 
 REJECTIONS_MAX = 100
+POLICIES_MAX = 100  # named with one rejection
 MESSAGE_MAX = 1000  # characters
 
 
@@ -86,8 +87,14 @@ def parse_manifest(entry: bytes) -> Manifest:
 def matches(found: Manifest, staged: Mapping[str, Mapping[str, str]]) -> bool:
     """Whether what is staged (type -> name -> version) is the manifest's revision, no more and no
     less.
+
+    A type that a newer global has and this program never asks for cannot be waited for.
     """
-    return all(versions_digest(staged.get(t, {})) == wanted for t, wanted in found.digests.items())
+    return all(
+        versions_digest(staged.get(type_, {})) == wanted
+        for type_, wanted in found.digests.items()
+        if type_ in OWNED_TYPES
+    )
 
 
 def encode_report(zone: str, report: ConvergenceReport) -> XdsResource:
@@ -106,7 +113,7 @@ def encode_report(zone: str, report: ConvergenceReport) -> XdsResource:
                     "proxy": r.proxy,
                     "type": r.type,
                     "message": r.message[:MESSAGE_MAX],
-                    "policies": list(r.policies),
+                    "policies": list(r.policies[:POLICIES_MAX]),
                 }
                 for r in report.rejections[:REJECTIONS_MAX]
             ],
@@ -130,7 +137,7 @@ def parse_report(entry: bytes) -> ConvergenceReport:
             rejected=int(counts["rejected"]),
             rejections=tuple(map(_rejection, rejected[:REJECTIONS_MAX])),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RemoteProtocolError(f"{REPORT}: {error!r}") from error
 
 
@@ -138,4 +145,4 @@ def _rejection(data: Mapping[str, object]) -> Rejection:
     policies = cast("list[str]", data.get("policies", []))
     texts = (str(data[key])[:MESSAGE_MAX] for key in ("mesh", "proxy", "type", "message"))
     mesh, proxy, type_, message = texts
-    return Rejection(mesh, proxy, type_, message, tuple(map(str, policies)))
+    return Rejection(mesh, proxy, type_, message, tuple(map(str, policies[:POLICIES_MAX])))

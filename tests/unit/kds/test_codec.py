@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.kds.codec import CarriedResource, canonical_data, decode_entry, encode_carried
+from reconciler.kds.proto import kds_pb2, kuma_mesh_pb2
 from reconciler.model.resource import canonical_json
 from tests.support.protobuf_wire import fields, message, text
 from xds.discovery import RemoteProtocolError
@@ -143,6 +144,39 @@ def test_equal_resources_give_equal_bytes_whatever_the_order_of_fields() -> None
 def test_what_is_no_frame_ends_the_stream(type_: str, body: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
         decode_entry(type_, resource(KUMA, "x.", body).entry)
+
+
+NESTED = b'{"a":' + b"[" * 100 + b"]" * 100 + b"}"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        b'{"a":NaN}',
+        b'{"a":-Infinity}',
+        b'{"a":1e999}',
+        b'{"a":"\\ud800"}',
+        NESTED,
+        b'{"a":' * 50_000,
+    ],
+)
+def test_spec_that_could_not_be_sent_on_ends_the_stream(spec: bytes) -> None:
+    """Python reads it; other programs would not, and whoever it is relayed to would pay for it."""
+    frame = kds_pb2.KumaResource()
+    frame.meta.name = "x"
+    frame.spec.value = spec
+    with pytest.raises(RemoteProtocolError, match="MeshService x"):
+        decode_entry("MeshService", resource(KUMA, "x.", frame.SerializeToString()).entry)
+
+
+def test_time_outside_the_calendar_ends_the_stream() -> None:
+    insight = kuma_mesh_pb2.DataplaneInsight()
+    insight.subscriptions.add().connect_time.seconds = 10**15
+    frame = kds_pb2.KumaResource()
+    frame.spec.type_url = "type.googleapis.com/kuma.mesh.v1alpha1.DataplaneInsight"
+    frame.spec.value = insight.SerializeToString()
+    with pytest.raises(RemoteProtocolError, match="Timestamp"):
+        decode_entry("DataplaneInsight", resource(KUMA, "x.", frame.SerializeToString()).entry)
 
 
 def test_another_envelope_ends_the_stream() -> None:

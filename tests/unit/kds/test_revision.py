@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from reconciler.decode import mesh_resource
-from reconciler.kds.codec import CarriedResource, decode_entry
+from reconciler.kds.codec import CarriedResource, decode_entry, encode_carried
 from reconciler.kds.manifest import (
     ConvergenceReport,
+    Manifest,
     Rejection,
     encode_report,
     matches,
@@ -17,9 +21,10 @@ from reconciler.kds.manifest import (
 )
 from reconciler.kds.receive import accept_from_global, accept_from_zone
 from reconciler.kds.slice import Slice, next_slice
-from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES, MANIFEST, RELAYED_TYPES
+from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES, MANIFEST, RELAYED_TYPES, REPORT
 from reconciler.model.resource import Labels, MeshResource, ResourceKey, canonical_json
 from reconciler.state import EMPTY, MeshState, from_resources
+from xds.discovery import RemoteProtocolError
 
 
 def made(type_: str, mesh: str, name: str, data: Any, **labels: str) -> MeshResource:
@@ -123,6 +128,33 @@ def test_manifest_matches_its_own_revision_only() -> None:
     assert not matches(wanted, mixed)
     missing = {t: v for t, v in staged(two, types).items() if t != "MeshTrafficPermission"}
     assert not matches(wanted, missing)
+
+
+def test_type_of_a_newer_global_holds_up_no_revision() -> None:
+    """This zone never asks for it, so it can never be here."""
+    types = tuple(t for t in GLOBAL_TO_ZONE_TYPES if t not in RELAYED_TYPES)
+    one = revision_of(OWNED, "c1")
+    (frame,) = one.types[MANIFEST].values()
+    wanted = parse_manifest(frame.entry)
+    newer = Manifest("c1", {**wanted.digests, "MeshNovelty": "a digest of something"})
+    assert matches(newer, staged(one, types))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"proxies": []},
+        {"proxies": {"total": "many"}},
+        {"rejected": [[]]},
+        {"rejected": ["text"]},
+        {"rejected": 3},
+    ],
+)
+def test_report_of_another_form_ends_the_stream(change: dict[str, object]) -> None:
+    whole = decode_entry(REPORT, encode_report("east", ConvergenceReport("c1")).entry)
+    body = canonical_json({**whole.data, **change})
+    with pytest.raises(RemoteProtocolError, match=REPORT):
+        parse_report(encode_carried(replace(whole, body=body)).entry)
 
 
 def test_report_comes_back_as_it_went() -> None:
