@@ -47,7 +47,7 @@ def global_outcome(state: GlobalState, commit: str) -> Outcome:
         return Outcome("pending", f"{len(waiting)} of {len(lines)} zones do not have it", waiting)
     refused = tuple(text for outcome, text in lines if outcome == "rejected")
     if refused:
-        return Outcome("rejected", "proxies rejected it", refused)
+        return Outcome("rejected", f"rejected in {len(refused)} of {len(lines)} zones", refused)
     return Outcome("arrived", f"all proxies of {len(lines)} zones have it")
 
 
@@ -60,6 +60,9 @@ def _zone_line(record: ZoneRecord, wanted: frozenset[str]) -> tuple[str, str]:
         return "pending", f"zone {record.name} is not connected"
     if record.report is None:
         return "pending", f"zone {record.name} has not reported yet"
+    if record.report.revision not in wanted and record.rejected:
+        type_, message = min(record.rejected.items())
+        return "rejected", f"zone {record.name} rejected {type_}: {message}"
     return _report_line(record.name, record.report, wanted)
 
 

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 
     from reconciler.kds.codec import CarriedResource
 
+REFUSALS_SHOWN = 10  # in one NACK
+
+
+def refusals_text(errors: Mapping[str, str]) -> str:
+    """A NACK's text, from why by name: the first refusals and how many more there are."""
+    shown = [f"{name}: {error}" for name, error in list(errors.items())[:REFUSALS_SHOWN]]
+    more = len(errors) - len(shown)
+    return "; ".join([*shown, f"and {more} more"] if more else shown)
+
 
 def accept_from_global(type_: str, carried: CarriedResource) -> str | None:
     """Why a zone does not take this; None when it does. Kinds that a zone may own must say they are

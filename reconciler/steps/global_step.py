@@ -17,7 +17,7 @@ from rpds import HashTrieMap
 from reconciler.decode import mesh_resource
 from reconciler.kds.codec import decode_entry
 from reconciler.kds.manifest import parse_report
-from reconciler.kds.receive import accept_from_zone
+from reconciler.kds.receive import accept_from_zone, refusals_text
 from reconciler.kds.slice import next_slice
 from reconciler.kds.types import RELAYED_TYPES, REPORT, ZONE_TO_GLOBAL_TYPES
 from reconciler.model.decode import DecodeError
@@ -65,8 +65,9 @@ if TYPE_CHECKING:
 
     from reconciler.problems import Problem
 
-INVALID_ARGUMENT = 3  # gRPC status number
-ERRORS_SHOWN = 10  # in one NACK
+INVALID_ARGUMENT = 3  # gRPC status numbers
+RESOURCE_EXHAUSTED = 8
+TYPES_MAX = 256  # that one stream may subscribe to; Kuma has 45
 
 
 def step(state: GlobalState, event: Event) -> Outcome:
@@ -238,6 +239,11 @@ def _manifest_last(type_: str) -> tuple[bool, str]:
 
 
 def _offer(state: GlobalState, session_id: str, type_: str) -> Outcome:
+    state, effects = _offered(state, session_id, type_)
+    return _standing(state, session_id, type_), effects
+
+
+def _offered(state: GlobalState, session_id: str, type_: str) -> Outcome:
     session = state.sessions[session_id]
     zone_slice = state.slices.get(session.zone)
     if zone_slice is None:
@@ -255,31 +261,38 @@ def _offer(state: GlobalState, session_id: str, type_: str) -> Outcome:
     return state, (SendResponse(session_id, replace(response, control_plane="global")),)
 
 
+def _standing(state: GlobalState, session_id: str, type_: str) -> GlobalState:
+    """The zone's rejection of the type for status: until something else is sent in its place."""
+    session = state.sessions[session_id]
+    record, rejected = state.zones[session.zone], session.senders[type_].rejected
+    if record.rejected.get(type_) == rejected:
+        return state
+    held = record.rejected.discard(type_)
+    held = held if rejected is None else held.insert(type_, rejected)
+    zones = state.zones.insert(session.zone, replace(record, rejected=held))
+    return replace(state, zones=zones)
+
+
 def _subscribed(state: GlobalState, session_id: str, request: DeltaRequest) -> Outcome:
     session = state.sessions.get(session_id)
     if session is None:
         return state, ()
     type_ = request.type_url
+    if type_ not in session.senders and len(session.senders) >= TYPES_MAX:
+        text = f"over {TYPES_MAX} types are subscribed to"
+        return state, (CloseSession(session_id, RESOURCE_EXHAUSTED, text),)
     sender = session.senders.get(type_) or DeltaSender(type_url=type_, dialect=KDS_DIALECT)
     sender, answer = sender.on_request(request)
     session = replace(session, senders=session.senders.insert(type_, sender))
     state = replace(state, sessions=state.sessions.insert(session_id, session))
     notes: Effects = ()
     if isinstance(answer, Nacked):
-        state = _rejection(state, session.zone, type_, answer.message)
-        notes = (
-            Note("zone.rejected", {"zone": session.zone, "type": type_, "message": answer.message}),
-        )
+        fields = {"zone": session.zone, "type": type_, "message": sender.rejected}
+        notes = (Note("zone.rejected", fields),)
     if session.zone not in state.slices:
         state = _sliced(state, session.zone)
     state, effects = _offer(state, session_id, type_)
     return state, (*effects, *notes)
-
-
-def _rejection(state: GlobalState, zone: str, type_: str, message: str) -> GlobalState:
-    record = state.zones[zone]
-    record = replace(record, rejected=record.rejected.insert(type_, message))
-    return replace(state, zones=state.zones.insert(zone, record))
 
 
 # --- zones: sessions and what they send ---
@@ -312,6 +325,10 @@ def _zone_opened(state: GlobalState, event: ZoneOpened) -> Outcome:
     session = Session(event.session, event.zone, event.downward, receivers=receivers)
     record = state.zones.get(event.zone) or ZoneRecord(event.zone)
     record = replace(record, identity=event.identity, connected_at=event.now, disconnected_at=None)
+    # What the last connection said of the revision in force may not be true any more.
+    record = (
+        replace(record, rejected=HashTrieMap()) if event.downward else replace(record, report=None)
+    )
     state = replace(
         state,
         sessions=state.sessions.insert(event.session, session),
@@ -357,7 +374,7 @@ def _published(state: GlobalState, session_id: str, response: DeltaResponse) -> 
             state, effects, errors = _received(state, session.zone, response, news.is_initial)
     except RemoteProtocolError as error:
         return state, (CloseSession(session_id, INVALID_ARGUMENT, str(error)),)
-    receiver, answer = receiver.nack(_joined(errors)) if errors else receiver.ack()
+    receiver, answer = receiver.nack(refusals_text(errors)) if errors else receiver.ack()
     session = replace(session, receivers=session.receivers.insert(type_, receiver))
     state = replace(state, sessions=state.sessions.insert(session_id, session))
     return state, (SendRequest(session_id, answer), *effects)
@@ -377,7 +394,7 @@ def _received(
     leaves what was accepted under its name.
     """
     record = state.zones[zone]
-    put, errors = _attributed(zone, response)
+    put, errors = _attributed(state, zone, response)
     held = {f"{r.key.name}.{r.key.mesh}": r.key for r in record.owned.of(response.type_url)}
     if is_initial:
         kept = {resource.key for resource in put}
@@ -417,7 +434,7 @@ def _relay(state: GlobalState, owner: str, type_: str) -> Outcome:
 
 
 def _attributed(
-    zone: str, response: DeltaResponse
+    state: GlobalState, zone: str, response: DeltaResponse
 ) -> tuple[tuple[MeshResource, ...], Mapping[str, str]]:
     put, errors = [], {}
     for entry in response.resources:
@@ -426,6 +443,10 @@ def _attributed(
             errors[entry.name] = accepted
             continue
         key = ResourceKey(accepted.type, accepted.mesh, accepted.name)
+        owner = _owner(state, key)
+        if owner not in (None, zone):
+            errors[entry.name] = f'the name is taken by a resource of zone "{owner}"'
+            continue
         try:
             put.append(mesh_resource(key, Labels.of(accepted.labels), accepted.data))
         except DecodeError as error:
@@ -433,8 +454,6 @@ def _attributed(
     return tuple(put), errors
 
 
-def _joined(errors: Mapping[str, str]) -> str:
-    """A NACK's text: the first refusals and how many more there are."""
-    shown = [f"{name}: {error}" for name, error in list(errors.items())[:ERRORS_SHOWN]]
-    more = len(errors) - len(shown)
-    return "; ".join([*shown, f"and {more} more"] if more else shown)
+def _owner(state: GlobalState, key: ResourceKey) -> str | None:
+    """The zone whose relayed resource has the key: under it, the others know just one."""
+    return next((r.name for r in state.zones.values() if key in r.relayed.by_key), None)

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from reconciler.kds.manifest import ConvergenceReport, encode_report
+from reconciler.kds.types import REPORT
 from reconciler.model.resource import ZONE
 from reconciler.steps import global_state as g
-from reconciler.steps.global_step import refusal
+from reconciler.steps.global_step import TYPES_MAX, refusal
 from tests.support.global_plane import MISTAKE, Global, ingress_entry, revision, timeout
+from xds.delta_sender import MESSAGE_MAX
 from xds.discovery import DeltaRequest, DeltaResponse
 
 # --- Git ---
@@ -206,6 +209,66 @@ def test_rejection_of_a_zone_is_kept_and_told() -> None:
     plane.deliver(g.ZoneSubscribed("east-down", nack))
     assert plane.state.zones["east"].rejected["MeshTimeout"] == "no such field"
     assert any(isinstance(e, g.Note) and e.event == "zone.rejected" for e in plane.effects)
+
+
+def nack(plane: Global, message: str) -> None:
+    """East refuses the MeshTimeout that it was just sent."""
+    response = next(r for r in plane.sent["east-down"] if r.type_url == "MeshTimeout")
+    request = DeltaRequest("MeshTimeout", nonce=response.nonce, error=message)
+    plane.deliver(g.ZoneSubscribed("east-down", request))
+
+
+def test_rejection_is_forgotten_once_something_else_was_sent() -> None:
+    """Otherwise status would show a fault that was cured long ago."""
+    plane = two_zones()
+    plane.publish(timeout(1000), commit="c2")
+    nack(plane, "no such field")
+    plane.acknowledge("east")
+    plane.publish(timeout(1000), commit="c3")  # The same policy: still refused.
+    plane.acknowledge("east")
+    assert dict(plane.state.zones["east"].rejected) == {"MeshTimeout": "no such field"}
+    plane.publish(timeout(2000), commit="c4")
+    assert plane.acknowledge("east") == ["MeshTimeout", "RevisionManifest"]
+    assert dict(plane.state.zones["east"].rejected) == {}
+
+
+def test_new_connection_starts_without_the_rejections_and_the_report_of_the_last() -> None:
+    plane = two_zones()
+    plane.publish(timeout(1000), commit="c2")
+    nack(plane, "x" * 10_000)
+    report = encode_report("east", ConvergenceReport("c2"))
+    plane.deliver(g.ZonePublished("east-up", DeltaResponse(REPORT, "1", (report,))))
+    east = plane.state.zones["east"]
+    assert len(east.rejected["MeshTimeout"]) == MESSAGE_MAX
+    assert east.report == ConvergenceReport("c2")
+    for session in ("east-down", "east-up"):
+        plane.deliver(g.ZoneClosed(session, 1.0))
+    plane.connect("east")
+    east = plane.state.zones["east"]
+    assert dict(east.rejected) == {}
+    assert east.report is None
+
+
+def test_zone_cannot_take_the_name_of_anothers_ingress() -> None:
+    """The other zones know one resource by a name: it would stand in front of the first one."""
+    plane = two_zones()
+    plane.connect("north")
+    plane.zone_sends("east", ingress_entry("in", instances=3))
+    plane.acknowledge("north")
+    plane.zone_sends("west", ingress_entry("in"))
+    (answer,) = (e for e in plane.effects if isinstance(e, g.SendRequest))
+    assert answer.request.error is not None
+    assert 'taken by a resource of zone "east"' in answer.request.error
+    assert plane.acknowledge("north") == []
+
+
+def test_stream_that_asks_for_ever_more_types_is_ended() -> None:
+    plane = two_zones()
+    for number in range(TYPES_MAX + 1):
+        plane.deliver(g.ZoneSubscribed("east-down", DeltaRequest(f"Type{number}")))
+    (closing,) = (e for e in plane.effects if isinstance(e, g.CloseSession))
+    assert closing.code == 8  # RESOURCE_EXHAUSTED
+    assert len(plane.state.sessions["east-down"].senders) == TYPES_MAX
 
 
 def test_events_of_a_stream_that_is_gone_change_nothing() -> None:

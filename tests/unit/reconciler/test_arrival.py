@@ -1,0 +1,54 @@
+"""What `wait` answers for a commit: where it has arrived, and who refused it."""
+
+from __future__ import annotations
+
+from reconciler.arrival import global_outcome
+from reconciler.kds.manifest import ConvergenceReport, Rejection, encode_report
+from reconciler.kds.types import REPORT
+from reconciler.steps import global_state as g
+from tests.support.global_plane import Global, timeout
+from xds.discovery import DeltaRequest, DeltaResponse
+
+
+def connected() -> Global:
+    """One zone that has c1, and is sent c2."""
+    plane = Global()
+    plane.publish()
+    plane.connect("east")
+    report(plane, ConvergenceReport("c1"))
+    plane.publish(timeout(1000), commit="c2")
+    return plane
+
+
+def report(plane: Global, found: ConvergenceReport) -> None:
+    frame = encode_report("east", found)
+    plane.deliver(g.ZonePublished("east-up", DeltaResponse(REPORT, "1", (frame,))))
+
+
+def test_commit_is_pending_until_every_proxy_has_it() -> None:
+    plane = connected()
+    assert global_outcome(plane.state, "c2").outcome == "pending"
+    report(plane, ConvergenceReport("c2", total=2, acked=1, pending=1))
+    assert global_outcome(plane.state, "c2").outcome == "pending"
+    report(plane, ConvergenceReport("c2", total=2, acked=2))
+    assert global_outcome(plane.state, "c2").outcome == "arrived"
+
+
+def test_commit_that_a_zone_cannot_take_is_rejected_in_its_words() -> None:
+    """It would stay pending for ever: nothing of it comes into force there."""
+    plane = connected()
+    response = next(r for r in plane.sent["east-down"] if r.type_url == "MeshTimeout")
+    nack = DeltaRequest("MeshTimeout", nonce=response.nonce, error="t: no such field")
+    plane.deliver(g.ZoneSubscribed("east-down", nack))
+    found = global_outcome(plane.state, "c2")
+    assert found.outcome == "rejected"
+    assert found.details == ("zone east rejected MeshTimeout: t: no such field",)
+
+
+def test_commit_that_a_proxy_rejects_is_rejected_with_its_name() -> None:
+    plane = connected()
+    refused = Rejection("default", "default.web-1", "Listener", "no filter")
+    report(plane, ConvergenceReport("c2", total=1, rejected=1, rejections=(refused,)))
+    found = global_outcome(plane.state, "c2")
+    assert found.outcome == "rejected"
+    assert "default.web-1: no filter" in found.details[0]
