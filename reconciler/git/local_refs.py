@@ -41,22 +41,34 @@ def open_local(path: Path) -> Iterator[pygit2.Repository]:
 
 
 def tips(path: Path) -> dict[str, str]:
-    """Ref name -> oid of every direct ref."""
+    """Ref name -> oid of every ref; what is only a name for another ref has that one's."""
     with open_local(path) as repository:
         try:
-            return {
-                reference.name: str(reference.target)
-                for reference in repository.references.objects
-                if reference.type == ReferenceType.DIRECT
-            }
+            found = ((ref.name, _resolved(ref)) for ref in repository.references.objects)
+            return {name: oid for name, oid in found if oid is not None}
         except UNREADABLE as error:
             raise Transient(f"{path}: refs changed while they were read ({error})") from error
 
 
-def target(repository: pygit2.Repository, ref: str) -> str | None:
-    """Oid of a direct ref, None when it does not exist."""
+def _resolved(reference: pygit2.Reference) -> str | None:
+    if reference.type == ReferenceType.DIRECT:
+        return str(reference.target)
     try:
-        return str(repository.lookup_reference(ref).target)
+        return str(reference.resolve().target)
+    except KeyError:
+        return None  # names a ref that does not exist
+
+
+def dangling(path: Path) -> list[str]:
+    """Names for refs that do not exist, such as an `origin/HEAD` after a branch was renamed."""
+    with open_local(path) as repository:
+        return [ref.name for ref in repository.references.objects if _resolved(ref) is None]
+
+
+def target(repository: pygit2.Repository, ref: str) -> str | None:
+    """Oid of a ref, None when it does not exist."""
+    try:
+        return _resolved(repository.lookup_reference(ref))
     except KeyError:
         return None
 

@@ -24,6 +24,7 @@ from pygit2.enums import ObjectType
 from reconciler.git import local_refs
 from reconciler.git.errors import CommitRejected, GitFailed, Permanent, Transient
 from reconciler.git.library import UNREADABLE, isolate, open_bare
+from reconciler.git.packing import is_scattered, pack
 from reconciler.git.trees import EntryKind, TreeEntry, TreeLimits, TreeWalk
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ SETTINGS_FILE = "reconciler.yaml"
 BRANCHES_SHOWN_MAX = 10
 SUBJECT_MAX = 200
 STATUS_BLOB_BYTES_MAX = 8 * 1024 * 1024
+PACKS_WHEN_IDLE = 20  # joined when nothing moved, so that nobody waits
+PACK_SUFFIXES = {".pack", ".idx"}
+PACKS_MAX = 200  # joined in any case: with a thousand, reading takes ten times as long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +111,12 @@ class Mirror:
             there = self._followed(self.transport.list_refs(self.folder))
             with suppress(*UNREADABLE):
                 if self._tips() == there:
+                    self._tidy(PACKS_WHEN_IDLE)
                     return there
             try:
+                self._clear_way(there)
                 self.transport.fetch(self.folder, self._refspecs())
+                self._tidy(PACKS_MAX)
                 return self._tips()
             except (GitFailed, *UNREADABLE) as error:
                 if self._is_sound(there):
@@ -119,6 +126,13 @@ class Mirror:
                 return self._tips()
             except UNREADABLE as error:
                 raise _told(error, self.folder) from error
+
+    def held(self) -> Mapping[str, str]:
+        """The followed refs as the last fetch left them, {} without a mirror. Asks nobody."""
+        try:
+            return self._tips()
+        except UNREADABLE:
+            return {}
 
     def tip(self, ref: str) -> str | None:
         """Where the mirror has this ref, without asking the repository."""
@@ -225,21 +239,41 @@ class Mirror:
             shutil.rmtree(self.folder, ignore_errors=True)
             _create(self.folder)
 
+    def _clear_way(self, there: Iterable[str]) -> None:
+        """What a fetch would stumble over: locks and halves of packs of a child that was killed
+        (nobody else writes here), and refs gone at the server, which may be folders of others now.
+        """
+        halves = [p for p in self.folder.glob("objects/pack/*") if p.suffix not in PACK_SUFFIXES]
+        locks = (*self.folder.glob("*.lock"), *self.folder.glob("refs/**/*.lock"))
+        for left in (*halves, *locks):
+            left.unlink(missing_ok=True)
+        gone = self._tips().keys() - set(there)
+        with open_bare(self.folder) as repository:
+            for ref in gone:
+                repository.references.delete(ref)
+
+    def _tidy(self, packs_max: int) -> None:
+        with suppress(*UNREADABLE):  # no room, or damage: whoever reads will tell
+            if is_scattered(self.folder, packs_max):
+                pack(self.folder)
+
     def _is_sound(self, refs: Iterable[str]) -> bool:
-        """Each of these that is here leads to a commit whose tree is there."""
+        """Each of these that is here leads to a tree that is there, or is no commit at all."""
         try:
             with open_bare(self.folder) as repository:
                 tips = [local_refs.target(repository, ref) for ref in refs]
                 for oid in filter(None, tips):
-                    tree_oid(repository, oid, "")
+                    with suppress(CommitRejected):
+                        tree_oid(repository, oid, "")
         except (GitFailed, *UNREADABLE):
             return False
         return True
 
     def _reading(self, read: Callable[[pygit2.Repository], T]) -> T:
         """Read; a mirror that does not hold together is rebuilt once and read again."""
-        with suppress(*UNREADABLE), open_bare(self.folder) as repository:
-            return read(repository)
+        for _ in range(2):  # the second time without packs that were joined meanwhile
+            with suppress(*UNREADABLE), open_bare(self.folder) as repository:
+                return read(repository)
         self.rebuild()
         try:
             with open_bare(self.folder) as repository:
@@ -283,7 +317,10 @@ def _told(error: Exception, folder: Path) -> GitFailed:
 
 
 def _commit(repository: pygit2.Repository, oid: str) -> pygit2.Commit:
-    found = repository[oid].peel(pygit2.Commit)
+    try:
+        found = repository[oid].peel(pygit2.Commit)
+    except pygit2.InvalidSpecError as error:
+        raise CommitRejected(f"{oid[:12]} is no commit; point the ref at one") from error
     assert isinstance(found, pygit2.Commit)
     return found
 

@@ -17,7 +17,8 @@ from pygit2.enums import FileMode
 from reconciler.git import local_refs
 from reconciler.git.errors import Permanent, Transient
 from reconciler.git.library import UNREADABLE, open_bare
-from reconciler.git.mirror import Mirror, MirrorOptions, read_files
+from reconciler.git.mirror import PACKS_MAX, Mirror, MirrorOptions, read_files
+from reconciler.git.packing import is_scattered, pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +79,8 @@ def ref_of_zone(zone: str, prefix: str = STATUS_PREFIX) -> str:
 def zone_of_ref(ref: str, prefix: str = STATUS_PREFIX) -> str | None:
     """Whose status this ref is; None for any other ref."""
     zone = ref.removeprefix(prefix)
-    return zone if ref.startswith(prefix) and ZONE_NAME.match(zone) else None
+    named = ref.startswith(prefix) and ZONE_NAME.match(zone) and zone not in RESERVED_ZONES
+    return zone if named else None
 
 
 class LocalStatusRef:
@@ -134,6 +136,8 @@ class RemoteStatusRef:
 
     def write(self, commit: NewCommit) -> str:
         try:
+            if is_scattered(self.mirror.folder, PACKS_MAX):
+                pack(self.mirror.folder)
             with open_bare(self.mirror.folder) as repository:
                 oid = write_commit(repository, commit)
         except UNREADABLE as error:

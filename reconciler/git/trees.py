@@ -94,9 +94,11 @@ class TreeWalk:
         visited = 1
         for item in self._tree(repository, prefix, oid):
             name = (item.raw_name or b"").decode("utf-8", "backslashreplace")
-            if item.type == ObjectType.TREE and is_plain(name):
+            if item.type == ObjectType.TREE:
+                # Whatever its name is: a policy that stands below must not be lost unseen.
                 below = last.children.get(name) if last is not None else None
-                child = self._walk(repository, f"{prefix}{name}/", str(item.id), below, level + 1)
+                under = f"{prefix}{shown(name)}/"
+                child = self._walk(repository, under, str(item.id), below, level + 1)
                 children[name] = child
                 entries.extend(child.entries)
                 visited += child.visited
@@ -137,5 +139,10 @@ def is_plain(name: str) -> bool:
 
 def entry(prefix: str, name: str, mode: int, oid: str) -> TreeEntry:
     kind = KINDS.get(mode, EntryKind.INVALID) if is_plain(name) else EntryKind.INVALID
-    shown = name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
-    return TreeEntry(f"{prefix}{shown}", mode, oid, kind)
+    return TreeEntry(f"{prefix}{shown(name)}", mode, oid, kind)
+
+
+def shown(name: str) -> str:
+    """Printable, and one part of a path: an odd name cannot pass for a file in a folder."""
+    text = name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
+    return text.replace("/", "\\x2f")

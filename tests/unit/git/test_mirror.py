@@ -6,10 +6,13 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconciler.git.address import address
 from reconciler.git.errors import CommitRejected, Permanent, Transient
 from reconciler.git.mirror import Mirror, MirrorOptions, TooLarge
+from reconciler.git.packing import joined_count
 from reconciler.git.remote import RemoteLimits, transport_to
 from reconciler.git.trees import EntryKind, TreeLimits
 from tests.support.git_repos import PolicyRepo, git
@@ -106,6 +109,23 @@ def test_names_no_checkout_would_take_come_out_as_invalid(tmp_path: Path) -> Non
     assert all(e.path.isprintable() for e in entries)
 
 
+def test_a_policy_in_a_folder_of_any_name_is_listed(tmp_path: Path) -> None:
+    """Skipping the folder would delete the policy without a word; its path is refused later."""
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "a"})
+    blob = git(repo.bare, "hash-object", "-w", "--stdin", stdin=b"type: Mesh\n")
+    below = git(repo.bare, "mktree", stdin=f"100644 blob {blob}\tmesh.yaml\n".encode())
+    raw = b"".join(
+        b"40000 " + name + b"\0" + bytes.fromhex(below)
+        for name in (b".git", b"a\\b", b"caf\xe9", "team\u00a0a".encode(), b"x/y")
+    )
+    tree = git(repo.bare, "hash-object", "-w", "-t", "tree", "--literally", "--stdin", stdin=raw)
+    git(repo.bare, "update-ref", MAIN, git(repo.bare, "commit-tree", tree, "-m", "odd"))
+    mirror = mirror_of(repo, tmp_path)
+    paths = [e.path for e in mirror.tree_entries(mirror.fetch()[MAIN])]
+    names = (".git", "a\\b", "caf\\xe9", "team\\xa0a", "x\\x2fy")
+    assert paths == [f"{name}/mesh.yaml" for name in names]
+
+
 def test_a_blob_over_the_limit_is_not_read(tmp_path: Path) -> None:
     repo = PolicyRepo.create(tmp_path, {"big.yaml": "x" * 1001, "fits.yaml": "y" * 1000})
     mirror = mirror_of(repo, tmp_path, MirrorOptions(blob_bytes_max=1000))
@@ -172,6 +192,96 @@ def test_status_refs_come_along_and_go_when_deleted(tmp_path: Path) -> None:
     git(repo.bare, "update-ref", "-d", "refs/heads/status/east")
     assert set(mirror.fetch()) == {MAIN}
     assert mirror.tip("refs/heads/status/east") is None
+
+
+def test_a_ref_whose_name_became_a_folder_of_refs_stops_nothing(tmp_path: Path) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "1"})
+    git(repo.bare, "update-ref", "refs/heads/status/east", MAIN)
+    mirror = mirror_of(repo, tmp_path)
+    mirror.fetch()
+    git(repo.bare, "update-ref", "-d", "refs/heads/status/east")
+    git(repo.bare, "update-ref", "refs/heads/status/east/old", MAIN)
+    commit = repo.push({"a.yaml": "2"})
+    assert mirror.fetch()[MAIN] == commit
+    assert set(mirror.fetch()) == {MAIN, "refs/heads/status/east/old"}
+
+
+def test_a_branch_that_is_a_name_for_another_is_followed(tmp_path: Path) -> None:
+    """As after `git symbolic-ref refs/heads/main refs/heads/trunk`."""
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "1"})
+    git(repo.bare, "branch", "--move", "main", "trunk")
+    git(repo.bare, "symbolic-ref", MAIN, "refs/heads/trunk")
+    assert mirror_of(repo, tmp_path).fetch() == {MAIN: repo.tip("trunk")}
+
+
+def test_a_name_for_no_ref_is_told_with_its_cure(tmp_path: Path) -> None:
+    """As `origin/HEAD` of a clone is when the branch it meant was renamed."""
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "1"})
+    mirror = mirror_of(repo, tmp_path)
+    first = mirror.fetch()
+    git(repo.bare, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/gone")
+    assert mirror.fetch() == first
+    commit = repo.push({"a.yaml": "2"})
+    with pytest.raises(Permanent, match=r"symbolic-ref --delete refs/remotes/origin/HEAD"):
+        mirror.fetch()
+    git(repo.bare, "symbolic-ref", "--delete", "refs/remotes/origin/HEAD")
+    assert mirror.fetch() == {MAIN: commit}
+
+
+def test_a_status_ref_at_something_else_than_a_commit_costs_no_clone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "1"})
+    blob = git(repo.bare, "hash-object", "-w", "--stdin", stdin=b"x")
+    git(repo.bare, "update-ref", "refs/mesh/status/east", blob)
+    mirror = mirror_of(repo, tmp_path, MirrorOptions(also=("refs/mesh/status/",)))
+    found = mirror.fetch()
+    monkeypatch.setattr(mirror, "rebuild", lambda: pytest.fail("cloned afresh"))
+    with pytest.raises(CommitRejected, match="is no commit"):
+        mirror.read_files(found["refs/mesh/status/east"])
+    assert contents(mirror, found[MAIN]) == {"a.yaml": b"1"}
+
+
+def test_what_a_killed_fetch_left_behind_stops_nothing_and_goes(tmp_path: Path) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "1"})
+    mirror = mirror_of(repo, tmp_path)
+    mirror.fetch()
+    lock = mirror.folder / f"{MAIN}.lock"
+    half = mirror.folder / "objects" / "pack" / "pack_git2_0123456789abcdef"
+    lock.touch()
+    half.write_bytes(b"PACK")
+    commit = repo.push({"a.yaml": "2"})
+    assert mirror.fetch() == {MAIN: commit}
+    assert not lock.exists()
+    assert not half.exists()
+
+
+def test_packs_are_joined_and_no_commit_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every fetch leaves a pack. Also what no ref leads to any more may be in force."""
+    monkeypatch.setattr("reconciler.git.mirror.PACKS_MAX", 4)
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    mirror = mirror_of(repo, tmp_path)
+    commits = {mirror.fetch()[MAIN]: b"0"}
+    for number in range(1, 12):
+        git(repo.work, "commit", "--quiet", "--amend", "--allow-empty", "--message", "again")
+        commit = repo.push({"a.yaml": str(number)})
+        assert mirror.fetch() == {MAIN: commit}
+        commits[commit] = str(number).encode()
+        assert len(list((mirror.folder / "objects" / "pack").glob("*.pack"))) <= 5
+    monkeypatch.setattr(mirror, "rebuild", lambda: pytest.fail("cloned afresh"))
+    for commit, text in commits.items():
+        assert contents(mirror, commit) == {"a.yaml": text}
+
+
+@given(st.lists(st.integers(1, 10**9), max_size=40).map(sorted))
+def test_packs_left_alone_are_each_twice_as_large_as_all_below(sizes: list[int]) -> None:
+    """So there are at most logarithmically many, and no object is written again each time."""
+    count = joined_count(sizes)
+    for position in range(count, len(sizes)):
+        assert sizes[position] >= 2 * sum(sizes[:position])
+    assert count == 0 or sizes[count - 1] < 2 * sum(sizes[: count - 1])
 
 
 def test_a_deleted_mirror_is_rebuilt(tmp_path: Path) -> None:
