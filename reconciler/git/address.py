@@ -11,7 +11,7 @@ from reconciler.git.errors import Permanent
 
 SERVER_SCHEMES = ("git", "ssh", "https", "http")
 SCP_FORM = re.compile(r"^[\w.-]+@[\w.-]+:(?!//)")
-CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/@]+@")
+CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/]+@")
 
 
 @dataclass(frozen=True, slots=True)

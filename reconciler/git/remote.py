@@ -103,10 +103,12 @@ class RemoteTransport:
     def _read(self, child: subprocess.Popen[bytes], count: int, deadline: float) -> bytes:
         assert child.stdout is not None
         pipe = child.stdout.fileno()
+        readable = select.poll()  # select() takes no descriptor above 1023: a zone has more
+        readable.register(pipe, select.POLLIN)
         received = bytearray()
         while len(received) < count:
             left = deadline - time.monotonic()
-            if left <= 0 or not select.select([pipe], [], [], left)[0]:
+            if left <= 0 or not readable.poll(left * 1000):
                 raise TimeoutError(
                     f"no answer within {self.limits.call_s:g} s; the server hangs or is too slow, "
                     "raise git.callTimeout if it needs longer"

@@ -6,6 +6,7 @@ Transient, Permanent or RefMoved, with the cure in the text.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Protocol
 
 import pygit2
@@ -24,11 +25,18 @@ if TYPE_CHECKING:
     from reconciler.git.address import Address
 
 ZERO = "0" * 40
+REDIRECTS = "http.followRedirects"
 REFS_MAX = 50_000
 CREDENTIAL_ROUNDS_MAX = 3  # libgit2 asks again for ever when an answer is refused
 
-AUTHENTICATION = ("authentication", "credential", "401", "403", "permission denied", "publickey")
-MISSING = ("not found", "could not find repository", "does not appear to be", "not exported", "404")
+# Words of libgit2 and of servers. A bare "403" is none: an object's id may hold it.
+AUTHENTICATION = re.compile(
+    r"authentication|credential|permission denied|publickey|status code: 40[13]\b"
+)
+MISSING = re.compile(
+    r"repository .*not found|could not find repository|does not appear to be|not exported"
+    r"|status code: 404\b|unsupported url"
+)
 
 
 class Callbacks(pygit2.RemoteCallbacks):
@@ -58,6 +66,18 @@ class Callbacks(pygit2.RemoteCallbacks):
             return pygit2.Username(user)
         raise Permanent(_no_access(self.address))
 
+    def certificate_check(self, certificate: None, valid: bool, host: bytes) -> bool:
+        """Nobody unknown is spoken to. Without this, pygit2 takes any host key of an ssh server."""
+        del certificate
+        if valid:
+            return True
+        name = host.decode("utf-8", "replace")
+        if self.address.url.startswith("ssh://"):
+            cure = "check its host key, and add it to ~/.ssh/known_hosts of this process's user"
+        else:
+            cure = "name the authority that signed it in the file SSL_CERT_FILE points to"
+        raise Permanent(f"{self.address}: {name} cannot prove who it is; {cure}")
+
     def push_negotiation(self, updates: list[PushUpdate]) -> None:
         """The lease: what the server has now must be what the writer saw."""
         for update in updates:
@@ -74,7 +94,7 @@ class Callbacks(pygit2.RemoteCallbacks):
 def list_refs(mirror: pygit2.Repository, address: Address) -> dict[str, str]:
     """Ref name -> oid as the server has them now; a symbolic HEAD is left out."""
     try:
-        remote = mirror.remotes.create_anonymous(address.url)
+        remote = _server(mirror, address)
         heads = remote.list_heads(callbacks=Callbacks(address))
     except UNREADABLE as error:
         raise failure(error, address) from error
@@ -87,7 +107,7 @@ def list_refs(mirror: pygit2.Repository, address: Address) -> dict[str, str]:
 def fetch(mirror: pygit2.Repository, address: Address, refspecs: Sequence[str]) -> None:
     """Bring the refs of these specs into the mirror; those gone at the server go here as well."""
     try:
-        remote = mirror.remotes.create_anonymous(address.url)
+        remote = _server(mirror, address)
         remote.fetch(list(refspecs), callbacks=Callbacks(address), prune=FetchPrune.PRUNE)
     except UNREADABLE as error:
         raise failure(error, address) from error
@@ -105,7 +125,7 @@ def push(
     source = f"refs/outgoing/{oid}"
     mirror.create_reference_direct(source, oid, force=True)
     try:
-        mirror.remotes.create_anonymous(address.url).push([f"{source}:{ref}"], callbacks=callbacks)
+        _server(mirror, address).push([f"{source}:{ref}"], callbacks=callbacks)
     except UNREADABLE as error:
         raise failure(error, address) from error
     finally:
@@ -114,17 +134,26 @@ def push(
         raise _refused(callbacks.refused[ref], ref, address)
 
 
+def _server(mirror: pygit2.Repository, address: Address) -> pygit2.Remote:
+    """The token is for the host that was named: a redirect may change the path, not the host."""
+    if REDIRECTS not in mirror.config or mirror.config[REDIRECTS] != "false":
+        mirror.config[REDIRECTS] = "false"
+    return mirror.remotes.create_anonymous(address.url)
+
+
 def failure(error: Exception, address: Address) -> GitFailed:
     """What libgit2 said, sorted into worth another try or not."""
     if isinstance(error, GitFailed):
         return error
     said = str(error).replace(address.url, str(address))
     lowered = said.lower()
-    if any(word in lowered for word in AUTHENTICATION):
+    if AUTHENTICATION.search(lowered):
         return Permanent(f"{_no_access(address)} ({said})")
     if "fast-forward" in lowered or "not present locally" in lowered:
         return RefMoved(f"{address}: {said}")
-    if any(word in lowered for word in MISSING) or "unsupported url" in lowered:
+    if "cannot redirect" in lowered:
+        return Permanent(f"{address} sends elsewhere ({said}); give the address it now has")
+    if MISSING.search(lowered):
         return Permanent(
             f"{address} is not a Git repository this process can read ({said}); "
             "check the address, and that the repository exists there"
@@ -174,7 +203,17 @@ class LocalTransport:
 
     def fetch(self, mirror: Path, refspecs: Sequence[str]) -> None:
         with open_bare(mirror) as repository:
-            fetch(repository, self.address, refspecs)
+            try:
+                fetch(repository, self.address, refspecs)
+            except Transient as error:
+                # libgit2 gives up at the first of these, whatever is asked for.
+                names = local_refs.dangling(self.path)
+                if not names:
+                    raise
+                raise Permanent(
+                    f"{self.path}: {', '.join(names)} names a ref that does not exist; "
+                    f"remove it with `git symbolic-ref --delete {names[0]}`"
+                ) from error
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from reconciler.git.errors import Permanent, RefMoved, Transient
 from reconciler.git.mirror import Mirror, MirrorOptions
 from reconciler.git.remote import RemoteLimits, RemoteTransport
 from reconciler.git.status_ref import NewCommit, RemoteStatusRef
+from reconciler.git.transport import Callbacks, failure
 from tests.support.git_repos import PolicyRepo, git, git_daemon
 
 if TYPE_CHECKING:
@@ -120,7 +122,92 @@ def test_faults_of_the_server_name_their_cure(tmp_path: Path) -> None:
         mirror_over(opened, tmp_path).fetch()
 
 
+def test_a_process_with_thousands_of_open_connections_still_fetches(tmp_path: Path) -> None:
+    """As a zone with a thousand proxies has them: descriptors above 1023."""
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    opened_files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        with git_daemon(tmp_path) as url, transport(f"{url}/policy.git") as opened:
+            assert mirror_over(opened, tmp_path).fetch() == {MAIN: repo.tip("main")}
+    finally:
+        for descriptor in opened_files:
+            os.close(descriptor)
+
+
+class _Answers(http.server.BaseHTTPRequestHandler):
+    """401 with a request for a password; under /moved/ a redirect to the other name of this host.
+
+    Keeps (host asked for, Authorization) of each request on the server.
+    """
+
+    def do_GET(self) -> None:
+        self.server.seen.append((self.headers["Host"].split(":")[0], self.headers["Authorization"]))  # type: ignore[attr-defined]
+        moved = self.path.startswith("/moved/")
+        self.send_response(302 if moved else 401)
+        if moved:
+            self.send_header("Location", f"http://localhost:{self.server.server_port}/there.git")  # type: ignore[attr-defined]
+        self.send_header("WWW-Authenticate", "Basic realm=git")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on the terminal."""
+
+
+@contextmanager
+def http_server() -> Iterator[tuple[str, list[tuple[str, str | None]]]]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Answers)
+    server.seen = []  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", server.seen  # type: ignore[attr-defined]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_a_redirect_takes_the_token_to_no_other_host(tmp_path: Path) -> None:
+    with http_server() as (url, seen):
+        where = address(f"{url}/here.git", token="secret")
+        opened = RemoteTransport(where, RemoteLimits(call_s=20))
+        with pytest.raises(Permanent, match="refuses access"):
+            mirror_over(opened, tmp_path).fetch()
+        assert any(authorization for _, authorization in seen)  # it is the token that is looked for
+        opened.close()
+        seen.clear()
+        moved = RemoteTransport(address(f"{url}/moved/x.git", token="secret"), RemoteLimits())
+        with pytest.raises(Permanent, match="give the address it now has"):
+            mirror_over(moved, tmp_path).fetch()
+        moved.close()
+        assert {host for host, _ in seen} == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("url", "cure"), [("ssh://git@h/x.git", "known_hosts"), ("https://h/x.git", "SSL_CERT_FILE")]
+)
+def test_a_server_that_cannot_prove_who_it_is_is_refused(url: str, cure: str) -> None:
+    """`valid` is libgit2's verdict: on an ssh host key it is whether known_hosts has it."""
+    callbacks = Callbacks(address(url))
+    assert callbacks.certificate_check(None, True, b"h")
+    with pytest.raises(Permanent, match=cure):
+        callbacks.certificate_check(None, False, b"h")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "object not found - no match for id (4036051ca2b02b04ef92d5150c9ef600404cb401)",
+        "failed to resolve address for git403.example: Name or service not known",
+    ],
+)
+def test_digits_and_names_are_no_verdict_of_a_server(said: str) -> None:
+    assert isinstance(failure(ValueError(said), address("https://h/x.git")), Transient)
+
+
 def test_a_password_in_the_url_is_never_shown() -> None:
+    assert str(address("https://user:p@ss@host/x.git")) == "https://host/x.git"
     with pytest.raises(Permanent) as raised:
         address("foo://user:secret@host/x")
     assert "secret" not in str(raised.value)
@@ -184,6 +271,28 @@ def test_a_branch_named_status_is_reported_with_the_setting(tmp_path: Path) -> N
         ref = RemoteStatusRef(tmp_path / "status.git", opened, EAST)
         with pytest.raises(Permanent, match="--status-prefix"):
             ref.read()
+
+
+def test_a_zone_that_writes_for_days_keeps_few_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit is four loose objects or more in the zone's own mirror."""
+    monkeypatch.setattr("reconciler.git.packing.LOOSE_MAX", 255)
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    with git_daemon(tmp_path) as url, transport(f"{url}/policy.git") as opened:
+        ref = RemoteStatusRef(tmp_path / "status.git", opened, EAST)
+        tip, _ = ref.read()
+        most = 0
+        for number in range(200):
+            tip = ref.write(commit_of(str(number).encode(), tip))
+            loose = list((tmp_path / "status.git" / "objects").glob("[0-9a-f][0-9a-f]/*"))
+            most = max(most, len(loose))
+            if len(loose) < most:
+                break
+        assert len(loose) < most
+        tip = ref.write(commit_of(b"last", tip))
+        assert ref.read() == (tip, {"ingress.yaml": b"last"})
+        assert repo.tip("status/east") == tip
 
 
 def test_a_child_out_of_memory_is_a_fault_with_a_cure(tmp_path: Path) -> None:
