@@ -105,7 +105,7 @@ class AdsStream:
 
         None means "not known yet" and sends nothing. With `retire` False, what is gone stays at the
         proxy: connections that drain on a replaced listener still use its clusters; the caller
-        pushes with True once the drain time is over (`retiring` tells whether there is need to).
+        pushes with True once the drain time is over (`drains` tells when it begins).
         """
         if snapshot is None or snapshot is self.quiet:
             return self, ()
@@ -121,6 +121,10 @@ class AdsStream:
     def retiring(self, snapshot: Snapshot) -> frozenset[str]:
         """Clusters the proxy still holds beside the snapshot's."""
         return _gone(self.clusters, snapshot.clusters)
+
+    def drains(self, snapshot: Snapshot) -> bool:
+        """Whether the proxy has the snapshot's listeners and still holds clusters of older ones."""
+        return self.listeners.holds(snapshot.listeners) and bool(self.retiring(snapshot))
 
     def acked(self, snapshot: Snapshot) -> Mapping[str, TypeSync]:
         """How the proxy stands, by type URL, towards the snapshot that was pushed last."""

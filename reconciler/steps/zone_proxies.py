@@ -73,11 +73,12 @@ def _rejection(proxy: Proxy, type_url: str, message: str) -> Note:
 def push(state: ZoneState, proxy: Proxy, now: float) -> Outcome:
     """Offer what the proxy lacks. Without a snapshot nothing is answered: unknown is not empty.
 
-    Clusters that are gone stay until connections on replaced listeners have drained.
+    Clusters that are gone stay until connections on replaced listeners have drained, which they
+    begin to when the proxy has accepted the listeners that replace them.
     """
     over = proxy.retire_at is not None and now >= proxy.retire_at
     ads, responses = proxy.ads.push(proxy.snapshot, retire=over)
-    left = proxy.snapshot is not None and bool(ads.retiring(proxy.snapshot))
+    left = proxy.snapshot is not None and ads.drains(proxy.snapshot)
     retire_at = (proxy.retire_at or now + state.settings.retire_after_s) if left else None
     wake: Effects = (WakeAt(retire_at),) if retire_at is not None and not over else ()
     proxy = replace(proxy, ads=ads, retire_at=retire_at)
