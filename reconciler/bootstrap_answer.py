@@ -10,11 +10,11 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from reconciler.model.resource import MeshResource, ResourceKey
 from reconciler.model.spec import DataplaneSpec
-from reconciler.registration import NotAdmitted, from_document
+from reconciler.registration import NotAdmitted, document_of, from_document
 from xds.bootstrap import ADMIN_PORT, BootstrapInput, bootstrap
 
 if TYPE_CHECKING:
@@ -85,13 +85,12 @@ def _resource(
     if not text:
         key = ResourceKey(wanted, str(request.get("mesh") or ""), str(request.get("name") or ""))
         return state.get(key) or Answer(404)
-    try:
-        data = json.loads(str(text))
-    except ValueError as error:
-        return Answer(422, f"dataplaneResource: is not JSON: {error}")
-    if not isinstance(data, dict) or data.get("type") != wanted:
+    data = document_of(str(text))
+    if isinstance(data, NotAdmitted):
+        return Answer(422, f"dataplaneResource: {data.reason}")
+    if data.get("type") != wanted:
         return Answer(422, f"dataplaneResource: must be a {wanted}, as proxyType says")
-    found = from_document(cast("Mapping[str, object]", data), facts.zone)
+    found = from_document(data, facts.zone)
     return Answer(422, found.reason) if isinstance(found, NotAdmitted) else found
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from reconciler.decode import check_proxy_resource, mesh_resource
-from reconciler.model.decode import DecodeError
+from reconciler.kds.codec import canonical_data
+from reconciler.match import service_of
 from reconciler.model.resource import (
     DISPLAY_NAME,
     ENV,
@@ -26,13 +27,14 @@ from reconciler.model.resource import (
     MeshResource,
     ResourceKey,
 )
-from reconciler.model.spec import DataplaneSpec
+from reconciler.model.spec import DataplaneSpec, TagDestination, ZoneIngressSpec
 from reconciler.view import ProxyTraits
-from xds.names import spiffe_id, tag_id
+from xds.names import is_own_cluster, spiffe_id, tag_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from reconciler.model.spec import Spec
     from xds.discovery import Node
 
 PROXY_TYPES: Mapping[str, str] = {
@@ -40,6 +42,8 @@ PROXY_TYPES: Mapping[str, str] = {
     "ZoneIngress": "zoneingress",
     "ZoneEgress": "zoneegress",
 }
+PORT_MAX = 65535
+DEPTH_MAX = 64  # levels of a proxy's document
 META_FIELDS = ("type", "mesh", "name", "labels", "creationTime", "modificationTime", "kri", "spec")
 
 
@@ -62,13 +66,43 @@ def declared(node: Node, zone: str) -> MeshResource | NotAdmitted:
         return NotAdmitted(
             "the node's metadata holds no dataplane.resource; use this zone's bootstrap"
         )
+    data = document_of(text)
+    if isinstance(data, NotAdmitted):
+        return NotAdmitted(f"dataplane.resource: {data.reason}")
+    return from_document(data, zone)
+
+
+def document_of(text: str) -> Mapping[str, object] | NotAdmitted:
+    """The object in a JSON text. What passes can be stored, sent and shown: no number beyond all
+    others, no half of a character.
+    """
     try:
         data = json.loads(text)
+        if not isinstance(data, dict):
+            return NotAdmitted("is not an object")
+        if _is_deep(data):
+            return NotAdmitted(f"is nested more than {DEPTH_MAX} levels deep")
+        json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
+    except RecursionError:
+        return NotAdmitted(f"is nested more than {DEPTH_MAX} levels deep")
+    except UnicodeEncodeError:
+        return NotAdmitted("holds a part of a character; write text as UTF-8")
     except ValueError as error:
-        return NotAdmitted(f"dataplane.resource is not JSON: {error}")
-    if not isinstance(data, dict):
-        return NotAdmitted("dataplane.resource is not an object")
-    return from_document(cast("Mapping[str, object]", data), zone)
+        return NotAdmitted(f"is not JSON: {error}")
+    return cast("Mapping[str, object]", data)
+
+
+def _is_deep(data: object) -> bool:
+    level: list[object] = [data]
+    for _ in range(DEPTH_MAX):
+        level = [child for value in level for child in _children(value)]
+    return bool(level)
+
+
+def _children(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def from_document(data: Mapping[str, object], zone: str) -> MeshResource | NotAdmitted:
@@ -84,9 +118,29 @@ def from_document(data: Mapping[str, object], zone: str) -> MeshResource | NotAd
     spec = {name: value for name, value in data.items() if name not in META_FIELDS}
     labels = _labels(key, zone, cast("Mapping[str, str]", data.get("labels") or {}))
     try:
-        return mesh_resource(key, labels, _stamped(type_, spec, zone))
-    except DecodeError as error:
+        resource = mesh_resource(key, labels, _stamped(type_, spec, zone))
+        # The global is told of it in the kind's message.
+        canonical_data(type_, json.loads(resource.body))
+    except ValueError as error:  # also DecodeError
         return NotAdmitted(str(error))
+    problems = list(_beyond_kuma(resource.spec))
+    return NotAdmitted("; ".join(problems)) if problems else resource
+
+
+def _beyond_kuma(spec: Spec) -> Iterator[str]:
+    """What Kuma's rules let pass, and what would then be refused by Envoy or be mistaken for
+    something else.
+    """
+    if isinstance(spec, ZoneIngressSpec) and not spec.address:
+        yield "networking.address: must be set; the ingress listens there"
+    if not isinstance(spec, DataplaneSpec):
+        return
+    for index, outbound in enumerate(spec.outbounds):
+        towards = outbound.destination
+        service = service_of(towards.tags) if isinstance(towards, TagDestination) else ""
+        if is_own_cluster(service):
+            path = f'networking.outbound[{index}].tags["{SERVICE}"]'
+            yield f'{path}: proxies use "{service}" for themselves; give the service another name'
 
 
 def _labels(key: ResourceKey, zone: str, given: Mapping[str, str]) -> Labels:
@@ -139,9 +193,11 @@ def traits_of(node: Node, resource: MeshResource) -> ProxyTraits:
 
 
 def _number(metadata: Mapping[str, object], key: str) -> int:
-    """Ports in node metadata are strings."""
+    """Ports in node metadata are strings; what is none counts as absent."""
     value = metadata.get(key)
-    return int(value) if isinstance(value, str) and value.isdecimal() else 0
+    if not isinstance(value, str) or not value.isdecimal() or len(value) > len(str(PORT_MAX)):
+        return 0
+    return int(value) if int(value) <= PORT_MAX else 0
 
 
 def identity_uris(resource: MeshResource) -> tuple[str, ...]:

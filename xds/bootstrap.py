@@ -12,12 +12,13 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from xds.names import ACCESS_LOG_CLUSTER, ADS_CLUSTER
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Json = dict[str, object]
 
-ADS_CLUSTER = "ads_cluster"
 ADMIN_PORT = 9901
 CONNECT_TIMEOUT = "1s"
 CP_VALIDATION = "cp_validation_ctx"
@@ -218,11 +219,11 @@ def _validation(given: BootstrapInput) -> Json:
 def _access_log_sink(given: BootstrapInput) -> Json:
     path = _socket(given.workdir, f"kuma-al-{given.name}-{given.mesh}")
     return {
-        "name": "access_log_sink",
+        "name": ACCESS_LOG_CLUSTER,
         "type": "STATIC",
         "connectTimeout": CONNECT_TIMEOUT,
         "typedExtensionProtocolOptions": _http2(),
-        "loadAssignment": _assignment("access_log_sink", {"pipe": {"path": path}}),
+        "loadAssignment": _assignment(ACCESS_LOG_CLUSTER, {"pipe": {"path": path}}),
     }
 
 

@@ -15,8 +15,22 @@ Tags = tuple[tuple[str, str], ...]
 SERVICE_TAG = "kuma.io/service"
 ADMIN_LISTENER = "kuma:envoy:admin"
 ADMIN_CLUSTER = "kuma:envoy:admin"
+READINESS_CLUSTER = "kuma:readiness"
+ADS_CLUSTER = "ads_cluster"
+ACCESS_LOG_CLUSTER = "access_log_sink"
 OUTBOUND_PASSTHROUGH = "outbound:passthrough:ipv4"
 INBOUND_PASSTHROUGH = "inbound:passthrough:ipv4"
+_LOCAL = "localhost:"
+_OWN_CLUSTERS = frozenset(
+    (
+        ADMIN_CLUSTER,
+        READINESS_CLUSTER,
+        ADS_CLUSTER,
+        ACCESS_LOG_CLUSTER,
+        OUTBOUND_PASSTHROUGH,
+        INBOUND_PASSTHROUGH,
+    )
+)
 _UNSAFE = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -34,7 +48,15 @@ def outbound_listener_name(address: str, port: int) -> str:
 
 def local_cluster_name(port: int) -> str:
     """The application behind an inbound."""
-    return f"localhost:{port}"
+    return f"{_LOCAL}{port}"
+
+
+def is_own_cluster(name: str) -> bool:
+    """Whether a proxy may have a cluster of this name that is no service of the mesh: its
+    application, its admin interface, its control plane. A service of that name would take its place
+    or lead there.
+    """
+    return name in _OWN_CLUSTERS or name.startswith(_LOCAL)
 
 
 def cluster_name(tags: Tags) -> str:

@@ -95,10 +95,18 @@ def build_due(state: ZoneState, now: float) -> Outcome:
     for node in batch:
         proxy = state.proxies.get(node)
         if proxy is not None and proxy.stream is not None:
-            state, more = _build(state, proxy, now)
+            state, more = _built(state, proxy, now)
             effects += more
     state, marked = zone_report.mark(state, now)
     return state, (*effects, *marked, *((BuildSoon(),) if state.dirty else ()))
+
+
+def _built(state: ZoneState, proxy: Proxy, now: float) -> Outcome:
+    """What cannot be built for one proxy is our fault: it keeps what it has, nobody else waits."""
+    try:
+        return _build(state, proxy, now)
+    except (AssertionError, ValueError) as error:
+        return state, (Note("proxy.build_failed", {"proxy": proxy.node_id, "message": str(error)}),)
 
 
 def _build(state: ZoneState, proxy: Proxy, now: float) -> Outcome:
@@ -127,7 +135,8 @@ def _view(
     zone = state.settings.zone
     absent = zone_proxies.absent(state)
     if resource.key.type == "ZoneIngress":
-        return state, ingress_view(state.merged, resource, zone, absent, proxy.traits)
+        resolved = dict(state.resolved)
+        return state, ingress_view(state.merged, resource, zone, absent, proxy.traits, resolved)
     state, context = context_of(state, resource.key.mesh)
     return state, sidecar_view(context, resource, proxy.traits) if context is not None else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from reconciler.decode import mesh_resource
 from reconciler.model.resource import Labels, ResourceKey
@@ -10,8 +11,14 @@ from reconciler.state import ResourceDiff, apply
 from reconciler.steps import zone_build
 from reconciler.steps import zone_state as z
 from tests.support.zone import INGRESS, Zone, dataplane, policy, zone
+from xds.build.clusters import build_cluster
 from xds.discovery import DeltaRequest
-from xds.resource import LISTENER
+from xds.memo import Memo
+from xds.resource import CLUSTER, LISTENER, XdsResource
+from xds.translate import Builders
+
+if TYPE_CHECKING:
+    from xds.view import ClusterInput
 
 
 def timeout(milliseconds: int) -> dict[str, object]:
@@ -129,3 +136,21 @@ def test_proxy_waits_for_its_certificate_rather_than_run_without() -> None:
     made = zone(mesh)  # without the CA's secrets
     stream = made.connect(dataplane("web", "web"))
     assert made.sent.get(stream) is None
+
+
+def test_proxy_that_cannot_be_built_for_holds_up_no_other() -> None:
+    """It keeps what it has and is told of; whoever waits behind it is served."""
+
+    def build(argument: ClusterInput) -> XdsResource:
+        if argument.name == "poison":
+            raise ValueError("no such cluster")
+        return build_cluster(argument)
+
+    builders = replace(Builders(), cluster=Memo("cluster", build, 100))
+    made = zone(builders=builders)
+    bad = made.connect(dataplane("bad", "a", "poison"), listeners=False)
+    failed = [e.fields for e in made.effects if isinstance(e, z.Note) and "failed" in e.event]
+    assert failed == [{"proxy": "default.bad", "message": "no such cluster"}]
+    good = made.connect(dataplane("good", "b", address="10.0.0.2"))
+    assert {r.type_url for r in made.sent[good]} == {CLUSTER, LISTENER}
+    assert bad not in made.sent
