@@ -35,7 +35,14 @@ from reconciler.routes import (
     route_name,
     service_tags,
 )
-from reconciler.topology import Place, Service, Topology, merged_by_address, sidecar_topology
+from reconciler.topology import (
+    Place,
+    Service,
+    Topology,
+    merged_by_address,
+    resolver,
+    sidecar_topology,
+)
 from xds import names
 from xds.view import (
     Applied,
@@ -126,6 +133,10 @@ class MeshContext:
     def spec(self) -> MeshSpec:
         assert isinstance(self.mesh.spec, MeshSpec)
         return self.mesh.spec
+
+    def resolve(self, address: str) -> str | None:
+        """An address passes, a name becomes its address; None while it has none."""
+        return resolver(self.place.resolved)(address)
 
     def selected(self, dataplane: MeshResource) -> Selected:
         """The policies of every kind that select a Dataplane."""
@@ -403,11 +414,13 @@ def _route_applied(
 
 
 def _backend_tags(context: MeshContext, ref: BackendRef) -> Tags | None:
-    """None: a kind we do not serve yet, an unknown resource, or a service that is not HTTP."""
+    """None: a kind we do not serve yet, an unknown resource, a service that is not HTTP, or a name
+    that would lead to the proxy itself.
+    """
     if ref.kind not in ("MeshService", "MeshServiceSubset"):
         return None
     name = ref.name or _only(context.labelled(ServiceRef(ref.kind, labels=ref.labels)))
-    if not name:
+    if not name or names.is_own_cluster(name):
         return None
     protocol = context.topology.service(name).protocol
     if protocol is not None and not protocol.is_http:

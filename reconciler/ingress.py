@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.match import is_effective, service_of
 from reconciler.model.resource import SERVICE, MeshResource, canonical_json
-from reconciler.model.spec import PolicySpec, Tags, ZoneIngressSpec
+from reconciler.model.spec import PolicySpec, Tags
 from reconciler.policies.mesh_http_route import POLICY, BackendRef, MirrorRef, RouteRule
 from reconciler.topology import (
     Place,
@@ -82,12 +82,13 @@ def endpoints(offer: Offer, topology: Topology) -> Endpoints:
 
 
 def listener(
-    ingress: ZoneIngressSpec, chains: tuple[SniChain, ...], *, idle_body: str, reuse_port: bool
+    at: tuple[str, int], chains: tuple[SniChain, ...], *, idle_body: str, reuse_port: bool
 ) -> SniListener:
+    address, port = at
     return SniListener(
-        name=names.inbound_listener_name(ingress.address, ingress.port),
-        address=ingress.address,
-        port=ingress.port,
+        name=names.inbound_listener_name(address, port),
+        address=address,
+        port=port,
         chains=chains,
         idle_body=idle_body,
         reuse_port=reuse_port,
@@ -95,13 +96,18 @@ def listener(
 
 
 def chains(ways: dict[Offer, tuple[Tags, ...]]) -> tuple[SniChain, ...]:
-    """One for each distinct SNI, sorted by it."""
+    """One for each distinct SNI, sorted by it.
+
+    Envoy compares server names in lower case, and refuses the whole listener when two of them are
+    then equal: of those the first by name stays, so that one service cannot close the zone.
+    """
     found: dict[str, SniChain] = {}
-    for (mesh, service), tag_sets in ways.items():
+    for (mesh, service), tag_sets in sorted(ways.items()):
         for tags in tag_sets:
             sni = names.tag_sni(tuple(sorted(((SERVICE, service), *tags))), mesh)
-            found[sni] = SniChain(sni, names.ingress_cluster_name(mesh, service), tags)
-    return tuple(found[sni] for sni in sorted(found))
+            chain = SniChain(sni, names.ingress_cluster_name(mesh, service), tags)
+            found.setdefault(sni.lower(), chain)
+    return tuple(sorted(found.values(), key=lambda chain: chain.sni))
 
 
 def idle_answer(node_id: str, zone: str) -> str:

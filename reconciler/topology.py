@@ -176,7 +176,8 @@ def remote_ingresses(
     """Each distinct advertised (address, port) with the mesh's services behind it.
 
     Many instances behind one load balancer count once. An ingress without services does not hide
-    another one at the same address. Without mTLS there are none: an ingress routes by SNI.
+    another one at the same address, and does not count; one with services of other meshes only does
+    count, as in Kuma. Without mTLS there are none: an ingress routes by SNI.
     """
     assert isinstance(mesh.spec, MeshSpec)
     if mesh.spec.mtls is None:
@@ -186,9 +187,10 @@ def remote_ingresses(
         spec = ingress.spec
         assert isinstance(spec, ZoneIngressSpec)
         address = resolve(spec.advertised_address) if _is_remote(spec, zone) else None
-        offered = tuple(s for s in spec.available_services if s.mesh == mesh.key.name)
-        if address is not None and offered:
-            seen.setdefault((address, spec.advertised_port), offered)
+        if address is not None and spec.available_services:
+            at = (address, spec.advertised_port)
+            offered = tuple(s for s in spec.available_services if s.mesh == mesh.key.name)
+            seen[at] = seen.get(at) or offered
     return sorted(seen.items())
 
 

@@ -11,7 +11,7 @@ are left out for now: an outbound needs an address of its own, which no zone giv
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from reconciler import ingress as ingress_parts
@@ -27,7 +27,7 @@ from reconciler.model.spec import (
 from reconciler.policies import POLICIES
 from reconciler.policies.effect import InboundPlace
 from reconciler.policies.hooks import EFFECTS
-from reconciler.topology import Place, protocol_of
+from reconciler.topology import Place, protocol_of, resolver
 from xds import names
 from xds.resource import CLUSTER, LISTENER
 from xds.view import (
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 Origins = Mapping[tuple[str, str], Origin]  # (type URL, xDS name) -> policies that shaped it
 
 ADMIN = names.ADMIN_CLUSTER  # the listener has the same name
-READINESS = "kuma:readiness"
+READINESS = names.READINESS_CLUSTER
 PASSTHROUGH = names.OUTBOUND_PASSTHROUGH
 LOOPBACK = "127.0.0.1"
 
@@ -110,7 +110,7 @@ def sidecar_view(context: MeshContext, dataplane: MeshResource, traits: ProxyTra
     spec = dataplane.spec
     assert isinstance(spec, DataplaneSpec)
     parts, selected = _Parts(), context.selected(dataplane)
-    _add_admin(parts, traits, spec.address)
+    _add_admin(parts, traits, context.resolve(spec.address))
     for index, inbound in enumerate(spec.inbounds):
         _add_inbound(parts, context, _InboundOf(inbound, index, selected, traits.reuse_port))
     for outbound in _outbounds(spec):
@@ -131,22 +131,28 @@ class _InboundOf:
 
 def _add_inbound(parts: _Parts, context: MeshContext, of: _InboundOf) -> None:
     inbound = of.inbound
-    name = names.inbound_listener_name(inbound.address, inbound.port)
-    cluster = names.local_cluster_name(inbound.workload_port)
+    address = context.resolve(inbound.address)
+    workload = context.resolve(inbound.workload_address)
+    if address is None or workload is None:
+        return  # Envoy takes no names: the inbound comes when its name has an address.
+    name = names.inbound_listener_name(address, inbound.port)
     protocol = protocol_of(inbound.protocol)
     place = InboundPlace(name, protocol.is_http, context.spec.mtls is not None)
     shaping = _inbound_applied(context, of, place)
     applied, origins = tuple(a for a, _ in shaping), _all(o for _, o in shaping)
     for_cluster = cluster_applied(applied)
-    parts.clusters[cluster] = LocalCluster(
-        cluster, inbound.workload_address, inbound.workload_port, protocol, for_cluster
+    local = names.local_cluster_name(inbound.workload_port)
+    cluster = _add_local(
+        parts,
+        LocalCluster(local, workload, inbound.workload_port, protocol, for_cluster),
+        inbound.port,
     )
     parts.listeners[name] = InboundListener(
         name=name,
-        address=inbound.address,
+        address=address,
         port=inbound.port,
         protocol=protocol,
-        service=inbound.service,
+        service=inbound.service or name,  # Envoy's virtual host needs a name.
         cluster=cluster,
         tags=inbound.tags,
         tls=downstream_tls(context),
@@ -157,6 +163,18 @@ def _add_inbound(parts: _Parts, context: MeshContext, of: _InboundOf) -> None:
         parts.origins[LISTENER, name] = origins
     if for_cluster:
         parts.origins[CLUSTER, cluster] = _all(o for a, o in shaping if a in for_cluster)
+
+
+def _add_local(parts: _Parts, cluster: LocalCluster, inbound_port: int) -> str:
+    """The name under which it is there.
+
+    Inbounds may lead to one port number in different ways: at other addresses, with another
+    protocol, under other policies. Only the first has the plain name.
+    """
+    if parts.clusters.get(cluster.name, cluster) != cluster:
+        cluster = replace(cluster, name=f"{cluster.name}:{inbound_port}")
+    parts.clusters[cluster.name] = cluster
+    return cluster.name
 
 
 def _all(origins: Iterable[Origin]) -> Origin:
@@ -250,8 +268,11 @@ def _add_passthrough(parts: _Parts, port: int) -> None:
         )
 
 
-def _add_admin(parts: _Parts, traits: ProxyTraits, address: str) -> None:
-    """`/ready` for all, by the readiness reporter or, without one, by Envoy's admin interface."""
+def _add_admin(parts: _Parts, traits: ProxyTraits, address: str | None) -> None:
+    """`/ready` for all, by the readiness reporter or, without one, by Envoy's admin interface.
+
+    `address`: the proxy's own; None while its name has none.
+    """
     if traits.admin_pipe is not None:
         parts.clusters[ADMIN] = PipeCluster(ADMIN, traits.admin_pipe)
     if traits.readiness_port:
@@ -259,10 +280,9 @@ def _add_admin(parts: _Parts, traits: ProxyTraits, address: str) -> None:
             READINESS, LOOPBACK, traits.readiness_port, Protocol.TCP
         )
     cluster = READINESS if traits.readiness_port else ADMIN
-    if traits.admin_port and cluster in parts.clusters:
-        parts.listeners[ADMIN] = AdminListener(
-            ADMIN, traits.admin_address or address, traits.admin_port, cluster
-        )
+    at = traits.admin_address or address
+    if traits.admin_port and at and cluster in parts.clusters:
+        parts.listeners[ADMIN] = AdminListener(ADMIN, at, traits.admin_port, cluster)
 
 
 # --- zone ingress ---
@@ -284,18 +304,20 @@ def ingress_view(
     ways = ingress_parts.subsets(state, offers)
     topologies = ingress_parts.topologies(state, offers, place)
     parts = _Parts()
-    _add_admin(parts, traits, spec.address)
+    address = resolver(place.resolved)(spec.address)
+    _add_admin(parts, traits, address)
     for offer, tag_sets in ways.items():
         cluster = ingress_parts.cluster(offer, tag_sets)
         parts.clusters[cluster.name] = cluster
         parts.endpoints[cluster.name] = ingress_parts.endpoints(offer, topologies[offer[0]])
-    listener = ingress_parts.listener(
-        spec,
-        ingress_parts.chains(ways),
-        idle_body=ingress_parts.idle_answer(traits.node_id, zone),
-        reuse_port=traits.reuse_port,
-    )
-    parts.listeners[listener.name] = listener
+    if address is not None:
+        listener = ingress_parts.listener(
+            (address, spec.port),
+            ingress_parts.chains(ways),
+            idle_body=ingress_parts.idle_answer(traits.node_id, zone),
+            reuse_port=traits.reuse_port,
+        )
+        parts.listeners[listener.name] = listener
     return parts.result(traits.node_id, ())
 
 

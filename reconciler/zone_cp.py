@@ -23,7 +23,7 @@ from reconciler.arrival import zone_outcome
 from reconciler.bootstrap_answer import ZoneFacts, bootstrap_answer
 from reconciler.ca.authority import AuthorityPem, issue_workload
 from reconciler.kds.client import Dial, KdsClient
-from reconciler.model.spec import ZoneIngressSpec
+from reconciler.model.spec import DataplaneSpec, ZoneIngressSpec
 from reconciler.runtime.log import note
 from reconciler.runtime.loop_watch import LoopWatch
 from reconciler.steps import zone_state as z
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 KINDS = ("policy", "relayed", "local")
 RESOLVE_INTERVAL_S = 10.0
+RESOLVE_START_S = 5.0
+PROXIES = ("Dataplane", "ZoneIngress")
 
 
 class ZoneControlPlane:
@@ -279,24 +281,31 @@ class ZoneControlPlane:
         )
         self.deliver(z.CertificateIssued(effect.node_id, certificate, now))
 
-    # --- names that other zones advertise ---
+    # --- host names of proxies ---
 
     async def resolve_forever(self) -> None:
-        """Look names up again and again; a name that does not resolve keeps its last address."""
         while True:
-            names = self._advertised_names()
-            if names:
-                found = dict(self.state.resolved.items())
-                for name in names:
-                    with suppress(OSError):
-                        found[name] = await _resolved(name)
-                self.deliver(z.Resolved(found, time.time()))
             await asyncio.sleep(RESOLVE_INTERVAL_S)
+            await self.resolve()
 
-    def _advertised_names(self) -> list[str]:
-        specs = [r.spec for r in self.state.relayed.of("ZoneIngress")]
-        hosts = {s.advertised_address for s in specs if isinstance(s, ZoneIngressSpec)}
-        return sorted(host for host in hosts if host and not _is_ip(host))
+    async def resolve(self) -> None:
+        """Look every name up; one that does not resolve keeps its last address."""
+        known, names = self.state.resolved, self._host_names()
+        found = {name: known[name] for name in names if name in known}
+        for name in names:
+            with suppress(OSError):
+                found[name] = await _resolved(name)
+            # Each at once: the next one may be slow to answer.
+            self.deliver(z.Resolved(dict(found), time.time()))
+
+    def _host_names(self) -> list[str]:
+        """Those of other zones' ingresses, then those of this zone's proxies."""
+        there = [r.spec for r in self.state.relayed.of("ZoneIngress")]
+        here = [r.spec for type_ in PROXIES for r in self.state.local.of(type_)]
+        hosts = [s.advertised_address for s in there if isinstance(s, ZoneIngressSpec)]
+        hosts += [s.address for s in here if isinstance(s, DataplaneSpec | ZoneIngressSpec)]
+        hosts += [s.advertised_address for s in here if isinstance(s, DataplaneSpec)]
+        return [host for host in dict.fromkeys(hosts) if host and not _is_ip(host)]
 
 
 def _is_ip(host: str) -> bool:
@@ -332,13 +341,16 @@ class ZoneProcess:
 async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Event) -> None:
     """From the first byte read to the last stream closed; returns after `stop`."""
     plane.stalls.start()
+    plane.restore()
+    with suppress(TimeoutError):  # What is not known yet would be taken from proxies that have it.
+        async with asyncio.timeout(RESOLVE_START_S):
+            await plane.resolve()
     plane.ads = AdsServer(plane)
     ads_port = await plane.ads.start(
         process.host, process.ads_port, process.tls.cert_pem, process.tls.key_pem
     )
     ca_pem = process.tls.ca_pem.decode()
     plane.facts = ZoneFacts(plane.state.settings.zone, process.hosts, ads_port, ca_pem)
-    plane.restore()
     folder = process.state_dir / "tls"
     bootstrap = HttpServer(
         bootstrap_app(plane),

@@ -1,0 +1,228 @@
+"""Views of proxies: what a sidecar and an ingress run, from the resources of their zone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler.model.spec import Inbound, ZoneIngressSpec
+from reconciler.state import MeshState, from_resources
+from reconciler.view import ProxyTraits, ViewResult, ingress_view, mesh_context, sidecar_view
+from tests.support.mesh import (
+    a_dataplane,
+    a_mesh,
+    a_policy,
+    an_inbound,
+    an_ingress,
+    offers,
+)
+from xds.names import local_cluster_name
+from xds.view import (
+    EdsCluster,
+    InboundListener,
+    LocalCluster,
+    OutboundListener,
+    ProxyView,
+    SniListener,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.model.resource import MeshResource
+
+SERVICE = "kuma.io/service"
+
+
+def sidecar(
+    dataplane: MeshResource, *others: MeshResource, resolved: Mapping[str, str] | None = None
+) -> ProxyView:
+    """What `dataplane` runs in zone east, in a mesh with mTLS unless another is given."""
+    meshes = [r for r in others if r.key.type == "Mesh"] or [a_mesh()]
+    state = from_resources((*meshes, dataplane, *others))
+    context = mesh_context(state, "default", "east", frozenset(), resolved or {})
+    return sidecar_view(context, dataplane, ProxyTraits(node_id="default.x")).view
+
+
+def listeners(view: ProxyView) -> dict[str, InboundListener]:
+    return {x.name: x for x in view.listeners if isinstance(x, InboundListener)}
+
+
+def leads_to(view: ProxyView, port: int) -> tuple[str, int]:
+    """Where the application behind an inbound is."""
+    (listener,) = (x for x in listeners(view).values() if x.port == port)
+    clusters = {c.name: c for c in view.clusters if isinstance(c, LocalCluster)}
+    found = clusters[listener.cluster]
+    return found.address, found.port
+
+
+def of_east(state: MeshState, resolved: Mapping[str, str] | None = None) -> ViewResult:
+    ingress = an_ingress("east")
+    traits = ProxyTraits(node_id=".ingress-east")
+    return ingress_view(state, ingress, "east", frozenset(), traits, resolved)
+
+
+def snis(view: ProxyView) -> list[str]:
+    (listener,) = view.listeners
+    assert isinstance(listener, SniListener)
+    return [chain.sni for chain in listener.chains]
+
+
+# --- inbounds ---
+
+
+def behind(port: int, workload: str, workload_port: int, protocol: str = "http") -> Inbound:
+    inbound = an_inbound(f"s{port}", port=port, protocol=protocol)
+    return replace(inbound, workload_address=workload, workload_port=workload_port)
+
+
+def test_inbounds_of_one_port_number_lead_each_to_its_own_application() -> None:
+    first, second = behind(81, "127.0.0.1", 8080), behind(82, "127.0.0.2", 8080)
+    view = sidecar(a_dataplane("web", first, second, behind(83, "127.0.0.1", 8080)))
+    assert leads_to(view, 81) == ("127.0.0.1", 8080)
+    assert leads_to(view, 82) == ("127.0.0.2", 8080)
+    by_port = {x.port: x.cluster for x in listeners(view).values()}
+    plain = local_cluster_name(8080)
+    assert by_port == {81: plain, 82: f"{plain}:82", 83: plain}
+
+
+def test_inbounds_of_one_application_keep_their_protocols_apart() -> None:
+    view = sidecar(
+        a_dataplane("two", behind(81, "127.0.0.1", 8080), behind(82, "127.0.0.1", 8080, "grpc"))
+    )
+    clusters = {c.name: c for c in view.clusters if isinstance(c, LocalCluster)}
+    spoken = {x.port: clusters[x.cluster].protocol for x in listeners(view).values()}
+    assert spoken == {81: "http", 82: "grpc"}
+
+
+def test_inbound_without_a_service_still_has_a_virtual_host() -> None:
+    inbound = replace(an_inbound("web", port=80), tags=())
+    (listener,) = listeners(sidecar(a_dataplane("web", inbound))).values()
+    assert listener.service == "inbound:10.0.0.1:80"
+
+
+def named(name: str) -> MeshResource:
+    """A Dataplane whose address is a host name."""
+    return a_dataplane("web", replace(an_inbound("web", address=name), workload_port=9000))
+
+
+def test_proxy_with_a_host_name_listens_once_the_name_has_an_address() -> None:
+    dataplane = named("web.example")
+    assert listeners(sidecar(dataplane)) == {}
+    view = sidecar(dataplane, resolved={"web.example": "10.0.0.7"})
+    (listener,) = listeners(view).values()
+    assert (listener.name, listener.address) == ("inbound:10.0.0.7:8080", "10.0.0.7")
+
+
+def test_ingress_passes_on_to_a_proxy_with_a_host_name() -> None:
+    state = from_resources((a_mesh(), named("web.example")))
+    view = of_east(state, {"web.example": "10.0.0.7"}).view
+    ((endpoint,),) = (e.endpoints for e in view.endpoints)
+    assert (endpoint.address, endpoint.port) == ("10.0.0.7", 8080)
+
+
+# --- outbounds ---
+
+
+def test_route_to_a_name_that_proxies_use_for_themselves_goes_to_the_service() -> None:
+    """Or it would lead to Envoy's admin interface, or take its place."""
+    names = ("kuma:envoy:admin", "kuma:readiness", "ads_cluster", "localhost:8081")
+    refs = [{"kind": "MeshService", "name": name} for name in names]
+    rule = {
+        "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+        "default": {"backendRefs": refs},
+    }
+    route = a_policy(
+        "MeshHTTPRoute",
+        "r",
+        {"to": [{"targetRef": {"kind": "MeshService", "name": "backend"}, "rules": [rule]}]},
+    )
+    backend = a_dataplane("backend", an_inbound("backend", address="10.0.0.2"))
+    caller = a_dataplane("web", an_inbound("web"), to={10001: {SERVICE: "backend"}})
+    view = sidecar(caller, backend, route)
+    assert [c.name for c in view.clusters if isinstance(c, EdsCluster)] == ["backend"]
+    (outbound,) = (x for x in view.listeners if isinstance(x, OutboundListener))
+    assert [[c.name for c in r.clusters] for r in outbound.routes] == [["backend"]]
+
+
+def weights(view: ProxyView) -> dict[str, int]:
+    (found,) = view.endpoints
+    return {endpoint.address: endpoint.weight for endpoint in found.endpoints}
+
+
+def test_local_instances_weigh_as_many_as_there_are_ways_into_other_zones() -> None:
+    """Each ingress draws the weight of its instances; one that offers nothing at all does not
+    count, one that offers only what belongs to other meshes does.
+    """
+    caller = a_dataplane("web", an_inbound("web"), to={10001: {SERVICE: "backend"}})
+    backend = a_dataplane("backend", an_inbound("backend", address="10.0.0.2"))
+    west = an_ingress("west", offers("backend", 3, zone="west"))
+    view = sidecar(caller, backend, west)
+    assert weights(view) == {"10.0.0.2": 1, "203.0.113.1": 3}
+    north = an_ingress("north", offers("other", mesh="billing"), address="203.0.113.2")
+    south = an_ingress("south", address="203.0.113.3")
+    view = sidecar(caller, backend, west, north, south)
+    assert weights(view) == {"10.0.0.2": 2, "203.0.113.1": 3}
+
+
+# --- ingress ---
+
+
+def subset_route(*versions: str) -> MeshResource:
+    refs = [
+        {"kind": "MeshServiceSubset", "name": "backend", "tags": {"version": v}} for v in versions
+    ]
+    rule = {
+        "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+        "default": {"backendRefs": refs},
+    }
+    to = {"targetRef": {"kind": "MeshService", "name": "backend"}, "rules": [rule]}
+    return a_policy("MeshHTTPRoute", "r", {"to": [to]})
+
+
+def test_names_that_differ_in_case_only_do_not_close_the_ingress() -> None:
+    """Envoy refuses a listener whose server names are equal in lower case."""
+    state = from_resources(
+        (
+            a_mesh(),
+            a_dataplane("one", an_inbound("backend", address="10.0.0.1")),
+            a_dataplane("two", an_inbound("Backend", address="10.0.0.2")),
+            subset_route("V1", "v1", "v2"),
+        )
+    )
+    found = snis(of_east(state).view)
+    assert len({sni.lower() for sni in found}) == len(found)
+    assert {sni.lower() for sni in found} == {
+        "backend{mesh=default}",
+        "backend{mesh=default,version=v1}",
+        "backend{mesh=default,version=v2}",
+    }
+
+
+def test_ingress_is_shared_by_all_meshes_and_passes_on_local_instances_only() -> None:
+    state = from_resources(
+        (
+            a_mesh(),
+            a_mesh("billing"),
+            a_dataplane("one", an_inbound("backend", address="10.0.0.1")),
+            a_dataplane("two", an_inbound("backend", address="10.0.0.2"), mesh="billing"),
+            an_ingress("west", offers("backend", 5, zone="west")),
+        )
+    )
+    view = of_east(state).view
+    assert snis(view) == ["backend{mesh=billing}", "backend{mesh=default}"]
+    reached = {e.cluster: [x.address for x in e.endpoints] for e in view.endpoints}
+    assert reached == {"billing:backend": ["10.0.0.2"], "default:backend": ["10.0.0.1"]}
+
+
+def test_ingress_with_a_host_name_listens_once_the_name_has_an_address() -> None:
+    state = from_resources((a_mesh(),))
+    plain = an_ingress("east")
+    assert isinstance(plain.spec, ZoneIngressSpec)
+    ingress = replace(plain, spec=replace(plain.spec, address="gate.example"))
+    traits = ProxyTraits(node_id=".gate")
+    unknown = ingress_view(state, ingress, "east", frozenset(), traits)
+    assert unknown.view.listeners == ()
+    known = ingress_view(state, ingress, "east", frozenset(), traits, {"gate.example": "10.0.0.5"})
+    (listener,) = known.view.listeners
+    assert listener.name == "inbound:10.0.0.5:10001"
