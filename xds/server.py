@@ -1,26 +1,23 @@
 """ADS over gRPC and TLS: moves bytes between proxies and the owner of all state, and decides
 nothing.
 
-One task per stream reads requests and hands them to `AdsEvents` on the loop; one writes what `send`
-queued. A stream that does not take its responses is ended rather than buffered for: the sending
-side keeps at most one response per type in flight, so its queue stays short by construction.
+The sending side keeps at most one response per type in flight, so the queue of a stream stays
+short by construction.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import grpc
 import grpc.aio
 
-from xds.discovery import DeltaRequest, DeltaResponse, RemoteProtocolError
+from xds.served_stream import ServedStream, listening_address, status_code
 from xds.wire import delta_response_bytes, parse_delta_request
 
 if TYPE_CHECKING:
-    _Context = grpc.aio.ServicerContext[bytes, bytes]
+    from xds.discovery import DeltaRequest, DeltaResponse
+    from xds.served_stream import Context
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 REQUEST_BYTES_MAX = 4 * 1024 * 1024
@@ -37,9 +34,6 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.so_reuseport", 0),  # a second control plane on the port is an error, not a race
 )
-
-UNKNOWN = grpc.StatusCode.UNKNOWN  # what a refused authentication ends with, as with Kuma
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class AdsEvents(Protocol):
@@ -59,27 +53,12 @@ class AdsEvents(Protocol):
         """The stream is over; False if `close` or `stop` ended it, or a request was malformed."""
 
 
-@dataclass(slots=True)
-class _Stream:
-    """`ending` is set when this side ends the stream, `over` whichever side does."""
-
-    queue: deque[bytes] = field(default_factory=deque)
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-    ending: tuple[grpc.StatusCode, str] | None = None
-
-    def end(self, code: grpc.StatusCode, message: str) -> None:
-        if not self.over.is_set():
-            self.ending = (code, message)
-            self.over.set()
-
-
 class AdsServer:
     """Delta ADS for the proxies of one zone. `events` owns every decision."""
 
     def __init__(self, events: AdsEvents) -> None:
         self._events = events
-        self._streams: dict[str, _Stream] = {}
+        self._streams: dict[str, ServedStream] = {}
         self._opened = 0
         self._server: grpc.aio.Server | None = None
 
@@ -95,7 +74,7 @@ class AdsServer:
         server = grpc.aio.server(options=OPTIONS)
         server.add_generic_rpc_handlers((self._handler(),))
         credentials = grpc.ssl_server_credentials([(key_pem, cert_pem)])
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        address = listening_address(host, port)
         try:
             bound = server.add_secure_port(address, credentials)
         except RuntimeError as error:
@@ -108,30 +87,22 @@ class AdsServer:
         """Queues one response; a stream that is over takes nothing, one that reads nothing is
         ended.
         """
-        state = self._streams.get(stream)
-        if state is None or state.over.is_set():
-            return
-        if len(state.queue) >= QUEUE_MAX:
-            state.end(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"{QUEUE_MAX} responses wait to be read; reconnect to continue",
-            )
-            return
-        state.queue.append(delta_response_bytes(response))
-        state.wake.set()
+        served = self._streams.get(stream)
+        if served is not None:
+            served.send(delta_response_bytes(response))
 
     def close(self, stream: str, code: int, message: str) -> None:
         """Ends one stream with a gRPC status number; `closed(stream, by_peer=False)` follows."""
-        state = self._streams.get(stream)
-        if state is not None:
-            state.end(_CODES.get(code, UNKNOWN), message)
+        served = self._streams.get(stream)
+        if served is not None:
+            served.end(status_code(code), message)
 
     async def stop(self, grace_s: float) -> None:
         """Ends every stream with UNAVAILABLE and then the server."""
         if self._server is None:
             return
-        for state in self._streams.values():
-            state.end(grpc.StatusCode.UNAVAILABLE, "the control plane is stopping")
+        for served in self._streams.values():
+            served.end(grpc.StatusCode.UNAVAILABLE, "the control plane is stopping")
         await self._server.stop(grace_s)
         self._server = None
 
@@ -142,64 +113,32 @@ class AdsServer:
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
-    async def _sotw(self, _requests: object, context: _Context) -> None:
+    async def _sotw(self, _requests: object, context: Context) -> None:
         await context.abort(
             grpc.StatusCode.UNIMPLEMENTED,
             "this zone serves delta ADS: set api_type DELTA_GRPC in the bootstrap's ads_config "
             "(kuma-dp: KUMA_DATAPLANE_RUNTIME_ENVOY_XDS_TRANSPORT_PROTOCOL_VARIANT=DELTA_GRPC)",
         )
 
-    async def _delta(self, _requests: object, context: _Context) -> None:
+    async def _delta(self, _requests: object, context: Context) -> None:
         self._opened += 1
         name = f"ads-{self._opened}"
-        state = self._streams[name] = _Stream()
-        tasks: list[asyncio.Task[None]] = []
-        try:
-            self._events.opened(name, _authorization(context))
-            tasks.append(asyncio.create_task(self._read(name, state, context)))
-            tasks.append(asyncio.create_task(_write(state, context)))
-            await state.over.wait()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        stream = self._streams[name] = ServedStream(QUEUE_MAX)
+
+        def deliver(message: bytes) -> None:
+            self._events.request(name, parse_delta_request(message))
+
+        def closed() -> None:
             del self._streams[name]
-            self._events.closed(name, state.ending is None)
-        for task in tasks:
-            if not task.cancelled():
-                task.result()  # A fault of ours ends the handler and is reported by grpc.
-        if state.ending is not None:
-            await context.abort(*state.ending)
+            self._events.closed(name, stream.ending is None)
 
-    async def _read(self, name: str, state: _Stream, context: _Context) -> None:
-        """Until the peer closes its side or a request is malformed."""
-        try:
-            while isinstance(message := await context.read(), bytes):  # until EOF
-                self._events.request(name, parse_delta_request(message))
-                if state.over.is_set():
-                    return
-        except RemoteProtocolError as error:
-            state.end(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        except grpc.aio.BaseError:
-            pass  # The connection is gone.
-        finally:
-            state.over.set()
+        self._events.opened(name, _authorization(context))
+        await stream.run(context, deliver, closed)
+        if stream.ending is not None:
+            await context.abort(*stream.ending)
 
 
-async def _write(state: _Stream, context: _Context) -> None:
-    try:
-        while True:
-            await state.wake.wait()
-            state.wake.clear()
-            while state.queue:
-                await context.write(state.queue.popleft())
-    except grpc.aio.BaseError:
-        pass  # The connection is gone.
-    finally:
-        state.over.set()
-
-
-def _authorization(context: _Context) -> str | None:
+def _authorization(context: Context) -> str | None:
     for key, value in context.invocation_metadata() or ():
         if key == "authorization":
             return value if isinstance(value, str) else value.decode("latin-1")

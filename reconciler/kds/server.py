@@ -7,8 +7,6 @@ instead.
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,7 +14,7 @@ import grpc
 import grpc.aio
 
 from reconciler.kds.proto import kds_pb2
-from xds.discovery import DeltaRequest, DeltaResponse, RemoteProtocolError
+from xds.served_stream import ServedStream, listening_address, status_code
 from xds.wire import (
     delta_request_bytes,
     delta_response_bytes,
@@ -25,9 +23,8 @@ from xds.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    _Context = grpc.aio.ServicerContext[bytes, bytes]
+    from xds.discovery import DeltaRequest, DeltaResponse
+    from xds.served_stream import Context
 
 SYNC_SERVICE = "kuma.mesh.v1alpha1.KDSSyncService"
 GLOBAL_SERVICE = "kuma.mesh.v1alpha1.GlobalKDSService"
@@ -50,7 +47,6 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.ping_timeout_ms", 15_000),
     ("grpc.so_reuseport", 0),
 )
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +80,11 @@ class KdsEvents(Protocol):
     def closed(self, session: str) -> None: ...
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Stream:
     zone: str
     downward: bool
-    queue: deque[bytes] = field(default_factory=deque)
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-    ending: tuple[grpc.StatusCode, str] | None = None
-
-    def end(self, code: grpc.StatusCode, message: str) -> None:
-        if not self.over.is_set():
-            self.ending = (code, message)
-            self.over.set()
+    served: ServedStream = field(default_factory=lambda: ServedStream(QUEUE_MAX, MESSAGE_MAX))
 
 
 class KdsServer:
@@ -114,7 +102,7 @@ class KdsServer:
         server = grpc.aio.server(options=OPTIONS)
         server.add_generic_rpc_handlers(self._handlers())
         credentials = grpc.ssl_server_credentials([(key_pem, cert_pem)])
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        address = listening_address(host, port)
         try:
             bound = server.add_secure_port(address, credentials)
         except RuntimeError as error:
@@ -131,29 +119,20 @@ class KdsServer:
 
     def _send(self, session: str, data: bytes) -> None:
         stream = self._streams.get(session)
-        if stream is None or stream.over.is_set():
-            return
-        if len(data) > MESSAGE_MAX:
-            text = f"a message of {len(data)} bytes is over the limit of {MESSAGE_MAX}"
-            stream.end(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
-        elif len(stream.queue) >= QUEUE_MAX:
-            text = f"{QUEUE_MAX} messages wait to be read; reconnect to continue"
-            stream.end(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
-        else:
-            stream.queue.append(data)
-            stream.wake.set()
+        if stream is not None:
+            stream.served.send(data)
 
     def close(self, session: str, code: int, message: str) -> None:
         stream = self._streams.get(session)
         if stream is not None:
-            stream.end(_CODES.get(code, grpc.StatusCode.UNKNOWN), message)
+            stream.served.end(status_code(code), message)
 
     async def stop(self, grace_s: float) -> None:
         """Ends every stream with UNAVAILABLE and then the server."""
         if self._server is None:
             return
         for stream in self._streams.values():
-            stream.end(grpc.StatusCode.UNAVAILABLE, "the global control plane is stopping")
+            stream.served.end(grpc.StatusCode.UNAVAILABLE, "the global control plane is stopping")
         await self._server.stop(grace_s)
         self._server = None
 
@@ -183,20 +162,20 @@ class KdsServer:
             *proxies,
         )
 
-    async def _proxy(self, _requests: object, context: _Context) -> None:
+    async def _proxy(self, _requests: object, context: Context) -> None:
         await context.abort(
             grpc.StatusCode.FAILED_PRECONDITION,
             f"this is the global control plane ({self._name}); it serves zones only. "
             "A proxy connects to the control plane of its own zone: set --zone-address to it",
         )
 
-    async def _global_to_zone(self, _requests: object, context: _Context) -> None:
+    async def _global_to_zone(self, _requests: object, context: Context) -> None:
         await self._sync(context, downward=True)
 
-    async def _zone_to_global(self, _requests: object, context: _Context) -> None:
+    async def _zone_to_global(self, _requests: object, context: Context) -> None:
         await self._sync(context, downward=False)
 
-    async def _sync(self, context: _Context, *, downward: bool) -> None:
+    async def _sync(self, context: Context, *, downward: bool) -> None:
         caller = _caller(context)
         if not caller.zone:
             await context.abort(
@@ -214,34 +193,24 @@ class KdsServer:
         refused = self._events.zone_opened(session, caller, downward=downward)
         if refused is not None:
             del self._streams[session]
-            await context.abort(_CODES.get(refused.code, grpc.StatusCode.UNKNOWN), refused.message)
+            await context.abort(status_code(refused.code), refused.message)
         await self._run(session, stream, context)
 
-    async def _run(self, session: str, stream: _Stream, context: _Context) -> None:
+    async def _run(self, session: str, stream: _Stream, context: Context) -> None:
         def deliver(data: bytes) -> None:
             if stream.downward:
                 self._events.subscription(session, parse_delta_request(data))
             else:
                 self._events.published(session, parse_delta_response(data))
 
-        tasks = [
-            asyncio.create_task(_read(stream, context, deliver)),
-            asyncio.create_task(_write(stream, context)),
-        ]
-        try:
-            await stream.over.wait()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        def closed() -> None:
             del self._streams[session]
             self._events.closed(session)
-        for task in tasks:
-            if not task.cancelled():
-                task.result()  # A fault of ours ends the handler and is reported by grpc.
+
+        await stream.served.run(context, deliver, closed)
         # Never OK: a real zone takes that for a graceful end and falls silent.
         await context.abort(
-            *(stream.ending or (grpc.StatusCode.CANCELLED, "the zone ended the stream"))
+            *(stream.served.ending or (grpc.StatusCode.CANCELLED, "the zone ended the stream"))
         )
 
 
@@ -253,47 +222,20 @@ _METHODS = (
 )
 
 
-async def _read(stream: _Stream, context: _Context, deliver: Callable[[bytes], None]) -> None:
-    try:
-        while isinstance(message := await context.read(), bytes):  # until EOF
-            deliver(message)
-            if stream.over.is_set():
-                return
-    except RemoteProtocolError as error:
-        stream.end(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-    except grpc.aio.BaseError:
-        pass  # The connection is gone.
-    finally:
-        stream.over.set()
-
-
-async def _write(stream: _Stream, context: _Context) -> None:
-    try:
-        while True:
-            await stream.wake.wait()
-            stream.wake.clear()
-            while stream.queue:
-                await context.write(stream.queue.popleft())
-    except grpc.aio.BaseError:
-        pass  # The connection is gone.
-    finally:
-        stream.over.set()
-
-
-async def _health_check(_request: bytes, _context: _Context) -> bytes:
+async def _health_check(_request: bytes, _context: Context) -> bytes:
     answer = kds_pb2.ZoneHealthCheckResponse()
     answer.interval.seconds = HEALTH_INTERVAL_S
     return answer.SerializeToString()
 
 
-async def _idle(_requests: object, context: _Context) -> None:
+async def _idle(_requests: object, context: Context) -> None:
     """Open until the zone ends it; nothing is asked yet."""
     while isinstance(await context.read(), bytes):
         continue
     await context.abort(grpc.StatusCode.CANCELLED, "the zone ended the stream")
 
 
-def _caller(context: _Context) -> Caller:
+def _caller(context: Context) -> Caller:
     """`features` may come twice: the pairs are looked at, never a dict of them."""
     zone, authorization, features = "", None, []
     for key, value in context.invocation_metadata() or ():

@@ -1,0 +1,165 @@
+"""The end of a served stream, as gRPC can bring it about: told once, whatever happens.
+
+A context stands in for gRPC's where the moment of its cancellation must be exact.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+import grpc
+import grpc.aio
+import pytest
+
+from xds.discovery import RemoteProtocolError
+from xds.served_stream import ServedStream, status_code
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from xds.served_stream import Context
+
+
+@dataclass(slots=True)
+class Peer:
+    """What `ServedStream` uses of a context: messages to read, then the end of the stream.
+
+    A write hangs until `takes` is set, and does not go when it is cancelled, as one that is inside
+    gRPC may.
+    """
+
+    messages: list[bytes] = field(default_factory=list)
+    takes: asyncio.Event = field(default_factory=asyncio.Event)
+    writing: asyncio.Event = field(default_factory=asyncio.Event)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    written: list[bytes] = field(default_factory=list)
+
+    async def read(self) -> object:
+        if self.messages:
+            return self.messages.pop(0)
+        await self.gone.wait()
+        return grpc.aio.EOF
+
+    async def write(self, message: bytes) -> None:
+        self.writing.set()
+        while not self.takes.is_set():
+            try:
+                await self.takes.wait()
+            except asyncio.CancelledError:
+                continue
+        self.written.append(message)
+
+
+@dataclass(slots=True)
+class Owner:
+    delivered: list[bytes] = field(default_factory=list)
+    closed: int = 0
+    on_message: Callable[[bytes], None] = field(default=lambda _message: None)
+
+    def deliver(self, message: bytes) -> None:
+        assert self.closed == 0, "delivered after the end"
+        self.delivered.append(message)
+        self.on_message(message)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def running(stream: ServedStream, peer: Peer, owner: Owner) -> asyncio.Task[None]:
+    run = stream.run(cast("Context", peer), owner.deliver, owner.close)
+    return asyncio.create_task(run)
+
+
+async def test_a_stream_cancelled_while_it_ends_is_told_to_its_owner() -> None:
+    """The connection is gone: the reader sees it first, then gRPC cancels the handler."""
+    stream, peer, owner = ServedStream(queue_max=4), Peer(), Owner()
+    handler = running(stream, peer, owner)
+    stream.send(b"response")
+    async with asyncio.timeout(5):
+        await peer.writing.wait()
+        peer.gone.set()
+        await stream.over.wait()
+        await asyncio.sleep(0)  # The handler has taken note, and waits for its writer.
+        assert not handler.done()
+        handler.cancel()
+        peer.takes.set()
+        with pytest.raises(asyncio.CancelledError):
+            await handler
+    assert owner.closed == 1
+
+
+async def test_a_stream_cancelled_while_it_is_open_is_told_to_its_owner() -> None:
+    stream, peer, owner = ServedStream(queue_max=4), Peer(messages=[b"a"]), Owner()
+    first = asyncio.Event()
+    owner.on_message = lambda _message: first.set()
+    handler = running(stream, peer, owner)
+    async with asyncio.timeout(5):
+        await first.wait()
+        handler.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await handler
+    assert (owner.delivered, owner.closed) == ([b"a"], 1)
+
+
+async def test_nothing_is_delivered_once_the_owner_has_ended_the_stream() -> None:
+    stream, peer, owner = ServedStream(queue_max=4), Peer(messages=[b"a", b"b"]), Owner()
+    owner.on_message = lambda _message: stream.end(grpc.StatusCode.UNKNOWN, "refused")
+    async with asyncio.timeout(5):
+        await running(stream, peer, owner)
+    assert (owner.delivered, owner.closed) == ([b"a"], 1)
+    assert stream.ending == (grpc.StatusCode.UNKNOWN, "refused")
+
+
+async def test_a_message_that_cannot_be_understood_ends_the_stream() -> None:
+    def refuse(_message: bytes) -> None:
+        raise RemoteProtocolError("no type_url")
+
+    stream, peer, owner = ServedStream(queue_max=4), Peer(messages=[b"a"]), Owner(on_message=refuse)
+    async with asyncio.timeout(5):
+        await running(stream, peer, owner)
+    assert stream.ending == (grpc.StatusCode.INVALID_ARGUMENT, "no type_url")
+
+
+async def test_a_fault_of_ours_is_reported_and_not_taken_for_the_peers_doing() -> None:
+    """`ending` is set: for a proxy that means its endpoints stay."""
+    seen: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(context))
+    fault = KeyError("a bug")
+
+    def fail(_message: bytes) -> None:
+        raise fault
+
+    stream, peer, owner = ServedStream(queue_max=4), Peer(messages=[b"a"]), Owner(on_message=fail)
+    async with asyncio.timeout(5):
+        await running(stream, peer, owner)
+    assert stream.ending is not None
+    assert stream.ending[0] is grpc.StatusCode.INTERNAL
+    assert "a bug" not in stream.ending[1]
+    assert [c["exception"] for c in seen if isinstance(c, dict)] == [fault]
+    assert owner.closed == 1
+
+
+async def test_a_message_over_the_limit_ends_the_stream_and_names_it() -> None:
+    stream = ServedStream(queue_max=4, message_max=3)
+    stream.send(b"abc")
+    stream.send(b"abcd")
+    assert stream.ending is not None
+    assert stream.ending[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "4 bytes" in stream.ending[1]
+    assert list(stream.queue) == [b"abc"]
+
+
+async def test_a_peer_that_takes_nothing_is_ended_at_the_limit() -> None:
+    stream = ServedStream(queue_max=2)
+    for message in (b"1", b"2", b"3"):
+        stream.send(message)
+    assert stream.ending is not None
+    assert "2 messages" in stream.ending[1]
+    assert list(stream.queue) == [b"1", b"2"]
+
+
+def test_a_number_that_is_no_status_is_unknown() -> None:
+    assert status_code(14) is grpc.StatusCode.UNAVAILABLE
+    assert status_code(99) is grpc.StatusCode.UNKNOWN

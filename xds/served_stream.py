@@ -1,0 +1,126 @@
+"""One bidirectional gRPC stream, served: bytes in, bytes out, and exactly one end.
+
+ADS and KDS run on the same one. A task reads and hands each message to the owner of the state; a
+task writes what `send` queued. The peer, the owner and a fault of ours can each end the stream; the
+owner is told once, on the loop, and nothing is delivered afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import grpc
+import grpc.aio
+
+from xds.discovery import RemoteProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Context = grpc.aio.ServicerContext[bytes, bytes]
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+_FAULT = "an internal error of this control plane; its log says more"
+
+
+def status_code(number: int) -> grpc.StatusCode:
+    """UNKNOWN for a number that is none: it is what a refused authentication ends with, too."""
+    return _CODES.get(number, grpc.StatusCode.UNKNOWN)
+
+
+def listening_address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@dataclass(slots=True)
+class ServedStream:
+    """`ending` is set when this side ends the stream, `over` whichever side does.
+
+    `queue_max` messages may wait, of `message_max` bytes each (0: any size); a peer that takes no
+    more is ended rather than buffered for.
+    """
+
+    queue_max: int
+    message_max: int = 0
+    queue: deque[bytes] = field(default_factory=deque)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    ending: tuple[grpc.StatusCode, str] | None = None
+
+    def send(self, data: bytes) -> None:
+        """Queues one message; a stream that is over takes nothing."""
+        if self.over.is_set():
+            return
+        if self.message_max and len(data) > self.message_max:
+            text = f"a message of {len(data)} bytes is over the limit of {self.message_max}"
+            self.end(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+        elif len(self.queue) >= self.queue_max:
+            text = f"{self.queue_max} messages wait to be read; reconnect to continue"
+            self.end(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+        else:
+            self.queue.append(data)
+            self.wake.set()
+
+    def end(self, code: grpc.StatusCode, message: str) -> None:
+        if not self.over.is_set():
+            self.ending = (code, message)
+            self.over.set()
+
+    async def run(
+        self, context: Context, deliver: Callable[[bytes], None], closed: Callable[[], None]
+    ) -> None:
+        """Until the stream is over; `closed` has then been called, whatever happened."""
+        tasks = (
+            asyncio.create_task(self._read(context, deliver)),
+            asyncio.create_task(self._write(context)),
+        )
+        try:
+            await self.over.wait()
+        finally:
+            # Without an await before it: gRPC cancels this handler wherever it waits once the
+            # connection is gone, and the owner would go on believing in a proxy that is dead.
+            self.over.set()
+            for task in tasks:
+                task.cancel()
+            closed()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _read(self, context: Context, deliver: Callable[[bytes], None]) -> None:
+        """Until the peer closes its side or a message cannot be understood."""
+        try:
+            while isinstance(message := await context.read(), bytes):  # until EOF
+                if self.over.is_set():
+                    return
+                deliver(message)
+        except RemoteProtocolError as error:
+            self.end(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        except grpc.aio.BaseError:
+            pass  # The connection is gone.
+        except Exception as error:
+            self._our_fault(error)
+        finally:
+            self.over.set()
+
+    async def _write(self, context: Context) -> None:
+        try:
+            while True:
+                await self.wake.wait()
+                self.wake.clear()
+                while self.queue:
+                    await context.write(self.queue.popleft())
+        except grpc.aio.BaseError:
+            pass  # The connection is gone.
+        except Exception as error:
+            self._our_fault(error)
+        finally:
+            self.over.set()
+
+    def _our_fault(self, error: Exception) -> None:
+        """Ends this stream alone; the peer is not to blame, so its endpoints stay."""
+        self.end(grpc.StatusCode.INTERNAL, _FAULT)
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": "a stream ended by a fault of ours", "exception": error}
+        )
