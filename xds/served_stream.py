@@ -106,10 +106,10 @@ class ServedStream:
 
     async def _write(self, context: Context) -> None:
         try:
-            while True:
+            while not self.over.is_set():
                 await self.wake.wait()
                 self.wake.clear()
-                while self.queue:
+                while self.queue and not self.over.is_set():
                     await context.write(self.queue.popleft())
         except grpc.aio.BaseError:
             pass  # The connection is gone.

@@ -6,6 +6,7 @@ A context stands in for gRPC's where the moment of its cancellation must be exac
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -45,10 +46,8 @@ class Peer:
     async def write(self, message: bytes) -> None:
         self.writing.set()
         while not self.takes.is_set():
-            try:
+            with suppress(asyncio.CancelledError):
                 await self.takes.wait()
-            except asyncio.CancelledError:
-                continue
         self.written.append(message)
 
 
