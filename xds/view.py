@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from envoy_data_plane.envoy.config.cluster.v3 import Cluster
-    from envoy_data_plane.envoy.config.listener.v3 import Filter, Listener
+    from envoy_data_plane.envoy.config.listener.v3 import Filter, Listener, ListenerFilter
     from envoy_data_plane.envoy.config.route.v3 import Route as EnvoyRoute
     from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
         HttpConnectionManager,
@@ -51,8 +51,9 @@ class Protocol(StrEnum):
 class Hooks:
     """Functions of one policy kind: each gets the fresh message and its conf, and changes it.
 
-    `on_http_filters` and `on_network_filters` get the chain's list (RBAC puts itself first). The
-    conf is the one beside these hooks in `Applied`; its type is the policy's own, hence Any.
+    `on_http_filters` and `on_network_filters` get the chain's list (RBAC puts itself first),
+    `on_listener_filters` that of an inbound. The conf is the one beside these hooks in `Applied`;
+    its type is the policy's own, hence Any.
     """
 
     policy: str  # slug, e.g. "mesh_timeout"; for counters and provenance
@@ -63,6 +64,7 @@ class Hooks:
     on_tcp_proxy: Callable[[TcpProxy, Any], None] | None = None
     on_http_filters: Callable[[list[HttpFilter], Any], None] | None = None
     on_network_filters: Callable[[list[Filter], Any], None] | None = None
+    on_listener_filters: Callable[[list[ListenerFilter], Any], None] | None = None
     on_listener: Callable[[Listener, Any], None] | None = None
 
 

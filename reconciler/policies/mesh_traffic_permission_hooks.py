@@ -6,9 +6,10 @@ nobody to recognise, and no filter.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from envoy_data_plane.envoy.config.listener.v3 import Filter
+from envoy_data_plane.envoy.config.listener.v3 import Filter, ListenerFilter
 from envoy_data_plane.envoy.config.rbac.v3 import (
     Action as MatchedAction,
 )
@@ -42,6 +43,8 @@ from envoy_data_plane.xds.type.matcher.v3 import (
     MatcherMatcherListPredicatePredicateList,
     MatcherMatcherListPredicateSinglePredicate,
     MatcherOnMatch,
+    RegexMatcher,
+    RegexMatcherGoogleRe2,
 )
 from envoy_data_plane.xds.type.matcher.v3 import StringMatcher as XdsStringMatcher
 
@@ -64,6 +67,7 @@ from reconciler.policies.mesh_traffic_permission import (
     Principal,
     Rbac,
 )
+from xds.build.chains import TLS_INSPECTOR, tls_inspector
 from xds.names import spiffe_id, stat_prefix, tag_id
 from xds.view import Hooks
 from xds.wire import any_of
@@ -154,6 +158,19 @@ def on_network_filters(filters: list[Filter], conf: Rbac) -> None:
     filters.insert(0, Filter(name=NETWORK_RBAC, typed_config=any_of(rbac)))
 
 
+def on_listener_filters(filters: list[ListenerFilter], conf: Rbac) -> None:
+    """Envoy knows the server name of a connection only where something has read it."""
+    if _asks_for_sni(conf) and all(each.name != TLS_INSPECTOR for each in filters):
+        filters.append(tls_inspector())
+
+
+def _asks_for_sni(conf: Rbac) -> bool:
+    if isinstance(conf.permission, Permission):
+        return False
+    rules = [named.rule for named in conf.permission]
+    return any(match.sni for r in rules for match in (*r.deny, *r.shadow, *r.allow))
+
+
 def _fill(rbac: HttpRbac | NetworkRbac, conf: Rbac) -> None:
     if isinstance(conf.permission, Permission):
         rbac.rules = _rules(conf.permission.allow, RbacAction.ALLOW)
@@ -232,9 +249,9 @@ def _any_of(predicates: list[MatcherMatcherListPredicate]) -> MatcherMatcherList
 def _predicate(match: InboundMatch) -> MatcherMatcherListPredicate:
     parts = []
     if match.spiffe_exact:
-        parts.append(_uri_san(XdsStringMatcher(exact=match.spiffe_exact)))
+        parts.append(_uri_san(f"{re.escape(match.spiffe_exact)}(,.*)?"))
     if match.spiffe_prefix:
-        parts.append(_uri_san(XdsStringMatcher(prefix=match.spiffe_prefix)))
+        parts.append(_uri_san(f"{re.escape(match.spiffe_prefix)}.*"))
     if match.sni:
         value = XdsStringMatcher(exact=match.sni)
         parts.append(_single("envoy.matching.inputs.server_name", ServerNameInput(), value))
@@ -244,8 +261,13 @@ def _predicate(match: InboundMatch) -> MatcherMatcherListPredicate:
     return MatcherMatcherListPredicate(and_matcher=both)
 
 
-def _uri_san(value: XdsStringMatcher) -> MatcherMatcherListPredicate:
-    return _single("envoy.matching.inputs.uri_san", UriSanInput(), value)
+def _uri_san(rest: str) -> MatcherMatcherListPredicate:
+    """Any URI of the certificate. Envoy joins them with commas, which no URI here contains, and our
+    certificates name several: an exact matcher would never deny anybody.
+    """
+    value = RegexMatcher(google_re2=RegexMatcherGoogleRe2(), regex=f"(.*,)?{rest}")
+    matcher = XdsStringMatcher(safe_regex=value)
+    return _single("envoy.matching.inputs.uri_san", UriSanInput(), matcher)
 
 
 def _single(
@@ -272,6 +294,7 @@ EFFECT = Effect(
         policy=POLICY.slug,
         on_http_filters=on_http_filters,
         on_network_filters=on_network_filters,
+        on_listener_filters=on_listener_filters,
     ),
     inbound_conf=inbound_conf,
     on_inbound=on_inbound,

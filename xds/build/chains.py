@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     )
 
 
-
 HCM = "envoy.filters.network.http_connection_manager"
 TCP_PROXY = "envoy.filters.network.tcp_proxy"
 ROUTER = "envoy.filters.http.router"
 GRPC_STATS = "envoy.filters.http.grpc_stats"
+TLS_INSPECTOR = "envoy.filters.listener.tls_inspector"
 TAGS_METADATA = "io.kuma.tags"
 NO_TIMEOUT = timedelta(0)
 INTERNAL_RANGES = (
@@ -98,13 +98,18 @@ def on_listener(listener: Listener, applied: tuple[Applied, ...]) -> None:
             each.hooks.on_listener(listener, each.conf)
 
 
+def on_listener_filters(listener: Listener, applied: tuple[Applied, ...]) -> None:
+    for each in applied:
+        if each.hooks.on_listener_filters is not None:
+            each.hooks.on_listener_filters(listener.listener_filters, each.conf)
+
+
 def filter_of(name: str, message: betterproto2.Message) -> Filter:
     return Filter(name=name, typed_config=any_of(message))
 
 
 def tls_inspector() -> ListenerFilter:
-    name = "envoy.filters.listener.tls_inspector"
-    return ListenerFilter(name=name, typed_config=any_of(TlsInspector()))
+    return ListenerFilter(name=TLS_INSPECTOR, typed_config=any_of(TlsInspector()))
 
 
 def address_of(address: str, port: int) -> Address:

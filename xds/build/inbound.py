@@ -38,6 +38,7 @@ from xds.build.chains import (
     http_filters,
     internal_addresses,
     on_listener,
+    on_listener_filters,
     tags_metadata,
     tcp_filters,
     tls_inspector,
@@ -54,8 +55,6 @@ if TYPE_CHECKING:
         Applied,
         InboundListener,
     )
-    pass
-
 
 
 TAGS_HEADER = "x-kuma-tags"
@@ -85,7 +84,8 @@ def inbound_bytes(
     """The encoded listener.
 
     Instances of a service differ in name and address only: what they have in common is built once,
-    by a `shape` that remembers it. A policy with a hook for the whole listener may read these too; then nothing is shared.
+    by a `shape` that remembers it. A policy with a hook for the whole listener may read these too;
+    then nothing is shared.
     """
     if any(each.hooks.on_listener is not None for each in argument.applied):
         return encode(inbound_listener(argument))
@@ -110,6 +110,7 @@ def inbound_listener(argument: InboundListener) -> Listener:
         listener.filter_chains = _permissive_chains(argument)
     else:
         listener.filter_chains = [_mesh_chain(argument)]
+    on_listener_filters(listener, argument.applied)
     on_listener(listener, argument.applied)
     return listener
 

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
         SniChain,
         SniListener,
     )
-    pass
-
 
 
 def sni_listener(argument: SniListener) -> Listener:

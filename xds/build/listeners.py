@@ -57,8 +57,6 @@ from xds.wire import encode, resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    pass
-
 
 
 def build_listener(
