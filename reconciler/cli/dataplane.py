@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.cli.options import count, port
+from reconciler.cli.running import words_of
+
 if TYPE_CHECKING:
     import argparse
 
@@ -22,15 +25,22 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--file", type=Path, required=True, help="Dataplane, ZoneIngress or ZoneEgress"
     )
-    parser.add_argument("--zone-address", required=True, metavar="https://HOST:PORT")
-    parser.add_argument("--token-file", type=Path, required=True)
+    parser.add_argument(
+        "--zone-address",
+        required=True,
+        metavar="https://HOST:PORT",
+        help="bootstrap port of the zone control plane",
+    )
+    parser.add_argument("--token-file", type=Path, required=True, help="made by `reconciler token`")
     parser.add_argument("--ca-file", type=Path, help="CA of the zone (default: the system's)")
     parser.add_argument("--workdir", type=Path, help="sockets and bootstrap of this proxy")
     parser.add_argument(
-        "--admin-port", type=int, help="of /ready, instead of networking.admin.port in the file"
+        "--admin-port", type=port, help="of /ready, instead of networking.admin.port in the file"
     )
-    parser.add_argument("--concurrency", type=int, default=1, help="Envoy's worker threads")
-    parser.add_argument("--log-level", default="warning", help="Envoy's")
+    parser.add_argument(
+        "--concurrency", type=count, default=1, help="Envoy's worker threads (default: 1)"
+    )
+    parser.add_argument("--log-level", default="warning", help="Envoy's (default: warning)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,5 +73,5 @@ def run(args: argparse.Namespace) -> int:
         )
         return run_envoy(options, report)
     except (Fatal, SourceError, OSError) as error:
-        report(str(error))
+        report(words_of(error))
         return 2

@@ -10,11 +10,15 @@ import signal
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
+
+from reconciler.cli.running import words_of
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from rich.console import Console
 
@@ -31,7 +35,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--once", action="store_true", help="drive the scripted tour and end")
     parser.add_argument(
-        "--dir", type=Path, help="an empty or new folder (default: a temporary one)"
+        "--dir",
+        type=Path,
+        help="an empty or new folder, which is left as it is (default: a temporary one)",
     )
     parser.add_argument(
         "--format", choices=("text", "json"), default="text", help="of the tour's table"
@@ -43,24 +49,34 @@ def run(args: argparse.Namespace) -> int:
 
     console = Console(stderr=args.format == "json")
     once = args.once or not sys.stdout.isatty()
-    folder = args.dir or Path(tempfile.mkdtemp(prefix="mesh-demo-"))
-    if folder.exists() and any(folder.iterdir()):
-        console.print(f"{folder} is not empty; name a new folder with --dir", style="red")
+    try:
+        folder = _folder(args.dir)
+    except (OSError, ValueError) as error:
+        console.print(words_of(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return 2
+    return asyncio.run(_demo(folder, console, once=once, as_json=args.format == "json"))
+
+
+def _folder(wanted: Path | None) -> Path:
+    """Made and empty. Raises OSError, or ValueError with the cure."""
+    folder: Path = wanted or Path(tempfile.mkdtemp(prefix="mesh-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
-    return asyncio.run(_demo(folder.resolve(), console, once=once, as_json=args.format == "json"))
+    if any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty; name a new folder with --dir")
+    return folder.resolve()
 
 
 async def _demo(folder: Path, console: Console, *, once: bool, as_json: bool) -> int:
     from reconciler.demo.world import DemoError, World
 
+    def say(text: str, style: str = "") -> None:
+        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
     world = World(folder)
-    loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
-    console.print(f"everything of this demo is in {folder}", highlight=False)
+    _on_signals(task.cancel)
+    say(f"everything of this demo is in {folder}")
     started = time.monotonic()
 
     def progress(text: str) -> None:
@@ -70,16 +86,27 @@ async def _demo(folder: Path, console: Console, *, once: bool, as_json: bool) ->
         await world.start(progress)
         if not once:
             await _live(world, console)
+            return 0
         return await _tour(world, console, as_json)
     except DemoError as error:
-        console.print(str(error), style="red", markup=False)
+        say(str(error), "red")
         return 2
     except asyncio.CancelledError:
         return 130 if once else 0
     finally:
+        _on_signals(lambda: None)  # Ending is not interrupted: nothing may be left behind.
         for tap in world.taps.values():
             await tap.stop()
         await asyncio.to_thread(world.stop)
+        with suppress(OSError):  # The terminal may be gone.
+            say(f"every process has ended; logs are in {folder / 'logs'}", "dim")
+
+
+def _on_signals(act: Callable[[], object]) -> None:
+    """Also when the terminal goes away."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, act)
 
 
 async def _tour(world: World, console: Console, as_json: bool) -> int:
@@ -100,9 +127,7 @@ async def _tour(world: World, console: Console, as_json: bool) -> int:
     else:
         console.print()
         console.print(tour_table(rows))
-        console.print(
-            "every step was seen" if done else "a step was not seen; the logs are in logs/"
-        )
+        console.print("every step was seen" if done else "a step was not seen; the logs show why")
     return 0 if done else 1
 
 
@@ -110,14 +135,15 @@ def _row(seen: Seen) -> dict[str, object]:
     return {"step": seen.step, "seen": seen.what, "measured": seen.measured, "ok": seen.ok}
 
 
-async def _live(world: World, console: Console) -> NoReturn:
+async def _live(world: World, console: Console) -> None:
+    """Until it is cancelled, or its terminal is gone."""
     from rich.live import Live
 
     from reconciler.demo.board import board
     from reconciler.demo.calls import Load
 
     async with Load(world.frontend.app_port, "/", per_second=20) as load:
-        with Live(console=console, auto_refresh=False) as live:
+        with suppress(OSError), Live(console=console, auto_refresh=False) as live:
             while True:
                 picture = await asyncio.to_thread(board, world, load)
                 live.update(picture, refresh=True)

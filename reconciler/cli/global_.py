@@ -8,7 +8,14 @@ import uuid
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from reconciler.cli.running import add_common, from_environment, run_until_signal, tls_hosts
+from reconciler.cli.options import interval_s, port, ref_prefix
+from reconciler.cli.running import (
+    add_common,
+    run_until_signal,
+    secret_from_environment,
+    tls_hosts,
+    words_of,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -25,16 +32,23 @@ EXAMPLE = (
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser("global", help="run the global control plane", epilog=EXAMPLE)
-    repo = from_environment("REPO")
-    parser.add_argument(
-        "--repo", required=repo is None, default=repo, help="path or URL of the policy repository"
-    )
-    parser.add_argument("--branch", default=from_environment("BRANCH") or "main")
+    parser.add_argument("--repo", required=True, help="path or URL of the policy repository")
+    parser.add_argument("--branch", default="main", help="that is followed (default: main)")
     parser.add_argument("--path", default="", help="folder of the policies in the repository")
-    parser.add_argument("--kds-port", type=int, default=5685)
-    parser.add_argument("--poll", type=float, default=5.0, help="seconds between looks at a remote")
     parser.add_argument(
-        "--status-prefix", default="refs/heads/status/", help="where zones keep their status refs"
+        "--kds-port", type=port, default=5685, help="where zones dial (default: 5685)"
+    )
+    parser.add_argument(
+        "--poll",
+        type=interval_s,
+        default=5.0,
+        help="seconds between looks at a remote (default: 5)",
+    )
+    parser.add_argument(
+        "--status-prefix",
+        type=ref_prefix,
+        default="refs/heads/status/",
+        help="where zones keep their status refs (default: refs/heads/status/)",
     )
     parser.add_argument(
         "--new-keys", action="store_true", help="make new keys although an earlier fleet shows"
@@ -46,15 +60,16 @@ def run(args: argparse.Namespace) -> int:
     from reconciler.git.errors import GitFailed
     from reconciler.keys.system_resources import KeysMissing
     from reconciler.runtime.log import configure
-    from reconciler.runtime.state_dir import StateDirTaken, held
+    from reconciler.runtime.state_dir import StateDirTaken, claim, held
     from reconciler.store import NewerFormat
 
     configure(as_json=args.log_format == "json")
     try:
         with held(args.state_dir) as folder:
+            claim(folder, "a global control plane")
             run_until_signal(lambda stop: _serve(args, folder, stop))
     except (StateDirTaken, NewerFormat, KeysMissing, GitFailed, OSError, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{words_of(error)}\n")
         return 2
     return 0
 
@@ -100,6 +115,6 @@ def _mirror(args: argparse.Namespace, folder: Path) -> Mirror:
     from reconciler.git.mirror import Mirror, MirrorOptions
     from reconciler.git.remote import RemoteLimits, transport_to
 
-    where = address(args.repo, token=from_environment("GIT_TOKEN"))
+    where = address(args.repo, token=secret_from_environment("GIT_TOKEN"))
     options = MirrorOptions(branch=args.branch, also=(args.status_prefix,))
     return Mirror(folder / "mirror.git", where, transport_to(where, RemoteLimits()), options)

@@ -7,10 +7,13 @@ codes, one rule: 0 done and clean; 1 done, and the answer is bad; 2 could not ru
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import dataclass
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Protocol, cast
+
+from reconciler.cli.options import OptionError, describe, supply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,8 +67,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if command.name == chosen:
             module = cast("CommandModule", import_module(command.module))
             module.add_parser(subparsers)
+            describe(subparsers.choices[chosen])
         else:
             subparsers.add_parser(command.name, help=command.help)
+    if module is not None and not {"-h", "--help"} & set(arguments):
+        try:
+            supply(subparsers.choices[chosen], chosen, arguments, os.environ)
+        except OptionError as error:
+            sys.stderr.write(f"{error}\n")
+            return COULD_NOT_RUN
     args = parser.parse_args(arguments)
     if module is None:
         parser.print_help()

@@ -1,6 +1,4 @@
-"""What `global` and `zone` share: a loop that ends cleanly on SIGTERM, and options with their
-environment variables.
-"""
+"""What `global` and `zone` share: a loop that ends cleanly on SIGTERM, and their common options."""
 
 from __future__ import annotations
 
@@ -11,11 +9,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.cli.options import VARIABLE
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Awaitable, Callable
-
-VARIABLE = "RECONCILER_"
 
 
 def run_until_signal(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
@@ -35,28 +33,37 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state-dir",
         type=Path,
-        required=from_environment("STATE_DIR") is None,
-        default=from_environment("STATE_DIR"),
+        required=True,
         help="keys and everything else this control plane keeps (made with mode 0700)",
     )
     parser.add_argument(
-        "--host", default=from_environment("HOST") or "127.0.0.1", help="address to listen on"
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"
     )
     parser.add_argument(
         "--tls-host",
         action="append",
         default=[],
-        help="another name or address that peers reach this server by (in its certificate)",
+        help="another name or address that peers reach this server by, for its certificate; "
+        "may be repeated",
     )
     parser.add_argument(
         "--log-format",
         choices=("json", "text"),
-        default=from_environment("LOG_FORMAT") or ("text" if sys.stderr.isatty() else "json"),
+        default="text" if sys.stderr.isatty() else "json",
+        help="of the log on stderr (default: text on a terminal, json elsewhere)",
     )
 
 
-def from_environment(name: str) -> str | None:
+def secret_from_environment(name: str) -> str | None:
+    """What must not stand on a command line, where every user of the machine can read it."""
     return os.environ.get(f"{VARIABLE}{name}")
+
+
+def words_of(error: Exception) -> str:
+    """An error of the system without its number, with the file it is about."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def tls_hosts(args: argparse.Namespace) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -24,9 +23,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "status", help="where the newest commit has arrived", epilog=EXAMPLE
     )
     add_server(parser)
-    parser.add_argument("--proxies", action="store_true", help="also every proxy (of a zone)")
-    parser.add_argument("--watch", action="store_true", help="again every second")
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--proxies",
+        action="store_true",
+        help="also every proxy (of a zone), or all that zones report (of the global)",
+    )
+    parser.add_argument("--watch", action="store_true", help="again every second, until Ctrl-C")
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="for people, or for programs"
+    )
 
 
 def add_server(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +39,6 @@ def add_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state-dir",
         type=Path,
-        default=os.environ.get("RECONCILER_STATE_DIR"),
         help="state directory of the control plane (its control socket is in it)",
     )
     parser.add_argument("--socket", type=Path, help="the control socket itself")
@@ -53,94 +57,133 @@ def run(args: argparse.Namespace) -> int:
     if socket is None:
         sys.stderr.write("which control plane? name its --state-dir or --socket\n")
         return 2
+    seen = False
     while True:
         try:
             status = ask(socket, "/status?proxies=1" if args.proxies else "/status", timeout_s=10.0)
         except ControlError as error:
             sys.stderr.write(f"{error}\n")
-            return 2
-        _show(status, as_json=args.format == "json")
-        if not args.watch:
-            return 1 if status.get("problems") or _rejected(status) else 0
+            if not (args.watch and seen):
+                return 2
+        else:
+            seen = True
+            _show(status, args)
+            if not args.watch:
+                return 1 if _is_bad(status) else 0
         time.sleep(WATCH_S)
 
 
-def _rejected(status: Mapping[str, object]) -> bool:
+def _is_bad(status: Mapping[str, object]) -> bool:
+    """A commit with problems, or something that a proxy or a zone rejected."""
+    return bool(status.get("problems")) or any(
+        row.get("nacks") or _counts(row).get("rejected") for row in _rows(status)
+    )
+
+
+def _rows(status: Mapping[str, object]) -> list[Mapping[str, object]]:
+    """One a zone: of the global all that it knows, of a zone itself."""
     zones = status.get("zones")
-    rows = [status] if not isinstance(zones, list) else [z for z in zones if isinstance(z, dict)]
-    return any(isinstance(p := row.get("proxies"), dict) and p.get("rejected") for row in rows)
+    return [row for row in zones if isinstance(row, dict)] if isinstance(zones, list) else [status]
 
 
-def _show(status: Mapping[str, object], *, as_json: bool) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps(status, indent=2, sort_keys=True) + "\n")
+def _counts(row: Mapping[str, object]) -> Mapping[str, object]:
+    proxies = row.get("proxies")
+    return proxies if isinstance(proxies, dict) else {}
+
+
+def _show(status: Mapping[str, object], args: argparse.Namespace) -> None:
+    if args.format == "json":
+        indent = None if args.watch else 2  # Watched: a line each time.
+        sys.stdout.write(json.dumps(status, indent=indent, sort_keys=True) + "\n")
+        sys.stdout.flush()
         return
     from rich.console import Console
 
     console = Console()
-    console.print(
-        f"{status.get('role')}: revision in force {status.get('revision') or 'none yet'}",
-        highlight=False,
-    )
-    for key, title in (("repository_error", "repository"), ("global_error", "global")):
-        if status.get(key):
-            console.print(f"{title}: {status[key]}", style="yellow", markup=False)
-    problems = status.get("problems")
-    if isinstance(problems, list) and problems:
-        console.print(f"commit {status.get('rejected')} is not in force:", style="red")
-        for problem in problems:
-            console.print(f"  {problem}", markup=False, highlight=False)
-    zones = status.get("zones")
-    rows = zones if isinstance(zones, list) else [status]
-    console.print(_table([row for row in rows if isinstance(row, dict)]))
-    for rejection in _rejections(rows):
-        console.print(f"  {rejection}", markup=False, highlight=False)
+    if args.watch:
+        console.clear()  # Does nothing where there is no terminal.
+    revision = status.get("revision") or "none yet"
+    console.print(f"{status.get('role')}: revision in force {revision}", highlight=False)
+    for line in _complaints(status):
+        console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    console.print(_table(_rows(status)))
+    for line in _rejections(_rows(status)):
+        console.print(f"  {line}", style="red", markup=False, highlight=False, soft_wrap=True)
     listed = status.get("proxy_list")
     if isinstance(listed, list):
         console.print(_proxies([row for row in listed if isinstance(row, dict)]))
+    for line in _strings(status.get("inventory")):
+        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _table(rows: list[dict[str, object]]) -> Table:
+def _complaints(status: Mapping[str, object]) -> list[str]:
+    """What needs somebody's eye, in words; nothing when all is well."""
+    found = [
+        f"{title}: {status[key]}"
+        for key, title in (
+            ("repository_error", "repository"),
+            ("global_error", "global"),
+            ("status_error", "status commits"),
+        )
+        if status.get(key)
+    ]
+    problems = _strings(status.get("problems"))
+    if problems:
+        found.append(f"commit {status.get('rejected')} is not in force:")
+        found += [f"  {problem}" for problem in problems]
+    found += [f"warning: {text}" for text in _strings(status.get("warnings"))]
+    refused = status.get("refused")
+    for proxy, reason in sorted(refused.items()) if isinstance(refused, dict) else ():
+        found.append(f"refused {proxy}: {reason}")
+    return found
+
+
+def _strings(value: object) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else []
+
+
+def _table(rows: list[Mapping[str, object]]) -> Table:
     from rich.table import Table
 
     table = Table()
-    for column in (
-        "zone",
-        "connected",
-        "revision",
-        "proxies",
-        "acknowledged",
-        "pending",
-        "rejected",
-    ):
-        table.add_column(column)
+    for column in ("zone", "connected", "revision", "proxies", "acked", "pending", "rejected"):
+        table.add_column(column, no_wrap=column != "zone")
     for row in rows:
-        proxies = row.get("proxies")
-        counts = proxies if isinstance(proxies, dict) else {}
+        counts = _counts(row)
         figures = (str(counts.get(k, "unknown")) for k in ("total", "acked", "pending", "rejected"))
         table.add_row(
-            str(row.get("zone")), "yes" if row.get("connected") else "no",
+            str(row.get("zone")), _yes_no(row.get("connected")),
             str(row.get("revision") or "unknown")[:12], *figures,
         )  # fmt: skip
     return table
 
 
+def _yes_no(value: object) -> str:
+    return "yes" if value else "no"
+
+
 def _proxies(rows: list[dict[str, object]]) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table()
     for column in ("proxy", "connected", "state", "message"):
         table.add_column(column)
-    for row in rows:
-        table.add_row(*(str(row.get(k, "")) for k in ("proxy", "connected", "state", "message")))
+    for row in sorted(rows, key=lambda row: str(row.get("proxy"))):
+        words = (str(row.get(key, "")) for key in ("state", "message"))
+        table.add_row(Text(str(row.get("proxy"))), _yes_no(row.get("connected")), *map(Text, words))
     return table
 
 
-def _rejections(rows: list[object]) -> list[str]:
+def _rejections(rows: list[Mapping[str, object]]) -> list[str]:
+    """Of proxies with the policy that caused it, then of whole zones."""
     found = []
     for row in rows:
-        listed = row.get("rejections") if isinstance(row, dict) else None
+        listed = row.get("rejections")
         for r in listed if isinstance(listed, list) else []:
             policies = f" ({', '.join(r['policies'])})" if r.get("policies") else ""
             found.append(f"{r['proxy']} rejected {r['type']}: {r['message']}{policies}")
+        nacks = row.get("nacks")
+        for type_, message in sorted(nacks.items()) if isinstance(nacks, dict) else ():
+            found.append(f"zone {row.get('zone')} rejected {type_}: {message}")
     return found

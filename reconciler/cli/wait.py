@@ -26,7 +26,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_server(parser)
     parser.add_argument("--commit", required=True, help="commit id, or its first 7 or more digits")
     parser.add_argument("--timeout", type=seconds, default=60.0, help="such as 60s (default) or 2m")
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="for people, or for programs"
+    )
 
 
 def seconds(text: str) -> float:
@@ -43,10 +45,11 @@ def run(args: argparse.Namespace) -> int:
     if socket is None:
         sys.stderr.write("which control plane? name its --state-dir or --socket\n")
         return 2
-    if re.fullmatch(r"[0-9a-f]{7,40}", args.commit) is None:
+    commit = args.commit.lower()
+    if re.fullmatch(r"[0-9a-f]{7,40}", commit) is None:
         sys.stderr.write(f'"{args.commit}" is not a commit id; use git rev-parse\n')
         return 2
-    path = f"/wait?commit={quote(args.commit)}&timeout={args.timeout}"
+    path = f"/wait?commit={quote(commit)}&timeout={args.timeout}"
     try:
         answer = ask(socket, path, timeout_s=args.timeout + 10.0)
     except ControlError as error:

@@ -9,7 +9,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.cli.running import add_common, from_environment, run_until_signal, tls_hosts
+from reconciler.cli.options import count, delay_s, port, ref_prefix
+from reconciler.cli.running import (
+    add_common,
+    run_until_signal,
+    secret_from_environment,
+    tls_hosts,
+    words_of,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -34,19 +41,40 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--token-file", type=Path, help="zone token, instead of a join file")
     parser.add_argument("--ca-file", type=Path, help="CA of the global, instead of a join file")
-    parser.add_argument("--bootstrap-port", type=int, default=5678)
-    parser.add_argument("--ads-port", type=int, default=5679)
+    parser.add_argument(
+        "--bootstrap-port", type=port, default=5678, help="of proxies' first call (default: 5678)"
+    )
+    parser.add_argument(
+        "--ads-port", type=port, default=5679, help="of their configuration (default: 5679)"
+    )
     parser.add_argument(
         "--status-repo",
-        default=from_environment("STATUS_REPO"),
         help="repository that this zone commits its status to; without it no status is committed",
     )
-    parser.add_argument("--status-prefix", default="refs/heads/status/")
     parser.add_argument(
-        "--status-coalesce", type=float, default=10.0, help="seconds between two status commits"
+        "--status-prefix",
+        type=ref_prefix,
+        default="refs/heads/status/",
+        help="of the status ref, as at the global (default: refs/heads/status/)",
     )
-    parser.add_argument("--status-pushes", type=int, help="a minute (default: 6 on a remote)")
-    parser.add_argument("--inventory", choices=("classes", "full", "off"), default="classes")
+    parser.add_argument(
+        "--status-coalesce",
+        type=delay_s,
+        default=10.0,
+        help="seconds between two status commits (default: 10)",
+    )
+    parser.add_argument(
+        "--status-pushes",
+        type=count,
+        help="pushes a minute, 0 for no limit (default: 6 to a remote repository, else 0)",
+    )
+    parser.add_argument(
+        "--inventory",
+        choices=("classes", "full", "off"),
+        default="classes",
+        help="what of the proxies is committed: tags, ports and counts; names and addresses too; "
+        "nothing (default: classes)",
+    )
     add_common(parser)
 
 
@@ -54,16 +82,17 @@ def run(args: argparse.Namespace) -> int:
     from reconciler.git.errors import GitFailed
     from reconciler.keys.join import JoinError
     from reconciler.runtime.log import configure
-    from reconciler.runtime.state_dir import StateDirTaken, held
+    from reconciler.runtime.state_dir import StateDirTaken, claim, held
     from reconciler.store import NewerFormat
 
     configure(as_json=args.log_format == "json")
     try:
         join = _join(args)
         with held(args.state_dir) as folder:
+            claim(folder, f"zone {join.zone}")
             run_until_signal(lambda stop: _serve(args, join, folder, stop))
     except (StateDirTaken, NewerFormat, JoinError, GitFailed, OSError, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{words_of(error)}\n")
         return 2
     return 0
 
@@ -71,9 +100,15 @@ def run(args: argparse.Namespace) -> int:
 def _join(args: argparse.Namespace) -> Join:
     from reconciler.keys.join import Join, JoinError, read_join
 
+    instead = {"--name": args.name, "--global": args.address, "--token-file": args.token_file}
     if args.join is not None:
+        extra = [
+            option for option, value in (*instead.items(), ("--ca-file", args.ca_file)) if value
+        ]
+        if extra:
+            raise JoinError(f"--join says it all; leave out {', '.join(extra)}")
         return read_join(args.join)
-    if not (args.name and args.address and args.token_file):
+    if not all(instead.values()):
         raise JoinError("how to join? give --join FILE, or --name, --global and --token-file")
     ca = args.ca_file.read_text() if args.ca_file else ""
     return Join(args.name, args.address, ca, args.token_file.read_text().strip())
@@ -143,7 +178,7 @@ def _follower(
     from reconciler.status.writer import status_writer
     from reconciler.steps.status_step import StatusSettings
 
-    where = address(args.status_repo, token=from_environment("GIT_TOKEN"))
+    where = address(args.status_repo, token=secret_from_environment("GIT_TOKEN"))
     pushes = args.status_pushes
     if pushes is None:
         pushes = 0 if where.path is not None else 6

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.api.client import ControlError, ask
+from reconciler.api.serving import UNIX_PATH_MAX
 from reconciler.demo.tap import Tap
 from reconciler.packaged import examples_folder
 
@@ -133,6 +134,7 @@ class World:
     # --- starting ---
 
     async def start(self, progress: Callable[[str], None]) -> None:
+        self._check_sockets()
         for name in ("logs", "proxies", "zones"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         progress("repository: a bare Git repository, seeded from examples-repo/")
@@ -155,14 +157,26 @@ class World:
         progress("waiting until every proxy has its configuration")
         await self.until("all proxies", self._all_acked)
 
+    def _check_sockets(self) -> None:
+        sockets = [self.control_socket(role) for role in ("global", *self.zones)]
+        over = max(len(os.fsencode(path)) for path in sockets) - UNIX_PATH_MAX
+        if over > 0:
+            raise DemoError(
+                f"{self.folder} is {over} bytes too long for the unix sockets in it; "
+                "choose a shorter --dir"
+            )
+
     def seed(self) -> None:
+        """A clone that a person can commit in and push from, without any settings of their own."""
         self.git(None, "init", "--quiet", "--bare", "--initial-branch=main", str(self.bare))
         shutil.copytree(examples_folder(), self.work)
         self.git(self.work, "init", "--quiet", "--initial-branch=main")
         self.git(self.work, "remote", "add", "origin", str(self.bare))
+        for setting in GIT_IDENTITY[1::2]:
+            self.git(self.work, "config", *setting.split("=", 1))
         self.git(self.work, "add", "--all")
-        self.git(self.work, *GIT_IDENTITY, "commit", "--quiet", "--message", "The example policies")
-        self.git(self.work, "push", "--quiet", "origin", "main")
+        self.git(self.work, "commit", "--quiet", "--message", "The example policies")
+        self.git(self.work, "push", "--quiet", "--set-upstream", "origin", "main")
 
     def run_global(self) -> None:
         self._reconciler(
@@ -276,14 +290,17 @@ class World:
         log = self.folder / "logs" / f"{name}.log"
         with log.open("ab") as out:
             popen = subprocess.Popen(
-                arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
-            )
+                arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                start_new_session=True, env=clean_environment("RECONCILER_"),
+            )  # fmt: skip
         self.processes[name] = Process(name, popen, log)
 
     def run_once(self, *arguments: str) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "reconciler.cli.main", *arguments],
             capture_output=True, text=True, check=False, timeout=START_TIMEOUT_S,
+            env=clean_environment("RECONCILER_"),
+            start_new_session=True,  # Ctrl-C is the demo's, not of what it asks along the way.
         )  # fmt: skip
         if done.returncode != 0:
             raise DemoError(f"reconciler {' '.join(arguments[:2])}: {done.stderr.strip()}")
@@ -292,14 +309,18 @@ class World:
     def git(self, folder: Path | None, *arguments: str) -> str:
         """Plain git, without the machine's own configuration."""
         environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("GIT_")},
+            **clean_environment("GIT_"),
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_SYSTEM": os.devnull,
         }
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=folder, env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        try:
+            done = subprocess.run(
+                ["git", *arguments],
+                cwd=folder, env=environment, capture_output=True, text=True, check=False,
+                start_new_session=True,
+            )  # fmt: skip
+        except FileNotFoundError as error:
+            raise DemoError("the demo needs git on PATH") from error
         if done.returncode != 0:
             raise DemoError(f"git {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
@@ -361,6 +382,11 @@ class World:
         """Proxies of a zone that acknowledged everything of the revision in force."""
         proxies = self.status(zone).get("proxies")
         return int(proxies.get("acked", 0)) if isinstance(proxies, dict) else 0
+
+
+def clean_environment(prefix: str) -> dict[str, str]:
+    """This process's, without what would change what the demo's parts do."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(prefix)}
 
 
 def tail(log: Path, lines: int = 12) -> str:
