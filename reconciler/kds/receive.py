@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from reconciler.model.kinds import KINDS
-from reconciler.model.resource import ORIGIN, ZONE, canonical_json
+from reconciler.model.proxy_rules import PROBLEMS_MAX, check_proxy_resource
+from reconciler.model.resource import ORIGIN, SERVICE, ZONE, canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from reconciler.kds.codec import CarriedResource
 
 REFUSALS_SHOWN = 10  # in one NACK
+INSTANCES_MAX = 1_000_000  # of a service: weights are added up in 32 bits
 
 
 def refusals_text(errors: Mapping[str, str]) -> str:
@@ -48,8 +50,28 @@ def accept_from_zone(zone: str, carried: CarriedResource) -> CarriedResource | s
         return f'it claims zone "{claimed}", but came from zone "{zone}"'
     if carried.labels.get(ORIGIN, "zone") != "zone":
         return "it claims to be the global's"
+    if carried.type == "ZoneIngress":
+        faults = ingress_faults(carried.name, carried.data)
+        if faults:
+            return "; ".join(faults)
     labels = {**carried.labels, ORIGIN: "zone", ZONE: zone}
     return replace(carried, labels=labels, body=_pinned(zone, carried))
+
+
+def ingress_faults(name: str, data: Mapping[str, object]) -> list[str]:
+    """What would harm the zones that are to use it: one wrong port, and their proxies refuse all
+    endpoints of its services.
+    """
+    document = {"type": "ZoneIngress", "name": name, "networking": data.get("networking")}
+    faults = check_proxy_resource(document)
+    services = cast("list[dict[str, Any]]", data.get("availableServices", []))
+    for index, service in enumerate(services):
+        path = f"availableServices[{index}]"
+        if not service.get("tags", {}).get(SERVICE):
+            faults.append(f'{path}.tags["{SERVICE}"]: tag has to exist')
+        if service.get("instances", 0) > INSTANCES_MAX:
+            faults.append(f"{path}.instances: at most {INSTANCES_MAX} can be weighed")
+    return faults[:PROBLEMS_MAX]
 
 
 def _pinned(zone: str, carried: CarriedResource) -> str:

@@ -16,7 +16,7 @@ from rpds import HashTrieMap
 from reconciler.decode import mesh_resource
 from reconciler.kds.codec import CarriedResource, decode_entry
 from reconciler.kds.manifest import matches, parse_manifest
-from reconciler.kds.receive import accept_from_global
+from reconciler.kds.receive import accept_from_global, refusals_text
 from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES, MANIFEST, RELAYED_TYPES
 from reconciler.model.decode import DecodeError
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
@@ -32,6 +32,7 @@ from reconciler.steps.zone_state import (
     Staged,
     StagedType,
     ToGlobalRequest,
+    WakeAt,
     ZoneState,
 )
 from xds.delta_receiver import DeltaReceiver
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from xds.discovery import DeltaResponse
-    from xds.resource import XdsResource
+
+INCOMPLETE_MAX_S = 60.0  # without news of a revision that is not whole yet
 
 
 def connected(state: ZoneState, session: str) -> Outcome:
@@ -63,6 +65,8 @@ def connected(state: ZoneState, session: str) -> Outcome:
         manifest=None,
         piecewise=False,
         rejected="",
+        refused=HashTrieMap(),
+        incomplete_since=None,
     )
     return replace(state, link=link), (*asks, Note("global.connected", {"session": session}))
 
@@ -82,7 +86,7 @@ def response(state: ZoneState, session: str, received: DeltaResponse, now: float
     receiver = link.receivers.get(received.type_url)
     if session != link.session or receiver is None:
         return state, ()
-    errors: tuple[str, ...] = ()
+    errors: Mapping[str, str] = {}
     effects: Effects = ()
     try:
         receiver, news = receiver.on_response(received)
@@ -94,18 +98,16 @@ def response(state: ZoneState, session: str, received: DeltaResponse, now: float
             state, errors = _stage(state, received, is_initial=news.is_initial)
     except RemoteProtocolError as error:
         return state, (LeaveGlobal(session, str(error)),)
-    state, answer = _answer(state, receiver, errors)
+    text = refusals_text(errors)
+    state, answer = _answer(state, receiver, text)
     state, swapped = _swap_when_whole(state, now)
-    notes = tuple(
-        Note("global.resource_refused", {"type": received.type_url, "error": e}) for e in errors
-    )
+    fields = {"type": received.type_url, "error": text}
+    notes = (Note("global.resource_refused", fields),) if errors else ()
     return state, (*effects, *swapped, answer, *notes)
 
 
-def _answer(
-    state: ZoneState, receiver: DeltaReceiver, errors: tuple[str, ...]
-) -> tuple[ZoneState, Effect]:
-    receiver, request = receiver.nack("; ".join(errors)) if errors else receiver.ack()
+def _answer(state: ZoneState, receiver: DeltaReceiver, refusals: str) -> tuple[ZoneState, Effect]:
+    receiver, request = receiver.nack(refusals) if refusals else receiver.ack()
     link = state.link
     link = replace(link, receivers=link.receivers.insert(receiver.type_url, receiver))
     return replace(state, link=link), ToGlobalRequest(link.session or "", request)
@@ -120,19 +122,31 @@ def _manifest_received(state: ZoneState, received: DeltaResponse) -> ZoneState:
 
 def _stage(
     state: ZoneState, received: DeltaResponse, *, is_initial: bool
-) -> tuple[ZoneState, tuple[str, ...]]:
+) -> tuple[ZoneState, Mapping[str, str]]:
     """Take a response of a global-owned type into staging; returns what could not be understood."""
-    type_ = received.type_url
-    before = state.link.staged.get(type_) or HashTrieMap()
+    type_, link = received.type_url, state.link
+    before: StagedType = link.staged.get(type_, HashTrieMap())
     staged, errors = staged_type(HashTrieMap() if is_initial else before, received)
-    if is_initial and dict(staged) == dict(before):
-        staged = before
-    link = replace(state.link, staged=state.link.staged.insert(type_, staged))
+    if is_initial and type_ in link.staged and dict(staged) == dict(before):
+        staged = before  # The very object, so that nothing is taken for changed.
+    told = {*received.removed, *(resource.name for resource in received.resources)}
+    refused = {
+        name: why
+        for name, why in (link.refused.get(type_) or HashTrieMap()).items()
+        if not is_initial and name not in told
+    }
+    link = replace(
+        link,
+        staged=link.staged.insert(type_, staged),
+        refused=link.refused.insert(type_, HashTrieMap({**refused, **errors})),
+    )
     return replace(state, link=link), errors
 
 
-def staged_type(staged: StagedType, received: DeltaResponse) -> tuple[StagedType, tuple[str, ...]]:
-    errors = []
+def staged_type(
+    staged: StagedType, received: DeltaResponse
+) -> tuple[StagedType, Mapping[str, str]]:
+    errors: dict[str, str] = {}
     for name in received.removed:
         staged = staged.discard(name)
     for resource in received.resources:
@@ -146,8 +160,8 @@ def staged_type(staged: StagedType, received: DeltaResponse) -> tuple[StagedType
         if refusal is None:
             staged = staged.insert(resource.name, Staged(resource.version, carried))
         else:
-            errors.append(f"{resource.name}: {refusal}")
-    return staged, tuple(errors)
+            errors[resource.name] = refusal
+    return staged, errors
 
 
 def typed(carried: CarriedResource) -> MeshResource:
@@ -166,11 +180,32 @@ def _swap_when_whole(state: ZoneState, now: float) -> Outcome:
         type_: {name: entry.version for name, entry in staged.items()}
         for type_, staged in link.staged.items()
     }
-    return (
-        _swap(state, link.manifest.revision, now)
-        if matches(link.manifest, versions)
-        else (state, ())
-    )
+    if matches(link.manifest, versions):
+        state = replace(state, link=replace(link, incomplete_since=None))
+        return _swap(state, link.manifest.revision, now)
+    wake = () if link.incomplete_since is not None else (WakeAt(now + INCOMPLETE_MAX_S),)
+    return replace(state, link=replace(link, incomplete_since=now)), wake
+
+
+def overdue(state: ZoneState, now: float) -> Outcome:
+    """A revision that does not become whole although nothing more comes is told, not waited for in
+    silence. What was refused here is the global's to cure; without a refusal something was lost
+    between us, and a new session brings everything again.
+    """
+    link = state.link
+    if link.session is None or link.manifest is None or link.incomplete_since is None:
+        return state, ()
+    due = link.incomplete_since + INCOMPLETE_MAX_S
+    if now < due:
+        return state, (WakeAt(due),)
+    refused = {name: why for found in link.refused.values() for name, why in found.items()}
+    fields = {"revision": link.manifest.revision, "refused": refusals_text(refused)}
+    state = replace(state, link=replace(link, incomplete_since=None))
+    note = Note("global.revision_incomplete", fields)
+    if refused:
+        return state, (note,)
+    reason = f"revision {link.manifest.revision} has not arrived whole"
+    return state, (note, LeaveGlobal(link.session, reason))
 
 
 def _swap(state: ZoneState, revision: str | None, now: float) -> Outcome:
@@ -209,9 +244,9 @@ def _difference(
 
 def _relayed(
     state: ZoneState, received: DeltaResponse, *, is_initial: bool
-) -> tuple[ZoneState, Effects, tuple[str, ...]]:
+) -> tuple[ZoneState, Effects, Mapping[str, str]]:
     """Ingresses and services of other zones: applied at once, and kept for later starts."""
-    put, errors = _understood(received.resources, received.type_url)
+    put, errors = _understood(state, received)
     by_wire = {f"{r.key.name}.{r.key.mesh}": r.key for r in state.relayed.of(received.type_url)}
     if is_initial:
         kept = {resource.key for resource in put}
@@ -229,15 +264,20 @@ def _relayed(
 
 
 def _understood(
-    entries: tuple[XdsResource, ...], type_: str
-) -> tuple[tuple[MeshResource, ...], tuple[str, ...]]:
-    put, errors = [], []
-    for entry in entries:
+    state: ZoneState, received: DeltaResponse
+) -> tuple[tuple[MeshResource, ...], Mapping[str, str]]:
+    put, errors = [], {}
+    for entry in received.resources:
         try:
-            put.append(typed(decode_entry(type_, entry.entry)))
+            resource = typed(decode_entry(received.type_url, entry.entry))
         except DecodeError as error:
-            errors.append(f"{entry.name}: {error}")
-    return tuple(put), tuple(errors)
+            errors[entry.name] = str(error)
+            continue
+        if state.local.get(resource.key) is None:
+            put.append(resource)
+        else:  # It would stand in the place of our own.
+            errors[entry.name] = "the name is taken by a resource of this zone"
+    return tuple(put), errors
 
 
 def resolved(state: ZoneState, addresses: Mapping[str, str]) -> Outcome:

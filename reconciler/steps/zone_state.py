@@ -131,6 +131,10 @@ class GlobalLink:
     applied: HashTrieMap[str, StagedType] = field(default_factory=HashTrieMap)
     manifest: Manifest | None = None
     piecewise: bool = False
+    refused: HashTrieMap[str, HashTrieMap[str, str]] = field(
+        default_factory=HashTrieMap
+    )  # what could not be staged: type -> discovery name -> why
+    incomplete_since: float | None = None  # last news of a revision that is not whole yet
     rejected: str = ""  # why the global refused us or its data, for status
 
 

@@ -189,6 +189,44 @@ def test_what_a_zone_sends_is_pinned_to_the_zone_that_proved_itself() -> None:
     assert pinned["availableServices"][0]["tags"]["kuma.io/zone"] == "east"
 
 
+NETWORKING = {
+    "address": "10.0.0.1",
+    "port": 10001,
+    "advertisedAddress": "203.0.113.7",
+    "advertisedPort": 10001,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"networking": {**NETWORKING, "advertisedPort": 70_000}}, "advertisedPort"),
+        ({"networking": {**NETWORKING, "advertisedAddress": ""}}, "go together"),
+        ({"networking": {**NETWORKING, "advertisedAddress": "no host"}}, "DNS name"),
+        ({"networking": {}}, "networking"),
+        ({"availableServices": [{"mesh": "default", "tags": {"a": "b"}}]}, "tag has to exist"),
+        (
+            {
+                "availableServices": [
+                    {"tags": {"kuma.io/service": "web"}, "instances": 4_294_967_295}
+                ]
+            },
+            "instances",
+        ),
+    ],
+)
+def test_ingress_that_would_harm_the_other_zones_is_refused(
+    change: dict[str, object], words: str
+) -> None:
+    """Their proxies would refuse the endpoints of every service it offers."""
+    good = replace(carried("ZoneIngress", {"networking": NETWORKING}), mesh="")
+    assert not isinstance(accept_from_zone("east", good), str)
+    bad = replace(good, body=canonical_json({**good.data, **change}))
+    refused = accept_from_zone("east", bad)
+    assert isinstance(refused, str)
+    assert words in refused
+
+
 def test_zone_that_claims_another_is_refused() -> None:
     refused = accept_from_zone("east", carried("ZoneIngress", {}, zone="west"))
     assert refused == 'it claims zone "west", but came from zone "east"'
