@@ -9,7 +9,7 @@ certificate. All pure; `reconciler.view` caches the results.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from reconciler.merge import merge_all
@@ -141,7 +141,9 @@ def select(policy: MeshResource, dataplane: MeshResource) -> tuple[int, ...] | N
             return _by_dataplane(target, dataplane, declared)
         case ServiceRef(kind="MeshService"):
             return _by_inbound(declared, lambda tags: names_service(target, tags))
-        case ServiceRef() | GatewayRef() | RouteRef():
+        case RouteRef():
+            return ()  # Whoever has the route's routes; `to_entries` points at these alone.
+        case ServiceRef() | GatewayRef():
             return None  # No proxy of ours is one.
         case _:
             assert_never(target)
@@ -261,7 +263,15 @@ class Entry:
 
 
 def to_entries(selections: Iterable[Selection]) -> tuple[Entry, ...]:
-    return tuple(Entry(s.policy, item) for s in selections for item in s.spec.to)
+    return tuple(Entry(s.policy, _of_route(s, item)) for s in selections for item in s.spec.to)
+
+
+def _of_route(selection: Selection, item: Item) -> Item:
+    """A policy for a MeshHTTPRoute, to the whole mesh, is one for everybody, to that route."""
+    top = selection.spec.target
+    if isinstance(top, RouteRef) and isinstance(item.target, MeshRef):
+        return replace(item, target=top)
+    return item
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +330,8 @@ def targets(target: TargetRef, tags: Tags, labelled: ServiceNames = no_services)
         case ServiceRef(labels=labels) if labels.pairs:
             return service_of(tags) in labelled(target)
         case ServiceRef():
-            return names_service(target, tags)
+            # A tag destination is never one of the other kinds, even by the same name.
+            return target.kind == "MeshService" and names_service(target, tags)
         case DataplaneRef() | GatewayRef() | RouteRef():
             return False
         case _:
@@ -330,8 +341,8 @@ def targets(target: TargetRef, tags: Tags, labelled: ServiceNames = no_services)
 def names_service(ref: ServiceRef, tags: Tags) -> bool:
     """By the service tag as it is, or in Kubernetes' form `<name>_<namespace>_svc_<port>`."""
     service = service_of(tags)
-    if ref.name == service:
-        return not ref.section
+    if not ref.name or ref.name == service:
+        return bool(ref.name) and not ref.section
     if not ref.namespace or not service.startswith(f"{ref.name}_{ref.namespace}_svc"):
         return False
     port = service.removeprefix(f"{ref.name}_{ref.namespace}_svc").removeprefix("_")

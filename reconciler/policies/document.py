@@ -44,6 +44,12 @@ def target_of(fields: Fields) -> Any:
     return MeshRef() if given is None else target_ref(mapping(given))
 
 
+def top_kind(spec: Fields) -> str:
+    """Of a policy; an omitted targetRef means the whole mesh."""
+    given = spec.get("targetRef")
+    return "Mesh" if given is None else str(mapping(given).get("kind"))
+
+
 def decode_items(
     spec: Fields,
     section: str,
@@ -120,9 +126,14 @@ def _check_targets(policy: PolicyType, spec: Fields, at: At) -> Iterator[Problem
     top = spec.get("targetRef")
     if top is not None:
         section = policy.inbound_effect
-        kinds = (*policy.top_kinds, *(("MeshGateway",) if "Dataplane" in policy.top_kinds else ()))
-        yield from check_target(mapping(top), kinds, ("targetRef",), at, section_allowed=section)
-    for name, allowed in (("to", policy.to_kinds), ("from", policy.from_kinds)):
+        path: Path = ("targetRef",)
+        yield from check_target(mapping(top), policy.top_kinds, path, at, section_allowed=section)
+    kind = top_kind(spec)
+    narrow = policy.narrow_to_kinds.get(kind)
+    if narrow is not None and policy.from_kinds and sequence(spec.get("from")):
+        yield Problem(at(("from",)), "PS002", f"a {policy.kind} for a {kind} has no from; use to")
+    to_kinds = policy.to_kinds if narrow is None else narrow
+    for name, allowed in (("to", to_kinds), ("from", policy.from_kinds)):
         for path, item in items(spec, name):
             if not allowed:
                 continue
@@ -151,8 +162,9 @@ def check_target(
     for name in sorted(given - _FIELDS_OF_KIND.get(kind, given) - {"weight", "port"}):
         yield Problem(at((*path, name)), "TR002", f"{kind} takes no {name}; remove it")
     named, labelled = "name" in given, "labels" in given
-    if named and labelled:
-        yield Problem(at((*path, "labels")), "TR003", "name and labels exclude each other")
+    if labelled and (named or "namespace" in given):
+        text = "labels exclude name and namespace; keep one of them"
+        yield Problem(at((*path, "labels")), "TR003", text)
     elif kind in _NAMED_OR_LABELLED and not named and not labelled:
         yield Problem(at(path), "TR003", f"{kind} needs a name or labels")
     elif kind in _NAMED and not named:

@@ -22,8 +22,9 @@ from reconciler.policies.document import (
     mapping,
     sequence,
     target_of,
+    top_kind,
 )
-from reconciler.policies.policy import PROXY_KINDS, SERVICE_KINDS, At, Path, PolicyType
+from reconciler.policies.policy import GATEWAY, PROXY_KINDS, SERVICE_KINDS, At, Path, PolicyType
 from reconciler.problems import Problem
 from xds.view import (
     HeaderModifier,
@@ -226,16 +227,36 @@ def _text(fields: Fields, name: str) -> str | None:
 
 def check(spec: Fields, at: At) -> Iterator[Problem]:
     yield from check_sections(POLICY, spec, at)
+    gateway = top_kind(spec) == GATEWAY
     for path, item in items(spec, "to"):
         rules = sequence(item.get("rules"))
         if not rules:
             yield Problem(at(path), "MHR001", "has no rules; add one or remove the item")
-        if item.get("hostnames"):
+        if item.get("hostnames") and not gateway:
             yield Problem(
                 at((*path, "hostnames")), "MHR013", "hostnames are for gateways only; remove them"
             )
         for index, rule in enumerate(rules):
-            yield from _check_rule(mapping(rule), (*path, "rules", index), at)
+            place = (*path, "rules", index)
+            yield from _check_rule(mapping(rule), place, at)
+            yield from _check_for_gateway(mapping(mapping(rule).get("default")), place, at, gateway)
+
+
+def _check_for_gateway(default: Fields, path: Path, at: At, gateway: bool) -> Iterator[Problem]:
+    """A gateway has no destination of its own to fall back to, and may speak for the backend."""
+    filters = list(map(mapping, sequence(default.get("filters"))))
+    redirects = any(each.get("type") == "RequestRedirect" for each in filters)
+    if gateway and not redirects and not sequence(default.get("backendRefs")):
+        text = "leads nowhere; a gateway needs backendRefs or a RequestRedirect"
+        yield Problem(at((*path, "default")), "MHR015", text)
+    for index, each in enumerate(filters):
+        rewrite = mapping(each.get("urlRewrite"))
+        place = at((*path, "default", "filters", index, "urlRewrite", "hostToBackendHostname"))
+        if rewrite.get("hostToBackendHostname") is True and not gateway:
+            text = "hostToBackendHostname is for gateways only; remove it"
+            yield Problem(place, "MHR013", text)
+        elif rewrite.get("hostToBackendHostname") is True and rewrite.get("hostname") is not None:
+            yield Problem(place, "MHR013", "hostToBackendHostname excludes hostname; remove one")
 
 
 def _check_rule(rule: Fields, path: Path, at: At) -> Iterator[Problem]:
@@ -383,6 +404,7 @@ POLICY = PolicyType(
     decode=decode,
     check=check,
     merge=merge,
-    top_kinds=PROXY_KINDS,
+    top_kinds=(*PROXY_KINDS, GATEWAY),
     to_kinds=SERVICE_KINDS,
+    narrow_to_kinds={GATEWAY: ("Mesh",)},
 )

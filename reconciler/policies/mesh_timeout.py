@@ -11,10 +11,25 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reconciler.merge import over
-from reconciler.policies.document import Fields, check_sections, decode_lists, items, mapping
+from reconciler.policies.document import (
+    Fields,
+    check_sections,
+    decode_lists,
+    items,
+    mapping,
+    top_kind,
+)
 from reconciler.policies.duration import parse_duration
 from reconciler.policies.inbound_match import decode_matches
-from reconciler.policies.policy import SERVICE_KINDS, At, Path, PolicyType
+from reconciler.policies.policy import (
+    GATEWAY,
+    PROXY_KINDS,
+    ROUTE,
+    SERVICE_KINDS,
+    At,
+    Path,
+    PolicyType,
+)
 from reconciler.problems import Problem
 
 if TYPE_CHECKING:
@@ -30,6 +45,7 @@ HTTP_FIELDS = (
     "requestHeadersTimeout",
 )
 PER_CALLER = ("requestTimeout", "streamIdleTimeout")  # all that a rule with matches may set
+PER_ROUTE = (*PER_CALLER, "requestHeadersTimeout")  # all that a policy for a MeshHTTPRoute may set
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +134,9 @@ def check(spec: Fields, at: At) -> Iterator[Problem]:
     for path, rule in items(spec, "rules"):
         if rule.get("matches"):
             yield from _check_per_caller(mapping(rule.get("default")), (*path, "default"), at)
+    if top_kind(spec) == ROUTE:
+        for path, item in items(spec, "to"):
+            yield from _check_per_route(mapping(item.get("default")), (*path, "default"), at)
 
 
 def _check_default(default: Fields, path: Path, at: At) -> Iterator[Problem]:
@@ -148,15 +167,24 @@ def _check_span(fields: Fields, name: str, path: Path, at: At) -> Iterator[Probl
 
 
 def _check_per_caller(default: Fields, path: Path, at: At) -> Iterator[Problem]:
+    for place in _beyond(default, PER_CALLER):
+        text = f"{place[-1]} cannot depend on the caller; move it to a rule without matches"
+        yield Problem(at((*path, *place)), "MT006", text)
+
+
+def _check_per_route(default: Fields, path: Path, at: At) -> Iterator[Problem]:
+    for place in _beyond(default, PER_ROUTE):
+        text = f"{place[-1]} cannot depend on the route; move it to a policy for its callers"
+        yield Problem(at((*path, *place)), "MT007", text)
+
+
+def _beyond(default: Fields, allowed: tuple[str, ...]) -> list[Path]:
+    """The timeouts that are set and not among `allowed`."""
     http = mapping(default.get("http"))
-    wrong = [(name,) for name in ("connectionTimeout", "idleTimeout") if name in default]
-    others = [("http", name) for name in HTTP_FIELDS if name in http and name not in PER_CALLER]
-    for place in (*wrong, *others):
-        yield Problem(
-            at((*path, *place)),
-            "MT006",
-            f"{place[-1]} cannot depend on the caller; move it to a rule without matches",
-        )
+    connection = ("connectionTimeout", "idleTimeout")
+    found: list[Path] = [(name,) for name in connection if default.get(name) is not None]
+    unfit = [name for name in HTTP_FIELDS if name not in allowed]
+    return found + [("http", name) for name in unfit if http.get(name) is not None]
 
 
 POLICY = PolicyType(
@@ -165,7 +193,12 @@ POLICY = PolicyType(
     decode=decode,
     check=check,
     merge=merge,
-    to_kinds=("Mesh", *SERVICE_KINDS, "MeshHTTPRoute"),
+    top_kinds=(*PROXY_KINDS, GATEWAY, ROUTE),
+    to_kinds=("Mesh", *SERVICE_KINDS, ROUTE),
+    narrow_to_kinds={
+        GATEWAY: ("Mesh", "MeshExternalService"),
+        ROUTE: ("Mesh", "MeshExternalService"),
+    },
     from_kinds=("Mesh",),
     has_rules=True,
 )

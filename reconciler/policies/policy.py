@@ -12,7 +12,7 @@ Matching is never written again: `reconciler.match` is one function for every ki
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from reconciler.problems import Position, Problem
@@ -24,6 +24,7 @@ Path = tuple[str | int, ...]  # inside `spec`: ("to", 0, "default", "idleTimeout
 At = Callable[[Path], Position]  # place of the deepest part of the path that the document has
 
 SERVICE_KINDS = ("MeshService", "MeshExternalService", "MeshMultiZoneService")
+GATEWAY, ROUTE = "MeshGateway", "MeshHTTPRoute"
 PROXY_KINDS = ("Mesh", "Dataplane", "MeshSubset", "MeshService", "MeshServiceSubset")
 
 
@@ -35,6 +36,9 @@ class PolicyType:
     `DecodeError` for what it cannot read. `check` yields every violation of the rules a schema
     cannot say, and tolerates documents that the schema has already refused. `merge(weak, strong)`
     lays a conf over a less specific one of the same list (`to`, `from` or `rules`).
+
+    `narrow_to_kinds`: what `to` may name where the policy is for a gateway or a route; there is no
+    `from` then.
     """
 
     kind: str
@@ -44,6 +48,7 @@ class PolicyType:
     merge: Callable[[Any, Any], Any]
     top_kinds: tuple[str, ...] = PROXY_KINDS
     to_kinds: tuple[str, ...] = ()
+    narrow_to_kinds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     from_kinds: tuple[str, ...] = ()
     has_rules: bool = False
 

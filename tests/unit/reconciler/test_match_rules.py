@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from reconciler.match import (
     PolicyIndex,
     SubsetRule,
@@ -98,6 +100,21 @@ def test_conf_of_a_route_holds_mesh_items_and_its_own() -> None:
     assert conf is not None
     assert conf.value.idle == timedelta(seconds=2)
     assert route_conf(timeouts(("p", MESH, [(MESH, "1s")])), route, POLICY.merge) is None
+
+
+def test_a_policy_for_a_route_says_nothing_of_other_traffic() -> None:
+    route = a_policy("MeshHTTPRoute", "r", {"to": []})
+    entries = timeouts(("p", {"kind": "MeshHTTPRoute", "name": "r"}, [(MESH, "2s")]))
+    conf = route_conf(entries, route, POLICY.merge)
+    assert conf is not None
+    assert conf.value.idle == timedelta(seconds=2)
+    assert idle_s(entries, "backend") is None
+
+
+@pytest.mark.parametrize("kind", ["MeshExternalService", "MeshMultiZoneService"])
+def test_a_destination_by_tags_is_no_resource_of_the_same_name(kind: str) -> None:
+    entries = timeouts(("p", MESH, [({"kind": kind, "name": "backend"}, "2s")]))
+    assert idle_s(entries, "backend") is None
 
 
 # --- from ---
