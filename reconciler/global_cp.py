@@ -58,6 +58,7 @@ class GlobalControlPlane:
         self.log = log
         self.kds: KdsServer | None = None
         self.changed = asyncio.Event()  # replaced at every change; for whoever waits
+        self.crash = asyncio.get_running_loop().create_future()  # a fault of ours: ends the process
         self._loads: set[asyncio.Task[None]] = set()
 
     def deliver(self, event: g.Event) -> None:
@@ -123,7 +124,7 @@ class GlobalControlPlane:
             "rejected": rejected.commit if rejected else None,
             "problems": [str(p) for p in rejected.problems] if rejected else [],
             "warnings": [str(p) for p in state.published.warnings] if state.published else [],
-            "repository_error": state.fetch_error or "",
+            "repository_error": state.fetch_error or state.load_error or "",
             "zones": [_zone_row(state.zones[name]) for name in sorted(state.zones)],
         }
         if proxies:
@@ -145,7 +146,7 @@ class GlobalControlPlane:
             case g.Load(commit, published):
                 task = asyncio.get_running_loop().create_task(self._load(commit, published))
                 self._loads.add(task)
-                task.add_done_callback(self._loads.discard)
+                task.add_done_callback(self._load_ended)
             case g.SendResponse(session, response):
                 if self.kds is not None:
                     self.kds.send_response(session, response)
@@ -156,28 +157,48 @@ class GlobalControlPlane:
                 if self.kds is not None:
                     self.kds.close(session, code, message)
             case g.RevisionInForce(commit):
-                self.store.write("meta", {"revision": commit.encode()}, ())
+                where = str(self.loader.mirror.address).encode()
+                self.store.write(
+                    {("meta", "revision"): commit.encode(), ("meta", "repository"): where}
+                )
             case g.Note(event, fields):
                 note(self.log, event, **fields)
 
     async def _load(self, commit: str, published: g.ReconcileKey | None) -> None:
         """In a thread: reading, parsing and checking never hold the loop."""
-        event = await asyncio.to_thread(self.loader.load, commit, published)
+        try:
+            event = await asyncio.to_thread(self.loader.load, commit, published)
+        except Exception as error:  # a fault of ours must not stop every later commit
+            self.log.exception("revision.load_failed")
+            text = f"internal error, please report it: {type(error).__name__}: {error}"
+            event = g.LoadFailed(commit, text)
         self.deliver(event)
         if isinstance(event, g.LoadFailed):
             await asyncio.sleep(LOAD_RETRY_S)
             if self.state.wanted is None:
                 self.deliver(g.TipMoved(commit))
 
+    def _load_ended(self, task: asyncio.Task[None]) -> None:
+        """What went wrong while a revision was put in force is nothing to go on from."""
+        self._loads.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self.crash.done():
+            self.crash.set_exception(error)
+
     # --- the repository ---
 
-    def start_from(self, tips: Mapping[str, str], options: Following) -> None:
+    def start_from(
+        self,
+        tips: Mapping[str, str],
+        ingresses: Mapping[str, tuple[MeshResource, ...]],
+        options: Following,
+    ) -> None:
         """The first look: what zones wrote, then the revision last in force, then the newest
         commit.
 
         With a mistake in the newest commit, the one before it stays in force also over a restart.
         """
-        self.deliver(g.StatusRefsRead(self._ingresses(tips, options)))
+        self.deliver(g.StatusRefsRead(ingresses))
         kept = self.store.load_all("meta").get("revision")
         if kept is not None and kept.decode() != tips.get(options.branch_ref):
             self.deliver(g.TipMoved(kept.decode()))
@@ -192,7 +213,7 @@ class GlobalControlPlane:
             if zone is None:
                 continue
             try:
-                body = self.loader.mirror.read_files(commit).get(INGRESS_PATH)
+                body = self.loader.mirror.read_file(commit, INGRESS_PATH)
                 found[zone] = tuple(from_status(zone, body)) if body is not None else ()
             except (StatusUnreadable, GitFailed) as error:
                 note(self.log, "status.unreadable_failed", zone=zone, reason=str(error))
@@ -210,21 +231,42 @@ class GlobalControlPlane:
             async for change in changes:
                 match change:
                     case TipsChanged(found) if not started:
-                        started = True
-                        await asyncio.to_thread(self._prepare, found, options)
-                        self.start_from(found, options)
+                        started = await self._start(found, options)
                     case TipsChanged(found):
                         self._tip(found, options)
                     case FetchFailed(message):
                         self.deliver(g.FetchFailed(message))
+                        if not started:
+                            started = await self._start_from_disk(options)
                     case FetchRecovered():
                         self.deliver(g.FetchRecovered())
 
-    def _prepare(self, tips: Mapping[str, str], options: Following) -> None:
-        """Keys are made once: signs of an earlier fleet without its keys stop the process."""
+    async def _start(self, tips: Mapping[str, str], options: Following) -> bool:
+        ingresses = await asyncio.to_thread(self._prepare, tips, options)
+        self.start_from(tips, ingresses, options)
+        return True
+
+    async def _start_from_disk(self, options: Following) -> bool:
+        """While the repository is away, zones are served what was fetched from it before."""
+        held = await asyncio.to_thread(self.loader.mirror.held)
+        known = self.store.load_all("meta").get("repository")
+        same = known == str(self.loader.mirror.address).encode()
+        if not same or options.branch_ref not in held:
+            return False
+        note(self.log, "repository.kept", revision=held[options.branch_ref])
+        return await self._start(held, options)
+
+    def _prepare(
+        self, tips: Mapping[str, str], options: Following
+    ) -> dict[str, tuple[MeshResource, ...]]:
+        """Keys are made once: signs of an earlier fleet without its keys stop the process.
+
+        Returns what zones wrote to their refs.
+        """
         zones = [ref for ref in tips if zone_of_ref(ref, options.status_prefix)]
         earlier = f"{', '.join(sorted(zones))} shows an earlier fleet" if zones else None
         self.loader.system.prepare(earlier_fleet=earlier, new_keys=options.new_keys)
+        return self._ingresses(tips, options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,13 +326,16 @@ async def serve(plane: GlobalControlPlane, process: GlobalProcess, stop: asyncio
     note(plane.log, "global.started", kds_port=port, repository=str(plane.loader.mirror.address))
     following = asyncio.create_task(plane.follow(process.following))
     stopping = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait({following, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    ending = {following, stopping, plane.crash}
+    done, _ = await asyncio.wait(ending, return_when=asyncio.FIRST_COMPLETED)
     note(plane.log, "global.stopping")
-    for task in (following, stopping):
+    for task in ending:
         task.cancel()
-    await asyncio.gather(following, stopping, return_exceptions=True)
+    # Breaks off a call to a server that hangs: its thread would hold this process up.
+    await asyncio.to_thread(plane.loader.mirror.transport.close)
+    await asyncio.gather(*ending, return_exceptions=True)
     await plane.kds.stop(1.0)
     await control.stop()
     plane.store.close()
-    if following in done:
-        following.result()  # It ends by an exception only.
+    for task in done - {stopping}:
+        task.result()  # They end by an exception only.

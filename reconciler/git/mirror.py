@@ -25,7 +25,7 @@ from reconciler.git import local_refs
 from reconciler.git.errors import CommitRejected, GitFailed, Permanent, Transient
 from reconciler.git.library import UNREADABLE, isolate, open_bare
 from reconciler.git.packing import is_scattered, pack
-from reconciler.git.trees import EntryKind, TreeEntry, TreeLimits, TreeWalk
+from reconciler.git.trees import KINDS, EntryKind, TreeEntry, TreeLimits, TreeWalk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -193,6 +193,19 @@ class Mirror:
         """Path -> content of a small tree such as a status ref's; what is too large is left out."""
 
         return self._reading(lambda repository: read_files(repository, commit))
+
+    def read_file(self, commit: str, path: str) -> bytes | None:
+        """One file of a status ref; None when it is not there, too large or no regular file."""
+
+        def read(repository: pygit2.Repository) -> bytes | None:
+            tree = _commit(repository, commit).tree
+            if path not in tree or KINDS.get(int(tree[path].filemode)) is not EntryKind.FILE:
+                return None
+            found = tree[path]
+            body = read_blob(repository, str(found.id), STATUS_BLOB_BYTES_MAX)
+            return body if isinstance(body, bytes) else None
+
+        return self._reading(read)
 
     def reconcile_key(self, commit: str, policy_path: str = "") -> ReconcileKey:
         def read(repository: pygit2.Repository) -> ReconcileKey:

@@ -105,6 +105,7 @@ class GlobalState:
     published: Revision | None = None
     rejected: Rejected | None = None
     fetch_error: str | None = None
+    load_error: str | None = None  # why the newest commit could not be read
     history: tuple[str, ...] = ()  # commits that were in force, oldest first
     sessions: HashTrieMap[str, Session] = field(default_factory=HashTrieMap)
     zones: HashTrieMap[str, ZoneRecord] = field(default_factory=HashTrieMap)

@@ -142,7 +142,7 @@ def _next(state: GlobalState, done: str) -> Outcome:
     """After a load: a newer commit may have come in meanwhile, and a burst converges on
     the last.
     """
-    state = replace(state, loading=None)
+    state = replace(state, loading=None, load_error=None)
     return _load(state) if state.wanted != done else (state, ())
 
 
@@ -169,7 +169,7 @@ def _load_rejected(state: GlobalState, commit: str, problems: tuple[Problem, ...
 def _load_failed(state: GlobalState, commit: str, message: str) -> Outcome:
     """Forget that it was wanted, so that the next look at the tip tries it again."""
     wanted = None if state.wanted == commit else state.wanted
-    state = replace(state, loading=None, wanted=wanted, fetch_error=message)
+    state = replace(state, loading=None, wanted=wanted, load_error=message)
     note = Note("revision.load_failed", {"commit": commit, "message": message})
     if wanted is None:
         return state, (note,)

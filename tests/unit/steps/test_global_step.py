@@ -68,6 +68,18 @@ def test_unread_commit_is_tried_again_at_the_next_look() -> None:
     assert plane.loads == ["c1", "c2", "c2"]
 
 
+def test_unread_commit_is_told_until_one_is_read_whatever_the_repository_answers() -> None:
+    plane = Global()
+    plane.publish()
+    plane.deliver(g.TipMoved("c2"))
+    plane.deliver(g.LoadFailed("c2", "disk"))
+    plane.deliver(g.FetchFailed("away"))
+    plane.deliver(g.FetchRecovered())
+    assert (plane.state.fetch_error, plane.state.load_error) == (None, "disk")
+    plane.publish(commit="c2")
+    assert plane.state.load_error is None
+
+
 def test_commit_without_policy_changes_sends_the_manifest_alone() -> None:
     plane = Global()
     plane.publish(timeout(1000))

@@ -1,0 +1,192 @@
+"""The global's shell on real repositories: what it serves while Git is away, and what no fault may
+stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from reconciler.git.address import address
+from reconciler.git.mirror import Mirror, MirrorOptions
+from reconciler.git.remote import RemoteLimits, transport_to
+from reconciler.git.status_ref import LocalStatusRef, NewCommit
+from reconciler.git.watch import WatchOptions
+from reconciler.global_cp import Following, GlobalControlPlane
+from reconciler.keys.secret_store import FileSecrets
+from reconciler.keys.system_resources import SystemResources
+from reconciler.revision_loader import RevisionLoader
+from reconciler.steps import global_state as g
+from reconciler.store import Store
+from tests.support.git_repos import PolicyRepo
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    import pytest
+
+MESH = {"mesh.yaml": "type: Mesh\nname: default\n"}
+FOLLOWING = Following(
+    branch_ref="refs/heads/main",
+    status_prefix="refs/heads/status/",
+    new_keys=False,
+    watch=WatchOptions(retry_first_s=0.05),
+)
+INGRESS = b"type: ZoneIngress\nname: zi\nzone: west\nnetworking:\n  address: 10.0.0.1\n  port: 1\n"
+
+
+def plane_of(state: Path, bare: Path) -> GlobalControlPlane:
+    where = address(str(bare))
+    mirror = Mirror(
+        state / "mirror.git", where, transport_to(where, RemoteLimits()), MirrorOptions()
+    )
+    loader = RevisionLoader(mirror, "", SystemResources(FileSecrets(state / "secrets")))
+    settings = g.GlobalSettings(instance="g", version="0")
+    log = logging.getLogger("test")
+    return GlobalControlPlane(settings, loader, Store(state / "store.sqlite"), log)
+
+
+@asynccontextmanager
+async def running(state: Path, bare: Path) -> AsyncIterator[GlobalControlPlane]:
+    """Follows the repository until the end of the block."""
+    plane = plane_of(state, bare)
+    following = asyncio.create_task(plane.follow(FOLLOWING))
+    try:
+        yield plane
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        plane.store.close()
+
+
+async def until(plane: GlobalControlPlane, claim: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not claim():
+            await plane.changed.wait()
+
+
+async def until_fetched(plane: GlobalControlPlane, ref: str, tip: str) -> None:
+    async with asyncio.timeout(20):
+        while plane.loader.mirror.held().get(ref) != tip:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.01)
+
+
+def in_force(plane: GlobalControlPlane) -> str | None:
+    return plane.state.published.commit if plane.state.published else None
+
+
+def state_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    return folder
+
+
+async def test_restart_while_the_repository_is_away_serves_what_was_fetched(tmp_path: Path) -> None:
+    repo, state = PolicyRepo.create(tmp_path, MESH), state_folder(tmp_path)
+    first = repo.tip("main")
+    status = LocalStatusRef(repo.bare, "refs/heads/status/east")
+    async with running(state, repo.bare) as plane:
+        await until(plane, lambda: in_force(plane) == first)
+        tip = status.write(
+            NewCommit({"ingress.yaml": INGRESS}, None, "status\n", "Z <z@invalid>", 1e9)
+        )
+        await until_fetched(plane, status.name, tip)
+    away = repo.bare.rename(tmp_path / "away.git")
+    async with running(state, repo.bare) as plane:
+        await until(plane, lambda: in_force(plane) == first)
+        assert plane.state.zones["east"].from_git
+        assert "does not exist" in str(plane.status(proxies=False)["repository_error"])
+        away.rename(repo.bare)
+        second = repo.push({"more.yaml": "type: Mesh\nname: more\n"})
+        await until(plane, lambda: in_force(plane) == second)
+        await until(plane, lambda: not plane.status(proxies=False)["repository_error"])
+
+
+async def test_policies_of_another_repository_are_not_served_in_its_place(tmp_path: Path) -> None:
+    repo, state = PolicyRepo.create(tmp_path, MESH), state_folder(tmp_path)
+    async with running(state, repo.bare) as plane:
+        await until(plane, lambda: in_force(plane) is not None)
+    async with running(state, tmp_path / "elsewhere.git") as plane:
+        await until(plane, lambda: plane.state.fetch_error is not None)
+        async with asyncio.timeout(20):
+            await plane.changed.wait()  # what it did then is done before the next look fails
+        assert plane.state.wanted is None
+        assert in_force(plane) is None
+
+
+async def test_fault_of_ours_in_one_commit_does_not_stop_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo, state = PolicyRepo.create(tmp_path, MESH), state_folder(tmp_path)
+    poison = repo.tip("main")
+    async with running(state, repo.bare) as plane:
+        load = plane.loader.load
+
+        def faulty(commit: str, published: g.ReconcileKey | None) -> g.Event:
+            if commit == poison:
+                raise RecursionError("too deep")
+            return load(commit, published)
+
+        monkeypatch.setattr(plane.loader, "load", faulty)
+        await until(plane, lambda: plane.state.load_error is not None)
+        assert "internal error" in str(plane.status(proxies=False)["repository_error"])
+        cure = repo.push({"mesh.yaml": "type: Mesh\nname: other\n"})
+        await until(plane, lambda: in_force(plane) == cure)
+        assert plane.status(proxies=False)["repository_error"] == ""
+
+
+async def test_revision_that_cannot_be_kept_ends_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its zones would otherwise wait for what was put in force and never sent."""
+    repo, state = PolicyRepo.create(tmp_path, MESH), state_folder(tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    async with running(state, repo.bare) as plane:
+        monkeypatch.setattr(plane.store, "write", full)
+        async with asyncio.timeout(20):
+            await asyncio.wait({plane.crash})
+        assert str(plane.crash.exception()) == "no space left"
+
+
+async def test_status_push_loads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repo, state = PolicyRepo.create(tmp_path, MESH), state_folder(tmp_path)
+    status = LocalStatusRef(repo.bare, "refs/heads/status/east")
+    async with running(state, repo.bare) as plane:
+        await until(plane, lambda: in_force(plane) == repo.tip("main"))
+        loads: list[str] = []
+        load = plane.loader.load
+
+        def counted(commit: str, published: g.ReconcileKey | None) -> g.Event:
+            loads.append(commit)
+            return load(commit, published)
+
+        monkeypatch.setattr(plane.loader, "load", counted)
+        tip = None
+        for number in range(10):
+            files = {"ingress.yaml": str(number).encode()}
+            tip = status.write(NewCommit(files, tip, "status\n", "Z <z@invalid>", 1e9))
+        assert tip is not None
+        await until_fetched(plane, status.name, tip)
+        commit = repo.push({"mesh.yaml": "type: Mesh\nname: other\n"})
+        await until(plane, lambda: in_force(plane) == commit)
+        assert loads == [commit]
+
+
+def test_links_and_folders_are_no_status_file(tmp_path: Path) -> None:
+    repo = PolicyRepo.create(tmp_path, MESH)
+    (repo.work / "ingress.yaml").symlink_to("/etc/passwd")
+    commit = repo.push({"sub/ingress.yaml": "x"})
+    where = address(str(repo.bare))
+    transport = transport_to(where, RemoteLimits())
+    mirror = Mirror(tmp_path / "mirror.git", where, transport, MirrorOptions())
+    mirror.fetch()
+    assert mirror.read_file(commit, "ingress.yaml") is None
+    assert mirror.read_file(commit, "sub") is None
+    assert mirror.read_file(commit, "absent.yaml") is None
+    assert mirror.read_file(commit, "mesh.yaml") == b"type: Mesh\nname: default\n"
