@@ -7,6 +7,7 @@ import http.client
 import json
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 TIMEOUT_S = 8.0
+OPEN_MAX = 64  # calls under way; with fewer, slow answers would hide when a change took effect
 KEPT_MAX = 20_000  # answers a load keeps; a board that stays up for days must not grow
 
 
@@ -80,6 +82,7 @@ class Load:
         self.path = path
         self.interval_s = 1 / per_second
         self.answers: list[Answer] = []
+        self._threads = ThreadPoolExecutor(OPEN_MAX)
         self._task: asyncio.Task[None] | None = None
         self._open: set[asyncio.Task[None]] = set()
 
@@ -91,6 +94,7 @@ class Load:
         if self._task is not None:
             self._task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
+        self._threads.shutdown(wait=False)
 
     async def _run(self) -> None:
         while True:
@@ -100,7 +104,8 @@ class Load:
             await asyncio.sleep(self.interval_s)
 
     async def _one(self) -> None:
-        answer = await asyncio.to_thread(call, self.port, self.path)
+        loop = asyncio.get_running_loop()
+        answer = await loop.run_in_executor(self._threads, call, self.port, self.path)
         self.answers.append(answer)
         if len(self.answers) > KEPT_MAX:
             del self.answers[: KEPT_MAX // 2]
