@@ -104,6 +104,8 @@ def configure(*, as_json: bool) -> None:
 
 def note(log: logging.Logger, event: str, **fields: object) -> None:
     """One event. Failures and refusals are warnings."""
-    words = ("failed", "refused", "rejected", "missing", "problem", "disconnected")
+    words = (
+        "failed", "refused", "rejected", "missing", "incomplete", "problem", "disconnected",
+    )  # fmt: skip
     level = logging.WARNING if any(word in event for word in words) else logging.INFO
     log.log(level, event, extra={"fields": fields})
