@@ -123,8 +123,18 @@ def from_document(data: Mapping[str, object], zone: str) -> MeshResource | NotAd
         canonical_data(type_, json.loads(resource.body))
     except ValueError as error:  # also DecodeError
         return NotAdmitted(str(error))
-    problems = list(_beyond_kuma(resource.spec))
+    problems = [*_not_served(type_, data), *_beyond_kuma(resource.spec)]
     return NotAdmitted("; ".join(problems)) if problems else resource
+
+
+def _not_served(type_: str, data: Mapping[str, object]) -> Iterator[str]:
+    """What would start and then wait for ever, because nothing is computed for it yet."""
+    networking = cast("Mapping[str, object]", data.get("networking") or {})
+    gateway = cast("Mapping[str, object]", networking.get("gateway") or {})
+    if type_ == "ZoneEgress":
+        yield "type: this version serves no ZoneEgress; remote services are reached without one"
+    if gateway.get("type") == "BUILTIN":
+        yield "networking.gateway.type: this version serves no BUILTIN gateway; use DELEGATED"
 
 
 def _beyond_kuma(spec: Spec) -> Iterator[str]:

@@ -56,6 +56,18 @@ REFUSED = {
         with_networking(outbound=[{"port": 1, "tags": {"kuma.io/service": "localhost:8080"}}]),
         'networking.outbound[0].tags["kuma.io/service"]',
     ),
+    "a gateway that nothing is computed for": (
+        with_networking(
+            inbound=[], outbound=[], gateway={"type": "BUILTIN", "tags": {"kuma.io/service": "gw"}}
+        ),
+        "serves no BUILTIN gateway; use DELEGATED",
+    ),
+    "an egress": (
+        json.dumps(
+            {"type": "ZoneEgress", "name": "out", "networking": {"address": "10.0.0.1", "port": 1}}
+        ),
+        "serves no ZoneEgress",
+    ),
     "an ingress that listens nowhere": (
         json.dumps({**INGRESS, "networking": {"port": 10001}}),
         "networking.address: must be set",
@@ -69,7 +81,9 @@ def test_document_that_cannot_be_is_refused_with_words_in_both_answers(case: str
     found = introduced(text)
     assert isinstance(found, NotAdmitted)
     assert words in found.reason
-    answer = asked(text, proxy_type="ingress" if '"ZoneIngress"' in text else "dataplane")
+    kinds = {'"ZoneIngress"': "ingress", '"ZoneEgress"': "egress"}
+    kind = next((kind for word, kind in kinds.items() if word in text), "dataplane")
+    answer = asked(text, proxy_type=kind)
     assert answer.status == 422
     assert words in answer.body
 
