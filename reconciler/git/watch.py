@@ -122,7 +122,7 @@ async def _cancel(task: asyncio.Task[None]) -> None:
 async def _watch(path: Path, hint: asyncio.Event) -> None:
     """Watch refs/ and the folder it is in; again when the repository was replaced, or appears."""
     while True:
-        folder = refs_folder(path)
+        folder = await asyncio.to_thread(refs_folder, path)
         watched = _identity(folder)
         if watched is not None:
             async with asyncio.TaskGroup() as group:
@@ -138,19 +138,23 @@ async def _watch(path: Path, hint: asyncio.Event) -> None:
 
 
 async def _notice(folder: Path, hint: asyncio.Event, *, recursive: bool) -> None:
-    changes = awatch(
-        folder,
-        watch_filter=None,  # the default one does not look into .git
-        step=STEP_MS,
-        debounce=DEBOUNCE_MS,
-        rust_timeout=RUST_TIMEOUT_MS,
-        recursive=recursive,
-    )
-    with suppress(
-        OSError, RuntimeError
-    ):  # no watches left, or the folder went: the slow poll stays
-        async for _ in changes:
-            hint.set()
+    """Never ends. When nothing can be watched (the machine has no inotify instance left, or the
+    folder went) it looks every second, until something can.
+    """
+    while True:
+        changes = awatch(
+            folder,
+            watch_filter=None,  # the default one does not look into .git
+            step=STEP_MS,
+            debounce=DEBOUNCE_MS,
+            rust_timeout=RUST_TIMEOUT_MS,
+            recursive=recursive,
+        )
+        with suppress(OSError, RuntimeError):
+            async for _ in changes:
+                hint.set()
+        await asyncio.sleep(REWATCH_S)
+        hint.set()
 
 
 async def _replaced(folder: Path, watched: tuple[int, ...]) -> None:
@@ -172,8 +176,15 @@ def _inode(path: Path) -> tuple[int, int]:
 
 
 def refs_folder(path: Path) -> Path:
-    """The folder that holds refs/: the repository itself when bare, else its .git."""
+    """The folder that holds refs/: the repository itself when bare, else its .git, for a linked
+    work tree that of the main one.
+    """
     inner = path / ".git"
-    if inner.is_dir():
-        return inner
-    return path
+    try:
+        if inner.is_dir():
+            return inner
+        own = path / inner.read_text().removeprefix("gitdir:").strip()
+        common = own / "commondir"
+        return own / common.read_text().strip() if common.exists() else own
+    except (OSError, ValueError):
+        return path

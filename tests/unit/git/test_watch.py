@@ -17,6 +17,7 @@ from reconciler.git.watch import (
     FetchRecovered,
     TipsChanged,
     WatchOptions,
+    refs_folder,
     tips,
 )
 from tests.support.git_repos import GIT_ENVIRONMENT, PolicyRepo, git, git_daemon
@@ -24,6 +25,8 @@ from tests.support.git_repos import GIT_ENVIRONMENT, PolicyRepo, git, git_daemon
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    import pytest
 
     from reconciler.git.watch import Change
 
@@ -146,6 +149,35 @@ async def test_a_repository_that_was_replaced_is_watched_again(tmp_path: Path) -
         git(repo.work, "push", "--quiet", "origin", "main")
         found = await until_main_is(changes, commit)
         assert found[-1] == TipsChanged({MAIN: commit})
+
+
+async def test_a_commit_in_a_linked_work_tree_is_noticed(tmp_path: Path) -> None:
+    """Its .git is a file; the refs are those of the main repository."""
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    linked = tmp_path / "linked"
+    git(repo.work, "checkout", "--quiet", "--detach")
+    git(repo.work, "worktree", "add", "--quiet", str(linked), "main")
+    assert refs_folder(linked).resolve() == (repo.work / ".git").resolve()
+    async with aclosing(tips(mirror_of(str(linked), tmp_path), NEVER_POLLS)) as changes:
+        assert await following(changes) == TipsChanged({MAIN: repo.tip("main")})
+        git(linked, "commit", "--quiet", "--allow-empty", "--message", "more")
+        await until_main_is(changes, git(linked, "rev-parse", "HEAD"))
+
+
+async def test_without_a_watch_the_repository_is_looked_at_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine may have no inotify instance left for us."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(24, "OS file watch limit reached")
+
+    monkeypatch.setattr("watchfiles.main.RustNotify", full)
+    monkeypatch.setattr("reconciler.git.watch.REWATCH_S", 0.05)
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    async with aclosing(tips(mirror_of(str(repo.bare), tmp_path), NEVER_POLLS)) as changes:
+        assert await following(changes) == TipsChanged({MAIN: repo.tip("main")})
+        await until_main_is(changes, repo.push({"a.yaml": "1"}))
 
 
 async def test_failures_back_off_and_count(tmp_path: Path) -> None:
