@@ -67,7 +67,13 @@ class StatusFollower:
         while status is not self._wanted:
             status = self._wanted
             assert status is not None
-            content = await asyncio.to_thread(content_of, status, self.options.inventory)
+            try:
+                content = await asyncio.to_thread(content_of, status, self.options.inventory)
+            except Exception as error:  # a fault of ours: the next status may have none
+                self.log.exception("status.failed")
+                self.error = f"internal error, please report it: {type(error).__name__}: {error}"
+                continue
+            self.error = self.state.reported
             if not self._stopped:
                 self._deliver(Wanted(content, self.writer.clock()))
         self._written = None

@@ -41,6 +41,7 @@ class StatusWriter:
 
     def carry_out(self, effect: ReadTip | Push) -> TipRead | Pushed | Refused:
         """The event that answers the effect; the world's faults are answers too."""
+        assert self.ref.name.endswith(f"/{self.zone}"), "a zone writes its own ref only"
         try:
             if isinstance(effect, ReadTip):
                 oid, files = self.ref.read()
@@ -53,9 +54,11 @@ class StatusWriter:
             return Refused(Refusal.REJECTED, str(error), self.clock())
         except (GitFailed, OSError) as error:
             return Refused(Refusal.UNREACHABLE, str(error), self.clock())
+        except Exception as error:  # a fault of ours: unanswered, it would end all later commits
+            text = f"internal error, please report it: {type(error).__name__}: {error}"
+            return Refused(Refusal.UNREACHABLE, text, self.clock())
 
     def _write(self, push: Push) -> str:
-        assert self.ref.name.endswith(f"/{self.zone}"), "a zone writes its own ref only"
         return self.ref.write(
             NewCommit(
                 files=push.content.files,

@@ -13,8 +13,9 @@ import pytest
 from reconciler.git.address import address
 from reconciler.git.errors import Permanent, RefMoved
 from reconciler.git.status_ref import LocalStatusRef, NewCommit, ref_of_zone, zone_of_ref
-from reconciler.status.document import StatusInput
-from reconciler.status.follower import FollowerOptions, StatusFollower
+from reconciler.status import follower as follower_module
+from reconciler.status.document import Inventory, StatusInput
+from reconciler.status.follower import FollowerOptions, StatusFollower, content_of
 from reconciler.status.writer import StatusWriter, status_writer
 from reconciler.steps.status_step import (
     Content,
@@ -138,6 +139,7 @@ def test_names_that_make_no_ref_are_refused() -> None:
     assert ref_of_zone("east", "refs/mesh/status/") == "refs/mesh/status/east"
     assert zone_of_ref("refs/heads/status/east") == "east"
     assert zone_of_ref("refs/heads/main") is None
+    assert zone_of_ref("refs/heads/status/global") is None
 
 
 def test_a_branch_named_status_is_reported_with_the_setting(tmp_path: Path) -> None:
@@ -218,6 +220,40 @@ async def test_an_absent_repository_is_caught_up_with_one_commit(tmp_path: Path)
     await eventually(lambda: not follower.error)
     await follower.stop()
     assert commits(repo) == 1
+
+
+async def test_a_status_that_cannot_be_written_out_does_not_stop_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+
+    def faulty(status: StatusInput, inventory: Inventory) -> Content:
+        if status.revision == "bad":
+            raise RecursionError("too deep")
+        return content_of(status, inventory)
+
+    monkeypatch.setattr(follower_module, "content_of", faulty)
+    follower = follower_of(status_writer("east", address(str(repo.bare)), tmp_path, time.time))
+    follower.want(StatusInput(zone="east", revision="bad"))
+    await eventually(lambda: "internal error" in follower.error)
+    follower.want(StatusInput(zone="east", revision="good"))
+    await eventually(lambda: says(repo, "revision: good"))
+    assert follower.error == ""
+    await follower.stop()
+
+
+def test_a_fault_of_ours_is_an_answer_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step waits for one: without it the zone would never commit again."""
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    writer = status_writer("east", address(str(repo.bare)), tmp_path, time.time)
+
+    def faulty() -> None:
+        raise KeyError("nothing")
+
+    monkeypatch.setattr(writer.ref, "read", faulty)
+    answer = writer.carry_out(ReadTip())
+    assert isinstance(answer, Refused)
+    assert "internal error" in answer.message
 
 
 async def test_a_remote_repository_is_pushed_to(tmp_path: Path) -> None:
