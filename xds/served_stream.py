@@ -40,11 +40,13 @@ class ServedStream:
     """`ending` is set when this side ends the stream, `over` whichever side does.
 
     `queue_max` messages may wait, of `message_max` bytes each (0: any size); a peer that takes no
-    more is ended rather than buffered for.
+    more is ended rather than buffered for. With `greets` the headers go out at once: a peer that
+    waits for them is sure to be let in before it writes.
     """
 
     queue_max: int
     message_max: int = 0
+    greets: bool = False
     queue: deque[bytes] = field(default_factory=deque)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -106,6 +108,8 @@ class ServedStream:
 
     async def _write(self, context: Context) -> None:
         try:
+            if self.greets:
+                await context.send_initial_metadata(())
             while not self.over.is_set():
                 await self.wake.wait()
                 self.wake.clear()

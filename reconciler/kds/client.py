@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -27,13 +28,15 @@ from xds.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     _Call = grpc.aio.StreamStreamCall[bytes, bytes]
 
 MESSAGE_MAX = 64 * 1024 * 1024
 QUEUE_MAX = 512  # messages waiting in one stream
 HEALTH_INTERVAL_S = 300.0  # until the global says otherwise
+CANCEL_AGAIN_S = 1.0
+ADMISSION_WAIT_S = 1.0  # for a global that says nothing until it is asked
 OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", MESSAGE_MAX),
     ("grpc.max_send_message_length", MESSAGE_MAX),
@@ -61,6 +64,11 @@ class Dial:
     token: str
     backoff_first_s: float = 0.5
     backoff_max_s: float = 15.0
+
+    @property
+    def target(self) -> str:
+        """As gRPC reads it: an IPv6 address in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class KdsClientEvents(Protocol):
@@ -137,17 +145,22 @@ class KdsClient:
     async def _forever(self) -> None:
         failures = 0
         while True:
-            began = asyncio.get_running_loop().time()
-            reason = await self._one_session()
-            lasted = asyncio.get_running_loop().time() - began
-            failures = 0 if lasted > self._dial.backoff_max_s else failures + 1
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            try:
+                await self._one_session()
+            except Exception as error:
+                # Ours, but a zone that stops dialling would never hear of its global again.
+                loop.call_exception_handler(
+                    {"message": "a session ended by a fault of ours", "exception": error}
+                )
+            failures = 0 if loop.time() - began > self._dial.backoff_max_s else failures + 1
             bound = min(
                 self._dial.backoff_max_s, self._dial.backoff_first_s * 2 ** min(failures, 20)
             )
-            del reason
             await asyncio.sleep(random.uniform(bound / 4, bound))  # noqa: S311 - jitter
 
-    async def _one_session(self) -> str:
+    async def _one_session(self) -> None:
         self._sessions += 1
         session = f"{self._dial.zone}-{self._sessions}"
         channel = self._channel()
@@ -162,14 +175,16 @@ class KdsClient:
             reason = await self._streams(session, channel)
         except grpc.aio.AioRpcError as error:
             reason = f"{error.code().name}: {error.details()}"
+        except Exception as error:
+            reason = f"a fault of this control plane: {error!r}"
+            raise
         finally:
             self._session = None
             await channel.close()
             self._events.disconnected(session if opened else "", reason)
-        return reason
 
     def _channel(self) -> grpc.aio.Channel:
-        target = f"{self._dial.host}:{self._dial.port}"
+        target = self._dial.target
         if not self._dial.tls:
             return grpc.aio.insecure_channel(target, options=OPTIONS)
         credentials = grpc.ssl_channel_credentials(self._dial.ca_pem)
@@ -190,8 +205,8 @@ class KdsClient:
             if error.code() is grpc.StatusCode.UNIMPLEMENTED:
                 return HEALTH_INTERVAL_S
             raise
-        answer = kds_pb2.ZoneHealthCheckResponse.FromString(data)
-        return float(answer.interval.seconds) or HEALTH_INTERVAL_S
+        seconds = kds_pb2.ZoneHealthCheckResponse.FromString(data).interval.seconds
+        return float(seconds) if seconds > 0 else HEALTH_INTERVAL_S
 
     async def _streams(self, session: str, channel: grpc.aio.Channel) -> str:
         """Until one of them ends; says why."""
@@ -217,9 +232,7 @@ class KdsClient:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             return "; ".join(sorted({task.result() for task in done}))
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_all(tasks)
             down.cancel()
             up.cancel()
 
@@ -252,7 +265,12 @@ async def _read(call: _Call, deliver: Callable[[bytes], None]) -> str:
 
 
 async def _write(call: _Call, outgoing: _Outgoing) -> str:
-    """Ends with the stream; the reader knows why."""
+    """Ends with the stream; the reader knows why.
+
+    Nothing is written before the global has let the stream in or refused it: a write that fails
+    would replace its status, and with it the reason, by an INTERNAL of grpc's own.
+    """
+    await _admitted(call)
     try:
         while True:
             while outgoing.queue:
@@ -262,3 +280,24 @@ async def _write(call: _Call, outgoing: _Outgoing) -> str:
     except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
         await asyncio.Event().wait()
     raise AssertionError
+
+
+async def _admitted(call: _Call) -> None:
+    """Until the global's headers are here, which ours sends at once and a real Kuma with its first
+    message: that one is written to unasked after a while.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(ADMISSION_WAIT_S):
+            await call.initial_metadata()
+
+
+async def end_all(tasks: Sequence[asyncio.Task[str]]) -> None:
+    """A cancellation may be swallowed by an await that ends at that very moment: it is repeated, or
+    the session would never end and no other begin.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)

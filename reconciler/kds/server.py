@@ -35,10 +35,12 @@ PROXY_SERVICES = (
 MESSAGE_MAX = 64 * 1024 * 1024  # bytes, between ours
 QUEUE_MAX = 256  # messages waiting in one stream: several a type
 STREAMS_PER_ZONE_MAX = 2  # of one method: a new one may overlap the old one's end
+CALLS_PER_CONNECTION_MAX = 32  # a zone has five streams and a health check open
 HEALTH_INTERVAL_S = 60
 OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", MESSAGE_MAX),
     ("grpc.max_send_message_length", MESSAGE_MAX),
+    ("grpc.max_concurrent_streams", CALLS_PER_CONNECTION_MAX),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # a real zone pings every 15 s
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_ping_strikes", 0),
@@ -84,7 +86,9 @@ class KdsEvents(Protocol):
 class _Stream:
     zone: str
     downward: bool
-    served: ServedStream = field(default_factory=lambda: ServedStream(QUEUE_MAX, MESSAGE_MAX))
+    served: ServedStream = field(
+        default_factory=lambda: ServedStream(QUEUE_MAX, MESSAGE_MAX, greets=True)
+    )
 
 
 class KdsServer:
@@ -176,11 +180,7 @@ class KdsServer:
         await self._sync(context, downward=False)
 
     async def _sync(self, context: Context, *, downward: bool) -> None:
-        caller = _caller(context)
-        if not caller.zone:
-            await context.abort(
-                grpc.StatusCode.INVALID_ARGUMENT, '"client-id" is not present in metadata'
-            )
+        caller = await _named_caller(context)
         open_now = [
             s for s in self._streams.values() if s.zone == caller.zone and s.downward is downward
         ]
@@ -190,9 +190,14 @@ class KdsServer:
         self._opened += 1
         session = f"{caller.zone}-{self._opened}"
         stream = self._streams[session] = _Stream(caller.zone, downward)
-        refused = self._events.zone_opened(session, caller, downward=downward)
+        admitted = False
+        try:
+            refused = self._events.zone_opened(session, caller, downward=downward)
+            admitted = refused is None
+        finally:  # Also of a fault of ours: what stays in the books counts against the zone.
+            if not admitted:
+                del self._streams[session]
         if refused is not None:
-            del self._streams[session]
             await context.abort(status_code(refused.code), refused.message)
         await self._run(session, stream, context)
 
@@ -222,7 +227,8 @@ _METHODS = (
 )
 
 
-async def _health_check(_request: bytes, _context: Context) -> bytes:
+async def _health_check(_request: bytes, context: Context) -> bytes:
+    await _named_caller(context)
     answer = kds_pb2.ZoneHealthCheckResponse()
     answer.interval.seconds = HEALTH_INTERVAL_S
     return answer.SerializeToString()
@@ -230,9 +236,20 @@ async def _health_check(_request: bytes, _context: Context) -> bytes:
 
 async def _idle(_requests: object, context: Context) -> None:
     """Open until the zone ends it; nothing is asked yet."""
+    await _named_caller(context)
     while isinstance(await context.read(), bytes):
         continue
     await context.abort(grpc.StatusCode.CANCELLED, "the zone ended the stream")
+
+
+async def _named_caller(context: Context) -> Caller:
+    """Ends the call of whoever does not say which zone it is."""
+    caller = _caller(context)
+    if not caller.zone:
+        await context.abort(
+            grpc.StatusCode.INVALID_ARGUMENT, '"client-id" is not present in metadata'
+        )
+    return caller
 
 
 def _caller(context: Context) -> Caller:

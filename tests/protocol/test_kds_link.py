@@ -1,0 +1,254 @@
+"""The KDS server and client over real gRPC and TLS on loopback: what each does when the other, or
+its own side, misbehaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import grpc
+import grpc.aio
+import pytest
+
+from reconciler.ca.server_tls import ServerTls, new_server_tls
+from reconciler.kds import client
+from reconciler.kds.client import Dial, KdsClient
+from reconciler.kds.server import STREAMS_PER_ZONE_MAX, KdsServer, Refusal
+from xds.discovery import DeltaRequest, DeltaResponse, Node
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from reconciler.kds.server import Caller
+
+    Call = grpc.aio.StreamStreamCall[bytes, bytes]
+
+pytestmark = pytest.mark.timeout(60)
+SERVICE = "/kuma.mesh.v1alpha1.GlobalKDSService/"
+DOWN = "/kuma.mesh.v1alpha1.KDSSyncService/GlobalToZoneSync"
+METADATA = Node("east", metadata={"config": "x" * 1000})
+
+
+@dataclass
+class Link:
+    """Both ends' owners of state. `faults` are raised one by one by what is told next."""
+
+    tls: ServerTls
+    server: KdsServer = field(init=False)
+    port: int = 0
+    refusal: Refusal | None = None
+    admission_faults: list[Exception] = field(default_factory=list)
+    response_faults: list[Exception] = field(default_factory=list)
+    open: dict[str, str] = field(default_factory=dict)  # downward session -> zone
+    requests: list[DeltaRequest] = field(default_factory=list)
+    sessions: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    responses: list[DeltaResponse] = field(default_factory=list)
+    client: KdsClient = field(init=False)
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.server = KdsServer(self, "the policies")
+
+    async def start(self) -> None:
+        self.port = await self.server.start("127.0.0.1", 0, self.tls.cert_pem, self.tls.key_pem)
+        self.client = KdsClient(self, self.dial())
+
+    def dial(self) -> Dial:
+        return Dial(
+            host="127.0.0.1",
+            port=self.port,
+            tls=True,
+            ca_pem=self.tls.ca_pem,
+            zone="east",
+            version="0",
+            token="a token",
+            backoff_first_s=0.01,
+            backoff_max_s=0.02,
+        )
+
+    async def until(self, seen: Callable[[], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not seen():
+                self.told.clear()
+                await self.told.wait()
+
+    # KdsEvents
+
+    def zone_opened(self, session: str, caller: Caller, *, downward: bool) -> Refusal | None:
+        self.told.set()
+        if self.admission_faults:
+            raise self.admission_faults.pop()
+        if self.refusal is None and downward:
+            self.open[session] = caller.zone
+        return self.refusal
+
+    def subscription(self, session: str, request: DeltaRequest) -> None:
+        self.requests.append(request)
+        self.told.set()
+
+    def published(self, session: str, response: DeltaResponse) -> None: ...
+
+    def closed(self, session: str) -> None:
+        self.open.pop(session, None)
+        self.told.set()
+
+    # KdsClientEvents
+
+    def connected(self, session: str) -> None:
+        """Says at once all that a zone says at first."""
+        self.sessions.append(session)
+        self.told.set()
+        for number in range(46):
+            self.client.send_request(session, DeltaRequest(f"Type{number}", METADATA))
+
+    def response(self, session: str, response: DeltaResponse) -> None:
+        self.responses.append(response)
+        self.told.set()
+        if self.response_faults:
+            raise self.response_faults.pop()
+
+    def global_request(self, session: str, request: DeltaRequest) -> None: ...
+
+    def disconnected(self, session: str, reason: str) -> None:
+        self.reasons.append(reason)
+        self.told.set()
+
+    def channel(self) -> grpc.aio.Channel:
+        credentials = grpc.ssl_channel_credentials(self.tls.ca_pem)
+        return grpc.aio.secure_channel(f"127.0.0.1:{self.port}", credentials)
+
+
+def stream(channel: grpc.aio.Channel, method: str, zone: str = "") -> Call:
+    """Opened, and nothing written."""
+    multi: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(method)
+    return multi(metadata=(("client-id", zone),) if zone else ())
+
+
+@pytest.fixture
+async def link() -> AsyncIterator[Link]:
+    made = Link(new_server_tls("global", ("127.0.0.1",), 1_750_000_000.0))
+    await made.start()
+    try:
+        yield made
+    finally:
+        await made.client.stop()
+        await made.server.stop(0.1)
+
+
+async def test_zone_hears_why_it_was_refused(link: Link) -> None:
+    """A write that meets a refusal must not replace it by an error of the transport."""
+    link.refusal = Refusal(16, "the token has expired; issue a new one")
+    link.client.start()
+    await link.until(lambda: len(link.reasons) >= 10)
+    assert set(link.reasons) == {"UNAUTHENTICATED: the token has expired; issue a new one"}
+
+
+async def test_zone_that_was_refused_comes_in_as_soon_as_it_may(link: Link) -> None:
+    link.refusal = Refusal(14, "no revision yet")
+    link.client.start()
+    await link.until(lambda: bool(link.reasons))
+    link.refusal = None
+    await link.until(lambda: len(link.requests) == 46)
+    assert list(link.open.values()) == ["east"]
+
+
+async def test_fault_of_ours_ends_the_session_and_not_the_dialling(link: Link) -> None:
+    """A zone whose disk was full for a moment must not be without its global for ever."""
+    reported: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    link.response_faults.append(OSError("the disk is full"))
+    link.client.start()
+    await link.until(lambda: bool(link.open))
+    link.server.send_response(next(iter(link.open)), DeltaResponse("Mesh", "1"))
+    await link.until(lambda: len(link.sessions) >= 2 and bool(link.open))
+    assert "the disk is full" in link.reasons[0]
+    assert [str(context["exception"]) for context in reported] == ["the disk is full"]
+    link.server.send_response(next(iter(link.open)), DeltaResponse("Mesh", "2"))
+    await link.until(lambda: [r.nonce for r in link.responses] == ["1", "2"])
+
+
+async def test_fault_while_a_zone_is_let_in_does_not_count_as_its_stream(link: Link) -> None:
+    """As many as a zone may have open, twice over: it would be locked out until a restart."""
+    link.admission_faults += [ValueError("a bug")] * (4 * STREAMS_PER_ZONE_MAX)
+    link.client.start()
+    await link.until(lambda: len(link.requests) == 46)
+    assert not link.admission_faults
+
+
+async def test_zone_has_two_streams_of_a_method_at_most(link: Link) -> None:
+    async with link.channel() as channel:
+        held = [stream(channel, DOWN, "east") for _ in range(STREAMS_PER_ZONE_MAX + 1)]
+        codes = {asyncio.create_task(call.code()) for call in held}
+        ended, _ = await asyncio.wait(codes, return_when=asyncio.FIRST_COMPLETED)
+        assert [task.result() for task in ended] == [grpc.StatusCode.RESOURCE_EXHAUSTED]
+        await stream(channel, DOWN, "west").initial_metadata()
+        assert sorted(link.open.values()) == ["east", "east", "west"]
+
+
+@pytest.mark.parametrize("method", ["StreamXDSConfigs", "StreamStats", "StreamClusters"])
+async def test_whoever_names_no_zone_keeps_no_stream_open(link: Link, method: str) -> None:
+    async with link.channel() as channel:
+        call = stream(channel, f"{SERVICE}{method}")
+        assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert await call.details() == '"client-id" is not present in metadata'
+
+
+async def test_health_is_told_to_zones_only(link: Link) -> None:
+    async with link.channel() as channel:
+        check: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+            f"{SERVICE}HealthCheck"
+        )
+        with pytest.raises(grpc.aio.AioRpcError, match="client-id"):
+            await check(b"")
+        assert await check(b"", metadata=(("client-id", "east"),))
+
+
+async def test_request_of_no_meaning_ends_its_stream_alone(link: Link) -> None:
+    link.client.start()
+    await link.until(lambda: len(link.requests) == 46)
+    async with link.channel() as channel:
+        call = stream(channel, DOWN, "east")
+        await call.initial_metadata()
+        await call.write(b"\xff\xff")
+        assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+    await link.until(lambda: len(link.open) == 1)
+    assert not link.reasons
+
+
+@pytest.mark.parametrize(
+    ("host", "target"),
+    [
+        ("global.example", "global.example:5685"),
+        ("::1", "[::1]:5685"),
+        ("10.0.0.1", "10.0.0.1:5685"),
+    ],
+)
+def test_global_is_dialled_at_any_kind_of_address(host: str, target: str) -> None:
+    dial = Dial(host=host, port=5685, tls=True, ca_pem=None, zone="east", version="0", token="t")
+    assert dial.target == target
+
+
+async def test_session_ends_although_a_cancellation_is_swallowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An await that ends at the moment of its cancellation returns: seen with grpc and asyncio."""
+    monkeypatch.setattr(client, "CANCEL_AGAIN_S", 0.01)
+    swallowed = asyncio.Event()
+
+    async def stubborn() -> str:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        swallowed.set()
+        await asyncio.Event().wait()
+        return ""
+
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)  # It has begun to wait.
+    async with asyncio.timeout(10):
+        await client.end_all((task,))
+    assert swallowed.is_set()
+    assert task.cancelled()
