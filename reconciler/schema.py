@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
+from jsonschema.exceptions import ValidationError
 from referencing import Registry, Resource
 
 from reconciler.packaged import schemas_folder
-
-if TYPE_CHECKING:
-    from jsonschema.exceptions import ValidationError
 
 Path = tuple[str | int, ...]
 FAULTS_MAX = 100  # of one document
@@ -36,6 +35,19 @@ class SchemaFault:
     message: str
     unknown_field: bool = False
     key: bool = False
+
+
+def _pattern(_: object, pattern: str, instance: object, __: object) -> Iterator[ValidationError]:
+    """`$` is the end of the text, as JSON Schema means it; Python's lets a line break follow."""
+    whole = rf"{pattern[:-1]}\Z" if pattern.endswith("$") else pattern
+    if isinstance(instance, str) and re.search(whole, instance) is None:
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+_Validator = cast(
+    "type[Draft202012Validator]",
+    validators.extend(Draft202012Validator, {"pattern": _pattern}),  # type: ignore[no-untyped-call]
+)
 
 
 @lru_cache(maxsize=1)
@@ -56,7 +68,7 @@ def _validator(type_: str) -> Draft202012Validator | None:
     name = index.get(type_)
     if name is None:
         return None
-    return Draft202012Validator(registry.contents(name), registry=registry)
+    return _Validator(registry.contents(name), registry=registry)
 
 
 def has_schema(type_: str) -> bool:

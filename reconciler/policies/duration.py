@@ -16,7 +16,7 @@ _UNIT_US = {
     "h": 3_600_000_000.0,
 }
 _PART = re.compile("([0-9]+(?:\\.[0-9]*)?|\\.[0-9]+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)")
-_LIMIT = timedelta(seconds=315_576_000_000)  # what a protobuf Duration can hold
+_LIMIT = timedelta(seconds=9_223_372_036)  # int64 nanoseconds: all that Kuma's zones can read
 
 
 def parse_duration(text: str) -> timedelta | None:

@@ -60,9 +60,15 @@ _MEMBERS = {
     "RequestMirror": "requestMirror",
 }
 _RE2_ONLY = re.compile(
-    r"\\[pP](\{\^?\w+\}|\w)|\\[zC]|\[:\^?\w+:\]|\\Q.*?(\\E|\Z)|\\x\{[0-9A-Fa-f]+\}|(?<=\()\?<(?=\w)"
+    r"\\[pP](\{\^?\w+\}|\w)|\\[zC]|\[:\^?\w+:\]|\\Q.*?(\\E|\Z)|\\x\{[0-9A-Fa-f]+\}"
+    r"|(?<=\()\?<(?=\w)|\(\?[imsU]+\)"
 )
 _HEADERS_MAX = 16
+_ESCAPED = re.compile(r"\\.", re.DOTALL)
+_CLASS = re.compile(r"\[\^?\]?[^\]]*\]")
+_REPEATED_MAX = 1000  # RE2's own limit
+_WEIGHTS_MAX = 0xFFFFFFFF  # of all backends of a rule together
+_BREAKS = re.compile(r"[\x00\r\n]")
 _REDIRECT_STATUS = (301, 302, 303, 307, 308)
 
 
@@ -272,9 +278,18 @@ def _check_rule(rule: Fields, path: Path, at: At) -> Iterator[Problem]:
     for index, given in enumerate(sequence(default.get("filters"))):
         place = (*path, "default", "filters", index)
         yield from _check_filter(mapping(given), place, at, only_prefixes=only_prefixes)
-    for index, ref in enumerate(sequence(default.get("backendRefs"))):
+    refs = list(map(mapping, sequence(default.get("backendRefs"))))
+    for index, ref in enumerate(refs):
         place = (*path, "default", "backendRefs", index)
-        yield from _check_backend(mapping(ref), BACKEND_KINDS, place, at)
+        yield from _check_backend(ref, BACKEND_KINDS, place, at)
+    if sum(_weight(ref) for ref in refs) > _WEIGHTS_MAX:
+        text = f"the weights add up to over {_WEIGHTS_MAX}; use smaller ones"
+        yield Problem(at((*path, "default", "backendRefs")), "MHR014", text)
+
+
+def _weight(ref: Fields) -> int:
+    weight = ref.get("weight")
+    return weight if isinstance(weight, int) and 0 <= weight <= _WEIGHTS_MAX else 1
 
 
 def _check_match(match: Fields, path: Path, at: At) -> Iterator[Problem]:
@@ -305,12 +320,20 @@ def _check_value_match(part: Fields, path: Path, at: At) -> Iterator[Problem]:
 
 def _check_regex(value: str, path: Path, at: At) -> Iterator[Problem]:
     """Envoy runs RE2. What only RE2 knows is taken out before Python judges the rest."""
+    known = _RE2_ONLY.sub("x", value)
     try:
-        re.compile(_RE2_ONLY.sub("x", value))
+        re.compile(known)
     except (re.error, RecursionError, OverflowError) as error:
         yield Problem(at(path), "MHR006", f'"{value}" is not a regular expression: {error}')
-    if re.search(r"\(\?(<?[=!]|P=)|\\[1-9]", value):
+    plain = _CLASS.sub("x", _ESCAPED.sub("x", known))
+    if re.search(r"\(\?(<?[=!]|P=)", plain) or re.search(r"\\[1-9]", value):
         yield Problem(at(path), "MHR006", f'"{value}" looks around or back, which RE2 cannot')
+    if re.search(r"\(\?[>#(]|[*+?}]\+", plain) or "\\Z" in value:
+        text = f'"{value}" has an atomic group, a comment, a condition or \\Z, which RE2 lacks'
+        yield Problem(at(path), "MHR006", text)
+    counts = re.findall(r"\{0*([0-9]+)(?:,0*([0-9]*))?\}", plain)
+    if any(len(n) > 4 or int(n or 0) > _REPEATED_MAX for pair in counts for n in pair):
+        yield Problem(at(path), "MHR006", f'"{value}" repeats over {_REPEATED_MAX} times')
 
 
 def _check_unique(fields: Fields, name: str, path: Path, at: At) -> Iterator[Problem]:
@@ -352,6 +375,26 @@ def _check_headers(member: Fields, path: Path, at: At) -> Iterator[Problem]:
         if len(sequence(member.get(name))) > _HEADERS_MAX:
             yield Problem(at((*path, name)), "MHR009", f"{name} has over {_HEADERS_MAX} headers")
         yield from _check_unique(member, name, path, at)
+        for index, header in enumerate(sequence(member.get(name))):
+            yield from _check_header(header, (*path, name, index), at)
+
+
+def _check_header(header: object, path: Path, at: At) -> Iterator[Problem]:
+    """One of `set`, `add` or `remove`. What Envoy refuses would hold up its whole listener."""
+    fields = mapping(header)
+    named = str(fields.get("name", "")) if fields else str(header)
+    value = str(fields.get("value") or "")
+    place = (*path, "name") if fields else path
+    if named.lower() == "host" or named.startswith(":"):
+        text = f'"{named}" is no header to change; use urlRewrite for host and path'
+        yield Problem(at(place), "MHR009", text)
+    elif not fields and (not named or _BREAKS.search(named)):
+        yield Problem(at(place), "MHR009", f'"{named}" is not the name of a header')
+    if _BREAKS.search(value):
+        yield Problem(at((*path, "value")), "MHR009", "has a line break; a header is one line")
+    if value.count("%") % 2:
+        text = "has a % alone, which begins a command of Envoy; write %% for a percent sign"
+        yield Problem(at((*path, "value")), "MHR009", text)
 
 
 def _check_mirror(member: Fields, path: Path, at: At) -> Iterator[Problem]:
@@ -374,6 +417,9 @@ def _check_path_rewrite(
     wanted = {"ReplaceFullPath": "replaceFullPath", "ReplacePrefixMatch": "replacePrefixMatch"}
     if kind is not None and rewrite.get(wanted.get(str(kind), "")) is None:
         yield Problem(at(place), "MHR011", f"{kind} needs {wanted.get(str(kind), 'a known type')}")
+    for name in wanted.values():
+        if _BREAKS.search(str(rewrite.get(name) or "")):
+            yield Problem(at((*place, name)), "MHR011", "has a line break; a path is one line")
     if kind == "ReplacePrefixMatch" and not only_prefixes:
         yield Problem(
             at(place), "MHR011", "ReplacePrefixMatch needs every match to be a PathPrefix"
@@ -394,7 +440,7 @@ def _check_backend(ref: Fields, kinds: tuple[str, ...], path: Path, at: At) -> I
     if ref.get("kind") == "MeshMultiZoneService" and ref.get("port") is None:
         yield Problem(at(path), "MHR014", "MeshMultiZoneService needs a port")
     weight = ref.get("weight")
-    if isinstance(weight, int) and not 0 <= weight <= 0xFFFFFFFF:
+    if isinstance(weight, int) and not 0 <= weight <= _WEIGHTS_MAX:
         yield Problem(at((*path, "weight")), "MHR014", f"weight {weight} is out of range")
 
 

@@ -70,9 +70,7 @@ def _endpoint(endpoint: Endpoint, shared: dict[tuple[int, Pairs], bytes]) -> byt
     key = endpoint.weight, endpoint.tags
     rest = shared.get(key)
     if rest is None:
-        made = LbEndpoint(
-            load_balancing_weight=endpoint.weight, metadata=_metadata(endpoint.tags)
-        )
+        made = LbEndpoint(load_balancing_weight=endpoint.weight, metadata=_metadata(endpoint.tags))
         rest = shared[key] = encode(made)
     return _endpoint_field(_address_field(socket_address(endpoint.address, endpoint.port))) + rest
 
