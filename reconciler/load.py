@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from reconciler.decode import mesh_resource, normal_data
 from reconciler.model.decode import DecodeError
 from reconciler.model.mesh_rules import check_mesh
-from reconciler.model.resource import Labels, MeshResource, ResourceKey
+from reconciler.model.resource import MESH, Labels, MeshResource, ResourceKey
 from reconciler.policies import POLICIES
 from reconciler.problems import Position, Problem, Severity
 from reconciler.schema import UNKNOWN_FIELD, has_schema, schema_faults, unknown_field
-from reconciler.source.document import Declared, declared, label_warnings
+from reconciler.source.document import OBJECT_META, Declared, declared, label_warnings
 from reconciler.source.yaml import Document, documents
 
 SETTINGS_FILE = "reconciler.yaml"
@@ -47,12 +47,21 @@ class RepositorySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """A resource that a file speaks of, and where it names its mesh."""
+
+    key: ResourceKey
+    at: Position
+    mesh_at: Position
+
+
+@dataclass(frozen=True, slots=True)
 class Read:
     """What one file holds by itself. `named` are the resources it speaks of, faulty ones too."""
 
     resources: tuple[tuple[MeshResource, Position], ...] = ()
     problems: tuple[Problem, ...] = ()
-    named: tuple[tuple[ResourceKey, Position], ...] = ()
+    named: tuple[Named, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +96,12 @@ class LoadMemo:
 
 
 def is_policy_file(path: str) -> bool:
-    """Folders mean nothing; the two files of the repository itself are no policies."""
-    return path.endswith(SUFFIXES) and path not in (SETTINGS_FILE, SECRETS_FILE)
+    """Folders mean nothing; the two files of the repository itself are no policies, nor is what
+    other tools keep under a name with a dot in front (.github, .gitlab-ci.yml).
+    """
+    if not path.endswith(SUFFIXES) or path in (SETTINGS_FILE, SECRETS_FILE):
+        return False
+    return not any(part.startswith(".") and _is_plain(part) for part in path.split("/"))
 
 
 def load(blobs: Mapping[str, Blob], memo: LoadMemo) -> Loaded:
@@ -199,7 +212,7 @@ def _document(path: str, document: Document, *, strict: bool) -> Read:
     owned = _not_for_git(found)
     if owned is not None:
         return Read(problems=(owned,))
-    named = ((found.key, found.position),)
+    named = (Named(found.key, found.position, found.mesh_position),)
     if has_schema(found.kind.name):
         found = replace(found, spec=_without_nulls(found.spec))
     problems = (*_checked(found, strict=strict), *label_warnings(found))
@@ -260,9 +273,9 @@ def _not_for_git(found: Declared) -> Problem | None:
 def _by_schema(found: Declared, *, strict: bool) -> Iterator[Problem]:
     """The schema is of the universal form; paths are mapped back to where the document has them."""
     unknown = Severity.ERROR if strict else Severity.WARNING
-    for name in found.unknown:
-        text = unknown_field(name, ("spec", "labels", "mesh", "name"))
-        yield Problem(found.top(name), UNKNOWN_FIELD, text, unknown)
+    for path in found.unknown:
+        text = _unknown_outside(found, path)
+        yield Problem(found.top(path), UNKNOWN_FIELD, text, unknown)
     if found.kind.legacy:
         data: Mapping[str, object] = {**found.spec, **_meta(found)}
         strip = 0
@@ -274,6 +287,19 @@ def _by_schema(found: Declared, *, strict: bool) -> Iterator[Problem]:
         at = found.at(inner, key=fault.key)
         severity = unknown if fault.unknown_field else Severity.ERROR
         yield Problem(at, fault.code, fault.message, severity)
+
+
+def _unknown_outside(found: Declared, path: tuple[str | int, ...]) -> str:
+    """The two forms are easily mixed up, and then the mesh or the labels are not what was meant."""
+    name = str(path[-1])
+    if len(path) > 1:
+        return unknown_field(name, sorted(OBJECT_META))
+    if found.kubernetes and name == "mesh":
+        return f'unknown field "mesh"; in this form the label {MESH} names the mesh'
+    if found.kubernetes and name in OBJECT_META:
+        return f'unknown field "{name}"; move it into metadata'
+    known = ("metadata", "spec") if found.kubernetes else ("spec", "labels", "mesh", "name")
+    return unknown_field(name, known)
 
 
 def _meta(found: Declared) -> dict[str, object]:
@@ -291,16 +317,16 @@ def _by_kind(found: Declared) -> Iterator[Problem]:
         yield from policy.check(found.spec, found.at)
 
 
-def _across(named: Iterable[tuple[ResourceKey, Position]]) -> Iterator[Problem]:
+def _across(named: Iterable[Named]) -> Iterator[Problem]:
     """What only the whole tree shows. A faulty Mesh does exist: its policies are not to blame."""
-    first: dict[ResourceKey, Position] = {}
-    for key, position in named:
-        earlier = first.setdefault(key, position)
-        if earlier is not position:
-            text = f"{key} is here a second time (first in {earlier}); remove one"
-            yield Problem(position, "DOC009", text)
+    first: dict[ResourceKey, Named] = {}
+    for each in named:
+        earlier = first.setdefault(each.key, each)
+        if earlier is not each:
+            text = f"{each.key} is here a second time (first in {earlier.at}); remove one"
+            yield Problem(each.at, "DOC009", text)
     meshes = {key.name for key in first if key.type == "Mesh"}
-    for key, position in first.items():
+    for key, each in first.items():
         if key.mesh and key.mesh not in meshes:
             text = f'mesh "{key.mesh}" does not exist; add a Mesh of that name or correct it'
-            yield Problem(position, "DOC010", text)
+            yield Problem(each.mesh_at, "DOC010", text)

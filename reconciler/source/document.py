@@ -27,6 +27,11 @@ META_FIELDS = frozenset(
     {"type", "mesh", "name", "labels", "creationTime", "modificationTime", "kri"}
 )
 KUBERNETES_FIELDS = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
+OBJECT_META = frozenset(
+    {"name", "namespace", "labels", "annotations", "generateName", "uid", "resourceVersion"}
+    | {"generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"}
+    | {"ownerReferences", "finalizers", "managedFields", "selfLink"}
+)
 NAME_MAX = 253
 MESH_NAME_MAX = 63
 LABEL_VALUE_MAX = 63
@@ -36,8 +41,8 @@ _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A resource as written. `spec_path` is where its spec begins in the document; `unknown` names
-    the fields beside it that mean nothing.
+    """A resource as written. `spec_path` is where its spec begins in the document; `unknown` are
+    the fields outside of it that mean nothing.
     """
 
     key: ResourceKey
@@ -47,7 +52,8 @@ class Declared:
     spec_path: Path
     document: Document = field(compare=False)
     path: str = ""
-    unknown: tuple[str, ...] = ()
+    unknown: tuple[Path, ...] = ()
+    kubernetes: bool = False  # the form
 
     def at(self, path: Path, *, key: bool = False) -> Position:
         """Place of a part of the spec, or of the deepest part of the path that is there."""
@@ -59,9 +65,17 @@ class Declared:
     def position(self) -> Position:
         return Position(self.path, *self.document.value_at(()))
 
-    def top(self, *path: str) -> Position:
-        """Place of a part of the document outside the spec; of its key if it is one name."""
+    def top(self, path: Path) -> Position:
+        """Place of the key of a field outside the spec."""
         return Position(self.path, *self.document.key_at(path))
+
+    @property
+    def mesh_position(self) -> Position:
+        """Where the mesh is named; the whole document where it is not."""
+        by_label = self.kubernetes and not self.kind.legacy
+        path = ("metadata", "labels", MESH) if by_label else ("mesh",)
+        found = self.document.value_at(path) if path in self.document.places else None
+        return Position(self.path, *found) if found else self.position
 
 
 def declared(path: str, document: Document) -> Declared | tuple[Problem, ...]:
@@ -103,9 +117,10 @@ def _universal(
     key = ResourceKey(kind.name, str(mesh or DEFAULT_MESH) if kind.mesh_scoped else "", str(name))
     found = cast("Mapping[str, str]", labels or {})
     inner = cast("Mapping[str, object]", spec)
-    unknown = tuple(data.keys() - META_FIELDS - {"spec", "status"}) if nested else ()
+    unknown = sorted(data.keys() - META_FIELDS - {"spec", "status"}) if nested else ()
     spec_path = ("spec",) if nested else ()
-    return Declared(key, kind, found, inner, spec_path, document, path, tuple(sorted(unknown)))
+    paths = tuple((name,) for name in unknown)
+    return Declared(key, kind, found, inner, spec_path, document, path, paths)
 
 
 def _kubernetes(
@@ -146,9 +161,13 @@ def _kubernetes(
     if namespace is not None:
         found[NAMESPACE] = SYSTEM_NAMESPACE
     key = ResourceKey(kind.name, mesh, str(metadata["name"]))
-    unknown = data.keys() - KUBERNETES_FIELDS - ({"mesh"} if kind.legacy else set())
+    unknown = sorted(data.keys() - KUBERNETES_FIELDS - ({"mesh"} if kind.legacy else set()))
     inner = cast("Mapping[str, object]", spec)
-    return Declared(key, kind, found, inner, ("spec",), document, path, tuple(sorted(unknown)))
+    paths = (
+        *((name,) for name in unknown),
+        *(("metadata", name) for name in sorted(metadata.keys() - OBJECT_META)),
+    )
+    return Declared(key, kind, found, inner, ("spec",), document, path, paths, kubernetes=True)
 
 
 def _mesh_problems(path: str, document: Document, mesh: object, at: Path) -> Iterator[Problem]:
@@ -205,7 +224,7 @@ def _label_problems(path: str, document: Document, labels: object, at: Path) -> 
 
 def label_warnings(found: Declared) -> Iterator[Problem]:
     """Labels that a universal zone takes and a Kubernetes zone cannot store."""
-    at: Path = ("metadata", "labels") if "metadata" in _fields(found.document) else ("labels",)
+    at: Path = ("metadata", "labels") if found.kubernetes else ("labels",)
     for key, value in found.labels.items():
         if len(value) > LABEL_VALUE_MAX or not _LABEL_VALUE.fullmatch(value):
             text = (
@@ -214,7 +233,3 @@ def label_warnings(found: Declared) -> Iterator[Problem]:
             )
             place = Position(found.path, *found.document.value_at((*at, key)))
             yield Problem(place, "DOC011", text, Severity.WARNING)
-
-
-def _fields(document: Document) -> Mapping[str, object]:
-    return cast("Mapping[str, object]", document.data)

@@ -44,6 +44,7 @@ def test_resources_come_with_the_place_that_declares_them() -> None:
 
 def test_files_that_are_no_policies_are_not_read() -> None:
     others = {"README.md": "{", "secrets.yaml": "{", "x.yaml.bak": "{"}
+    others |= {".pre-commit-config.yaml": "{", ".github/workflows/ci.yml": "{", "a/.b/c.json": "["}
     assert loaded({"m.yaml": MESH, **others}).problems == ()
 
 
@@ -249,3 +250,50 @@ def test_the_key_of_a_resource_is_type_mesh_and_name() -> None:
     )
     assert result.problems == ()
     assert ResourceKey("MeshTimeout", "other", "t") in result.provenance
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("type: MeshTLS\nname: t\nmesh: other\nspec: {}\n", "a.yaml:3:7"),
+        ("type: Timeout\nname: t\nmesh: other\n", "a.yaml:3:7"),
+        (
+            "apiVersion: kuma.io/v1alpha1\nkind: MeshTLS\nmetadata:\n  name: t\n  labels:\n"
+            "    kuma.io/mesh: other\nspec: {}\n",
+            "a.yaml:6:19",
+        ),
+        ("type: MeshTLS\nname: t\nspec: {}\n", "a.yaml:1:1"),
+    ],
+)
+def test_a_missing_mesh_is_told_where_it_is_named(text: str, place: str) -> None:
+    (problem,) = printed(loaded({"a.yaml": text}))
+    assert problem.startswith(f"{place}: DOC010 mesh ")
+
+
+def test_the_two_forms_mixed_up_are_told_apart() -> None:
+    """Else the policy silently is one of another mesh."""
+    text = (
+        "apiVersion: kuma.io/v1alpha1\nkind: MeshTLS\nmesh: prod\nlabels: {}\nmetadata:\n"
+        "  name: t\n  lables: {}\nspec: {}\n"
+    )
+    assert printed(loaded({"m.yaml": MESH, "a.yaml": text})) == [
+        'a.yaml:3:1: SCH005 warning: unknown field "mesh"; '
+        "in this form the label kuma.io/mesh names the mesh",
+        'a.yaml:4:1: SCH005 warning: unknown field "labels"; move it into metadata',
+        'a.yaml:7:3: SCH005 warning: unknown field "lables"; did you mean "labels"?',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        ('{to: [{targetRef: {kind: MeshService, name: "a\\n"}, default: {}}]}', "SCH002"),
+        ("{to: [{targetRef: {kind: Mesh}, default: {idleTimeout: 2562048h}}]}", "MT003"),
+        ("{to: [{targetRef: {kind: MeshService, namespace: n, labels: {a: b}}}]}", "TR003"),
+    ],
+)
+def test_what_a_zone_could_not_read_does_not_reach_it(spec: str, problem: str) -> None:
+    """A line break behind a name; a duration over 64 bits of nanoseconds; a mixed target."""
+    text = f"type: MeshTimeout\nname: t\nspec: {spec}\n"
+    result = loaded({"m.yaml": MESH, "a.yaml": text})
+    assert problem in [found.code for found in result.problems]

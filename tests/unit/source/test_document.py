@@ -68,10 +68,10 @@ def test_the_system_namespace_is_kept_as_a_label() -> None:
 
 
 def test_fields_beside_the_spec_are_noticed() -> None:
-    assert read("{type: MeshTimeout, name: t, sepc: {}, to: []}").unknown == ("sepc", "to")
+    assert read("{type: MeshTimeout, name: t, sepc: {}, to: []}").unknown == (("sepc",), ("to",))
     assert read("{type: Mesh, name: m, mtls: {}}").unknown == ()
     kubernetes = "apiVersion: kuma.io/v1alpha1, kind: MeshTimeout, metadata: {name: t}, spec: {}"
-    assert read(f"{{{kubernetes}, status: {{}}, mesh: m}}").unknown == ("mesh",)
+    assert read(f"{{{kubernetes}, status: {{}}, mesh: m}}").unknown == (("mesh",),)
 
 
 def test_places_of_the_spec_are_places_in_the_file() -> None:
