@@ -8,11 +8,11 @@ import uuid
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+from reconciler.cli.git_access import add_git, git_access
 from reconciler.cli.options import interval_s, port, ref_prefix
 from reconciler.cli.running import (
     add_common,
     run_until_signal,
-    secret_from_environment,
     tls_hosts,
     words_of,
 )
@@ -53,6 +53,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--new-keys", action="store_true", help="make new keys although an earlier fleet shows"
     )
+    add_git(parser)
     add_common(parser)
 
 
@@ -111,10 +112,9 @@ async def _serve(args: argparse.Namespace, folder: Path, stop: asyncio.Event) ->
 
 
 def _mirror(args: argparse.Namespace, folder: Path) -> Mirror:
-    from reconciler.git.address import address
     from reconciler.git.mirror import Mirror, MirrorOptions
-    from reconciler.git.remote import RemoteLimits, transport_to
+    from reconciler.git.remote import transport_to
 
-    where = address(args.repo, token=secret_from_environment("GIT_TOKEN"))
+    where, limits = git_access(args, args.repo)
     options = MirrorOptions(branch=args.branch, also=(args.status_prefix,))
-    return Mirror(folder / "mirror.git", where, transport_to(where, RemoteLimits()), options)
+    return Mirror(folder / "mirror.git", where, transport_to(where, limits), options)

@@ -9,11 +9,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.cli.git_access import add_git, git_access
 from reconciler.cli.options import count, delay_s, port, ref_prefix
 from reconciler.cli.running import (
     add_common,
     run_until_signal,
-    secret_from_environment,
     tls_hosts,
     words_of,
 )
@@ -75,6 +75,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="what of the proxies is committed: tags, ports and counts; names and addresses too; "
         "nothing (default: classes)",
     )
+    add_git(parser)
     add_common(parser)
 
 
@@ -171,14 +172,13 @@ async def _serve(args: argparse.Namespace, join: Join, folder: Path, stop: async
 def _follower(
     args: argparse.Namespace, zone: str, folder: Path, log: logging.Logger
 ) -> StatusFollower:
-    from reconciler.git.address import address
     from reconciler.runtime.retry import backoff_s
     from reconciler.status.document import Inventory
     from reconciler.status.follower import FollowerOptions, StatusFollower
     from reconciler.status.writer import status_writer
     from reconciler.steps.status_step import StatusSettings
 
-    where = address(args.status_repo, token=secret_from_environment("GIT_TOKEN"))
+    where, limits = git_access(args, args.status_repo)
     pushes = args.status_pushes
     if pushes is None:
         pushes = 0 if where.path is not None else 6
@@ -187,6 +187,6 @@ def _follower(
         coalesce_s=args.status_coalesce,
         pushes_per_minute=pushes,
     )
-    writer = status_writer(zone, where, folder, time.time, prefix=args.status_prefix)
+    writer = status_writer(zone, where, folder, time.time, prefix=args.status_prefix, limits=limits)
     options = FollowerOptions(settings=settings, inventory=Inventory(args.inventory))
     return StatusFollower(writer, options, log)

@@ -111,13 +111,13 @@ class RemoteTransport:
             if left <= 0 or not readable.poll(left * 1000):
                 raise TimeoutError(
                     f"no answer within {self.limits.call_s:g} s; the server hangs or is too slow, "
-                    "raise git.callTimeout if it needs longer"
+                    "raise --git-timeout if it needs longer"
                 )
             part = os.read(pipe, min(READ_BYTES, count - len(received)))
             if not part:
                 raise ChildProcessError(
                     "the process that speaks to it ended; if the repository is very large, "
-                    "raise git.memoryMax"
+                    "raise --git-memory; if the ssh key is an RSA one, use one of ed25519"
                 )
             received += part
         return bytes(received)

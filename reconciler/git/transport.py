@@ -175,8 +175,8 @@ def _refused(message: str, ref: str, address: Address) -> GitFailed:
 
 def _no_access(address: Address) -> str:
     return (
-        f"{address} refuses access; give a token (https) or a key file (ssh) that may read it, "
-        "and write its status refs"
+        f"{address} refuses access; give a token in RECONCILER_GIT_TOKEN (https), or a key with "
+        "--git-ssh-key or in the ssh agent (ssh), that may read it and write its status refs"
     )
 
 
