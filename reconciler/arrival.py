@@ -32,14 +32,16 @@ class Outcome:
 
 
 def global_outcome(state: GlobalState, commit: str) -> Outcome:
-    """`commit` may be the beginning of an id. A newer revision in force includes it."""
+    """`commit` may be the beginning of an id. A newer revision in force includes it; one that was
+    overtaken before it was in force itself is asked for by the commit that contains it.
+    """
     rejected = state.rejected
     if rejected is not None and rejected.commit.startswith(commit):
         problems = tuple(str(problem) for problem in rejected.problems)
         return Outcome("rejected", f"commit {rejected.commit[:12]} has problems", problems)
     found = [i for i, known in enumerate(state.history) if known.startswith(commit)]
     if not found:
-        return Outcome("pending", f"commit {commit[:12]} is not in force at the global yet")
+        return _not_in_force(state, commit)
     wanted = frozenset(state.history[found[0] :])
     lines = [_zone_line(record, wanted) for record in _records(state)]
     waiting = tuple(text for outcome, text in lines if outcome == "pending")
@@ -49,6 +51,18 @@ def global_outcome(state: GlobalState, commit: str) -> Outcome:
     if refused:
         return Outcome("rejected", f"rejected in {len(refused)} of {len(lines)} zones", refused)
     return Outcome("arrived", f"all proxies of {len(lines)} zones have it")
+
+
+def _not_in_force(state: GlobalState, commit: str) -> Outcome:
+    """With what stands in its way, as far as the global can know."""
+    text = f"commit {commit[:12]} is not in force at the global yet"
+    if state.fetch_error:
+        return Outcome("pending", f"{text}; the repository cannot be read", (state.fetch_error,))
+    if state.rejected is not None:
+        problems = tuple(str(problem) for problem in state.rejected.problems)
+        newest = state.rejected.commit[:12]
+        return Outcome("pending", f"{text}; the newest commit {newest} has problems", problems)
+    return Outcome("pending", text)
 
 
 def _records(state: GlobalState) -> list[ZoneRecord]:
@@ -80,6 +94,8 @@ def _report_line(zone: str, report: ConvergenceReport, wanted: frozenset[str]) -
 def zone_outcome(state: ZoneState, commit: str) -> Outcome:
     report = report_of(state)
     if not report.revision.startswith(commit) or not commit:
-        return Outcome("pending", f"revision {report.revision[:12] or 'none'} is in force here")
+        here = f"revision {report.revision[:12] or 'none'} is in force here"
+        text = f"{here}; whether it contains {commit[:12]} is known at the global"
+        return Outcome("pending", text)
     outcome, text = _report_line(state.settings.zone, report, frozenset({report.revision}))
     return Outcome(outcome, text)

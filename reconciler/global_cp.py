@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from reconciler.api.control_socket import control_app
 from reconciler.api.serving import HttpServer, unix_socket
-from reconciler.api.waiting import wait_for
-from reconciler.arrival import global_outcome
+from reconciler.api.waiting import wait_until
+from reconciler.arrival import Outcome, global_outcome
 from reconciler.ca import keys, tokens
 from reconciler.git.errors import GitFailed
 from reconciler.git.status_ref import zone_of_ref
@@ -137,7 +137,20 @@ class GlobalControlPlane:
         return found
 
     async def wait(self, commit: str, timeout_s: float) -> Mapping[str, object]:
-        return await wait_for(self, lambda: global_outcome(self.state, commit), timeout_s)
+        async def outcome() -> Outcome:
+            return global_outcome(self.state, await self._standing_for(commit))
+
+        return await wait_until(self, outcome, timeout_s)
+
+    async def _standing_for(self, commit: str) -> str:
+        """A burst converges on its last commit: one that was overtaken arrives with the revision
+        that contains it.
+        """
+        published = self.state.published
+        if published is None or any(known.startswith(commit) for known in self.state.history):
+            return commit
+        contained = await asyncio.to_thread(self.loader.mirror.contains, published.commit, commit)
+        return published.commit if contained else commit
 
     # --- effects ---
 

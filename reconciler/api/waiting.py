@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from reconciler.arrival import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 POLL_S = 1.0  # beside the event, so that a missed one costs a second at most
 
@@ -23,11 +23,22 @@ async def wait_for(
     source: Changing, outcome: Callable[[], Outcome], timeout_s: float
 ) -> dict[str, object]:
     """Until it is known, or the time is over."""
+
+    async def known() -> Outcome:
+        return outcome()
+
+    return await wait_until(source, known, timeout_s)
+
+
+async def wait_until(
+    source: Changing, outcome: Callable[[], Awaitable[Outcome]], timeout_s: float
+) -> dict[str, object]:
+    """The same, where it takes a look elsewhere to know."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s
     while True:
         changed = source.changed
-        found = outcome()
+        found = await outcome()
         if found.outcome != "pending":
             return found.document()
         left = deadline - loop.time()

@@ -231,6 +231,18 @@ class Mirror:
 
         return self._reading(read)
 
+    def contains(self, tip: str, commit: str) -> bool:
+        """Whether `commit`, or the only one that begins so, is `tip` or came before it."""
+
+        def read(repository: pygit2.Repository) -> bool:
+            try:
+                oid = _commit(repository, commit).id
+                return str(oid) == tip or repository.descendant_of(tip, oid)
+            except (CommitRejected, KeyError, ValueError, pygit2.GitError):
+                return False  # Unknown here, several, or no commit: no damage of the mirror.
+
+        return self._reading(read)
+
     # --- health ---
 
     def rebuild(self) -> None:

@@ -186,6 +186,26 @@ async def test_wait_tells_arrived_rejected_and_timeout_apart(planes: Planes) -> 
     assert planes.status("global")["revision"] == commit
 
 
+async def test_wait_for_an_overtaken_commit_ends_with_the_one_that_contains_it(
+    planes: Planes,
+) -> None:
+    """Two commits in one push: the first is never in force itself."""
+    commits = []
+    for text in ("5s", "6s"):
+        file = planes.work / "policies" / "timeouts.yaml"
+        file.write_text(file.read_text().replace("15s", text).replace("5s", text))
+        planes.git(planes.work, "add", "--all")
+        planes.git(
+            planes.work, "-c", "user.name=T", "-c", "user.email=t@t.invalid", "commit", "-qm", text
+        )
+        commits.append(planes.git(planes.work, "rev-parse", "HEAD").strip())
+    planes.git(planes.work, "push", "-q", "origin", "main")
+    assert wait(planes, commits[1], "30s") == 0
+    assert wait(planes, commits[0], "30s") == 0
+    assert wait(planes, commits[0][:8], "30s") == 0
+    assert wait(planes, "f" * 8, "100ms") == 4
+
+
 def wait(planes: Planes, commit: str, timeout: str) -> int:
     done = subprocess.run(
         [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from reconciler.arrival import global_outcome
 from reconciler.kds.manifest import ConvergenceReport, Rejection, encode_report
 from reconciler.kds.types import REPORT
+from reconciler.problems import Position, Problem
 from reconciler.steps import global_state as g
 from tests.support.global_plane import Global, timeout
 from xds.discovery import DeltaRequest, DeltaResponse
@@ -52,3 +53,19 @@ def test_commit_that_a_proxy_rejects_is_rejected_with_its_name() -> None:
     found = global_outcome(plane.state, "c2")
     assert found.outcome == "rejected"
     assert "default.web-1: no filter" in found.details[0]
+
+
+def test_timeout_of_a_commit_says_what_stands_in_its_way() -> None:
+    plane = connected()
+    assert global_outcome(plane.state, "c3").details == ()
+    plane.deliver(g.FetchFailed("no route to host"))
+    found = global_outcome(plane.state, "c3")
+    assert (found.outcome, found.details) == ("pending", ("no route to host",))
+    plane.deliver(g.FetchRecovered())
+    problem = Problem(Position("a.yaml", 3, 1), "MT004", "sets no timeout")
+    plane.deliver(g.TipMoved("c4"))
+    plane.deliver(g.LoadRejected("c4", (problem,)))
+    found = global_outcome(plane.state, "c3")
+    assert found.outcome == "pending"
+    assert "the newest commit c4 has problems" in found.message
+    assert found.details == (str(problem),)
