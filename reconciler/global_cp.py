@@ -24,6 +24,7 @@ from reconciler.git.watch import FetchFailed, FetchRecovered, TipsChanged, Watch
 from reconciler.git.watch import tips as tips_of
 from reconciler.kds.server import Caller, KdsServer, Refusal
 from reconciler.runtime.log import note
+from reconciler.runtime.outbox import Outbox
 from reconciler.status.document import INGRESS_PATH, StatusUnreadable
 from reconciler.status_ingress import from_status
 from reconciler.steps import global_state as g
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
         MeshResource,
     )
     from reconciler.revision_loader import RevisionLoader
-    from reconciler.store import Store
+    from reconciler.store import Row, Store
     from xds.discovery import DeltaRequest, DeltaResponse
 
 UNAUTHENTICATED = 16  # gRPC status number
@@ -59,13 +60,19 @@ class GlobalControlPlane:
         self.kds: KdsServer | None = None
         self.changed = asyncio.Event()  # replaced at every change; for whoever waits
         self.crash = asyncio.get_running_loop().create_future()  # a fault of ours: ends the process
+        self.outbox: Outbox[g.Effect, bytes] = Outbox(
+            self._rows_of, self._write, self._carry_out, self._store_said
+        )
+        self._newest: str | None = None  # where the branch was when last looked at
         self._loads: set[asyncio.Task[None]] = set()
 
     def deliver(self, event: g.Event) -> None:
-        """One decision; its effects are carried out before the next event is looked at."""
+        """One decision. Its effects go out in order, and none before what was to be written."""
         self.state, effects = step(self.state, event)
-        for effect in effects:
-            self._carry_out(effect)
+        self.outbox.add(effects)
+        self._wake_waiters()
+
+    def _wake_waiters(self) -> None:
         self.changed.set()
         self.changed = asyncio.Event()
 
@@ -125,6 +132,7 @@ class GlobalControlPlane:
             "problems": [str(p) for p in rejected.problems] if rejected else [],
             "warnings": [str(p) for p in state.published.warnings] if state.published else [],
             "repository_error": state.fetch_error or state.load_error or "",
+            "store_error": self.outbox.error,
             "zones": [_zone_row(state.zones[name]) for name in sorted(state.zones)],
         }
         if proxies:
@@ -169,13 +177,24 @@ class GlobalControlPlane:
             case g.CloseSession(session, code, message):
                 if self.kds is not None:
                     self.kds.close(session, code, message)
-            case g.RevisionInForce(commit):
-                where = str(self.loader.mirror.address).encode()
-                self.store.write(
-                    {("meta", "revision"): commit.encode(), ("meta", "repository"): where}
-                )
+            case g.RevisionInForce():
+                raise AssertionError("the outbox writes")
             case g.Note(event, fields):
                 note(self.log, event, **fields)
+
+    def _rows_of(self, effect: g.Effect) -> Mapping[Row, bytes | None] | None:
+        if not isinstance(effect, g.RevisionInForce):
+            return None
+        where = str(self.loader.mirror.address).encode()
+        return {("meta", "revision"): effect.commit.encode(), ("meta", "repository"): where}
+
+    def _write(self, rows: Mapping[Row, bytes | None]) -> None:
+        """In the outbox's thread."""
+        self.store.write(rows)
+
+    def _store_said(self, error: str) -> None:
+        note(self.log, "store.write_failed" if error else "store.write_recovered", reason=error)
+        self._wake_waiters()
 
     async def _load(self, commit: str, published: g.ReconcileKey | None) -> None:
         """In a thread: reading, parsing and checking never hold the loop."""
@@ -188,6 +207,7 @@ class GlobalControlPlane:
         self.deliver(event)
         if isinstance(event, g.LoadFailed):
             await asyncio.sleep(LOAD_RETRY_S)
+            # Never what this one was: a newer commit may have failed meanwhile.
             if self.state.wanted is None:
                 self.deliver(g.TipMoved(commit))
 
@@ -233,9 +253,9 @@ class GlobalControlPlane:
         return found
 
     def _tip(self, tips: Mapping[str, str], options: Following) -> None:
-        commit = tips.get(options.branch_ref)
-        if commit is not None:
-            self.deliver(g.TipMoved(commit))
+        self._newest = tips.get(options.branch_ref)
+        if self._newest is not None:
+            self.deliver(g.TipMoved(self._newest))
 
     async def follow(self, options: Following) -> None:
         """Every change of the repository, for as long as this process lives."""
@@ -349,6 +369,7 @@ async def serve(plane: GlobalControlPlane, process: GlobalProcess, stop: asyncio
     await asyncio.gather(*ending, return_exceptions=True)
     await plane.kds.stop(1.0)
     await control.stop()
+    await plane.outbox.close()
     plane.store.close()
     for task in done - {stopping}:
         task.result()  # They end by an exception only.

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 from xds.resource import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+Row = tuple[str, str]  # (kind, key)
 
 FORMAT = 1
 SCHEMA = """
@@ -68,7 +70,10 @@ class Store:
         except OSError as error:
             raise StoreFailed(f"{self.path}: {error.strerror}") from error
         with self._failures():
-            db = sqlite3.connect(self.path, isolation_level=None, timeout=self._busy_s)
+            # Opened where the process starts, written in a thread: one at a time all the same.
+            db = sqlite3.connect(
+                self.path, isolation_level=None, timeout=self._busy_s, check_same_thread=False
+            )
         try:
             with self._failures():
                 self._prepare(db)
@@ -110,27 +115,20 @@ class Store:
             )
             return dict(rows.fetchall())
 
-    def write(
-        self,
-        kind: str,
-        put: Mapping[str, bytes],
-        drop: Iterable[str],
-        meta: Mapping[str, bytes] | None = None,
-    ) -> None:
-        """One transaction; on disk when it returns, and nothing of it when it raises."""
+    def write(self, rows: Mapping[Row, bytes | None]) -> None:
+        """One transaction; on disk when it returns, and nothing of it when it raises. None: the
+        row goes.
+        """
+        put = [
+            (kind, key, value, _row_digest(kind, key, value))
+            for (kind, key), value in rows.items()
+            if value is not None
+        ]
+        gone = [row for row, value in rows.items() if value is None]
         with self._failures(), self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            self._put(kind, put)
-            self._db.executemany(
-                "DELETE FROM rows WHERE kind = ? AND key = ?", [(kind, key) for key in drop]
-            )
-            self._put("meta", meta or {})
-
-    def _put(self, kind: str, put: Mapping[str, bytes]) -> None:
-        self._db.executemany(
-            "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?)",
-            [(kind, key, value, _row_digest(kind, key, value)) for key, value in put.items()],
-        )
+            self._db.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?)", put)
+            self._db.executemany("DELETE FROM rows WHERE kind = ? AND key = ?", gone)
 
     @contextmanager
     def _failures(self) -> Iterator[None]:

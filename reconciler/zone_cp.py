@@ -23,9 +23,11 @@ from reconciler.arrival import zone_outcome
 from reconciler.bootstrap_answer import ZoneFacts, bootstrap_answer
 from reconciler.ca.authority import AuthorityPem, issue_workload
 from reconciler.kds.client import Dial, KdsClient
+from reconciler.model.resource import MeshResource
 from reconciler.model.spec import DataplaneSpec, ZoneIngressSpec
 from reconciler.runtime.log import note
 from reconciler.runtime.loop_watch import LoopWatch
+from reconciler.runtime.outbox import Outbox
 from reconciler.steps import zone_state as z
 from reconciler.steps.zone_report import is_current, rejections, report_of
 from reconciler.steps.zone_step import step
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 
     from reconciler.ca.server_tls import ServerTls
     from reconciler.status.follower import StatusFollower
-    from reconciler.store import Store
+    from reconciler.store import Row, Store
     from xds.discovery import DeltaRequest, DeltaResponse
 
 KINDS = ("policy", "relayed", "local")
@@ -66,6 +68,9 @@ class ZoneControlPlane:
         self.stopping = False
         self.changed = asyncio.Event()  # replaced at every change; for whoever waits
         self.events = 0
+        self.outbox: Outbox[z.Effect, MeshResource | bytes] = Outbox(
+            rows_of, self._write, self._carry_out, self._store_said
+        )
         self._wakes: list[float] = []
         self._timer: asyncio.TimerHandle | None = None
         self._build_asked = False
@@ -98,11 +103,10 @@ class ZoneControlPlane:
     # --- events ---
 
     def deliver(self, event: z.Event) -> None:
-        """One decision; its effects are carried out before the next event is looked at."""
+        """One decision. Its effects go out in order, and none before what was to be written."""
         self.events += 1
         self.state, effects = step(self.state, event)
-        for effect in effects:
-            self._carry_out(effect)
+        self.outbox.add(effects)
         if effects:
             self.changed.set()
             self.changed = asyncio.Event()
@@ -160,6 +164,7 @@ class ZoneControlPlane:
             "revision": state.revision,
             "connected": state.link.session is not None,
             "global_error": "" if state.link.session else state.link.rejected or self.global_error,
+            "store_error": self.outbox.error,
             "status_error": self.status_follower.error if self.status_follower else "",
             "proxies": {
                 "total": report.total,
@@ -195,7 +200,7 @@ class ZoneControlPlane:
     def _carry_out(self, effect: z.Effect) -> None:
         match effect:
             case z.Persist():
-                self._persist(effect)
+                raise AssertionError("the outbox writes")
             case z.ToProxy(stream, response):
                 if self.ads is not None:
                     self.ads.send(stream, response)
@@ -223,10 +228,17 @@ class ZoneControlPlane:
             case z.Note(event, fields):
                 note(self.log, event, **fields)
 
-    def _persist(self, effect: z.Persist) -> None:
-        put = {str(resource.key): encode_stored(resource) for resource in effect.put}
-        meta = {} if effect.revision is None else {"revision": effect.revision.encode()}
-        self.store.write(effect.kind, put, [str(key) for key in effect.drop], meta)
+    def _write(self, rows: Mapping[Row, MeshResource | bytes | None]) -> None:
+        """In the outbox's thread."""
+        self.store.write(
+            {
+                row: encode_stored(value) if isinstance(value, MeshResource) else value
+                for row, value in rows.items()
+            }
+        )
+
+    def _store_said(self, error: str) -> None:
+        note(self.log, "store.write_failed" if error else "store.write_recovered", reason=error)
 
     def _build_soon(self) -> None:
         """Once a turn of the loop, so that sockets are served between two batches."""
@@ -308,6 +320,19 @@ class ZoneControlPlane:
         return [host for host in dict.fromkeys(hosts) if host and not _is_ip(host)]
 
 
+def rows_of(effect: z.Effect) -> Mapping[Row, MeshResource | bytes | None] | None:
+    """What an effect wants on disk; None when it is something else."""
+    if not isinstance(effect, z.Persist):
+        return None
+    rows: dict[Row, MeshResource | bytes | None] = {
+        (effect.kind, str(resource.key)): resource for resource in effect.put
+    }
+    rows |= {(effect.kind, str(key)): None for key in effect.drop}
+    if effect.revision is not None:
+        rows["meta", "revision"] = effect.revision.encode()
+    return rows
+
+
 def _is_ip(host: str) -> bool:
     try:
         ip_address(host)
@@ -374,5 +399,6 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
     await control.stop()
     if plane.status_follower is not None:
         await plane.status_follower.stop()
+    await plane.outbox.close()
     plane.stalls.stop()
     plane.store.close()

@@ -124,6 +124,7 @@ def _complaints(status: Mapping[str, object]) -> list[str]:
             ("repository_error", "repository"),
             ("global_error", "global"),
             ("status_error", "status commits"),
+            ("store_error", "disk"),
         )
         if status.get(key)
     ]

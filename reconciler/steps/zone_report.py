@@ -25,7 +25,6 @@ from reconciler.steps.zone_state import (
     Effects,
     Note,
     Outcome,
-    Persist,
     Proxy,
     StatusWanted,
     ToGlobalResponse,
@@ -70,8 +69,10 @@ def _service(service: AvailableService) -> dict[str, object]:
 
 
 def local_changed(state: ZoneState, now: float) -> Outcome:
-    """Who is there has changed: compute the ingresses' services, keep them, tell the global at
-    once.
+    """Who is there has changed: compute the ingresses' services and tell the global at once.
+
+    Nothing is written: they are computed anew at start, and an endpoint that is gone must not wait
+    for a disk.
     """
     found = services(state)
     ingresses = state.local.of("ZoneIngress")
@@ -83,7 +84,7 @@ def local_changed(state: ZoneState, now: float) -> Outcome:
         change = ResourceDiff(put=changed)
         state = replace(state, local=apply(state.local, change), merged=apply(state.merged, change))
         state, built = zone_build.touched(state, change)
-        effects = (Persist("local", changed), *built)
+        effects = built
     state, sent = publish(state)
     state, marked = mark(state, now)
     return state, (*effects, *sent, *marked)

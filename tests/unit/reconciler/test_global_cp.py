@@ -59,6 +59,7 @@ async def running(state: Path, bare: Path) -> AsyncIterator[GlobalControlPlane]:
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
+        await plane.outbox.close()
         plane.store.close()
 
 
@@ -138,10 +139,29 @@ async def test_fault_of_ours_in_one_commit_does_not_stop_the_next(
         assert plane.status(proxies=False)["repository_error"] == ""
 
 
-async def test_revision_that_cannot_be_kept_ends_the_process(
+async def test_of_several_commits_that_could_not_be_read_the_newest_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its zones would otherwise wait for what was put in force and never sent."""
+    repo, state = PolicyRepo.create(tmp_path, MESH), state_folder(tmp_path)
+    monkeypatch.setattr("reconciler.global_cp.LOAD_RETRY_S", 1.0)
+    async with running(state, repo.bare) as plane:
+        load, failed = plane.loader.load, set[str]()
+
+        def once_unreadable(commit: str, published: g.ReconcileKey | None) -> g.Event:
+            if commit in failed:
+                return load(commit, published)
+            failed.add(commit)
+            return g.LoadFailed(commit, "disk")
+
+        monkeypatch.setattr(plane.loader, "load", once_unreadable)
+        await until(plane, lambda: plane.state.load_error is not None)
+        newest = repo.push({"mesh.yaml": "type: Mesh\nname: other\n"})
+        await until(plane, lambda: in_force(plane) == newest)
+
+
+async def test_revision_that_cannot_be_kept_is_in_force_and_the_disk_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     repo, state = PolicyRepo.create(tmp_path, MESH), state_folder(tmp_path)
 
     def full(*_: object) -> None:
@@ -149,9 +169,33 @@ async def test_revision_that_cannot_be_kept_ends_the_process(
 
     async with running(state, repo.bare) as plane:
         monkeypatch.setattr(plane.store, "write", full)
+        await until(plane, lambda: in_force(plane) == repo.tip("main"))
+        await until(plane, lambda: plane.status(proxies=False)["store_error"] == "no space left")
+        monkeypatch.undo()
+        second = repo.push({"more.yaml": "type: Mesh\nname: more\n"})
+        await until(plane, lambda: in_force(plane) == second)
+        await until(plane, lambda: plane.status(proxies=False)["store_error"] == "")
+        assert plane.store.load_all("meta")["revision"] == second.encode()
+
+
+async def test_fault_while_a_revision_is_put_in_force_ends_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its zones would otherwise wait for what was put in force and never sent."""
+    repo, state = PolicyRepo.create(tmp_path, MESH), state_folder(tmp_path)
+
+    async with running(state, repo.bare) as plane:
+        add = plane.outbox.add
+
+        def faulty(effects: tuple[g.Effect, ...]) -> None:
+            if any(isinstance(effect, g.RevisionInForce) for effect in effects):
+                raise RuntimeError("a bug")
+            add(effects)
+
+        monkeypatch.setattr(plane.outbox, "add", faulty)
         async with asyncio.timeout(20):
             await asyncio.wait({plane.crash})
-        assert str(plane.crash.exception()) == "no space left"
+        assert str(plane.crash.exception()) == "a bug"
 
 
 async def test_status_push_loads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from reconciler.ca.tokens import Refused
+from reconciler.decode import mesh_resource
+from reconciler.model.resource import Labels, ResourceKey
 from reconciler.steps import zone_state as z
 from tests.support.zone import INGRESS, START, Zone, dataplane, settings, zone
 from xds.discovery import DeltaRequest, Node
-from xds.resource import CLUSTER
+from xds.resource import CLUSTER, LISTENER, SECRET
 
 
 def backends(count: int) -> tuple[Zone, list[str]]:
@@ -31,6 +33,50 @@ def test_broken_stream_takes_the_endpoint_out_at_once_and_the_dataplane_after_te
     assert len(made.state.local.of("Dataplane")) == 2
     made.tick(0.2)
     assert [r.key.name for r in made.state.local.of("Dataplane")] == ["backend-1"]
+
+
+def test_new_proxy_is_an_endpoint_once_it_listens() -> None:
+    """What is sent there before would be refused. A part that it rejects changes nothing."""
+    for error in (None, "an address in use"):
+        made, _ = backends(1)
+        stream = made.connect(dataplane("backend-9", "backend"), listeners=False)
+        assert made.services == {"backend": 1}
+        made.request(stream, DeltaRequest(LISTENER))
+        (listeners,) = [r for r in made.sent[stream] if r.type_url == LISTENER]
+        assert made.services == {"backend": 1}
+        answer = DeltaRequest(LISTENER, nonce=listeners.nonce, error=error)
+        made.request(stream, answer)
+        assert made.services == {"backend": 2}
+
+
+def test_new_proxy_with_mtls_listens_once_it_has_its_certificate() -> None:
+    mtls = {"enabledBackend": "ca", "backends": [{"name": "ca", "type": "builtin"}]}
+    ca = [
+        mesh_resource(
+            ResourceKey("Secret", "default", f"default.{name}"), Labels(), {"data": "eA=="}
+        )
+        for name in ("ca-builtin-cert-ca", "ca-builtin-key-ca")
+    ]
+    made = zone(mesh_resource(ResourceKey("Mesh", "", "default"), Labels(), {"mtls": mtls}), *ca)
+    made.connect(INGRESS)
+    stream = made.connect(dataplane("backend-9", "backend"), listeners=False)
+    made.request(stream, DeltaRequest(LISTENER))
+    (listeners,) = [r for r in made.sent[stream] if r.type_url == LISTENER]
+    asks = DeltaRequest(SECRET, subscribe=("identity_cert:secret:default",))
+    made.request(stream, asks)
+    made.request(stream, DeltaRequest(LISTENER, nonce=listeners.nonce))
+    assert made.services == {}
+    (secrets,) = [r for r in made.sent[stream] if r.type_url == SECRET]
+    made.request(stream, DeltaRequest(SECRET, nonce=secrets.nonce))
+    assert made.services == {"backend": 1}
+
+
+def test_an_endpoint_that_is_lost_waits_for_no_disk() -> None:
+    """A write would have to come first; what the ingress offers is computed anew at start."""
+    made, streams = backends(2)
+    made.lose(streams[0])
+    assert made.services == {"backend": 1}
+    assert not any(isinstance(effect, z.Persist) for effect in made.effects)
 
 
 def test_proxy_that_comes_back_within_ten_seconds_was_never_gone() -> None:

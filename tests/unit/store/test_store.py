@@ -24,8 +24,8 @@ MESH = a_mesh(backends=(MTLS,))
 
 def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    store.write("policy", {"a": b"1", "b": b"2"}, (), {"revision": b"c1"})
-    store.write("policy", {"b": b"3"}, ("a",))
+    store.write({("policy", "a"): b"1", ("policy", "b"): b"2", ("meta", "revision"): b"c1"})
+    store.write({("policy", "b"): b"3", ("policy", "a"): None})
     store.close()
     again = Store(tmp_path / "store")
     assert again.load_all("policy") == {"b": b"3"}
@@ -38,7 +38,7 @@ def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
 def test_edited_row_is_found_and_set_aside(tmp_path: Path) -> None:
     path = tmp_path / "store"
     store = Store(path)
-    store.write("policy", {"a": b"allow nobody"}, ())
+    store.write({("policy", "a"): b"allow nobody"})
     store.close()
     with sqlite3.connect(path) as db:
         db.execute("UPDATE rows SET value = ?", (b"allow everybody",))

@@ -21,7 +21,7 @@ ROWS = {f"key-{n}": bytes([n]) * 3000 for n in range(60)}
 def path(tmp_path: Path) -> Path:
     """A closed store with rows over several pages."""
     store = Store(tmp_path / "store")
-    store.write("policy", ROWS, ())
+    store.write({("policy", key): value for key, value in ROWS.items()})
     store.close()
     return tmp_path / "store"
 
@@ -64,7 +64,7 @@ def test_file_cut_short_is_set_aside_whole(path: Path, keep: float) -> None:
     path.write_bytes(cut)
     with closing(Store(path)) as store:
         assert store.load_all("policy") == {}
-        store.write("policy", {"new": b"1"}, ())
+        store.write({("policy", "new"): b"1"})
     (aside,) = aside_files(path)
     assert path.with_name(aside).read_bytes() == cut
     with closing(Store(path)) as store:
@@ -102,7 +102,13 @@ def test_full_disk_keeps_what_was_there(path: Path) -> None:
         pages = store._db.execute("PRAGMA page_count").fetchone()[0]
         store._db.execute(f"PRAGMA max_page_count={pages + 2}")
         with pytest.raises(StoreFailed, match="full"):
-            store.write("policy", {"big": b"x" * 1_000_000}, ["key-1"], {"revision": b"c2"})
+            store.write(
+                {
+                    ("policy", "big"): b"x" * 1_000_000,
+                    ("policy", "key-1"): None,
+                    ("meta", "revision"): b"c2",
+                }
+            )
         assert store.load_all("policy") == ROWS
         assert store.load_all("meta") == {}
     with closing(Store(path)) as store:
@@ -120,7 +126,7 @@ def test_newer_format_stays_as_it_is(path: Path) -> None:
 
 def test_side_files_are_as_private_as_the_store(tmp_path: Path) -> None:
     with closing(Store(tmp_path / "store")) as store:
-        store.write("policy", {"secret": b"1"}, ())
+        store.write({("policy", "secret"): b"1"})
         modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in tmp_path.iterdir()}
     assert modes == dict.fromkeys(["store", "store-shm", "store-wal"], 0o600)
 
@@ -136,11 +142,10 @@ def test_restart_shows_exactly_the_writes(changes: list[tuple[str, bytes | None]
         path, model = Path(folder) / "store", dict[str, bytes]()
         for key, value in changes:
             with closing(Store(path)) as store:
+                store.write({("local", key): value})
                 if value is None:
-                    store.write("local", {}, [key])
                     model.pop(key, None)
                 else:
-                    store.write("local", {key: value}, ())
                     model[key] = value
         with closing(Store(path)) as store:
             assert store.load_all("local") == model

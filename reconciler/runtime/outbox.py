@@ -1,0 +1,136 @@
+"""Decide, write, send: carries out effects in order, while writes to disk run in a thread.
+
+An effect waits for the writes that were decided before it, and for nothing else; all writes that
+wait are one transaction. The disk may not hold up the mesh, though: when a write fails, or takes
+longer than `PATIENCE_S`, what waits for it goes out, the reason is reported, and the write is tried
+again together with whatever came after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from reconciler.runtime.retry import backoff_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+PATIENCE_S = 1.0
+RETRY_FIRST_S = 1.0
+RETRY_MAX_S = 30.0
+WAITING_MAX = 50_000  # effects; beyond, the disk is not waited for
+
+EffectT = TypeVar("EffectT")
+ValueT = TypeVar("ValueT")
+Row = tuple[str, str]  # (kind, key)
+
+
+class Outbox(Generic[EffectT, ValueT]):
+    """`rows_of` gives what an effect wants written, None for one that writes nothing.
+
+    `write` puts rows on disk in one transaction (a value of None: the row goes); it runs in a
+    thread of its own, one call at a time, and raises OSError. `report` is told why the disk is not
+    up to date, and "" once it is again.
+    """
+
+    def __init__(
+        self,
+        rows_of: Callable[[EffectT], Mapping[Row, ValueT | None] | None],
+        write: Callable[[Mapping[Row, ValueT | None]], None],
+        carry_out: Callable[[EffectT], None],
+        report: Callable[[str], None],
+    ) -> None:
+        self._rows_of = rows_of
+        self._write = write
+        self._carry_out = carry_out
+        self._report = report
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._waiting: deque[tuple[int, EffectT]] = deque()  # with the write each waits for
+        self._rows: dict[Row, ValueT | None] = {}  # to be written; the newest value of each
+        self._asked = 0  # writes decided
+        self._past = 0  # of these, no longer waited for
+        self._writing: asyncio.Task[None] | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self._failures = 0
+        self.error = ""
+
+    def add(self, effects: Iterable[EffectT]) -> None:
+        """Carries out at once what waits for no write."""
+        for effect in effects:
+            rows = self._rows_of(effect)
+            if rows is None:
+                self._waiting.append((self._asked, effect))
+            elif rows:
+                self._rows |= rows
+                self._asked += 1
+        if len(self._waiting) > WAITING_MAX:
+            self._past = self._asked
+        self._release()
+        self._write_soon()
+
+    async def close(self) -> None:
+        """What was decided is written and carried out, as far as the disk takes it."""
+        self._forget_retry()
+        self._write_soon()
+        while self._writing is not None:  # A write that fails starts no other.
+            await self._writing
+        self._forget_retry()
+        self._thread.shutdown()
+
+    def _forget_retry(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+
+    def _release(self) -> None:
+        while self._waiting and self._waiting[0][0] <= self._past:
+            self._carry_out(self._waiting.popleft()[1])
+
+    def _pass(self, upto: int) -> None:
+        self._past = max(self._past, upto)
+        self._release()
+
+    def _write_soon(self) -> None:
+        if self._rows and self._writing is None and self._retry is None:
+            rows, self._rows = self._rows, {}
+            self._writing = asyncio.get_running_loop().create_task(
+                self._write_out(rows, self._asked)
+            )
+
+    async def _write_out(self, rows: dict[Row, ValueT | None], upto: int) -> None:
+        loop = asyncio.get_running_loop()
+        patience = loop.call_later(PATIENCE_S, self._too_slow, upto)
+        try:
+            await loop.run_in_executor(self._thread, self._write, rows)
+        except OSError as error:
+            self._rows = rows | self._rows
+            self._failures += 1
+            wait_s = backoff_s(self._failures, first_s=RETRY_FIRST_S, max_s=RETRY_MAX_S)
+            self._retry = loop.call_later(wait_s, self._again)
+            self._tell(str(error))
+        else:
+            self._failures = 0
+            self._tell("")
+        finally:
+            patience.cancel()
+            self._writing = None
+        try:
+            self._pass(upto)
+        finally:
+            self._write_soon()
+
+    def _again(self) -> None:
+        self._retry = None
+        self._write_soon()
+
+    def _too_slow(self, upto: int) -> None:
+        self._tell(f"writing takes longer than {PATIENCE_S:.0f} s; what waits for it goes on")
+        self._pass(upto)
+
+    def _tell(self, error: str) -> None:
+        if error != self.error:
+            self.error = error
+            self._report(error)
