@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 WILDCARD = "*"
 NO_NAMES: frozenset[str] = frozenset()
 NAMES_MAX = 50_000  # names one peer may subscribe to in one type
-MESSAGE_MAX = 4_096  # characters kept of a rejection
+MESSAGE_MAX = 1_000  # characters kept of a rejection
+MESSAGE_HEAD = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,7 +249,7 @@ class DeltaSender:
             self,
             flight=None,
             answered=flight.nonce,
-            rejected=message[:MESSAGE_MAX],
+            rejected=_shortened(message),
             rejected_names=self.rejected_names | names,
             rejected_removed=self.rejected_removed.union(flight.removed),
         )
@@ -397,6 +398,16 @@ class DeltaSender:
 def _names(subscribe: Iterable[str]) -> frozenset[str]:
     """Interned: a thousand proxies that subscribe to the same services share the strings."""
     return frozenset(intern(name) for name in subscribe if name != WILDCARD) or NO_NAMES
+
+
+def _shortened(message: str) -> str:
+    """Beginning and end: Envoy names the resource first and the reason last, and between them it
+    writes out the whole resource.
+    """
+    if len(message) <= MESSAGE_MAX:
+        return message
+    left_out = " [...] "
+    return message[:MESSAGE_HEAD] + left_out + message[MESSAGE_HEAD + len(left_out) - MESSAGE_MAX :]
 
 
 def _bounded(names: frozenset[str], type_url: str) -> frozenset[str]:
