@@ -208,8 +208,8 @@ class GlobalControlPlane:
         if isinstance(event, g.LoadFailed):
             await asyncio.sleep(LOAD_RETRY_S)
             # Never what this one was: a newer commit may have failed meanwhile.
-            if self.state.wanted is None:
-                self.deliver(g.TipMoved(commit))
+            if self.state.wanted is None and self._newest is not None:
+                self.deliver(g.TipMoved(self._newest))
 
     def _load_ended(self, task: asyncio.Task[None]) -> None:
         """What went wrong while a revision was put in force is nothing to go on from."""
