@@ -126,6 +126,12 @@ class AdsStream:
         """Whether the proxy has the snapshot's listeners and still holds clusters of older ones."""
         return self.listeners.holds(snapshot.listeners) and bool(self.retiring(snapshot))
 
+    @property
+    def listening(self) -> bool:
+        """Whether the proxy has answered its first listeners, and got the secrets it asked for."""
+        secrets = self.secrets
+        return bool(self.listeners.answered) and not (secrets.flight or secrets.owed or secrets.due)
+
     def acked(self, snapshot: Snapshot) -> Mapping[str, TypeSync]:
         """How the proxy stands, by type URL, towards the snapshot that was pushed last."""
         endpoints_asked = self.endpoints.sent is snapshot.endpoints or (

@@ -61,8 +61,21 @@ def _continued(state: ZoneState, proxy: Proxy, received: DeltaRequest, now: floa
     if isinstance(answer, Nacked):
         notes = (_rejection(proxy, received.type_url, answer.message),)
     state, sent = push(state, proxy, now)
+    state, shown = _listening(state, proxy.node_id, now)
     state, marked = zone_report.mark(state, now)
-    return state, (*sent, *marked, *notes)
+    return state, (*sent, *shown, *marked, *notes)
+
+
+def _listening(state: ZoneState, node: str, now: float) -> Outcome:
+    """The endpoints of a new proxy come in once it listens: before, they would refuse requests.
+
+    Also when it has rejected a part: what it accepted serves.
+    """
+    proxy = state.proxies[node]
+    if proxy.listening or not proxy.ads.listening:
+        return state, ()
+    proxies = state.proxies.insert(node, replace(proxy, listening=True))
+    return _presence_changed(replace(state, proxies=proxies), proxy.key, now)
 
 
 def _rejection(proxy: Proxy, type_url: str, message: str) -> Note:
@@ -168,6 +181,8 @@ def _registered(
         ads=ads,
         certificate=earlier.certificate if earlier else None,
     )
+    was_in = earlier is not None and _is_present(earlier)
+    proxy = replace(proxy, listening=was_in)
     state = replace(
         state,
         proxies=state.proxies.insert(node.id, proxy),
@@ -175,7 +190,6 @@ def _registered(
         refused=state.refused.discard(node.id),
     )
     resource = _with_services(state, resource)
-    was_in = earlier is not None and _is_present(earlier)
     if state.local.get(resource.key) == resource and was_in:
         state, built = zone_build.mark_dirty(state, (node.id,))
         state, marked = zone_report.mark(state, now)
@@ -202,8 +216,8 @@ def _with_services(state: ZoneState, resource: MeshResource) -> MeshResource:
 
 
 def _is_present(proxy: Proxy) -> bool:
-    """Its endpoints are in: connected, or held because the loss is taken for ours."""
-    return proxy.lost_at is None or proxy.held_until is not None
+    """Its endpoints are in: it listens, or they are held because the loss is taken for ours."""
+    return proxy.listening and (proxy.lost_at is None or proxy.held_until is not None)
 
 
 def closed(state: ZoneState, stream: str, *, by_peer: bool, now: float) -> Outcome:

@@ -101,6 +101,7 @@ class Proxy:
     issuing: bool = False
     lost_at: float | None = None
     held_until: float | None = None
+    listening: bool = True  # False: new, and not yet told to listen anywhere
     retire_at: float | None = None  # clusters that are gone are taken out then
 
 

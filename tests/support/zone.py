@@ -84,7 +84,7 @@ class Zone:
         return self.effects
 
     def connect(self, document: dict[str, Any], *, listeners: bool = True) -> str:
-        """A proxy introduces itself and subscribes; its stream."""
+        """A proxy introduces itself, subscribes and takes its listeners; its stream."""
         self.streams += 1
         stream = f"s{self.streams}"
         mesh = document.get("mesh", "")
@@ -94,6 +94,9 @@ class Zone:
         self.deliver(z.ProxyRequest(stream, DeltaRequest(CLUSTER, node), self.now))
         if listeners:
             self.deliver(z.ProxyRequest(stream, DeltaRequest(LISTENER), self.now))
+            for response in self.sent.get(stream, []):
+                if response.type_url == LISTENER:  # It listens from here on.
+                    self.request(stream, DeltaRequest(LISTENER, nonce=response.nonce))
         return stream
 
     def request(self, stream: str, request: DeltaRequest) -> list[z.Effect]:

@@ -88,7 +88,8 @@ def test_report_counts_who_has_the_revision() -> None:
 
 def test_rejection_is_data_and_names_the_policies_behind_it() -> None:
     made = zone(policy("MeshTimeout", "t", timeout(1000)))
-    stream = made.connect(dataplane("caller", "caller", "backend"))
+    stream = made.connect(dataplane("caller", "caller", "backend"), listeners=False)
+    made.request(stream, DeltaRequest(LISTENER))
     listeners = next(r for r in made.sent[stream] if r.type_url == LISTENER)
     refusal = DeltaRequest(LISTENER, nonce=listeners.nonce, error="bad listener")
     effects = made.request(stream, refusal)
