@@ -364,7 +364,12 @@ class ZoneProcess:
 
 
 async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Event) -> None:
-    """From the first byte read to the last stream closed; returns after `stop`."""
+    """From the first byte read to the last stream closed; returns after `stop`.
+
+    A socket that is taken is found before anything runs that would have to be ended.
+    """
+    listening = tcp_socket(process.host, process.bootstrap_port)
+    asked = unix_socket(process.state_dir / "control.sock")
     plane.stalls.start()
     plane.restore()
     with suppress(TimeoutError):  # What is not known yet would be taken from proxies that have it.
@@ -379,10 +384,10 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
     folder = process.state_dir / "tls"
     bootstrap = HttpServer(
         bootstrap_app(plane),
-        tcp_socket(process.host, process.bootstrap_port),
+        listening,
         (folder / "cert.pem", folder / "key.pem"),
     )
-    control = HttpServer(control_app(plane), unix_socket(process.state_dir / "control.sock"))
+    control = HttpServer(control_app(plane), asked)
     plane.client = KdsClient(plane, process.dial)
     await bootstrap.start()
     await control.start()

@@ -5,6 +5,8 @@ wrong value is named with its place.
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -211,3 +213,25 @@ def test_state_of_one_role_is_not_taken_by_another(
     assert "holds the state of zone west, not of zone east" in capsys.readouterr().err
     assert main(["global", "--state-dir", str(state), "--repo", "r"]) == 2
     assert "not of a global control plane" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--bootstrap-port", "--ads-port", "--kds-port"])
+def test_port_that_is_taken_is_named_and_nothing_else_is_said(tmp_path: Path, option: str) -> None:
+    """No traceback either: in a process of its own, whose last words are seen."""
+    from reconciler.api.serving import tcp_socket
+    from reconciler.keys.join import Join, write_join
+
+    write_join(tmp_path / "east.join", Join("east", "grpcs://127.0.0.1:1", "", "a.b.c"))
+    zone = ["zone", "--join", str(tmp_path / "east.join"), "--bootstrap-port", "0"]
+    role = ["global", "--repo", "r"] if option == "--kds-port" else [*zone, "--ads-port", "0"]
+    with tcp_socket("127.0.0.1", 0) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, "-m", "reconciler.cli.main", *role, option, port,
+             "--state-dir", str(tmp_path / "state")],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert f"127.0.0.1:{port}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "never awaited" not in done.stderr
