@@ -33,9 +33,12 @@ def sequence(value: object) -> Sequence[object]:
 
 
 def items(spec: Fields, section: str) -> Iterator[tuple[Path, Fields]]:
-    """The entries of a list such as `to`, each with its path."""
+    """The entries of a list such as `to`, each with its path; of what is no object the schema
+    speaks.
+    """
     for index, item in enumerate(sequence(spec.get(section))):
-        yield (section, index), mapping(item)
+        if isinstance(item, Mapping):
+            yield (section, index), mapping(item)
 
 
 def target_of(fields: Fields) -> Any:
@@ -124,7 +127,7 @@ def check_sections(policy: PolicyType, spec: Fields, at: At) -> Iterator[Problem
 
 def _check_targets(policy: PolicyType, spec: Fields, at: At) -> Iterator[Problem]:
     top = spec.get("targetRef")
-    if top is not None:
+    if isinstance(top, Mapping):
         section = policy.inbound_effect
         path: Path = ("targetRef",)
         yield from check_target(mapping(top), policy.top_kinds, path, at, section_allowed=section)
@@ -140,8 +143,9 @@ def _check_targets(policy: PolicyType, spec: Fields, at: At) -> Iterator[Problem
             if item.get("targetRef") is None:
                 yield Problem(at(path), "TR001", "targetRef is missing; say whom the item concerns")
                 continue
-            target = mapping(item.get("targetRef"))
-            yield from check_target(target, allowed, (*path, "targetRef"), at)
+            target = item.get("targetRef")
+            if isinstance(target, Mapping):
+                yield from check_target(target, allowed, (*path, "targetRef"), at)
 
 
 def check_target(
@@ -153,10 +157,11 @@ def check_target(
     section_allowed: bool = True,
 ) -> Iterator[Problem]:
     """One targetRef: its kind, and the fields that this kind may or must have."""
-    kind = str(target.get("kind", ""))
+    kind = str(target.get("kind") or "")
     if kind not in allowed:
-        cure = f"use one of {', '.join(allowed)}"
-        yield Problem(at((*path, "kind")), "TR001", f'kind "{kind}" is not allowed here; {cure}')
+        cure = f"use {'one of ' if len(allowed) > 1 else ''}{', '.join(allowed)}"
+        fault = f'kind "{kind}" is not allowed here' if kind else "kind is missing"
+        yield Problem(at((*path, "kind")), "TR001", f"{fault}; {cure}")
         return
     given = {name for name in target if name != "kind" and target[name] not in (None, "", {})}
     for name in sorted(given - _FIELDS_OF_KIND.get(kind, given) - {"weight", "port"}):

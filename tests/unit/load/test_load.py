@@ -297,3 +297,17 @@ def test_what_a_zone_could_not_read_does_not_reach_it(spec: str, problem: str) -
     text = f"type: MeshTimeout\nname: t\nspec: {spec}\n"
     result = loaded({"m.yaml": MESH, "a.yaml": text})
     assert problem in [found.code for found in result.problems]
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        ("{targetRef: Mesh, to: []}", '14: SCH001 must be an object, not "Mesh"'),
+        ("{to: [null]}", "8: SCH001 must be an object, not null"),
+        ("{to: [{targetRef: [], default: {idleTimeout: 1s}}]}", "20: SCH001 must be an object"),
+        ("{targetRef: {}, to: []}", "14: TR001 kind is missing; use one of Mesh, Dataplane"),
+    ],
+)
+def test_a_part_of_the_wrong_type_is_named_as_such(spec: str, problem: str) -> None:
+    result = loaded({"m.yaml": MESH, "a.yaml": f"type: MeshTimeout\nname: t\nspec:\n {spec}\n"})
+    assert any(text.startswith(f"a.yaml:4:{problem}") for text in printed(result)), printed(result)
