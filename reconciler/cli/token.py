@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli.wait import seconds
 
 if TYPE_CHECKING:
+    from reconciler.keys.join import Join
     from reconciler.keys.secret_store import SecretStore
 
 EXAMPLES = {
@@ -130,12 +131,27 @@ def _zone_proxy(args: argparse.Namespace, store: SecretStore) -> None:
 def _zone(args: argparse.Namespace, store: SecretStore) -> None:
     from reconciler.keys.join import Join, write_join
 
-    ca = Path(args.state_dir) / "tls" / "ca.pem"
-    if not ca.exists():
+    tls = Path(args.state_dir) / "tls"
+    if not (tls / "ca.pem").exists():
         raise TokenError("the global has no certificate yet: start it once")
-    join = Join(args.zone, args.address, ca.read_text(), _zone_token(args, store, ("cp",)))
+    ca_pem = (tls / "ca.pem").read_text()
+    join = Join(args.zone, args.address, ca_pem, _zone_token(args, store, ("cp",)))
+    _check_host(join, (tls / "cert.pem").read_bytes())
     write_join(args.out, join)
     sys.stderr.write(f"{args.out} lets a control plane join as zone {args.zone}; keep it private\n")
+
+
+def _check_host(join: Join, cert_pem: bytes) -> None:
+    """The zone would refuse the global for ever, far from whoever could tell why."""
+    from reconciler.ca.server_tls import hosts_of
+
+    host, _, tls = join.target
+    hosts = hosts_of(cert_pem)
+    if tls and host not in map(str.lower, hosts):
+        raise TokenError(
+            f'the global\'s certificate is not for "{host}", only for {", ".join(hosts)}; name one '
+            f"of these, or start the global with --tls-host {host}, which says what else to do"
+        )
 
 
 def _zone_token(args: argparse.Namespace, store: SecretStore, scope: tuple[str, ...]) -> str:

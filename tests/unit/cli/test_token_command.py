@@ -34,7 +34,7 @@ def state(tmp_path: Path) -> Path:
     system = SystemResources(FileSecrets(tmp_path / "state" / "secrets"))
     system.prepare(earlier_fleet=None, new_keys=False)
     system.resources([a_mesh()])
-    server_tls(tmp_path / "state", "global", (), NOW)
+    server_tls(tmp_path / "state", "global", ("Global.example",), NOW)
     return tmp_path / "state"
 
 
@@ -100,7 +100,8 @@ def test_zone_proxy_token_is_printed(
         (["zone", "East!", "--global", "grpcs://g:1", "--out", "x"], "a-z"),
         (["zone", "east", "--global", "https://g:1", "--out", "x"], "grpcs://host:port"),
         (["zone", "east", "--global", "grpcs://g:99999", "--out", "x"], "grpcs://host:port"),
-        (["zone", "east", "--global", "grpcs://g:1", "--out", "nowhere/x"], "nowhere"),
+        (["zone", "east", "--global", "grpcs://127.0.0.1:1", "--out", "nowhere/x"], "nowhere"),
+        (["zone", "east", "--global", "grpcs://g:1", "--out", "x"], "--tls-host g"),
         (["zone-proxy", "--zone", "", "--scope", "ingress"], "every zone"),
     ],
 )
