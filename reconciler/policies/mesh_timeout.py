@@ -30,7 +30,7 @@ from reconciler.policies.policy import (
     Path,
     PolicyType,
 )
-from reconciler.problems import Problem
+from reconciler.problems import Problem, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,6 +134,8 @@ def check(spec: Fields, at: At) -> Iterator[Problem]:
     for path, rule in items(spec, "rules"):
         if rule.get("matches"):
             yield from _check_per_caller(mapping(rule.get("default")), (*path, "default"), at)
+            text = "our zones do not set timeouts by caller yet, Kuma's do; leave out matches"
+            yield Problem(at((*path, "matches")), "MT008", text, Severity.WARNING)
     if top_kind(spec) == ROUTE:
         for path, item in items(spec, "to"):
             yield from _check_per_route(mapping(item.get("default")), (*path, "default"), at)

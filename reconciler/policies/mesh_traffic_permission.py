@@ -23,7 +23,7 @@ from reconciler.policies.document import (
 )
 from reconciler.policies.inbound_match import InboundMatch, check_match, decode_match
 from reconciler.policies.policy import PROXY_KINDS, At, Path, PolicyType
-from reconciler.problems import Problem
+from reconciler.problems import Problem, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,6 +127,10 @@ def check(spec: Fields, at: At) -> Iterator[Problem]:
                 if action
                 else f"action is missing; {cure}",
             )
+        if mapping(mapping(item.get("targetRef")).get("labels")):
+            place = at((*path, "targetRef", "labels"))
+            text = "match nobody: a certificate names services and tags; give the service's name"
+            yield Problem(place, "MTP003", text, Severity.WARNING)
     for path, rule in items(spec, "rules"):
         yield from _check_rule(mapping(rule.get("default")), (*path, "default"), at)
 
