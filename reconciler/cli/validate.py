@@ -27,7 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("path", nargs="?", type=Path, default=Path(), help="a folder (default: .)")
     parser.add_argument("--rev", help="a commit of the Git repository at PATH instead of its files")
     parser.add_argument(
-        "--policy-path", default="", help="folder of the policies inside the commit"
+        "--policy-path", default="", help="folder of the policies inside PATH or the commit"
     )
     parser.add_argument("--format", choices=("text", "json", "github"), default="text")
 
@@ -36,12 +36,12 @@ def run(args: argparse.Namespace) -> int:
     from reconciler.load import LoadMemo, load
 
     try:
-        blobs = _revision(args) if args.rev else folder_blobs(args.path)
+        blobs = _revision(args) if args.rev else folder_blobs(args.path / args.policy_path)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     loaded = load(blobs, LoadMemo())
-    _print(loaded, args.format)
+    _print(loaded, args.format, _folder_for_ci(args.path / args.policy_path))
     from reconciler.problems import has_errors
 
     return 1 if has_errors(loaded.problems) else 0
@@ -88,7 +88,16 @@ def _file_blob(file: Path) -> Blob:
     return Blob("", file.read_bytes() if status.st_size <= BLOB_MAX else None)
 
 
-def _print(loaded: Loaded, form: str) -> None:
+def _folder_for_ci(folder: Path) -> str:
+    """CI shows an annotation at a path from where it runs; other places it cannot show."""
+    try:
+        found = _shown(folder.resolve().relative_to(Path.cwd()).as_posix())
+    except ValueError:
+        return ""
+    return "" if found == "." else f"{found}/"
+
+
+def _print(loaded: Loaded, form: str, folder: str) -> None:
     if form == "json":
         rows = [
             {
@@ -102,7 +111,7 @@ def _print(loaded: Loaded, form: str) -> None:
         return
     for problem in loaded.problems:
         if form == "github":
-            sys.stdout.write(_annotation(problem) + "\n")
+            sys.stdout.write(_annotation(problem, folder) + "\n")
         else:
             sys.stdout.write(f"{problem}\n")
     errors = sum(problem.severity == "error" for problem in loaded.problems)
@@ -110,10 +119,10 @@ def _print(loaded: Loaded, form: str) -> None:
     sys.stderr.write(f"{len(loaded.resources)} resources, {errors} errors, {warnings} warnings\n")
 
 
-def _annotation(problem: Problem) -> str:
+def _annotation(problem: Problem, folder: str) -> str:
     """A workflow command. What people wrote must not end it, nor begin another."""
     at = problem.at
-    path = _escaped(at.path).replace(":", "%3A").replace(",", "%2C")
+    path = _escaped(f"{folder}{at.path}").replace(":", "%3A").replace(",", "%2C")
     place = f"file={path},line={max(at.line, 1)},col={max(at.column, 1)}"
     return f"::{problem.severity} {place}::{_escaped(f'{problem.code} {problem.message}')}"
 

@@ -76,6 +76,16 @@ def test_ci_annotations_cannot_be_forged(
     assert "SRC012" in message
 
 
+def test_ci_is_told_the_path_from_where_it_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo = PolicyRepo.create(tmp_path, {"p/m.yaml": MESH, "p/a.yaml": BROKEN})
+    monkeypatch.chdir(repo.work)
+    for argv in (["p"], [".", "--policy-path", "p"], ["--policy-path", "p", "--rev", "HEAD"]):
+        assert main(["validate", *argv, "--format", "github"]) == 1
+        assert capsys.readouterr().out.startswith("::error file=p/a.yaml,line=3,col=48::MT004 ")
+
+
 def test_links_pipes_and_hidden_folders_are_not_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
