@@ -176,9 +176,12 @@ def _dynamic_resources(given: BootstrapInput) -> Json:
 
 
 def _ads_cluster(given: BootstrapInput) -> Json:
+    # All addresses of a name are tried: Envoy would use the IPv6 one alone where there are both,
+    # and wait for ever for a server that listens on IPv4 only.
+    by_name: Json = {"type": "LOGICAL_DNS", "dnsLookupFamily": "ALL"}
     return {
         "name": ADS_CLUSTER,
-        "type": "STATIC" if _ip(given.xds_host) else "STRICT_DNS",
+        **({"type": "STATIC"} if _ip(given.xds_host) else by_name),
         "connectTimeout": CONNECT_TIMEOUT,
         "typedExtensionProtocolOptions": _http2(),
         "upstreamConnectionOptions": {

@@ -77,6 +77,21 @@ class World:
         return tuple(state.sync for state in stream.acked(wanted).values())
 
 
+def bootstrap_at(host: str, port: int) -> str:
+    return bootstrap(
+        BootstrapInput(
+            mesh="default",
+            name="web-1",
+            cluster="web",
+            xds_host=host,
+            xds_port=port,
+            ca_pem=CERTIFICATE.cert_pem.decode(),
+            token="raw.token",
+            admin_port=free_port(),
+        )
+    )
+
+
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
@@ -87,18 +102,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         served.snapshot = world.routed_to("blue")
         port = await served.server.start("127.0.0.1", 0, CERTIFICATE.cert_pem, CERTIFICATE.key_pem)
         stack.push_async_callback(served.server.stop, 0)
-        text = bootstrap(
-            BootstrapInput(
-                mesh="default",
-                name="web-1",
-                cluster="web",
-                xds_host="127.0.0.1",
-                xds_port=port,
-                ca_pem=CERTIFICATE.cert_pem.decode(),
-                token="raw.token",
-                admin_port=free_port(),
-            )
-        )
+        text = bootstrap_at("127.0.0.1", port)
         await stack.enter_async_context(envoy(text, tmp_path, drain_s=DRAIN_S))
         await answers(world.port, "blue")
         await world.in_sync(served.snapshot)
@@ -167,6 +171,23 @@ async def test_traffic_reaches_the_application_and_the_node_and_token_are_ours(
     assert first.node is not None
     assert (first.node.id, first.node.cluster) == ("default.web-1", "web")
     assert world.served.authorizations == ["raw.token"]
+
+
+async def test_a_control_plane_is_found_by_name_whatever_family_it_listens_on(
+    tmp_path: Path,
+) -> None:
+    """`localhost` is [::1] too, and Envoy left to itself would ask there only."""
+    served = Served()
+    served.snapshot = snapshot(clusters=[], endpoints=[], listeners=[])
+    asked = asyncio.Event()
+    served.on_change = asked.set
+    port = await served.server.start("127.0.0.1", 0, CERTIFICATE.cert_pem, CERTIFICATE.key_pem)
+    try:
+        async with envoy(bootstrap_at("localhost", port), tmp_path, drain_s=DRAIN_S):
+            async with asyncio.timeout(20):
+                await asked.wait()
+    finally:
+        await served.server.stop(0)
 
 
 async def test_a_changed_cluster_loses_no_request_and_is_warm_at_once(world: World) -> None:

@@ -79,7 +79,7 @@ def test_socket_paths_fit_a_unix_socket_address() -> None:
     [
         ("10.0.0.1", "STATIC", "10.0.0.1"),
         ("[fd00::1]", "STATIC", "fd00::1"),
-        ("cp.example", "STRICT_DNS", "cp.example"),
+        ("cp.example", "LOGICAL_DNS", "cp.example"),
     ],
 )
 def test_control_plane_is_reached_and_verified_by_the_host_the_proxy_named(
@@ -89,6 +89,7 @@ def test_control_plane_is_reached_and_verified_by_the_host_the_proxy_named(
     (cluster,) = document["staticResources"]["clusters"]
     endpoint = cluster["loadAssignment"]["endpoints"][0]["lbEndpoints"][0]["endpoint"]
     assert cluster["type"] == kind
+    assert cluster.get("dnsLookupFamily") == ("ALL" if kind == "LOGICAL_DNS" else None)
     assert endpoint["address"]["socketAddress"] == {"address": address, "portValue": 5679}
     (secret,) = document["staticResources"]["secrets"]
     assert [san["matcher"] for san in secret["validationContext"]["matchTypedSubjectAltNames"]] == [
