@@ -12,6 +12,7 @@ from reconciler.cli.running import words_of
 if TYPE_CHECKING:
     import argparse
 
+LEVELS = ("trace", "debug", "info", "warning", "error", "critical", "off")
 EXAMPLE = (
     "example: reconciler dataplane --file web.yaml --zone-address https://127.0.0.1:5678 "
     "--token-file web.token --ca-file zone-ca.pem"
@@ -40,7 +41,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--concurrency", type=count, default=1, help="Envoy's worker threads (default: 1)"
     )
-    parser.add_argument("--log-level", default="warning", help="Envoy's (default: warning)")
+    parser.add_argument(
+        "--log-level", choices=LEVELS, default="warning", help="Envoy's (default: warning)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -153,6 +153,7 @@ def test_help_is_shown_whatever_the_environment_holds(
         (["zone", "--status-pushes", "-1"], "--status-pushes"),
         (["dataplane", "--admin-port", "x"], "is not a port"),
         (["dataplane", "--concurrency", "1.5"], "is not a number"),
+        (["dataplane", "--log-level", "loud"], "invalid choice"),
         (["wait", "--timeout", "5"], "is not a duration"),
     ],
 )
