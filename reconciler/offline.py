@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reconciler.model.spec import DataplaneSpec, ZoneIngressSpec
 from reconciler.registration import NotAdmitted, from_document, node_id
 from reconciler.state import MeshState, from_resources
 from reconciler.view import Origins, ProxyTraits, ingress_view, mesh_context, sidecar_view
@@ -57,10 +58,11 @@ def rendered(
     if proxy is None:
         raise CannotRender(f"no {wanted}: give its file with --file")
     traits = ProxyTraits(node_id=node_id(wanted.mesh, wanted.name))
+    names = _as_written((*proxies, *relayed))
     if wanted.type == "ZoneIngress":
-        result = ingress_view(state, proxy, zone, frozenset(), traits)
+        result = ingress_view(state, proxy, zone, frozenset(), traits, names)
     else:
-        result = sidecar_view(_context(state, wanted.mesh, zone), proxy, traits)
+        result = sidecar_view(_context(state, wanted.mesh, zone, names), proxy, traits)
     secrets = {
         name: identity_secret(name, b"", b"")
         if name.startswith("identity")
@@ -70,8 +72,14 @@ def rendered(
     return Rendered(translate(result.view, secrets, Builders()), result.origins)
 
 
-def _context(state: MeshState, mesh: str, zone: str) -> MeshContext:
+def _as_written(proxies: tuple[MeshResource, ...]) -> Mapping[str, str]:
+    """Host names stand for the addresses that only their zone can look up."""
+    specs = [p.spec for p in proxies if isinstance(p.spec, DataplaneSpec | ZoneIngressSpec)]
+    return {host: host for s in specs for host in (s.address, s.advertised_address) if host}
+
+
+def _context(state: MeshState, mesh: str, zone: str, names: Mapping[str, str]) -> MeshContext:
     try:
-        return mesh_context(state, mesh, zone, frozenset(), {})
+        return mesh_context(state, mesh, zone, frozenset(), names)
     except KeyError as error:
         raise CannotRender(f'mesh "{mesh}" does not exist in the repository') from error

@@ -1,0 +1,44 @@
+"""Proxies may have host names where Envoy takes addresses only: the zone looks them up."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler.offline import rendered
+from reconciler.state import from_resources
+from reconciler.store import Store
+from reconciler.zone_cp import ZoneControlPlane
+from tests.support.mesh import a_dataplane, a_mesh, an_inbound, an_ingress, offers
+from tests.support.zone import settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def test_zone_looks_up_its_own_proxies_and_the_ingresses_of_others(tmp_path: Path) -> None:
+    """A name that nobody knows costs itself its address, and nobody else."""
+    store = Store(tmp_path / "store.sqlite")
+    plane = ZoneControlPlane(settings(), store, logging.getLogger("test"))
+    here = a_dataplane("web", an_inbound("web", address="localhost"))
+    lost = a_dataplane("lost", an_inbound("lost", address="no-such-host.invalid"))
+    there = an_ingress("west", offers("backend", zone="west"), address="LOCALHOST")
+    plane.state = replace(
+        plane.state, local=from_resources((here, lost)), relayed=from_resources((there,))
+    )
+    await plane.resolve()
+    assert dict(plane.state.resolved) == {"localhost": "127.0.0.1", "LOCALHOST": "127.0.0.1"}
+    plane.stop()
+    store.close()
+
+
+def test_render_shows_names_as_they_are_written() -> None:
+    """Offline nobody knows their addresses; a listener that is left out would mislead."""
+    proxy = a_dataplane(
+        "web", an_inbound("web", address="web.example"), to={1: {"kuma.io/service": "backend"}}
+    )
+    there = an_ingress("west", offers("backend", zone="west"), address="west.example")
+    found = rendered((a_mesh(),), (proxy,), (there,), proxy.key, "east").snapshot
+    assert "inbound:web.example:8080" in found.listeners
+    assert b"west.example" in found.endpoints["backend"].entry
