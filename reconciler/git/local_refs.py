@@ -84,7 +84,9 @@ def swap(repository: pygit2.Repository, ref: str, expected: str | None, oid: str
             transaction.set_target(ref, oid)
     except UNREADABLE as error:
         if "lock" in str(error).lower():
-            raise RefMoved(f"{ref} is being written by someone else ({error})") from error
+            raise RefMoved(
+                f"{ref} is being written by someone else ({error}); if nobody is, remove that lock"
+            ) from error
         raise Transient(f"{ref}: {error}") from error
 
 
@@ -94,10 +96,10 @@ def check_free(repository: pygit2.Repository, ref: str, setting: str) -> None:
 
 
 def check_free_among(refs: Iterable[str], ref: str, setting: str) -> None:
-    """Git keeps refs as paths: one named like a folder of `ref` leaves no place for it."""
-    for above in refs:
-        if ref.startswith(f"{above}/"):
+    """Git keeps refs as paths: one named like a folder of `ref`, or below it, leaves no place."""
+    for other in refs:
+        if ref.startswith(f"{other}/") or other.startswith(f"{ref}/"):
             raise Permanent(
-                f"the ref {above} exists, so {ref} cannot; rename that branch, "
+                f"the ref {other} exists, so {ref} cannot; rename that branch, "
                 f"or keep status refs elsewhere with {setting} (for example refs/mesh/status/)"
             )

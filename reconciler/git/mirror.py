@@ -308,8 +308,14 @@ class Mirror:
 
 
 def read_files(repository: pygit2.Repository, commit: str) -> dict[str, bytes]:
-    """Path -> content of the files of a small tree; symlinks and what is too large are left out."""
-    entries = TreeWalk(TreeLimits()).entries(repository, tree_oid(repository, commit, ""))
+    """Path -> content of the files of a small tree; symlinks and what is too large are left out,
+    a tree beyond the limits altogether: no zone wrote it. CommitRejected when it is no commit.
+    """
+    tree = tree_oid(repository, commit, "")
+    try:
+        entries = TreeWalk(TreeLimits()).entries(repository, tree)
+    except CommitRejected:
+        return {}
     found = {
         entry.path: read_blob(repository, entry.oid, STATUS_BLOB_BYTES_MAX)
         for entry in entries

@@ -88,6 +88,19 @@ def test_a_ref_locked_by_git_counts_as_moved(tmp_path: Path) -> None:
     assert isinstance(answer, Refused)
     assert answer.kind is Refusal.MOVED
     assert "being written" in answer.message
+    assert "remove that lock" in answer.message
+
+
+def test_a_tree_no_zone_could_write_is_written_over(tmp_path: Path) -> None:
+    """Whoever pushed it must not silence the zone: its next commit goes on top."""
+    repo = PolicyRepo.create(tmp_path, {"/".join("d" * 70) + "/x": "0"})
+    git(repo.bare, "update-ref", EAST, "refs/heads/main")
+    writer = writer_in(repo)
+    answer = writer.carry_out(ReadTip())
+    assert isinstance(answer, TipRead), answer
+    pushed(writer, Push(CONTENT, answer.tip.oid))
+    assert git(repo.bare, "show", f"{EAST}:ingress.yaml") == "x"
+    assert git(repo.bare, "rev-parse", f"{EAST}^") == repo.tip("main")
 
 
 def test_racing_writers_both_land_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -142,9 +155,12 @@ def test_names_that_make_no_ref_are_refused() -> None:
     assert zone_of_ref("refs/heads/status/global") is None
 
 
-def test_a_branch_named_status_is_reported_with_the_setting(tmp_path: Path) -> None:
+@pytest.mark.parametrize("branch", ["refs/heads/status", f"{EAST}/old"])
+def test_a_branch_in_the_place_of_the_ref_is_reported_with_the_setting(
+    tmp_path: Path, branch: str
+) -> None:
     repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
-    git(repo.bare, "update-ref", "refs/heads/status", "refs/heads/main")
+    git(repo.bare, "update-ref", branch, "refs/heads/main")
     answer = writer_in(repo).carry_out(ReadTip())
     assert isinstance(answer, Refused)
     assert answer.kind is Refusal.REJECTED
