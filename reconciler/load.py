@@ -13,8 +13,17 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.decode import mesh_resource, normal_data
 from reconciler.model.decode import DecodeError
+from reconciler.model.kinds import KINDS
 from reconciler.model.mesh_rules import check_mesh
-from reconciler.model.resource import MESH, Labels, MeshResource, ResourceKey
+from reconciler.model.resource import (
+    DISPLAY_NAME,
+    MESH,
+    NAMESPACE,
+    ZONE,
+    Labels,
+    MeshResource,
+    ResourceKey,
+)
 from reconciler.policies import POLICIES
 from reconciler.problems import Position, Problem, Severity
 from reconciler.schema import UNKNOWN_FIELD, has_schema, schema_faults, unknown_field
@@ -129,6 +138,7 @@ def load(blobs: Mapping[str, Blob], memo: LoadMemo) -> Loaded:
         problems += read.problems
     problems += _across([named for read in reads for named in read.named])
     found = [pair for read in reads for pair in read.resources]
+    problems += _display_names(found)
     provenance = {resource.key: position for resource, position in reversed(found)}
     resources = tuple(sorted((r for r, _ in found), key=lambda r: r.key))
     shown = tuple(sorted(map(_printable, problems)))
@@ -315,6 +325,23 @@ def _by_kind(found: Declared) -> Iterator[Problem]:
     policy = _POLICIES.get(found.kind.name)
     if policy is not None:
         yield from policy.check(found.spec, found.at)
+
+
+def _display_names(found: Iterable[tuple[MeshResource, Position]]) -> Iterator[Problem]:
+    """The name by which zones know a resource is made of these: of two, one would be lost there."""
+    first: dict[tuple[str, str, str, str | None, str | None], tuple[MeshResource, Position]] = {}
+    for resource, position in found:
+        key, labels = resource.key, resource.labels
+        if not KINDS[key.type].hashed:
+            continue
+        parts = (resource.display_name, labels.get(NAMESPACE), labels.get(ZONE))
+        other, place = first.setdefault((key.type, key.mesh, *parts), (resource, position))
+        if other.key != key:
+            text = (
+                f'{other.key} in {place} has the display name "{resource.display_name}", too; '
+                f"remove the label {DISPLAY_NAME} from one of them"
+            )
+            yield Problem(position, "DOC013", text)
 
 
 def _across(named: Iterable[Named]) -> Iterator[Problem]:

@@ -93,10 +93,6 @@ class _Outgoing:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class SessionOver(Exception):
-    """Why a session ended."""
-
-
 class KdsClient:
     """`events` owns every decision."""
 
