@@ -24,6 +24,7 @@ from reconciler.git.watch import FetchFailed, FetchRecovered, TipsChanged, Watch
 from reconciler.git.watch import tips as tips_of
 from reconciler.kds.server import Caller, KdsServer, Refusal
 from reconciler.runtime.log import note
+from reconciler.runtime.loop_watch import LoopWatch
 from reconciler.runtime.outbox import Outbox
 from reconciler.status.document import INGRESS_PATH, StatusUnreadable
 from reconciler.status_ingress import from_status
@@ -60,6 +61,7 @@ class GlobalControlPlane:
         self.kds: KdsServer | None = None
         self.changed = asyncio.Event()  # replaced at every change; for whoever waits
         self.crash = asyncio.get_running_loop().create_future()  # a fault of ours: ends the process
+        self.stalls = LoopWatch()
         self.outbox: Outbox[g.Effect, bytes] = Outbox(
             self._rows_of, self._write, self._carry_out, self._store_said
         )
@@ -133,6 +135,7 @@ class GlobalControlPlane:
             "warnings": [str(p) for p in state.published.warnings] if state.published else [],
             "repository_error": state.fetch_error or state.load_error or "",
             "store_error": self.outbox.error,
+            "loop_stall_ms_max": self.stalls.longest_ms,
             "zones": [_zone_row(state.zones[name]) for name in sorted(state.zones)],
         }
         if proxies:
@@ -357,6 +360,7 @@ async def serve(plane: GlobalControlPlane, process: GlobalProcess, stop: asyncio
     )
     await control.start()
     note(plane.log, "global.started", kds_port=port, repository=str(plane.loader.mirror.address))
+    plane.stalls.start()
     following = asyncio.create_task(plane.follow(process.following))
     stopping = asyncio.create_task(stop.wait())
     ending = {following, stopping, plane.crash}
@@ -370,6 +374,7 @@ async def serve(plane: GlobalControlPlane, process: GlobalProcess, stop: asyncio
     await plane.kds.stop(1.0)
     await control.stop()
     await plane.outbox.close()
+    plane.stalls.stop()
     plane.store.close()
     for task in done - {stopping}:
         task.result()  # They end by an exception only.

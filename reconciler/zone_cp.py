@@ -32,6 +32,7 @@ from reconciler.steps import zone_state as z
 from reconciler.steps.zone_report import is_current, rejections, report_of
 from reconciler.steps.zone_step import step
 from reconciler.stored import decode_stored, encode_stored
+from reconciler.warm_up import warm_up
 from xds.build.secrets import ca_secret, identity_secret
 from xds.resource import digest
 from xds.server import AdsServer
@@ -370,6 +371,7 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
     """
     listening = tcp_socket(process.host, process.bootstrap_port)
     asked = unix_socket(process.state_dir / "control.sock")
+    warm_up()  # Nobody is connected yet; later it would hold up everybody.
     plane.stalls.start()
     plane.restore()
     with suppress(TimeoutError):  # What is not known yet would be taken from proxies that have it.

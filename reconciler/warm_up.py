@@ -1,0 +1,115 @@
+"""The first build of a process, done before it matters. Pure.
+
+Envoy's message types complete themselves when they are first used, and the encoder compiles a plan
+for each: together most of a second, which would hold the event loop and everyone connected to it. A
+zone does this before it listens. (In a thread beside the loop it took longer, and held it as well:
+both want the interpreter.)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.decode import mesh_resource
+from reconciler.model.resource import Labels, MeshResource, ResourceKey
+from reconciler.offline import proxies_of, rendered
+
+MESH, ZONE = "warm-up", "here"
+BUILTIN = {"enabledBackend": "ca", "backends": [{"name": "ca", "type": "builtin"}]}
+EVERYTHING = {"kind": "Mesh"}
+
+
+def warm_up() -> None:
+    """Builds a sidecar and an ingress with every policy, and forgets them."""
+    proxies = proxies_of({"app": _sidecar(), "ingress": _ingress(ZONE)}, ZONE)
+    relayed = (_resource("ZoneIngress", "", "far", {**_ingress("there"), **_offer()}),)
+    for proxy in proxies:
+        rendered(_policies(), proxies, relayed, proxy.key, ZONE)
+
+
+def _policies() -> tuple[MeshResource, ...]:
+    routes = [
+        {
+            "matches": [{"path": {"type": "PathPrefix", "value": "/a"}, "method": "GET"}],
+            "default": {
+                "filters": [
+                    {
+                        "type": "ResponseHeaderModifier",
+                        "responseHeaderModifier": {"set": [{"name": "x", "value": "y"}]},
+                    }
+                ],
+                "backendRefs": [{"kind": "MeshService", "name": "http", "weight": 1}],
+            },
+        }
+    ]
+    timeouts = {
+        "connectionTimeout": "1s",
+        "idleTimeout": "1s",
+        "http": {"requestTimeout": "1s", "streamIdleTimeout": "1s"},
+    }
+    from_all = [{"targetRef": EVERYTHING, "default": {"action": "Allow"}}]
+    return (
+        _resource("Mesh", "", MESH, {"mtls": BUILTIN}),
+        _policy("MeshTrafficPermission", "from", from_all),
+        _policy("MeshTimeout", "to", [{"targetRef": EVERYTHING, "default": timeouts}]),
+        _policy(
+            "MeshHTTPRoute",
+            "to",
+            [{"targetRef": {"kind": "MeshService", "name": "http"}, "rules": routes}],
+        ),
+    )
+
+
+def _policy(kind: str, direction: str, items: list[dict[str, Any]]) -> MeshResource:
+    return _resource(kind, MESH, "all", {"targetRef": EVERYTHING, direction: items})
+
+
+def _resource(kind: str, mesh: str, name: str, body: dict[str, Any]) -> MeshResource:
+    return mesh_resource(ResourceKey(kind, mesh, name), Labels(), body)
+
+
+def _sidecar() -> dict[str, Any]:
+    inbounds = [
+        {
+            "port": 1000 + number,
+            "tags": {"kuma.io/service": protocol, "kuma.io/protocol": protocol},
+        }
+        for number, protocol in enumerate(("http", "grpc", "tcp"))
+    ]
+    outbounds = [
+        {"port": 2000 + number, "tags": {"kuma.io/service": protocol}}
+        for number, protocol in enumerate(("http", "grpc", "tcp"))
+    ]
+    return {
+        "type": "Dataplane",
+        "mesh": MESH,
+        "name": "app",
+        "networking": {
+            "address": "127.0.0.1",
+            "admin": {"port": 3000},
+            "inbound": inbounds,
+            "outbound": outbounds,
+            "transparentProxying": {"redirectPortInbound": 3001, "redirectPortOutbound": 3002},
+        },
+    }
+
+
+def _ingress(zone: str) -> dict[str, Any]:
+    networking = {
+        "address": "127.0.0.1",
+        "port": 3003,
+        "advertisedAddress": "127.0.0.1",
+        "advertisedPort": 3003,
+        "admin": {"port": 3004},
+    }
+    return {
+        "type": "ZoneIngress",
+        "name": f"ingress-{zone}",
+        "zone": zone,
+        "networking": networking,
+    }
+
+
+def _offer() -> dict[str, Any]:
+    tags = {"kuma.io/service": "http", "kuma.io/protocol": "http", "kuma.io/zone": "there"}
+    return {"availableServices": [{"mesh": MESH, "instances": 1, "tags": tags}]}
