@@ -221,7 +221,9 @@ def _swap(state: ZoneState, revision: str | None, now: float) -> Outcome:
     state = replace(state, policy=apply(state.policy, change), merged=apply(state.merged, change))
     persist = Persist("policy", change.put, change.drop, revision=revision or "")
     state, built = zone_build.touched(state, change)
-    state, reported = zone_report.mark(state, now)
+    # What the ingress offers depends on the meshes: one may have come, gone or changed its mode.
+    meshes = any(key.type == "Mesh" for key in (*(r.key for r in change.put), *change.drop))
+    state, reported = (zone_report.local_changed if meshes else zone_report.mark)(state, now)
     fields = {"revision": revision, "put": len(change.put), "drop": len(change.drop)}
     return state, (persist, *built, *reported, Note("revision.in_force", fields))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from reconciler.decode import mesh_resource
 from reconciler.kds.codec import CarriedResource, decode_entry, encode_carried
 from reconciler.kds.names import hashed_name
 from reconciler.kds.slice import Slice, next_slice
@@ -15,7 +16,7 @@ from reconciler.model.resource import Labels, canonical_json
 from reconciler.state import EMPTY, from_resources
 from reconciler.steps import zone_state as z
 from reconciler.steps.zone_global import INCOMPLETE_MAX_S
-from tests.support.zone import INGRESS, MESH, Zone, policy, zone
+from tests.support.zone import INGRESS, MESH, Zone, dataplane, policy, zone
 from xds.discovery import DeltaResponse
 
 if TYPE_CHECKING:
@@ -208,3 +209,20 @@ def test_ingress_of_another_zone_never_takes_the_place_of_our_own() -> None:
     assert "taken by a resource of this zone" in str(made.answer())
     (own,) = made.zone.state.merged.of("ZoneIngress")
     assert own == made.zone.state.local.of("ZoneIngress")[0]
+
+
+def test_ingress_offers_a_mesh_no_longer_and_again_as_soon_as_the_mesh_says_so() -> None:
+    """Nobody comes or goes: the services change with the revision alone."""
+
+    def mesh(mode: str) -> Slice:
+        changed = mesh_resource(MESH.key, MESH.labels, {"meshServices": {"mode": mode}})
+        return next_slice(None, "east", mode, from_resources((changed,)), EMPTY)
+
+    followed = following(sliced("c1"))
+    followed.zone.connect(INGRESS)
+    followed.zone.connect(dataplane("web", "web"))
+    assert followed.zone.services == {"web": 1}
+    followed.send(mesh("Exclusive"), "Mesh", MANIFEST)
+    assert followed.zone.services == {}
+    followed.send(mesh("Disabled"), "Mesh", MANIFEST)
+    assert followed.zone.services == {"web": 1}
