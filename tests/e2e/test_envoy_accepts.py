@@ -165,6 +165,16 @@ def test_envoy_says_no_to_what_is_wrong(tmp_path: Path) -> None:
     assert "filter chain" in validate(config, tmp_path)
 
 
+def test_envoy_takes_server_names_that_differ_in_case_only_for_equal(tmp_path: Path) -> None:
+    """Why the ingress has one chain for them: of two, the whole listener would be refused."""
+    upper = replace(inputs.CHAINS[0], sni=inputs.CHAINS[0].sni.upper())
+    alone = replace(inputs.SNI_LISTENER, chains=(upper,))
+    assert validate(bootstrap(clusters=inputs.EVERY_CLUSTER, listeners=(alone,)), tmp_path) == ""
+    both = replace(inputs.SNI_LISTENER, chains=(upper, inputs.CHAINS[0]))
+    config = bootstrap(clusters=inputs.EVERY_CLUSTER, listeners=(both,))
+    assert "overlapping matching rules" in validate(config, tmp_path)
+
+
 def _certificate() -> tuple[bytes, bytes]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tried")])
