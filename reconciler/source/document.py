@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from reconciler.model.kinds import KINDS, Kind
-from reconciler.model.resource import MESH, NAMESPACE, ResourceKey
+from reconciler.model.resource import MESH, NAMESPACE, ORIGIN, ZONE, ResourceKey
 from reconciler.problems import Position, Problem, Severity
 
 if TYPE_CHECKING:
@@ -34,9 +34,12 @@ OBJECT_META = frozenset(
 )
 NAME_MAX = 253
 MESH_NAME_MAX = 63
-LABEL_VALUE_MAX = 63
+LABEL_MAX = 63  # characters of a value, and of a key behind its prefix
+RESERVED_ZONE = "global"
 _NAME = re.compile(r"[0-9a-z.\-_]+")
-_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
+_LABEL_PART = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+_LABEL_PREFIX = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_LABEL_CURE = f"use at most {LABEL_MAX} letters, digits, '-', '_' and '.'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,9 @@ def _kubernetes(
     path: str, document: Document, data: Mapping[str, object]
 ) -> Declared | tuple[Problem, ...]:
     if data.get("apiVersion") != API_VERSION:
-        text = f"apiVersion must be {API_VERSION}"
+        missing = "apiVersion" not in data
+        cure = "add it, or write type for kind" if missing else "keep other manifests elsewhere"
+        text = f"apiVersion must be {API_VERSION}; {cure}"
         return (_problem(path, document, ("apiVersion",), "DOC001", text),)
     kind = _kind(path, document, data.get("kind"), "kind")
     if isinstance(kind, Problem):
@@ -208,6 +213,9 @@ def _name_problems(
     elif kind.name == "Mesh" and name[0] in ".-_":
         text = "the name of a Mesh begins with a letter or digit"
         yield _problem(path, document, at, "DOC003", text)
+    elif kind.name == "Zone" and name == RESERVED_ZONE:
+        text = f'the zone name "{name}" is reserved; choose another'
+        yield _problem(path, document, at, "DOC003", text)
 
 
 def _label_problems(path: str, document: Document, labels: object, at: Path) -> Iterator[Problem]:
@@ -220,16 +228,24 @@ def _label_problems(path: str, document: Document, labels: object, at: Path) -> 
         if not isinstance(value, str):
             text = f'label "{key}" must be text; put it in quotes'
             yield _problem(path, document, (*at, key), "DOC003", text)
+        elif key == ORIGIN and value != "global":
+            text = f"what stands in Git is global; remove {ORIGIN} and {ZONE}, which a zone has set"
+            yield _problem(path, document, (*at, key), "DOC003", text)
 
 
 def label_warnings(found: Declared) -> Iterator[Problem]:
     """Labels that a universal zone takes and a Kubernetes zone cannot store."""
     at: Path = ("metadata", "labels") if found.kubernetes else ("labels",)
     for key, value in found.labels.items():
-        if len(value) > LABEL_VALUE_MAX or not _LABEL_VALUE.fullmatch(value):
-            text = (
-                f'a zone on Kubernetes cannot hold this value of label "{key}"; use at most '
-                f"{LABEL_VALUE_MAX} letters, digits, '-', '_' and '.'"
-            )
+        prefix, slash, name = key.rpartition("/")
+        if not _is_label_part(name) or (slash and not _LABEL_PREFIX.fullmatch(prefix)):
+            text = f'a zone on Kubernetes cannot hold the label "{key}"; {_LABEL_CURE}'
+            yield Problem(found.top((*at, key)), "DOC011", text, Severity.WARNING)
+        elif value and not _is_label_part(value):
+            text = f'a zone on Kubernetes cannot hold this value of label "{key}"; {_LABEL_CURE}'
             place = Position(found.path, *found.document.value_at((*at, key)))
             yield Problem(place, "DOC011", text, Severity.WARNING)
+
+
+def _is_label_part(text: str) -> bool:
+    return len(text) <= LABEL_MAX and _LABEL_PART.fullmatch(text) is not None

@@ -229,6 +229,10 @@ def test_labels_that_a_kubernetes_zone_cannot_hold_are_a_warning() -> None:
     text = f"type: Mesh\nname: default\nlabels:\n  ok: a.b_c\n  long: {'a' * 64}\n"
     (problem,) = printed(loaded({"m.yaml": text}))
     assert problem.startswith("m.yaml:5:9: DOC011 warning: a zone on Kubernetes cannot hold")
+    keys = ["a b: c", "example.org/A_b: ''", "/x: y", "'': z", "B/a: c"]
+    text = "type: Mesh\nname: default\nlabels:\n" + "".join(f"  {key}\n" for key in keys)
+    lines = printed(loaded({"m.yaml": text}))
+    assert [line.split(" ")[0] for line in lines] == [f"m.yaml:{n}:3:" for n in (4, 6, 7, 8)]
 
 
 def test_a_provided_ca_does_not_bring_its_private_key() -> None:

@@ -98,7 +98,16 @@ def test_places_of_the_spec_are_places_in_the_file() -> None:
         ("type: Mesh\nname: m\nlabels: [a]", "p.yaml:3:9: DOC003 labels must be an object"),
         ("type: MeshTLS\nname: m\nmesh: 1", "p.yaml:3:7: DOC003 mesh must be the name of a Mesh"),
         ("type: MeshTLS\nname: m\nspec: []", "p.yaml:3:7: DOC004 spec must be an object"),
-        ("apiVersion: v1\nkind: Pod", "p.yaml:1:13: DOC001 apiVersion must be kuma.io/v1alpha1"),
+        (
+            "apiVersion: v1\nkind: Pod",
+            "p.yaml:1:13: DOC001 apiVersion must be kuma.io/v1alpha1; keep other manifests",
+        ),
+        ("kind: Mesh\nname: m", "p.yaml:1:1: DOC001 apiVersion must be kuma.io/v1alpha1; add it"),
+        ("type: Zone\nname: global", 'p.yaml:2:7: DOC003 the zone name "global" is reserved'),
+        (
+            "type: Mesh\nname: m\nlabels:\n  kuma.io/origin: zone",
+            "p.yaml:4:19: DOC003 what stands in Git is global; remove kuma.io/origin",
+        ),
         (
             "apiVersion: kuma.io/v1alpha1\nkind: MeshTLS\nmetadata: {name: a, namespace: shop}",
             'p.yaml:3:32: DOC005 namespace "shop" belongs to a zone; policies of this repository',
