@@ -278,13 +278,13 @@ def test_the_two_forms_mixed_up_are_told_apart() -> None:
     """Else the policy silently is one of another mesh."""
     text = (
         "apiVersion: kuma.io/v1alpha1\nkind: MeshTLS\nmesh: prod\nlabels: {}\nmetadata:\n"
-        "  name: t\n  lables: {}\nspec: {}\n"
+        "  name: t\n  label: {}\nspec: {}\n"
     )
     assert printed(loaded({"m.yaml": MESH, "a.yaml": text})) == [
         'a.yaml:3:1: SCH005 warning: unknown field "mesh"; '
         "in this form the label kuma.io/mesh names the mesh",
         'a.yaml:4:1: SCH005 warning: unknown field "labels"; move it into metadata',
-        'a.yaml:7:3: SCH005 warning: unknown field "lables"; did you mean "labels"?',
+        'a.yaml:7:3: SCH005 warning: unknown field "label"; did you mean "labels"?',
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -109,3 +110,8 @@ def test_more_specific_policies_come_later() -> None:
 def test_of_equals_the_smallest_name_wins() -> None:
     a, b = timeout(None, "a"), timeout(None, "b")
     assert by_precedence([a, b]) == (b, a)
+
+
+def test_labels_of_services_select_no_inbound_that_names_no_service() -> None:
+    bare = a_dataplane("bare-1", replace(an_inbound("x"), tags=()))
+    assert select(timeout({"kind": "MeshService", "labels": {"app": "web"}}), bare) is None
