@@ -35,8 +35,8 @@ STEPS = (
     "2 MeshTrafficPermission",
     "2 MeshHTTPRoute",
     "3 a commit with a mistake",
+    "5 status commits",  # first before 4, then during and after it
     "4 kill -9 east's backend",
-    "5 status commits",
 )
 
 
@@ -112,7 +112,7 @@ def test_demo_interrupted_while_it_starts_leaves_nothing_behind(
         for _ in range(2):
             os.killpg(process.pid, number)  # As a terminal does it: to all of its group.
         rest = process.stdout.read()
-        assert process.wait(30) == 130
+        assert process.wait(30) == 130, rest
     # Beside the steps of the start that were still under way there is one line, and no traceback.
     lines = [line for line in rest.splitlines() if not re.match(r" *\d+\.\d s  ", line)]
     assert lines == [f"every process has ended; logs are in {folder.resolve() / 'logs'}"]
