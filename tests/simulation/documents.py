@@ -5,6 +5,7 @@ show.
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from functools import lru_cache
 
 from reconciler.decode import mesh_resource
@@ -17,6 +18,11 @@ mtls:
   enabledBackend: ca-1
   backends:
     - {name: ca-1, type: builtin}
+"""
+
+PLAIN_MESH = """\
+type: Mesh
+name: plain
 """
 
 TIMEOUT = """\
@@ -42,16 +48,69 @@ spec:
       default: {{action: {action}}}
 """
 
+ROUTE = """\
+type: MeshHTTPRoute
+mesh: default
+name: split
+spec:
+  targetRef: {kind: Mesh}
+  to:
+    - targetRef: {kind: MeshService, name: backend}
+      rules:
+        - matches: [{path: {type: PathPrefix, value: /}}]
+          default:
+            backendRefs:
+              - {kind: MeshServiceSubset, name: backend, tags: {version: v1}, weight: 90}
+              - {kind: MeshServiceSubset, name: backend, tags: {version: v2}, weight: 10}
+"""
 
-def commit_files(number: int, *, mistake: bool = False) -> dict[str, str]:
-    """Path -> text. Two policies carry the number; a mistake is a timeout of 0s."""
-    timeout = TIMEOUT.format(number=0 if mistake else number)
-    action = "Deny" if number % 3 == 0 else "Allow"
-    return {
-        "mesh.yaml": MESH,
-        "timeout.yaml": timeout,
-        "permission.yaml": PERMISSION.format(number=number, action=action),
-    }
+
+@dataclass(frozen=True)
+class Content:
+    """What a commit says. `number` stands in its policies; `mistake` is a way to be wrong."""
+
+    number: int
+    mistake: str = ""
+    permission: bool = True
+    route: bool = False
+    plain_mesh: bool = False
+
+    @property
+    def envoys_refuse(self) -> bool:
+        """Nothing is wrong with it but that Envoy does not take its clusters."""
+        return refused_timeout(self.number)
+
+
+MISTAKES = ("timeout of 0s", "no YAML", "unknown kind")
+
+
+def refused_timeout(milliseconds: int) -> bool:
+    """Which connect timeouts the simulated Envoys take exception to: some of the numbered ones."""
+    return is_number(milliseconds) and milliseconds % 5 == 0
+
+
+def is_number(milliseconds: int) -> bool:
+    """Whether a connect timeout is a commit's number and no default of the mesh."""
+    return 0 < milliseconds < 1000
+
+
+def commit_files(content: Content) -> dict[str, str]:
+    """Path -> text."""
+    number = content.number
+    shown = 0 if content.mistake == "timeout of 0s" else number
+    files = {"mesh.yaml": MESH, "timeout.yaml": TIMEOUT.format(number=shown)}
+    if content.permission:
+        action = "Deny" if number % 3 == 0 else "Allow"
+        files["permission.yaml"] = PERMISSION.format(number=number, action=action)
+    if content.route:
+        files["route.yaml"] = ROUTE
+    if content.plain_mesh:
+        files["plain.yaml"] = PLAIN_MESH
+    if content.mistake == "no YAML":
+        files["broken.yaml"] = "type: [\n"
+    if content.mistake == "unknown kind":
+        files["broken.yaml"] = "type: MeshTimeuot\nmesh: default\nname: typo\n"
+    return files
 
 
 @lru_cache(maxsize=1)
@@ -64,43 +123,54 @@ def secrets() -> tuple[MeshResource, ...]:
     )
 
 
-def proxies_of(zone: str) -> list[dict[str, object]]:
-    """An ingress, a caller and a backend in every zone."""
-    host = {"east": "10.0.1", "west": "10.0.2"}[zone]
-    return [
-        {
-            "type": "ZoneIngress",
-            "name": f"ingress-{zone}",
-            "networking": {
-                "address": f"{host}.1",
-                "port": 10001,
-                "advertisedAddress": f"{host}.1",
-                "advertisedPort": 10001,
-            },
+HOSTS = {"east": "10.0.1", "west": "10.0.2"}
+INGRESS, CALLER, BACKEND, SPARE, LEDGER = 1, 2, 3, 4, 5  # the last part of each one's address
+
+
+def address(zone: str, host: int) -> str:
+    return f"{HOSTS[zone]}.{host}"
+
+
+def proxies_of(zone: str, *, plain_mesh: bool) -> list[dict[str, object]]:
+    """An ingress, a caller and a backend in every zone; a second backend that comes and goes;
+    in some worlds a service of another mesh.
+    """
+    version = {"version": "v1" if zone == "east" else "v2"}
+    at = address(zone, INGRESS)
+    ingress: dict[str, object] = {
+        "type": "ZoneIngress",
+        "name": f"ingress-{zone}",
+        "networking": {
+            "address": at,
+            "port": 10001,
+            "advertisedAddress": at,
+            "advertisedPort": 10001,
         },
-        _dataplane(f"caller-{zone}", f"{host}.2", "caller", {"backend": 10002}),
-        _dataplane(f"backend-{zone}", f"{host}.3", "backend", {}),
+    }
+    found = [
+        ingress,
+        _dataplane(f"caller-{zone}", address(zone, CALLER), "caller", calls="backend"),
+        _dataplane(f"backend-{zone}", address(zone, BACKEND), "backend", tags=version),
+        _dataplane(f"spare-{zone}", address(zone, SPARE), "backend", tags=version),
     ]
+    if plain_mesh:
+        ledger = _dataplane(f"ledger-{zone}", address(zone, LEDGER), "ledger", calls="ledger")
+        found.append(ledger | {"mesh": "plain"})
+    return found
 
 
 def _dataplane(
-    name: str, address: str, service: str, outbounds: dict[str, int]
+    name: str, at: str, service: str, *, calls: str = "", tags: dict[str, str] | None = None
 ) -> dict[str, object]:
+    tags = {"kuma.io/service": service, "kuma.io/protocol": "http"} | (tags or {})
+    outbound = [{"port": 10002, "tags": {"kuma.io/service": calls}}] if calls else []
     return {
         "type": "Dataplane",
         "mesh": "default",
         "name": name,
         "networking": {
-            "address": address,
-            "inbound": [
-                {
-                    "port": 8080,
-                    "servicePort": 8000,
-                    "tags": {"kuma.io/service": service, "kuma.io/protocol": "http"},
-                }
-            ],
-            "outbound": [
-                {"port": port, "tags": {"kuma.io/service": to}} for to, port in outbounds.items()
-            ],
+            "address": at,
+            "inbound": [{"port": 8080, "servicePort": 8000, "tags": tags}],
+            "outbound": outbound,
         },
     }

@@ -23,11 +23,16 @@ SLOW_MAX_S = 3.0
 
 @dataclass
 class Stream:
-    """One direction or both; `alive` goes False for good when the stream is cut."""
+    """Both directions of one stream between a client and a server.
+
+    `alive` goes False for good when it is cut; each end learns of it by itself, in any order, so
+    that a client may be back while the server still counts on the old stream.
+    """
 
     clock: SimClock
     random: Random
-    on_cut: Callable[[], None]
+    client_learns: Callable[[], None]
+    server_learns: Callable[[], None]
     alive: bool = True
     clear_at: tuple[float, float] = (0.0, 0.0)
 
@@ -50,4 +55,5 @@ class Stream:
         """Both ends learn of it a little later."""
         if self.alive:
             self.alive = False
-            self.clock.after(self.random.uniform(0.0, 0.5), self.on_cut)
+            self.clock.after(self.random.uniform(0.0, 0.5), self.client_learns)
+            self.clock.after(self.random.uniform(0.0, 2.0), self.server_learns)

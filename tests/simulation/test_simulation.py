@@ -4,11 +4,21 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from typing import TYPE_CHECKING
+
 import pytest
 
 from reconciler.model.spec import ZoneIngressSpec
-from tests.simulation.envoy import TYPES
-from tests.simulation.world import InvariantBroken, World
+from tests.simulation import documents
+from tests.simulation.envoy import TYPES, addresses, number_of
+from tests.simulation.world import InvariantBroken, SimProxy, SimZone, World
+from tests.support.zone import Zone
+from xds.resource import CLUSTER, ENDPOINT, SECRET
+
+if TYPE_CHECKING:
+    from reconciler.kds.manifest import ConvergenceReport
 
 SEEDS = 1000
 BATCH = 50
@@ -22,50 +32,143 @@ def run(seed: int) -> World:
     return world
 
 
+def running(world: World, zone: str) -> list[SimProxy]:
+    return [p for p in world.proxies.values() if p.zone == zone and p.up]
+
+
+def versions(found: dict[str, dict[str, str]], *, secrets: bool = True) -> dict[str, object]:
+    return {t: found[t] for t in TYPES if secrets or t != SECRET}
+
+
+def held(zone: SimZone | Zone, node: str) -> dict[str, dict[str, str]]:
+    """What the zone wants a proxy to hold."""
+    snapshot = zone.state.proxies[node].snapshot
+    assert snapshot is not None
+    return {t: {name: r.version for name, r in snapshot.of(t).items()} for t in TYPES}
+
+
+def numbers_at(proxy: SimProxy) -> set[int]:
+    """The commits whose timeouts the proxy runs with."""
+    found = map(number_of, proxy.envoy.held[CLUSTER].values())
+    return {number for number in found if number is not None}
+
+
+def reported(zone: SimZone) -> ConvergenceReport:
+    assert zone.state.reported is not None
+    return zone.state.reported
+
+
 def check_converged(world: World) -> None:
-    """After healing every proxy holds the published revision."""
+    """After healing every proxy holds the published revision, and both ends know it."""
     published = world.globe.state.published
     assert published is not None
     assert published.commit == world.git.tip
-    for zone in world.zones.values():
+    for name, zone in world.zones.items():
         assert zone.state.revision == world.git.tip
         assert not zone.state.dirty
-        report = zone.state.reported
-        assert report is not None
-        assert (report.revision, report.total, report.acked) == (world.git.tip, 3, 3)
-    for proxy in world.proxies.values():
-        registered = world.zones[proxy.zone].state.proxies[proxy.envoy.node.id]
-        assert registered.snapshot is not None
-        wanted = {
-            t: {name: r.version for name, r in registered.snapshot.of(t).items()} for t in TYPES
-        }
-        assert proxy.envoy.versions() == wanted
+        count = len(running(world, name))
+        report = reported(zone)
+        assert (report.revision, report.total, report.acked) == (world.git.tip, count, count)
+        assert world.globe.state.zones[name].report == report
+        for proxy in running(world, name):
+            assert proxy.envoy.versions() == held(zone, proxy.envoy.node.id)
+
+
+def check_restart_changes_nothing(world: World) -> None:
+    """A zone made anew from the disk, which computes everything at once, serves the same: nothing
+    was left stale by the many small steps, and nothing is missing on disk.
+    """
+    for name, zone in world.zones.items():
+        anew = Zone(world.new_zone(name), world.clock.now)
+        anew.deliver(world.restored(zone))
+        for proxy in running(world, name):
+            anew.connect(json.loads(str(proxy.envoy.node.metadata["dataplane.resource"])))
+        assert anew.state.local == zone.state.local
+        for proxy in running(world, name):
+            node = proxy.envoy.node.id
+            wanted = versions(held(anew, node), secrets=False)
+            assert versions(held(zone, node), secrets=False) == wanted
 
 
 def check_reachable(world: World) -> None:
-    """Both zones know each other's ingress, with the one backend and caller behind it."""
+    """Both zones, and the global, know the ingress of the other with exactly what runs behind it;
+    and callers send to every backend: their own by address, the others' by the ingress.
+    """
     for name, zone in world.zones.items():
+        (other,) = set(world.zones) - {name}
         (ingress,) = zone.state.relayed.of("ZoneIngress")
-        assert ingress.labels.get("kuma.io/zone") != name
+        assert ingress.labels.get("kuma.io/zone") == other
         assert isinstance(ingress.spec, ZoneIngressSpec)
         found = ingress.spec.available_services
         services = {dict(s.tags)["kuma.io/service"]: s.instances for s in found}
-        assert services == {"backend": 1, "caller": 1}
+        assert services == services_of(world, other)
+        owned = world.globe.state.zones[other].owned
+        assert {
+            r.display_name for r in owned.all() if r.key.type in ("Dataplane", "ZoneIngress")
+        } == {p.envoy.node.id.partition(".")[2] for p in running(world, other)}
+        caller = world.proxies[f"default.caller-{name}@{name}"]
+        hosts = [documents.BACKEND, documents.SPARE]
+        local = {
+            documents.address(name, host)
+            for host, kind in zip(hosts, ("backend", "spare"), strict=True)
+            if world.proxies[f"default.{kind}-{name}@{name}"].up
+        }
+        sends = frozenset().union(*map(addresses, caller.envoy.held[ENDPOINT].values()))
+        assert sends == local | {documents.address(other, documents.INGRESS)}
+        assert numbers_at(caller) == {world.content.number}
 
 
-def check_quiet(world: World) -> None:
-    """A quiet world sends no discovery response and makes no commit."""
-    before = world.responses(), world.status_commits()
-    world.clock.run_until(world.clock.now + 600.0)
-    assert (world.responses(), world.status_commits()) == before
+def services_of(world: World, zone: str) -> dict[str, int]:
+    """Instances by service, from who runs."""
+    names = [p.envoy.node.id.partition(".")[2].partition("-")[0] for p in running(world, zone)]
+    counts = Counter({"spare": "backend"}.get(name, name) for name in names)
+    del counts["ingress"]
+    return dict(counts)
 
 
 def check_status(world: World) -> None:
     """Each zone wrote its own ref, and nobody another's; it says what the zone last wanted."""
-    assert set(world.git.refs) == {f"status/{name}" for name in world.zones}
+    assert set(world.git.refs) == {f"refs/heads/status/{name}" for name in world.zones}
     for name, zone in world.zones.items():
         assert zone.status.wanted is not None
-        assert world.git.refs[f"status/{name}"][-1] == zone.status.wanted.digest
+        assert world.git.refs[f"refs/heads/status/{name}"][-1] == zone.status.wanted.files
+
+
+def check_quiet(world: World) -> None:
+    """A quiet world sends no discovery response, writes to no disk and makes no commit."""
+    before = world.responses(), world.status_commits(), world.writes
+    world.clock.run_until(world.clock.now + 600.0)
+    assert (world.responses(), world.status_commits(), world.writes) == before
+
+
+def check_rejection(world: World) -> None:
+    """A commit that Envoys do not take: each keeps what it last accepted, the rest proceeds, both
+    ends know who rejected it; and the next good commit heals.
+    """
+    good = world.content.number
+    while not world.content.envoys_refuse:
+        world.commit()
+    world.clock.run_until(world.clock.now + 40.0)
+    for name, zone in world.zones.items():
+        caller = world.proxies[f"default.caller-{name}@{name}"]
+        numbers = numbers_at(caller)
+        assert max(numbers) < world.content.number
+        assert min(numbers) >= good
+        report = reported(zone)
+        count = len(running(world, name))
+        assert (report.revision, report.total) == (world.git.tip, count)
+        assert (report.acked, report.rejected) == (count - 1, 1)
+        assert [r.proxy for r in report.rejections] == [f"default.caller-{name}"]
+        assert world.globe.state.zones[name].report == report
+    world.heal(40.0)
+
+
+def check(world: World) -> None:
+    check_converged(world)
+    check_reachable(world)
+    check_status(world)
+    check_restart_changes_nothing(world)
+    check_quiet(world)
 
 
 def seeds(option: int | None) -> list[range]:
@@ -84,9 +187,9 @@ def test_world_heals_after_any_trouble(batch: range) -> None:
     for seed in batch:
         try:
             world = run(seed)
-            check_converged(world)
-            check_reachable(world)
-            check_status(world)
-            check_quiet(world)
+            check(world)
+            if seed % 10 == 0:
+                check_rejection(world)
+                check(world)
         except (AssertionError, InvariantBroken) as error:
             pytest.fail(f"seed={seed}: {error}; replay with pytest tests/simulation --seed={seed}")

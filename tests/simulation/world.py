@@ -2,25 +2,23 @@
 steps.
 
 Effects become messages on simulated streams; what a step persists is all that survives a crash of
-its process. Time is virtual. `World.misbehave` cuts, clogs, crashes and commits at random;
-`World.heal` stops that and lets it settle.
+its process, which may come between two effects of one decision. Time is virtual. `World.misbehave`
+cuts, clogs, crashes, commits and scales at random; `World.heal` stops that and lets it settle.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING
 
 from reconciler.ca.tokens import Claims
 from reconciler.kds.zone_node import zone_node
-from reconciler.load import Blob, LoadMemo, load
 from reconciler.model.resource import MeshResource, ResourceKey, canonical_json
-from reconciler.problems import has_errors
-from reconciler.revision_loader import as_carried
-from reconciler.state import from_resources
-from reconciler.status.document import files, files_digest
+from reconciler.status.document import INGRESS_PATH, Inventory
+from reconciler.status.follower import content_of
+from reconciler.status.writer import StatusWriter
+from reconciler.status_ingress import from_status
 from reconciler.steps import global_state as g
 from reconciler.steps import status_step as s
 from reconciler.steps import zone_state as z
@@ -28,12 +26,13 @@ from reconciler.steps.global_step import refusal
 from reconciler.steps.global_step import step as global_step
 from reconciler.steps.zone_step import step as zone_step
 from tests.simulation.clock import SimClock
-from tests.simulation.documents import commit_files, proxies_of, secrets
-from tests.simulation.envoy import SimEnvoy
+from tests.simulation.documents import MISTAKES, Content, proxies_of
+from tests.simulation.envoy import SimEnvoy, number_of
 from tests.simulation.network import Stream
+from tests.simulation.repository import SimGit, SimStatusRef, loaded_event, policies_of
 from xds.build.secrets import ca_secret, identity_secret
 from xds.discovery import DeltaRequest, DeltaResponse, Node
-from xds.resource import digest
+from xds.resource import CLUSTER, digest
 from xds.translate import Builders
 
 if TYPE_CHECKING:
@@ -41,65 +40,13 @@ if TYPE_CHECKING:
 
 ZONES = ("east", "west")
 GIT_FAILS = 0.1  # share of status reads and pushes, until healed
-BUILDERS = (
-    Builders()
-)  # memos only: equal arguments, equal bytes; sharing them makes a thousand seeds affordable
-MEMO = LoadMemo()
+CRASH_AMONG_EFFECTS = 0.02  # share of the decisions that write to disk, until healed
+# Memos only: equal arguments, equal bytes; sharing them makes a thousand seeds affordable.
+BUILDERS = Builders()
 
 
 class InvariantBroken(AssertionError):
     """The run is replayed with its seed."""
-
-
-# --- the repository ---
-
-
-@dataclass
-class SimGit:
-    """Commits in order, each with its files; the tip; and one status ref a zone."""
-
-    commits: list[str] = field(default_factory=list)
-    files: dict[str, dict[str, str]] = field(default_factory=dict)
-    good: dict[str, bool] = field(default_factory=dict)
-    refs: dict[str, list[str]] = field(default_factory=dict)  # status ref -> digests, oldest first
-
-    @property
-    def tip(self) -> str:
-        return self.commits[-1]
-
-    def push_status(self, ref: str, parent: str | None, digest: str) -> str | None:
-        """Compare and swap: the new tip, or None if the ref moved."""
-        found = self.refs.setdefault(ref, [])
-        if parent != (f"{ref}@{len(found)}" if found else None):
-            return None
-        found.append(digest)
-        return f"{ref}@{len(found)}"
-
-    def commit(self, number: int, *, mistake: bool = False) -> str:
-        commit = f"{number:040x}"
-        self.commits.append(commit)
-        self.files[commit] = commit_files(number, mistake=mistake)
-        self.good[commit] = not mistake
-        return commit
-
-
-@lru_cache(maxsize=10_000)
-def _blob(text: str) -> Blob:
-    data = text.encode()
-    return Blob(oid=digest((data,)), data=data, mode=0o100644)
-
-
-def loaded_event(commit: str, files: dict[str, str], published: g.ReconcileKey | None) -> g.Event:
-    """What the shell answers to `Load`, by the real loader."""
-    tree = digest(part.encode() for pair in sorted(files.items()) for part in pair)
-    key = g.ReconcileKey(tree, "")
-    if key == published:
-        return g.Unchanged(commit)
-    found = load({path: _blob(text) for path, text in files.items()}, MEMO)
-    if has_errors(found.problems):
-        return g.LoadRejected(commit, found.problems)
-    resources = from_resources((*map(as_carried, found.resources), *secrets()))
-    return g.Loaded(g.Revision(commit, key, resources, found.provenance, found.problems))
 
 
 # --- the parts ---
@@ -110,12 +57,15 @@ class SimGlobal:
     state: g.GlobalState
     up: bool = True
     kept: str | None = None  # on its disk: the revision last in force
+    published: set[str] = field(default_factory=set)  # commits that were ever in force
+    numbers: set[int] = field(default_factory=set)  # of these commits
 
 
 @dataclass
 class SimZone:
     name: str
     status: s.StatusState
+    writer: StatusWriter
     state: z.ZoneState
     up: bool = True
     disk: dict[str, dict[ResourceKey, MeshResource]] = field(default_factory=dict)
@@ -124,6 +74,7 @@ class SimZone:
     streams: dict[str, Stream] = field(default_factory=dict)  # its two KDS streams
     responses: int = 0  # discovery responses sent to proxies and to the global
     checked: object = None
+    status_wanted: object = None
 
 
 @dataclass
@@ -133,6 +84,7 @@ class SimProxy:
     stream: Stream | None = None
     stream_id: str | None = None
     up: bool = True
+    wanted: bool = True  # False: nobody starts it again
 
 
 class World:
@@ -141,17 +93,20 @@ class World:
         self.random = Random(seed)
         self.clock = SimClock()
         self.git = SimGit()
-        self.number = 0
+        self.has_plain_mesh = seed % 4 == 0
+        self.content = Content(0, plain_mesh=self.has_plain_mesh)
         self.calm = False
         self.sessions: dict[str, tuple[str, bool, Stream]] = {}
         self.serial = 0
+        self.writes = 0  # to disks
         self.commit()
         self.globe = SimGlobal(self._new_global())
+        self.global_responses = 0
         self.zones = {
-            name: SimZone(name, self._new_status(), self._new_zone(name)) for name in ZONES
+            name: SimZone(name, self._new_status(), self._new_writer(name), self.new_zone(name))
+            for name in ZONES
         }
         self.proxies = {p.envoy.node.id + "@" + p.zone: p for p in self._proxies()}
-        self.global_responses = 0
         self.start_global()
         for zone in self.zones.values():
             self.start_zone(zone)
@@ -160,10 +115,32 @@ class World:
 
     # --- repository ---
 
-    def commit(self, *, mistake: bool = False) -> None:
-        self.number += 1
-        commit = self.git.commit(self.number, mistake=mistake)
+    def commit(self, content: Content | None = None, *, mistake: str = "") -> None:
+        """Push this content, or the last, under the next number. A mistake is not made twice."""
+        number = self.content.number + 1
+        self.content = replace(content or self.content, number=number, mistake=mistake)
+        self.push(self.content)
+
+    def push(self, content: Content) -> None:
+        commit = self.git.commit(content)
         self.clock.after(self.random.uniform(0.001, 0.2), lambda: self.notice(commit))
+
+    def commit_mistake(self) -> None:
+        self.commit(mistake=self.random.choice(MISTAKES))
+
+    def commit_without_change(self) -> None:
+        """A README, say: the tree of the policies stays."""
+        self.push(self.content)
+
+    def commit_toggle(self) -> None:
+        """A policy or a mesh comes or goes."""
+        now = self.content
+        changed = [
+            replace(now, permission=not now.permission),
+            replace(now, route=not now.route),
+            replace(now, plain_mesh=not now.plain_mesh),
+        ]
+        self.commit(self.random.choice(changed if self.has_plain_mesh else changed[:2]))
 
     def notice(self, commit: str) -> None:
         if self.globe.up and commit == self.git.tip:
@@ -177,7 +154,13 @@ class World:
     def start_global(self) -> None:
         self.globe.up = True
         self.globe.state = self._new_global()
-        self.to_global(g.StatusRefsRead({}))
+        refs = {name: self.git.refs.get(z.writer.ref.name) for name, z in self.zones.items()}
+        ingresses = {
+            name: tuple(from_status(name, trees[-1][INGRESS_PATH]))
+            for name, trees in refs.items()
+            if trees
+        }
+        self.to_global(g.StatusRefsRead(ingresses))
         if self.globe.kept is not None:
             self.to_global(g.TipMoved(self.globe.kept))
         self.to_global(g.TipMoved(self.git.tip))
@@ -195,13 +178,23 @@ class World:
         if not self.globe.up:
             return
         self.globe.state, effects = global_step(self.globe.state, event)
-        for effect in effects:
+        writes = any(isinstance(e, g.RevisionInForce) for e in effects)
+        done = self._survived(len(effects), writes=writes)
+        for effect in effects[:done]:
             self._global_effect(effect)
+        if done is not None:
+            self.crash_global()
+
+    def _survived(self, count: int, *, writes: bool) -> int | None:
+        """How many effects of a decision are carried out before a crash; None: all, no crash."""
+        if self.calm or not writes or self.random.random() >= CRASH_AMONG_EFFECTS:
+            return None
+        return self.random.randrange(count + 1)
 
     def _global_effect(self, effect: g.Effect) -> None:
         match effect:
             case g.Load(commit, published):
-                answer = loaded_event(commit, self.git.files[commit], published)
+                answer = loaded_event(commit, self.git.content[commit], published)
                 settings = self.globe.state.settings
 
                 def loaded() -> None:
@@ -210,7 +203,11 @@ class World:
 
                 self.clock.after(self.random.uniform(0.001, 0.3), loaded)
             case g.RevisionInForce(commit):
+                if self.git.content[commit].mistake:
+                    raise InvariantBroken(f"{commit[-4:]} has a mistake and is in force")
                 self.globe.kept = commit
+                self.globe.published.add(commit)
+                self.globe.numbers.add(self.git.content[commit].number)
             case g.SendResponse(session, response):
                 self.global_responses += 1
                 self._down(session, response)
@@ -223,7 +220,7 @@ class World:
 
     # --- zones ---
 
-    def _new_zone(self, name: str) -> z.ZoneState:
+    def new_zone(self, name: str) -> z.ZoneState:
         settings = z.ZoneSettings(
             zone=name,
             instance=name,
@@ -239,23 +236,34 @@ class World:
         )
         return s.StatusState(settings)
 
+    def _new_writer(self, name: str) -> StatusWriter:
+        ref = SimStatusRef(self.git, name, self._trouble)
+        return StatusWriter(name, ref, lambda: self.clock.now)
+
+    def _trouble(self) -> str:
+        """How Git fails a call, if it does."""
+        if self.calm or self.random.random() >= GIT_FAILS:
+            return ""
+        return self.random.choice(["before", "after"])
+
+    def restored(self, zone: SimZone) -> z.Restored:
+        """What its disk holds, and nothing else of it."""
+        kept = {kind: tuple(found.values()) for kind, found in zone.disk.items()}
+        return z.Restored(
+            self.clock.now,
+            kept.get("policy", ()),
+            kept.get("relayed", ()),
+            kept.get("local", ()),
+            zone.revision,
+        )
+
     def start_zone(self, zone: SimZone) -> None:
         zone.up = True
         zone.status = self._new_status()
-        zone.state = self._new_zone(zone.name)
+        zone.state = self.new_zone(zone.name)
         zone.session = None
-        zone.checked = None
-        kept = {kind: tuple(found.values()) for kind, found in zone.disk.items()}
-        self.to_zone(
-            zone,
-            z.Restored(
-                self.clock.now,
-                kept.get("policy", ()),
-                kept.get("relayed", ()),
-                kept.get("local", ()),
-                zone.revision,
-            ),
-        )
+        zone.checked, zone.status_wanted = None, None
+        self.to_zone(zone, self.restored(zone))
         self.dial(zone)
 
     def crash_zone(self, zone: SimZone) -> None:
@@ -285,16 +293,21 @@ class World:
             stream = Stream(
                 self.clock,
                 self.random,
-                lambda half=half: self.broken(zone, session, half),  # type: ignore[misc]
+                lambda: self.lost_global(zone, session),
+                lambda half=half: self.lost_zone(half),  # type: ignore[misc]
             )
             zone.streams[half] = stream
             self.sessions[half] = (zone.name, downward, stream)
             self.to_global(g.ZoneOpened(half, zone.name, downward, zone.name, self.clock.now))
         self.to_zone(zone, z.GlobalConnected(session))
 
-    def broken(self, zone: SimZone, session: str, half: str) -> None:
+    def lost_zone(self, half: str) -> None:
+        """The global learns that a stream is gone."""
         self.sessions.pop(half, None)
         self.to_global(g.ZoneClosed(half, self.clock.now))
+
+    def lost_global(self, zone: SimZone, session: str) -> None:
+        """The zone learns that one of its streams is gone: it gives up both and dials again."""
         if zone.session == session:
             self.hang_up(zone)
             self.to_zone(zone, z.GlobalDisconnected(session, "the stream broke"))
@@ -310,13 +323,17 @@ class World:
         if not zone.up:
             return
         zone.state, effects = zone_step(zone.state, event)
-        for effect in effects:
+        done = self._survived(len(effects), writes=any(isinstance(e, z.Persist) for e in effects))
+        for effect in effects[:done]:
             self._zone_effect(zone, effect)
         self.check_zone(zone)
+        if done is not None:
+            self.crash_zone(zone)
 
     def _zone_effect(self, zone: SimZone, effect: z.Effect) -> None:
         match effect:
             case z.Persist(kind, put, drop, revision):
+                self.writes += 1
                 held = zone.disk.setdefault(kind, {})
                 held.update({resource.key: resource for resource in put})
                 for key in drop:
@@ -341,9 +358,10 @@ class World:
             case z.WakeAt(at):
                 self._later(zone, at - self.clock.now, lambda: z.Tick(self.clock.now))
             case z.StatusWanted(status):
-                tree = files(status)
-                content = s.Content(files_digest(tree), tree)
-                self.to_status(zone, s.Wanted(content, self.clock.now))
+                if status != zone.status_wanted:  # As the follower does.
+                    zone.status_wanted = status
+                    content = content_of(status, Inventory.CLASSES)
+                    self.to_status(zone, s.Wanted(content, self.clock.now))
             case _:
                 pass
 
@@ -365,18 +383,26 @@ class World:
             self._status_effect(zone, effect)
 
     def _status_effect(self, zone: SimZone, effect: s.Effect) -> None:
-        ref = f"status/{zone.name}"
         match effect:
             case s.ReadTip():
-                self._status_later(zone, lambda: self._read_status(ref))
-            case s.Push(content, parent):
+                self._status_later(zone, lambda: zone.writer.carry_out(effect))
+            case s.Push(content, _):
                 if any(zone.name not in text.decode() for text in content.files.values()):
                     raise InvariantBroken(f"{zone.name} pushes what is not its own")
-                self._status_later(zone, lambda: self._push_status(ref, parent, content))
+                self._status_later(zone, lambda: self._push_status(zone, effect))
             case s.WakeAt(at):
                 self._status_later(zone, lambda: s.Tick(self.clock.now), at - self.clock.now)
             case _:
                 pass
+
+    def _push_status(self, zone: SimZone, push: s.Push) -> s.Event:
+        before = self.status_commits()
+        event = zone.writer.carry_out(push)
+        after = self.status_commits()
+        written = {ref for ref in after if after[ref] != before.get(ref)}
+        if written - {f"refs/heads/status/{zone.name}"}:
+            raise InvariantBroken(f"{zone.name} wrote {written}")
+        return event
 
     def _status_later(
         self, zone: SimZone, event: Callable[[], s.Event], delay_s: float | None = None
@@ -390,25 +416,6 @@ class World:
 
         delay = self.random.uniform(0.001, 0.5) if delay_s is None else max(delay_s, 0.0)
         self.clock.after(delay, fire)
-
-    def _read_status(self, ref: str) -> s.Event:
-        if self.random.random() < GIT_FAILS and not self.calm:
-            return s.Refused(s.Refusal.UNREACHABLE, "away", self.clock.now)
-        found = self.git.refs.get(ref, [])
-        oid = f"{ref}@{len(found)}" if found else None
-        return s.TipRead(s.Tip(oid, found[-1] if found else None), self.clock.now)
-
-    def _push_status(self, ref: str, parent: str | None, content: s.Content) -> s.Event:
-        """May fail before or after it happened: an unknown outcome."""
-        fails = self.random.random() < GIT_FAILS and not self.calm
-        if fails and self.random.random() < 0.5:
-            return s.Refused(s.Refusal.UNREACHABLE, "cut", self.clock.now)
-        oid = self.git.push_status(ref, parent, content.digest)
-        if oid is None:
-            return s.Refused(s.Refusal.MOVED, "moved", self.clock.now)
-        if fails:
-            return s.Refused(s.Refusal.UNREACHABLE, "cut", self.clock.now)
-        return s.Pushed(oid, self.clock.now)
 
     def _issue(self, zone: SimZone, effect: z.IssueCertificate) -> None:
         pem = "|".join(effect.uris).encode()
@@ -453,11 +460,12 @@ class World:
     def _proxies(self) -> list[SimProxy]:
         found = []
         for zone in ZONES:
-            for document in proxies_of(zone):
+            for document in proxies_of(zone, plain_mesh=self.has_plain_mesh):
                 mesh = str(document.get("mesh", ""))
                 metadata = {"dataplane.resource": canonical_json(document), "features": []}
                 node = Node(f"{mesh}.{document['name']}", metadata=metadata)
-                proxy = SimProxy(zone, SimEnvoy(node, lambda _: None))
+                wanted = not str(document["name"]).startswith("spare")
+                proxy = SimProxy(zone, SimEnvoy(node, lambda _: None), up=wanted, wanted=wanted)
                 proxy.envoy.send = lambda r, p=proxy: self._from_proxy(p, r)  # type: ignore[misc]
                 found.append(proxy)
         return found
@@ -472,7 +480,12 @@ class World:
         self.serial += 1
         name = f"ads-{self.serial}"
         proxy.stream_id = name
-        proxy.stream = Stream(self.clock, self.random, lambda: self._proxy_broken(proxy, name))
+        proxy.stream = Stream(
+            self.clock,
+            self.random,
+            lambda: self._lost_by_proxy(proxy, name),
+            lambda: self._lost_by_zone(zone, name),
+        )
         self.to_zone(zone, z.ProxyOpened(name, "token"))
         proxy.envoy.start()
 
@@ -500,39 +513,58 @@ class World:
         if proxy is not None and proxy.stream is not None:
             proxy.stream.cut()
 
-    def _proxy_broken(self, proxy: SimProxy, name: str) -> None:
-        zone = self.zones[proxy.zone]
+    def _lost_by_zone(self, zone: SimZone, name: str) -> None:
         self.to_zone(zone, z.ProxyClosed(name, by_peer=True, now=self.clock.now))
+
+    def _lost_by_proxy(self, proxy: SimProxy, name: str) -> None:
         if proxy.stream_id == name:
             proxy.stream, proxy.stream_id = None, None
             self.clock.after(self.random.uniform(0.05, 1.0), lambda: self.connect_proxy(proxy))
 
-    def restart_proxy(self, proxy: SimProxy) -> None:
-        """kill -9 and a new process: nothing of what it held remains."""
-        if not proxy.up:
-            return
-        if proxy.stream is not None:
-            proxy.stream.cut()
-        proxy.up = False
+    def scale(self) -> None:
+        """A second backend comes, or goes for good."""
+        zone = self.random.choice(ZONES)
+        proxy = self.proxies[f"default.spare-{zone}@{zone}"]
+        proxy.wanted = not proxy.wanted
+        if proxy.wanted:
+            self._start_proxy(proxy)
+        else:
+            self._kill_proxy(proxy)
 
-        def back() -> None:
+    def _start_proxy(self, proxy: SimProxy) -> None:
+        """A new process: nothing of what an earlier one held remains."""
+        if not proxy.up and proxy.wanted:
             proxy.up = True
             proxy.envoy.held, proxy.envoy.asked = {}, {}
             self.connect_proxy(proxy)
 
-        self.clock.after(self.random.uniform(0.5, 20.0), back)
+    def _kill_proxy(self, proxy: SimProxy) -> None:
+        if proxy.stream is not None:
+            proxy.stream.cut()
+        proxy.up = False
+
+    def restart_proxy(self) -> None:
+        """kill -9 and a new process."""
+        proxy = self.random.choice(list(self.proxies.values()))
+        if proxy.up:
+            self._kill_proxy(proxy)
+            self.clock.after(self.random.uniform(0.5, 20.0), lambda: self._start_proxy(proxy))
 
     # --- misbehaviour and healing ---
 
     def misbehave(self, seconds: float) -> None:
         deeds: tuple[Callable[[], None], ...] = (
             self.commit,
-            self.commit,
-            lambda: self.commit(mistake=True),
+            self.commit_toggle,
+            self.commit_toggle,
+            self.commit_without_change,
+            self.commit_mistake,
             self.commit_burst,
             self.cut_a_stream,
             self.cut_a_stream,
-            lambda: self.restart_proxy(self.random.choice(list(self.proxies.values()))),
+            self.restart_proxy,
+            self.scale,
+            self.rival_status_commit,
             lambda: self.crash_zone(self.zones[self.random.choice(ZONES)]),
             self.crash_global,
         )
@@ -547,6 +579,11 @@ class World:
         for _ in range(3):
             self.commit()
 
+    def rival_status_commit(self) -> None:
+        """Somebody else pushes to a zone's ref."""
+        for trees in list(self.git.refs.values())[:1]:
+            trees.append({**trees[-1], "NOTES": b"not the zone's\n"})
+
     def cut_a_stream(self) -> None:
         streams = self.all_streams()
         if streams:
@@ -558,11 +595,13 @@ class World:
         return [s for s in found if s.alive]
 
     def heal(self, seconds: float = 90.0) -> None:
-        """One last good commit, no more trouble, and time to settle (beyond grace, drain and
-        backoff).
+        """One last commit that everybody takes, no more trouble, and time to settle (beyond grace,
+        drain and backoff).
         """
         self.calm = True
-        self.commit()
+        self.commit(replace(self.content, plain_mesh=self.has_plain_mesh))
+        if self.content.envoys_refuse:
+            self.commit()
         self.clock.run_until(self.clock.now + seconds)
 
     def status_commits(self) -> dict[str, int]:
@@ -578,17 +617,17 @@ class World:
         visible.
         """
         state = zone.state
-        if state.policy is zone.checked:
+        if (state.policy, state.revision) == zone.checked:
             return
-        zone.checked = state.policy
+        zone.checked = state.policy, state.revision
         if not state.policy.by_key and state.revision is None:
             return
         commit = state.revision or ""
-        if not self.git.good.get(commit, False):
+        if commit not in self.globe.published:
             raise InvariantBroken(
                 f"{zone.name} has {commit[-4:]} in force, which was never published"
             )
-        wanted = content_of(commit, tuple(sorted(self.git.files[commit].items())))
+        wanted = policies_of(self.git.content[commit])
         found = frozenset(
             (r.key.type, r.display_name, r.body) for r in state.policy.by_key.values()
         )
@@ -597,22 +636,7 @@ class World:
 
     def check_proxy(self, proxy: SimProxy) -> None:
         """No proxy ever holds a resource that belongs to no published revision."""
-        from tests.simulation.envoy import connect_timeout_ms, eds_cluster
-        from xds.resource import CLUSTER
-
-        good = {self.git.commits.index(c) + 1 for c, ok in self.git.good.items() if ok}
         for name, resource in proxy.envoy.held.get(CLUSTER, {}).items():
-            if not eds_cluster(resource):
-                continue
-            number = connect_timeout_ms(resource)
-            if number not in good and proxy.zone and not name.startswith("default:"):
+            number = number_of(resource)
+            if number is not None and number not in self.globe.numbers:
                 raise InvariantBroken(f"{proxy.envoy.node.id} holds {name} of commit {number}")
-
-
-@lru_cache(maxsize=10_000)
-def content_of(commit: str, files: tuple[tuple[str, str], ...]) -> frozenset[tuple[str, str, str]]:
-    """(type, display name, body) of everything a published commit stands for."""
-    event = loaded_event(commit, dict(files), None)
-    assert isinstance(event, g.Loaded)
-    found = event.revision.resources.by_key.values()
-    return frozenset((r.key.type, r.display_name, r.body) for r in found)

@@ -1,0 +1,115 @@
+"""The simulated Git: commits in order, and one status ref a zone, compared and swapped as a real
+server does. What a commit means is found out by the real loader.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from reconciler.git.errors import RefMoved, Transient
+from reconciler.git.status_ref import ref_of_zone
+from reconciler.load import Blob, LoadMemo, load
+from reconciler.problems import has_errors
+from reconciler.revision_loader import as_carried
+from reconciler.state import from_resources
+from reconciler.steps import global_state as g
+from tests.simulation.documents import Content, commit_files, secrets
+from xds.resource import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from reconciler.git.status_ref import NewCommit
+
+Files = dict[str, str]
+MEMO = LoadMemo()
+
+
+@dataclass
+class SimGit:
+    commits: list[str] = field(default_factory=list)
+    content: dict[str, Content] = field(default_factory=dict)
+    refs: dict[str, list[Mapping[str, bytes]]] = field(default_factory=dict)  # trees, oldest first
+
+    @property
+    def tip(self) -> str:
+        return self.commits[-1]
+
+    def commit(self, content: Content) -> str:
+        commit = f"{len(self.commits) + 1:040x}"
+        self.commits.append(commit)
+        self.content[commit] = content
+        return commit
+
+
+@dataclass
+class SimStatusRef:
+    """The ref of one zone, as the real writer uses it. `trouble` says how the next call fails."""
+
+    git: SimGit
+    zone: str
+    trouble: Callable[[], str]
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        self.name = ref_of_zone(self.zone)
+
+    @property
+    def oid(self) -> str | None:
+        found = self.git.refs.get(self.name, [])
+        return f"{self.name}@{len(found)}" if found else None
+
+    def read(self) -> tuple[str | None, Mapping[str, bytes]]:
+        if self.trouble():
+            raise Transient("away")
+        oid = self.oid
+        return oid, self.git.refs[self.name][-1] if oid is not None else {}
+
+    def write(self, commit: NewCommit) -> str:
+        """May fail before or after it happened: an unknown outcome."""
+        trouble = self.trouble()
+        if trouble == "before":
+            raise Transient("cut")
+        if commit.parent != self.oid:
+            raise RefMoved("moved")
+        self.git.refs.setdefault(self.name, []).append(commit.files)
+        if trouble:
+            raise Transient("cut")
+        return self.oid or ""
+
+    def close(self) -> None:
+        pass
+
+
+# --- what commits mean ---
+
+
+@lru_cache(maxsize=10_000)
+def _blob(text: str) -> Blob:
+    data = text.encode()
+    return Blob(oid=digest((data,)), data=data, mode=0o100644)
+
+
+def loaded_event(commit: str, content: Content, published: g.ReconcileKey | None) -> g.Event:
+    """What the shell answers to `Load`, by the real loader."""
+    files = commit_files(content)
+    tree = digest(part.encode() for pair in sorted(files.items()) for part in pair)
+    key = g.ReconcileKey(tree, "")
+    if key == published:
+        return g.Unchanged(commit)
+    found = load({path: _blob(text) for path, text in files.items()}, MEMO)
+    if has_errors(found.problems):
+        return g.LoadRejected(commit, found.problems)
+    resources = from_resources((*map(as_carried, found.resources), *secrets()))
+    return g.Loaded(g.Revision(commit, key, resources, found.provenance, found.problems))
+
+
+@lru_cache(maxsize=10_000)
+def policies_of(content: Content) -> frozenset[tuple[str, str, str]]:
+    """(type, display name, body) of everything a published commit stands for."""
+    event = loaded_event("", content, None)
+    assert isinstance(event, g.Loaded)
+    found = event.revision.resources.by_key.values()
+    return frozenset((r.key.type, r.display_name, r.body) for r in found)
