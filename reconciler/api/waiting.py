@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.arrival import Outcome
@@ -44,7 +45,6 @@ async def wait_until(
         left = deadline - loop.time()
         if left <= 0:
             return Outcome("timeout", found.message, found.details).document()
-        try:
-            await asyncio.wait_for(changed.wait(), min(left, POLL_S))
-        except TimeoutError:
-            continue
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(left, POLL_S)):
+                await changed.wait()

@@ -91,7 +91,8 @@ async def tips(mirror: Mirror, options: WatchOptions) -> AsyncGenerator[Change, 
                     seen = found
                     yield TipsChanged(found)
             with suppress(TimeoutError):
-                await asyncio.wait_for(hint.wait(), _wait_s(mirror, options, failures))
+                async with asyncio.timeout(_wait_s(mirror, options, failures)):
+                    await hint.wait()
 
 
 def _wait_s(mirror: Mirror, options: WatchOptions, failures: int) -> float:

@@ -106,7 +106,8 @@ class Floor:
                  "--concurrency", "1", "--log-level", "error"],
                 stdout=log, stderr=log,
             )  # fmt: skip
-        await asyncio.wait_for(self.ready.wait(), 20)
+        async with asyncio.timeout(20):
+            await self.ready.wait()
         return self
 
     async def __aexit__(

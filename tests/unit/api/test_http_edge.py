@@ -57,7 +57,8 @@ class Plane:
     async def wait(self, commit: str, timeout_s: float) -> Mapping[str, object]:
         self.waiting.set()
         try:
-            await asyncio.wait_for(self.arrived.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self.arrived.wait()
         except TimeoutError:
             return {"outcome": "timeout"}
         finally:
