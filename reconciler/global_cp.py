@@ -23,6 +23,7 @@ from reconciler.git.status_ref import zone_of_ref
 from reconciler.git.watch import FetchFailed, FetchRecovered, TipsChanged, WatchOptions
 from reconciler.git.watch import tips as tips_of
 from reconciler.kds.server import Caller, KdsServer, Refusal
+from reconciler.model.resource import MeshResource
 from reconciler.runtime.log import note
 from reconciler.runtime.loop_watch import LoopWatch
 from reconciler.runtime.outbox import Outbox
@@ -30,6 +31,7 @@ from reconciler.status.document import INGRESS_PATH, StatusUnreadable
 from reconciler.status_ingress import from_status
 from reconciler.steps import global_state as g
 from reconciler.steps.global_step import refusal, step
+from reconciler.stored import decode_stored, encode_stored
 
 if TYPE_CHECKING:
     import logging
@@ -37,14 +39,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.ca.server_tls import ServerTls
-    from reconciler.model.resource import (
-        MeshResource,
-    )
     from reconciler.revision_loader import RevisionLoader
     from reconciler.store import Row, Store
     from xds.discovery import DeltaRequest, DeltaResponse
 
 UNAUTHENTICATED = 16  # gRPC status number
+RELAYED = "relayed"  # kind of the rows
 LOAD_RETRY_S = 5.0
 
 
@@ -62,7 +62,7 @@ class GlobalControlPlane:
         self.changed = asyncio.Event()  # replaced at every change; for whoever waits
         self.crash = asyncio.get_running_loop().create_future()  # a fault of ours: ends the process
         self.stalls = LoopWatch()
-        self.outbox: Outbox[g.Effect, bytes] = Outbox(
+        self.outbox: Outbox[g.Effect, MeshResource | bytes] = Outbox(
             self._rows_of, self._write, self._carry_out, self._store_said
         )
         self._newest: str | None = None  # where the branch was when last looked at
@@ -180,20 +180,39 @@ class GlobalControlPlane:
             case g.CloseSession(session, code, message):
                 if self.kds is not None:
                     self.kds.close(session, code, message)
-            case g.RevisionInForce():
+            case g.RevisionInForce() | g.KeepRelayed():
                 raise AssertionError("the outbox writes")
             case g.Note(event, fields):
                 note(self.log, event, **fields)
 
-    def _rows_of(self, effect: g.Effect) -> Mapping[Row, bytes | None] | None:
-        if not isinstance(effect, g.RevisionInForce):
-            return None
-        where = str(self.loader.mirror.address).encode()
-        return {("meta", "revision"): effect.commit.encode(), ("meta", "repository"): where}
+    def _rows_of(self, effect: g.Effect) -> Mapping[Row, MeshResource | bytes | None] | None:
+        match effect:
+            case g.RevisionInForce(commit):
+                where = str(self.loader.mirror.address).encode()
+                return {("meta", "revision"): commit.encode(), ("meta", "repository"): where}
+            case g.KeepRelayed(zone, put, drop):
+                rows: dict[Row, MeshResource | bytes | None] = {
+                    (RELAYED, f"{zone}/{resource.key}"): resource for resource in put
+                }
+                return rows | {(RELAYED, f"{zone}/{key}"): None for key in drop}
+            case _:
+                return None
 
-    def _write(self, rows: Mapping[Row, bytes | None]) -> None:
+    def _write(self, rows: Mapping[Row, MeshResource | bytes | None]) -> None:
         """In the outbox's thread."""
-        self.store.write(rows)
+        self.store.write(
+            {
+                row: encode_stored(value) if isinstance(value, MeshResource) else value
+                for row, value in rows.items()
+            }
+        )
+
+    def _relayed(self) -> dict[str, tuple[MeshResource, ...]]:
+        """What zones had sent for the others, from disk."""
+        found: dict[str, list[MeshResource]] = {}
+        for key, value in self.store.load_all(RELAYED).items():
+            found.setdefault(key.partition("/")[0], []).append(decode_stored(value))
+        return {zone: tuple(resources) for zone, resources in found.items()}
 
     def _store_said(self, error: str) -> None:
         note(self.log, "store.write_failed" if error else "store.write_recovered", reason=error)
@@ -229,11 +248,11 @@ class GlobalControlPlane:
         ingresses: Mapping[str, tuple[MeshResource, ...]],
         options: Following,
     ) -> None:
-        """The first look: what zones wrote, then the revision last in force, then the newest
-        commit.
+        """The first look: what zones sent and wrote, the revision last in force, the newest commit.
 
         With a mistake in the newest commit, the one before it stays in force also over a restart.
         """
+        self.deliver(g.Restored(self._relayed()))
         self.deliver(g.StatusRefsRead(ingresses))
         kept = self.store.load_all("meta").get("revision")
         if kept is not None and kept.decode() != tips.get(options.branch_ref):

@@ -90,7 +90,7 @@ class ZoneRecord:
     identity: str = ""  # proven identity of whoever holds its streams
     owned: MeshState = NO_RESOURCES  # its Dataplanes, ingresses, insights
     relayed: MeshState = NO_RESOURCES  # of these, what goes on to the other zones
-    from_git: bool = False  # its ingress is that of its status ref, nothing live yet
+    remembered: bool = False  # what it relays is from before this start, nothing live yet
     report: ConvergenceReport | None = None
     connected_at: float | None = None
     disconnected_at: float | None = None
@@ -113,6 +113,13 @@ class GlobalState:
 
 
 # --- events ---
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What zones had sent to be relayed, from this control plane's own disk, at start."""
+
+    relayed: Mapping[str, tuple[MeshResource, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +204,8 @@ class ZoneClosed:
 
 
 Event = (
-    StatusRefsRead
+    Restored
+    | StatusRefsRead
     | TipMoved
     | FetchFailed
     | FetchRecovered
@@ -246,6 +254,15 @@ class CloseSession:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepRelayed:
+    """To disk: what a zone gives to the others outlives this process."""
+
+    zone: str
+    put: tuple[MeshResource, ...]
+    drop: tuple[ResourceKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RevisionInForce:
     """Keep and announce: the published revision has changed."""
 
@@ -258,7 +275,7 @@ class Note:
     fields: Mapping[str, object]
 
 
-Effect = Load | SendResponse | SendRequest | CloseSession | RevisionInForce | Note
+Effect = Load | SendResponse | SendRequest | CloseSession | KeepRelayed | RevisionInForce | Note
 Effects = tuple[Effect, ...]
 Outcome = tuple[GlobalState, Effects]
 

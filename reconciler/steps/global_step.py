@@ -33,6 +33,7 @@ from reconciler.steps.global_state import (
     FetchFailed,
     FetchRecovered,
     GlobalState,
+    KeepRelayed,
     Load,
     Loaded,
     LoadFailed,
@@ -40,6 +41,7 @@ from reconciler.steps.global_state import (
     Note,
     Outcome,
     Rejected,
+    Restored,
     Revision,
     RevisionInForce,
     SendRequest,
@@ -73,6 +75,8 @@ TYPES_MAX = 256  # that one stream may subscribe to; Kuma has 45
 def step(state: GlobalState, event: Event) -> Outcome:
     """Pure: equal state and event give an equal outcome."""
     match event:
+        case Restored(relayed):
+            return _restored(state, relayed)
         case StatusRefsRead(ingresses):
             return _refs_read(state, ingresses)
         case TipMoved(commit):
@@ -106,21 +110,28 @@ def step(state: GlobalState, event: Event) -> Outcome:
 # --- Git ---
 
 
+def _restored(state: GlobalState, relayed: Mapping[str, tuple[MeshResource, ...]]) -> Outcome:
+    """What zones had sent before this start, until they speak for themselves."""
+    for zone, resources in sorted(relayed.items()):
+        state = _remember(state, zone, from_resources(resources))
+    return state, (Note("zones.restored", {"zones": sorted(relayed)}),)
+
+
 def _refs_read(state: GlobalState, ingresses: Mapping[str, tuple[MeshResource, ...]]) -> Outcome:
-    """What zones wrote before this start, until they speak for themselves."""
-    zones = state.zones
+    """A zone writes its ref also while we are away, so that it says more than our own disk."""
     for zone, resources in sorted(ingresses.items()):
-        if zone not in zones:
-            zones = zones.insert(
-                zone,
-                ZoneRecord(
-                    zone,
-                    owned=from_resources(resources),
-                    relayed=from_resources(resources),
-                    from_git=True,
-                ),
-            )
-    return replace(state, zones=zones), (Note("status.read", {"zones": sorted(ingresses)}),)
+        known = state.zones.get(zone)
+        if known is None or (known.remembered and resources):
+            before = known.relayed if known is not None else MeshState()
+            gone = tuple(r.key for r in before.of("ZoneIngress"))
+            relayed = apply(apply(before, ResourceDiff(drop=gone)), ResourceDiff(put=resources))
+            state = _remember(state, zone, relayed)
+    return state, (Note("status.read", {"zones": sorted(ingresses)}),)
+
+
+def _remember(state: GlobalState, zone: str, relayed: MeshState) -> GlobalState:
+    record = ZoneRecord(zone, owned=relayed, relayed=relayed, remembered=True)
+    return replace(state, zones=state.zones.insert(zone, record))
 
 
 def _tip_moved(state: GlobalState, commit: str) -> Outcome:
@@ -404,7 +415,7 @@ def _received(
         drop = tuple(held[name] for name in response.removed if name in held)
     change = ResourceDiff(put, drop)
     owned = apply(record.owned, change)
-    live = record.from_git and response.type_url == "ZoneIngress"
+    live = record.remembered and response.type_url == "ZoneIngress"
     if owned is record.owned and not live:
         return state, (), errors
     travels = response.type_url in RELAYED_TYPES
@@ -412,13 +423,16 @@ def _received(
         record,
         owned=owned,
         relayed=apply(record.relayed, change) if travels else record.relayed,
-        from_git=record.from_git and not live,
+        remembered=record.remembered and not live,
     )
     state = replace(state, zones=state.zones.insert(zone, record))
-    if not travels or state.published is None:
+    if not travels:
         return state, (), errors
+    keep: Effects = (KeepRelayed(zone, put, drop),) if put or drop else ()
+    if state.published is None:
+        return state, keep, errors
     state, relayed = _relay(state, zone, response.type_url)
-    return state, relayed, errors
+    return state, (*keep, *relayed), errors
 
 
 def _relay(state: GlobalState, owner: str, type_: str) -> Outcome:

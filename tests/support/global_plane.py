@@ -108,8 +108,10 @@ class Global:
                 )
         return types
 
-    def zone_sends(self, zone: str, *entries: XdsResource, nonce: str = "1") -> None:
-        response = DeltaResponse("ZoneIngress", nonce, entries)
+    def zone_sends(
+        self, zone: str, *entries: XdsResource, nonce: str = "1", removed: tuple[str, ...] = ()
+    ) -> None:
+        response = DeltaResponse("ZoneIngress", nonce, entries, removed)
         self.deliver(g.ZonePublished(f"{zone}-up", response))
 
     def held(self, zone: str, type_: str) -> set[str]:

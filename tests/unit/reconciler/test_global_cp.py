@@ -18,6 +18,7 @@ from reconciler.global_cp import Following, GlobalControlPlane
 from reconciler.keys.secret_store import FileSecrets
 from reconciler.keys.system_resources import SystemResources
 from reconciler.revision_loader import RevisionLoader
+from reconciler.status_ingress import from_status
 from reconciler.steps import global_state as g
 from reconciler.store import Store
 from tests.support.git_repos import PolicyRepo
@@ -98,12 +99,24 @@ async def test_restart_while_the_repository_is_away_serves_what_was_fetched(tmp_
     away = repo.bare.rename(tmp_path / "away.git")
     async with running(state, repo.bare) as plane:
         await until(plane, lambda: in_force(plane) == first)
-        assert plane.state.zones["east"].from_git
+        assert plane.state.zones["east"].remembered
         assert "does not exist" in str(plane.status(proxies=False)["repository_error"])
         away.rename(repo.bare)
         second = repo.push({"more.yaml": "type: Mesh\nname: more\n"})
         await until(plane, lambda: in_force(plane) == second)
         await until(plane, lambda: not plane.status(proxies=False)["repository_error"])
+
+
+async def test_what_zones_relay_is_read_back_from_disk(tmp_path: Path) -> None:
+    repo, state = PolicyRepo.create(tmp_path, MESH), state_folder(tmp_path)
+    (ingress,) = from_status("west", INGRESS)
+    async with running(state, repo.bare) as plane:
+        await until(plane, lambda: in_force(plane) is not None)
+        plane.outbox.add([g.KeepRelayed("west", (ingress,), ())])
+    async with running(state, repo.bare) as plane:
+        await until(plane, lambda: "west" in plane.state.zones)
+        assert dict(plane.state.zones["west"].relayed.by_key.items()) == {ingress.key: ingress}
+        assert plane.state.zones["west"].remembered
 
 
 async def test_policies_of_another_repository_are_not_served_in_its_place(tmp_path: Path) -> None:

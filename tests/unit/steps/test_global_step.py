@@ -5,6 +5,7 @@ each is sent, and that what a zone sends is its own and stays when it goes.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from reconciler.kds.manifest import ConvergenceReport, encode_report
 from reconciler.kds.types import REPORT
@@ -14,6 +15,9 @@ from reconciler.steps.global_step import TYPES_MAX, refusal
 from tests.support.global_plane import MISTAKE, Global, ingress_entry, revision, timeout
 from xds.delta_sender import MESSAGE_MAX
 from xds.discovery import DeltaRequest, DeltaResponse
+
+if TYPE_CHECKING:
+    from reconciler.model.resource import MeshResource
 
 # --- Git ---
 
@@ -62,6 +66,7 @@ def test_unread_commit_is_tried_again_at_the_next_look() -> None:
     plane.publish()
     plane.deliver(g.TipMoved("c2"))
     plane.deliver(g.LoadFailed("c2", "disk"))
+    assert plane.loads == ["c1", "c2"]  # Not at once: the disk is as it was.
     assert plane.state.published is not None
     assert plane.state.published.commit == "c1"
     plane.deliver(g.TipMoved("c2"))
@@ -203,7 +208,69 @@ def test_lost_inventory_is_no_deletion() -> None:
     assert again.acknowledge("west") == []
     again.zone_sends("east", ingress_entry("in"))
     assert again.acknowledge("west") == []
-    assert not again.state.zones["east"].from_git
+    assert not again.state.zones["east"].remembered
+
+
+def kept(plane: Global) -> dict[str, tuple[MeshResource, ...]]:
+    """The disk after what the last event wrote."""
+    writes = [e for e in plane.effects if isinstance(e, g.KeepRelayed)]
+    return {write.zone: write.put for write in writes}
+
+
+def test_what_a_zone_relays_outlives_the_global_without_any_status_ref() -> None:
+    """A zone that comes back first would be told that the others' ingresses are gone."""
+    plane = two_zones()
+    plane.zone_sends("east", ingress_entry("in"))
+    again = Global()
+    again.deliver(g.Restored(kept(plane)))
+    again.deliver(g.StatusRefsRead({}))
+    again.publish()
+    again.connect("west")
+    assert again.held("west", "ZoneIngress") == plane.held("west", "ZoneIngress") != set()
+
+
+def test_an_ingress_is_written_before_anyone_hears_of_it() -> None:
+    plane = two_zones()
+    plane.zone_sends("east", ingress_entry("in"))
+    kinds = [type(e) for e in plane.effects]
+    assert kinds.index(g.KeepRelayed) < kinds.index(g.SendResponse)
+
+
+def test_an_ingress_that_is_withdrawn_is_forgotten_on_disk() -> None:
+    plane = two_zones()
+    plane.zone_sends("east", ingress_entry("in"))
+    ((_, (resource,)),) = kept(plane).items()
+    plane.zone_sends("east", nonce="2", removed=(f"{resource.key.name}.",))
+    (write,) = (e for e in plane.effects if isinstance(e, g.KeepRelayed))
+    assert write.drop == (resource.key,)
+
+
+def test_a_status_ref_says_more_than_our_disk_and_its_zone_more_than_both() -> None:
+    plane = two_zones()
+    plane.zone_sends("east", ingress_entry("in", instances=1))
+    disk = kept(plane)
+    plane.zone_sends("east", ingress_entry("in", instances=2), nonce="2")
+    ref = kept(plane)
+    again = Global()
+    again.deliver(g.Restored(disk))
+    again.deliver(g.StatusRefsRead(ref))
+    (found,) = again.state.zones["east"].relayed.by_key.values()
+    assert '"instances":2' in found.body
+    again.publish()
+    again.connect("east")
+    again.zone_sends("east", ingress_entry("in", instances=3))
+    again.deliver(g.StatusRefsRead(ref))
+    (found,) = again.state.zones["east"].relayed.by_key.values()
+    assert '"instances":3' in found.body
+
+
+def test_a_status_ref_without_an_ingress_withdraws_nothing() -> None:
+    plane = two_zones()
+    plane.zone_sends("east", ingress_entry("in"))
+    again = Global()
+    again.deliver(g.Restored(kept(plane)))
+    again.deliver(g.StatusRefsRead({"east": ()}))
+    assert len(again.state.zones["east"].relayed.by_key) == 1
 
 
 def test_type_that_was_not_asked_for_ends_the_stream() -> None:
@@ -290,3 +357,13 @@ def test_events_of_a_stream_that_is_gone_change_nothing() -> None:
     plane.deliver(g.ZoneSubscribed("north-down", DeltaRequest("Mesh")))
     plane.deliver(g.ZoneClosed("north-up", 1.0))
     assert replace(plane.state) == before
+
+
+def test_zone_is_connected_while_it_has_a_stream_and_again_when_it_is_back() -> None:
+    plane = two_zones()
+    plane.deliver(g.ZoneClosed("east-up", 1.0))
+    assert plane.state.zones["east"].disconnected_at is None
+    plane.deliver(g.ZoneClosed("east-down", 2.0))
+    assert plane.state.zones["east"].disconnected_at == 2.0
+    plane.deliver(g.ZoneOpened("east-down", "east", True, "key-1", 3.0))
+    assert plane.state.zones["east"].disconnected_at is None
