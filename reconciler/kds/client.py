@@ -19,6 +19,7 @@ import grpc.aio
 
 from reconciler.kds.proto import kds_pb2
 from reconciler.kds.zone_node import call_headers
+from reconciler.runtime.retry import backoff_s
 from xds.discovery import DeltaRequest, DeltaResponse, RemoteProtocolError
 from xds.wire import (
     delta_request_bytes,
@@ -151,8 +152,8 @@ class KdsClient:
                     {"message": "a session ended by a fault of ours", "exception": error}
                 )
             failures = 0 if loop.time() - began > self._dial.backoff_max_s else failures + 1
-            bound = min(
-                self._dial.backoff_max_s, self._dial.backoff_first_s * 2 ** min(failures, 20)
+            bound = backoff_s(
+                failures + 1, first_s=self._dial.backoff_first_s, max_s=self._dial.backoff_max_s
             )
             await asyncio.sleep(random.uniform(bound / 4, bound))  # noqa: S311 - jitter
 

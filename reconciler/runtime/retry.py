@@ -1,35 +1,14 @@
-"""The one retry policy: exponential with jitter, by tenacity. Steps never sleep; only shells use
-this.
+"""The one retry policy: tenacity's exponential wait. Steps never sleep, and who waits adds its own
+jitter.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
-def forever(
-    on: type[BaseException] | tuple[type[BaseException], ...],
-    *,
-    first_s: float,
-    max_s: float,
-    before_sleep: Callable[[RetryCallState], None],
-) -> AsyncRetrying:
-    """`async for attempt in forever(...)`: again until it succeeds, between 0 and an exponentially
-    growing wait.
-    """
-    return AsyncRetrying(
-        retry=retry_if_exception_type(on),
-        wait=wait_random_exponential(multiplier=first_s, max=max_s),
-        before_sleep=before_sleep,
-        reraise=True,
-    )
+from tenacity import RetryCallState, Retrying, wait_exponential
 
 
 def backoff_s(attempt: int, *, first_s: float, max_s: float) -> float:
-    """Upper end of the wait after this many failures in a row (1 or more)."""
-    return float(min(max_s, first_s * 2 ** min(attempt - 1, 30)))
+    """Upper end of the wait after this many failures in a row (1 or more), in seconds."""
+    state = RetryCallState(Retrying(), None, (), {})
+    state.attempt_number = attempt
+    return float(wait_exponential(multiplier=first_s, max=max_s)(state))
