@@ -81,6 +81,7 @@ def check_restart_changes_nothing(world: World) -> None:
     for name, zone in world.zones.items():
         anew = Zone(world.new_zone(name), world.clock.now)
         anew.deliver(world.restored(zone))
+        assert {r.key for r in anew.state.local.all()} == {r.key for r in zone.state.local.all()}
         for proxy in running(world, name):
             anew.connect(json.loads(str(proxy.envoy.node.metadata["dataplane.resource"])))
         assert anew.state.local == zone.state.local

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.decode import mesh_resource
-from reconciler.model.resource import Labels, ResourceKey
+from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.state import ResourceDiff, apply
 from reconciler.steps import zone_build
 from reconciler.steps import zone_state as z
@@ -155,3 +155,47 @@ def test_proxy_that_cannot_be_built_for_holds_up_no_other() -> None:
     good = made.connect(dataplane("good", "b", address="10.0.0.2"))
     assert {r.type_url for r in made.sent[good]} == {CLUSTER, LISTENER}
     assert bad not in made.sent
+
+
+def certified_zone(ca: str = "eA==") -> list[MeshResource]:
+    """A mesh with a builtin CA of this content."""
+    backend = {"name": "ca", "type": "builtin"}
+    mtls = {"enabledBackend": "ca", "backends": [backend]}
+    names = ("default.ca-builtin-cert-ca", "default.ca-builtin-key-ca")
+    secrets = [ResourceKey("Secret", "default", name) for name in names]
+    return [
+        mesh_resource(ResourceKey("Mesh", "", "default"), Labels(), {"mtls": mtls}),
+        *(mesh_resource(key, Labels(), {"data": ca}) for key in secrets),
+    ]
+
+
+def test_zone_wakes_for_the_renewal_of_a_certificate_by_itself() -> None:
+    made = zone(*certified_zone())
+    made.connect(dataplane("web", "web"), listeners=False)
+    wakes = {e.at for e in made.effects if isinstance(e, z.WakeAt)}
+    assert made.now + 0.8 * 86400 in wakes
+
+
+def test_another_ca_means_another_certificate() -> None:
+    made = zone(*certified_zone())
+    made.connect(dataplane("web", "web"))
+    state, put = made.state, ResourceDiff(put=tuple(certified_zone("eQ==")))
+    state = replace(state, policy=apply(state.policy, put), merged=apply(state.merged, put))
+    made.state, _ = zone_build.touched(state, put)
+    asked = made.deliver(z.BuildDue(made.now))
+    assert [e.ca_cert_pem for e in asked if isinstance(e, z.IssueCertificate)] == [b"y"]
+
+
+def test_certificate_that_could_not_be_made_is_asked_for_again_soon() -> None:
+    made = zone(*certified_zone())
+    made.connect(dataplane("web", "web"))
+    made.tick(0.9 * 86400)  # It asks, and the answer is given by hand below.
+    state = made.state
+    proxy = state.proxies["default.web"]
+    waiting = replace(proxy, issuing=True, certificate=None, snapshot=None)
+    made.state = replace(state, proxies=state.proxies.insert("default.web", waiting))
+    effects = made.deliver(z.IssueFailed("default.web", "no entropy", made.now))
+    wake = min(e.at for e in effects if isinstance(e, z.WakeAt))
+    assert made.now < wake <= made.now + 10.0
+    made.tick(wake - made.now)
+    assert any(isinstance(e, z.IssueCertificate) for e in made.effects)

@@ -12,7 +12,7 @@ from reconciler.kds.codec import CarriedResource, decode_entry, encode_carried
 from reconciler.kds.names import hashed_name
 from reconciler.kds.slice import Slice, next_slice
 from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES, MANIFEST, RELAYED_TYPES
-from reconciler.model.resource import Labels, canonical_json
+from reconciler.model.resource import Labels, ResourceKey, canonical_json
 from reconciler.state import EMPTY, from_resources
 from reconciler.steps import zone_state as z
 from reconciler.steps.zone_global import INCOMPLETE_MAX_S
@@ -226,3 +226,31 @@ def test_ingress_offers_a_mesh_no_longer_and_again_as_soon_as_the_mesh_says_so()
     assert followed.zone.services == {}
     followed.send(mesh("Disabled"), "Mesh", MANIFEST)
     assert followed.zone.services == {"web": 1}
+
+
+def test_manifest_alone_moves_the_revision() -> None:
+    """A commit without changes for this zone is in force here all the same."""
+    followed = following(sliced("c1", timeout("t", 1)))
+    followed.send(sliced("c2", timeout("t", 1)), MANIFEST)
+    assert followed.zone.state.revision == "c2"
+    assert [e.revision for e in followed.zone.effects if isinstance(e, z.Persist)] == ["c2"]
+
+
+def test_revision_is_on_disk_before_the_global_hears_of_it() -> None:
+    followed = following(sliced("c1", timeout("t", 1)))
+    effects = followed.send(sliced("c2", timeout("t", 2)), "MeshTimeout", MANIFEST)
+    kinds = [type(e) for e in effects if isinstance(e, z.Persist | z.ToGlobalRequest)]
+    assert kinds == [z.ToGlobalRequest, z.Persist, z.ToGlobalRequest]
+
+
+def test_ingress_that_went_while_this_zone_was_away_is_dropped_at_the_first_answer() -> None:
+    labels = Labels.of({"kuma.io/zone": "west", "kuma.io/origin": "zone"})
+    data = {"zone": "west", "networking": {"address": "10.1.0.1", "port": 10001}}
+    west = mesh_resource(ResourceKey("ZoneIngress", "", "in-west"), labels, data)
+    made = next_slice(None, "east", "c1", from_resources((MESH,)), from_resources((west,)))
+    followed = following(made)
+    followed.send(made, "ZoneIngress")
+    assert len(followed.zone.state.relayed.of("ZoneIngress")) == 1
+    followed.connect()
+    followed.give("ZoneIngress", ())
+    assert followed.zone.state.relayed.all() == ()
