@@ -138,10 +138,10 @@ class ZoneControlPlane:
     def disconnected(self, session: str, reason: str) -> None:
         if self.stopping:
             return
+        self.global_error = reason
         if session:
             self.deliver(z.GlobalDisconnected(session, reason))
         else:
-            self.global_error = reason
             note(self.log, "global.dial_failed", reason=reason)
 
     # BootstrapSource
@@ -164,7 +164,12 @@ class ZoneControlPlane:
             "zone": state.settings.zone,
             "revision": state.revision,
             "connected": state.link.session is not None,
-            "global_error": "" if state.link.session else state.link.rejected or self.global_error,
+            "global_error": "" if state.link.session else self.global_error,
+            "refused_resources": {
+                f"{type_} {name}": why
+                for type_, refused in state.link.refused.items()
+                for name, why in refused.items()
+            },
             "store_error": self.outbox.error,
             "status_error": self.status_follower.error if self.status_follower else "",
             "proxies": {

@@ -133,9 +133,10 @@ def _complaints(status: Mapping[str, object]) -> list[str]:
         found.append(f"commit {status.get('rejected')} is not in force:")
         found += [f"  {problem}" for problem in problems]
     found += [f"warning: {text}" for text in _strings(status.get("warnings"))]
-    refused = status.get("refused")
-    for proxy, reason in sorted(refused.items()) if isinstance(refused, dict) else ():
-        found.append(f"refused {proxy}: {reason}")
+    for key in ("refused", "refused_resources"):
+        refused = status.get(key)
+        for what, reason in sorted(refused.items()) if isinstance(refused, dict) else ():
+            found.append(f"refused {what}: {reason}")
     return found
 
 

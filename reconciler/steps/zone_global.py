@@ -64,7 +64,6 @@ def connected(state: ZoneState, session: str) -> Outcome:
         nonces=0,
         manifest=None,
         piecewise=False,
-        rejected="",
         refused=HashTrieMap(),
         incomplete_since=None,
     )
@@ -75,9 +74,7 @@ def disconnected(state: ZoneState, session: str, reason: str) -> Outcome:
     """Nothing is withdrawn: the last revision and the last known ingresses stay in force."""
     if session != state.link.session:
         return state, ()
-    link = replace(
-        state.link, session=None, receivers=HashTrieMap(), senders=HashTrieMap(), rejected=reason
-    )
+    link = replace(state.link, session=None, receivers=HashTrieMap(), senders=HashTrieMap())
     return replace(state, link=link), (Note("global.disconnected", {"reason": reason}),)
 
 

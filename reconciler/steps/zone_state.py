@@ -136,7 +136,6 @@ class GlobalLink:
         default_factory=HashTrieMap
     )  # what could not be staged: type -> discovery name -> why
     incomplete_since: float | None = None  # last news of a revision that is not whole yet
-    rejected: str = ""  # why the global refused us or its data, for status
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ BAD_ZONE: dict[str, object] = {
     "role": "zone", "zone": "east", "revision": COMMIT, "connected": False,
     "global_error": "connection refused", "status_error": "the remote refused the push",
     "proxies": COUNTS, "rejections": [REJECTION], "refused": {"default.web-9": "no token"},
+    "store_error": "no space left", "refused_resources": {"MeshTimeout t": "not a duration"},
     "proxy_list": [
         {"proxy": "default.web-1", "connected": True, "state": "rejected", "message": "no [such]"},
         {"proxy": ".ingress", "connected": False, "state": "away", "message": ""},
@@ -88,7 +89,9 @@ async def test_everything_that_needs_an_eye_is_told(
     for words in (
         "global: connection refused",
         "status commits: the remote refused the push",
+        "disk: no space left",
         "refused default.web-9: no token",
+        "refused MeshTimeout t: not a duration",
         "default.web-1 rejected Cluster: no [such] field (timeouts.yaml:3)",
         "│ .ingress      │ no        │ away     │           │",
     ):
