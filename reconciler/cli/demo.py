@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "example: reconciler demo --once --dir /tmp/mesh-demo"
 REFRESH_S = 0.5
+SIGNAL_HEARD_S = 0.1
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -83,14 +84,17 @@ async def _demo(folder: Path, console: Console, *, once: bool, as_json: bool) ->
         console.print(f"[dim]{time.monotonic() - started:5.1f} s[/]  {text}", highlight=False)
 
     try:
-        await world.start(progress)
-        if not once:
-            await _live(world, console)
-            return 0
-        return await _tour(world, console, as_json)
-    except DemoError as error:
-        say(str(error), "red")
-        return 2
+        try:
+            await world.start(progress)
+            if not once:
+                await _live(world, console)
+                return 0
+            return await _tour(world, console, as_json)
+        except DemoError as error:
+            # Ctrl-C may have ended what failed before it left our group: then it is heard here.
+            await asyncio.sleep(SIGNAL_HEARD_S)
+            say(str(error), "red")
+            return 2
     except asyncio.CancelledError:
         return 130 if once else 0
     finally:
