@@ -4,8 +4,9 @@ convergence report.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 from reconciler.kds.codec import CarriedResource, encode_carried
 from reconciler.kds.manifest import ConvergenceReport, encode_report
@@ -20,13 +21,18 @@ from reconciler.model.resource import (
     ResourceKey,
     canonical_json,
 )
+from reconciler.state import EMPTY as NO_RESOURCES
+from reconciler.state import MeshState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from reconciler.state import MeshState
     from xds.resource import XdsResource
     from xds.snapshot import Resources
+
+# What a frame is made of: a proxy, and since when it has its stream.
+_Made: TypeAlias = tuple[MeshResource, float | None]
+_Kept: TypeAlias = "tuple[_Made, XdsResource]"
 
 INSIGHTS = {
     "Dataplane": "DataplaneInsight",
@@ -35,38 +41,70 @@ INSIGHTS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """By type, by discovery name; and what it was made of, so that the next one encodes only what
+    changed.
+    """
+
+    types: Mapping[str, Resources] = field(default_factory=dict)
+    local: MeshState = NO_RESOURCES
+    connected: Mapping[ResourceKey, float] = field(default_factory=dict)
+    frames: Mapping[tuple[str, ResourceKey], _Kept] = field(default_factory=dict)
+
+
 def publication(
     zone: str,
     local: MeshState,
     connected: Mapping[ResourceKey, float],
     report: ConvergenceReport | None,
-    previous: Mapping[str, Resources],
-) -> Mapping[str, Resources]:
-    """By type, by discovery name. `connected`: since when each proxy has its stream, seconds since
-    the epoch.
+    previous: Publication,
+) -> Publication:
+    """`connected`: since when each proxy has its stream, seconds since the epoch.
 
     A type that says what it said before keeps its mapping.
     """
-    found: dict[str, dict[str, XdsResource]] = {}
-    for type_, insight in INSIGHTS.items():
-        resources = local.of(type_)
-        found[type_] = _framed(_carried(zone, r) for r in resources)
-        found[insight] = _framed(
-            _insight(zone, insight, r, connected.get(r.key)) for r in resources
-        )
+    made = previous
+    if not previous.types or local is not previous.local or connected != previous.connected:
+        made = _of_proxies(zone, local, connected, previous)
     if report is not None:
         frame = encode_report(zone, report)
-        found[REPORT] = {frame.name: frame}
-    return {type_: _kept(previous.get(type_), now) for type_, now in found.items()}
+        told = _kept(previous.types.get(REPORT), {frame.name: frame})
+        made = replace(made, types={**made.types, REPORT: told})
+    return made
+
+
+def _of_proxies(
+    zone: str, local: MeshState, connected: Mapping[ResourceKey, float], previous: Publication
+) -> Publication:
+    found: dict[str, Resources] = {}
+    frames: dict[tuple[str, ResourceKey], _Kept] = {}
+    for type_, insight in INSIGHTS.items():
+        for told in (type_, insight):
+            of_type: dict[str, XdsResource] = {}
+            for resource in local.of(type_):
+                made = (resource, connected.get(resource.key) if told == insight else None)
+                at = (told, resource.key)
+                before = previous.frames.get(at)
+                frames[at] = before if _says(before, made) else (made, _frame(zone, told, made))
+                of_type[frames[at][1].name] = frames[at][1]
+            found[told] = _kept(previous.types.get(told), of_type)
+    return Publication(found, local, connected, frames)
+
+
+def _says(before: _Kept | None, made: _Made) -> TypeGuard[_Kept]:
+    return before is not None and before[0][0] is made[0] and before[0][1] == made[1]
+
+
+def _frame(zone: str, told: str, made: _Made) -> XdsResource:
+    resource, since = made
+    if told == resource.key.type:
+        return encode_carried(_carried(zone, resource))
+    return encode_carried(_insight(zone, told, resource, since))
 
 
 def _kept(before: Resources | None, now: Resources) -> Resources:
     return before if before is not None and before == now else now
-
-
-def _framed(carried: Iterable[CarriedResource]) -> dict[str, XdsResource]:
-    frames = [encode_carried(each) for each in carried]
-    return {frame.name: frame for frame in frames}
 
 
 def _named(zone: str, resource: MeshResource) -> tuple[str, Labels]:

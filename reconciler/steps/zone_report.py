@@ -103,9 +103,10 @@ def publish(state: ZoneState) -> Outcome:
     published = publication(
         state.settings.zone, state.local, connected, state.reported, state.published
     )
+    before, now = state.published.types, published.types
     state = replace(state, published=published)
     effects: list[Effect] = []
-    for type_ in sorted(state.link.senders):
+    for type_ in sorted(t for t in now if now[t] is not before.get(t) and t in state.link.senders):
         state, more = _offer(state, type_)
         effects += more
     return state, tuple(effects)
@@ -129,7 +130,7 @@ def request(state: ZoneState, session: str, received: DeltaRequest) -> Outcome:
     notes: Effects = ()
     if isinstance(answer, Nacked):
         notes = (Note("global.rejected", {"type": type_, "message": answer.message}),)
-    if not state.published:
+    if not state.published.types:
         state, sent = publish(state)
     else:
         state, sent = _offer(state, type_)
@@ -140,7 +141,7 @@ def _offer(state: ZoneState, type_: str) -> Outcome:
     link = state.link
     if not state.loaded or link.session is None:
         return state, ()
-    want = state.published.get(type_, NO_RESOURCES)
+    want = state.published.types.get(type_, NO_RESOURCES)
     sender, response = link.senders[type_].offer(want, str(link.nonces + 1))
     if response is None:
         if sender is link.senders[type_]:

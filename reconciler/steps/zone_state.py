@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from rpds import HashTrieMap
 
 from reconciler.ca.tokens import Verdict
+from reconciler.kds.upward import Publication
 from reconciler.model.resource import MeshResource, ResourceKey
 from reconciler.state import EMPTY as NO_RESOURCES
 from reconciler.state import MeshState
@@ -165,9 +166,7 @@ class ZoneState:
     resolved: HashTrieMap[str, str] = field(default_factory=HashTrieMap)  # host name -> IP
     report_due: float | None = None
     reported: ConvergenceReport | None = None
-    published: Mapping[str, Mapping[str, XdsResource]] = field(
-        default_factory=dict
-    )  # upward, by type
+    published: Publication = field(default_factory=Publication)  # upward
     refused: HashTrieMap[str, str] = field(
         default_factory=HashTrieMap
     )  # node id -> why, for status

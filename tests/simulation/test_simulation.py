@@ -26,8 +26,8 @@ BATCH = 50
 
 def run(seed: int) -> World:
     world = World(seed)
-    world.clock.run_until(world.clock.now + 5.0)
-    world.misbehave(12.0)
+    world.clock.run_until(world.clock.now + 2.0)
+    world.misbehave(3.0 + seed % 8)  # short and long troubles; a thousand must fit into a minute
     world.heal()
     return world
 
