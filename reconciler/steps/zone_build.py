@@ -132,9 +132,8 @@ def _build(state: ZoneState, proxy: Proxy, now: float) -> Outcome:
 def _view(
     state: ZoneState, proxy: Proxy, resource: MeshResource
 ) -> tuple[ZoneState, ViewResult | None]:
-    zone = state.settings.zone
-    absent = zone_proxies.absent(state)
     if resource.key.type == "ZoneIngress":
+        zone, absent = state.settings.zone, zone_proxies.absent(state)
         resolved = dict(state.resolved)
         return state, ingress_view(state.merged, resource, zone, absent, proxy.traits, resolved)
     state, context = context_of(state, resource.key.mesh)
