@@ -2,8 +2,8 @@
 
 An effect waits for the writes that were decided before it, and for nothing else; all writes that
 wait are one transaction. The disk may not hold up the mesh, though: when a write fails, or takes
-longer than `PATIENCE_S`, what waits for it goes out, the reason is reported, and the write is tried
-again together with whatever came after it.
+longer than `PATIENCE_S`, the reason is reported and nothing waits for the disk any more, until it
+has taken a write again. A write that failed is tried again together with whatever came after it.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Outbox(Generic[EffectT, ValueT]):
             elif rows:
                 self._rows |= rows
                 self._asked += 1
-        if len(self._waiting) > WAITING_MAX:
+        if self.error or len(self._waiting) > WAITING_MAX:
             self._past = self._asked
         self._release()
         self._write_soon()
@@ -102,15 +102,14 @@ class Outbox(Generic[EffectT, ValueT]):
 
     async def _write_out(self, rows: dict[Row, ValueT | None], upto: int) -> None:
         loop = asyncio.get_running_loop()
-        patience = loop.call_later(PATIENCE_S, self._too_slow, upto)
+        patience = loop.call_later(PATIENCE_S, self._too_slow)
         try:
             await loop.run_in_executor(self._thread, self._write, rows)
         except OSError as error:
-            self._rows = rows | self._rows
-            self._failures += 1
-            wait_s = backoff_s(self._failures, first_s=RETRY_FIRST_S, max_s=RETRY_MAX_S)
-            self._retry = loop.call_later(wait_s, self._again)
-            self._tell(str(error))
+            upto = self._failed(rows, str(error))
+        except Exception as error:  # a fault of ours: neither rows nor effects are lost for it
+            text = f"internal error, please report it: {type(error).__name__}: {error}"
+            upto = self._failed(rows, text)
         else:
             self._failures = 0
             self._tell("")
@@ -122,13 +121,22 @@ class Outbox(Generic[EffectT, ValueT]):
         finally:
             self._write_soon()
 
+    def _failed(self, rows: dict[Row, ValueT | None], why: str) -> int:
+        """Returns how many of the writes decided are not waited for."""
+        self._rows = rows | self._rows
+        self._failures += 1
+        wait_s = backoff_s(self._failures, first_s=RETRY_FIRST_S, max_s=RETRY_MAX_S)
+        self._retry = asyncio.get_running_loop().call_later(wait_s, self._again)
+        self._tell(why)
+        return self._asked
+
     def _again(self) -> None:
         self._retry = None
         self._write_soon()
 
-    def _too_slow(self, upto: int) -> None:
+    def _too_slow(self) -> None:
         self._tell(f"writing takes longer than {PATIENCE_S:.0f} s; what waits for it goes on")
-        self._pass(upto)
+        self._pass(self._asked)
 
     def _tell(self, error: str) -> None:
         if error != self.error:

@@ -24,13 +24,14 @@ class Disk:
 
     written: list[Rows] = field(default_factory=list)
     fails: int = 0
+    failure: Exception = field(default_factory=lambda: OSError("the disk is full"))
     turns: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     def write(self, rows: Mapping[tuple[str, str], bytes | None]) -> None:
         assert self.turns.acquire(timeout=10), "nobody let this write go on"
         if self.fails:
             self.fails -= 1
-            raise OSError("the disk is full")
+            raise self.failure
         self.written.append(dict(rows))
 
 
@@ -152,6 +153,56 @@ async def test_a_full_disk_is_reported_and_its_rows_are_written_later(
     await desk.until_said(2)
     assert desk.said == ["the disk is full", ""]
     assert desk.disk.written == [row("a", b"2") | row("b", b"1")]
+    await out.close()
+
+
+async def test_a_hung_disk_holds_up_nothing_that_is_decided_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also what is decided after a second write, which cannot begin before the first has ended."""
+    monkeypatch.setattr(outbox, "PATIENCE_S", 0.01)
+    desk = Desk()
+    out = desk.outbox()
+    out.add(["a=1", "one"])
+    out.add(["b=2", "two"])
+    await desk.until_sent("one", "two")
+    out.add(["c=3", "three"])
+    assert desk.sent == ["one", "two", "three"]
+    desk.disk.turns.release(2)
+    await out.close()
+    assert desk.disk.written == [row("a", b"1"), row("b", b"2") | row("c", b"3")]
+
+
+async def test_a_full_disk_holds_up_nothing_until_it_is_tried_again() -> None:
+    """The next try may be half a minute away. Once the disk works, it is waited for again."""
+    desk = Desk(Disk(fails=1))
+    out = desk.outbox()
+    out.add(["a=1", "one"])
+    desk.disk.turns.release()
+    await desk.until_said(1)
+    out.add(["b=2", "two"])
+    assert desk.sent == ["one", "two"]
+    desk.disk.turns.release()
+    await desk.until_said(2)
+    out.add(["c=3", "three"])
+    assert desk.sent == ["one", "two"]
+    desk.disk.turns.release()
+    await desk.until_sent("one", "two", "three")
+    await out.close()
+
+
+async def test_a_fault_of_ours_while_writing_loses_neither_rows_nor_effects(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outbox, "RETRY_FIRST_S", 0.01)
+    desk = Desk(Disk(fails=1, failure=ValueError("no such type")))
+    out = desk.outbox()
+    out.add(["a=1", "one"])
+    desk.disk.turns.release(2)
+    await desk.until_said(2)
+    assert desk.said == ["internal error, please report it: ValueError: no such type", ""]
+    assert desk.sent == ["one"]
+    assert desk.disk.written == [row("a", b"1")]
     await out.close()
 
 
