@@ -156,6 +156,7 @@ class World:
             self.run_sidecar(workload)
         progress("waiting until every proxy has its configuration")
         await self.until("all proxies", self._all_acked)
+        await self.until("the status commits", self._status_committed)
 
     def _check_sockets(self) -> None:
         sockets = [self.control_socket(role) for role in ("global", *self.zones)]
@@ -373,6 +374,17 @@ class World:
 
     def _answers(self, role: str, key: str) -> bool:
         return bool(self.status(role).get(key))
+
+    def _status_committed(self) -> bool:
+        """What somebody is told to look at is there: the second commit follows the first by the
+        coalescing interval.
+        """
+        where = ("-C", str(self.bare), "show")
+        try:
+            shown = [self.git(None, *where, f"status/{z}:ingress.yaml") for z in self.zones]
+        except DemoError:
+            return False  # A ref that is not there yet.
+        return all("availableServices" in text for text in shown)
 
     def _all_acked(self) -> bool:
         wanted = {"east": 3, "west": 3}
