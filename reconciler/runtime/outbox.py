@@ -105,11 +105,9 @@ class Outbox(Generic[EffectT, ValueT]):
         patience = loop.call_later(PATIENCE_S, self._too_slow)
         try:
             await loop.run_in_executor(self._thread, self._write, rows)
-        except OSError as error:
-            upto = self._failed(rows, str(error))
-        except Exception as error:  # a fault of ours: neither rows nor effects are lost for it
-            text = f"internal error, please report it: {type(error).__name__}: {error}"
-            upto = self._failed(rows, text)
+        except Exception as error:  # for a fault of ours neither rows nor effects are lost
+            self._failed(rows, error)
+            upto = self._asked
         else:
             self._failures = 0
             self._tell("")
@@ -121,14 +119,13 @@ class Outbox(Generic[EffectT, ValueT]):
         finally:
             self._write_soon()
 
-    def _failed(self, rows: dict[Row, ValueT | None], why: str) -> int:
-        """Returns how many of the writes decided are not waited for."""
+    def _failed(self, rows: dict[Row, ValueT | None], error: Exception) -> None:
         self._rows = rows | self._rows
         self._failures += 1
         wait_s = backoff_s(self._failures, first_s=RETRY_FIRST_S, max_s=RETRY_MAX_S)
         self._retry = asyncio.get_running_loop().call_later(wait_s, self._again)
-        self._tell(why)
-        return self._asked
+        ours = f"internal error, please report it: {type(error).__name__}: {error}"
+        self._tell(str(error) if isinstance(error, OSError) else ours)
 
     def _again(self) -> None:
         self._retry = None
