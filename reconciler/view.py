@@ -61,19 +61,13 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyTraits:
-    """What a view depends on beside resources: what the running Envoy said of itself.
-
-    `admin_port` 0: no admin listener. `transparent`: traffic is redirected to it, on the ports that
-    its Dataplane names.
-    """
+    """What a view depends on beside resources: what the running Envoy said of itself."""
 
     node_id: str
     admin_pipe: str | None = None  # unix socket of Envoy's admin interface, on the proxy's host
-    admin_address: str = ""  # where the admin listener binds; "": the Dataplane's address
-    admin_port: int = 0
+    admin_port: int = 0  # 0: no admin listener
     readiness_port: int = 0  # 0: Envoy's own admin interface answers /ready
     reuse_port: bool = True
-    transparent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +139,7 @@ def _add_inbound(parts: _Parts, context: MeshContext, of: _InboundOf) -> None:
     cluster = _add_local(
         parts,
         LocalCluster(local, workload, inbound.workload_port, protocol, for_cluster),
-        inbound.port,
+        (address, inbound.port),
     )
     parts.listeners[name] = InboundListener(
         name=name,
@@ -165,14 +159,15 @@ def _add_inbound(parts: _Parts, context: MeshContext, of: _InboundOf) -> None:
         parts.origins[CLUSTER, cluster] = _all(o for a, o in shaping if a in for_cluster)
 
 
-def _add_local(parts: _Parts, cluster: LocalCluster, inbound_port: int) -> str:
+def _add_local(parts: _Parts, cluster: LocalCluster, inbound: tuple[str, int]) -> str:
     """The name under which it is there.
 
     Inbounds may lead to one port number in different ways: at other addresses, with another
-    protocol, under other policies. Only the first has the plain name.
+    protocol, under other policies. Only the first has the plain name; no two inbounds listen at
+    the same place.
     """
     if parts.clusters.get(cluster.name, cluster) != cluster:
-        cluster = replace(cluster, name=f"{cluster.name}:{inbound_port}")
+        cluster = replace(cluster, name=names.other_local_cluster_name(cluster.port, *inbound))
     parts.clusters[cluster.name] = cluster
     return cluster.name
 
@@ -280,9 +275,8 @@ def _add_admin(parts: _Parts, traits: ProxyTraits, address: str | None) -> None:
             READINESS, LOOPBACK, traits.readiness_port, Protocol.TCP
         )
     cluster = READINESS if traits.readiness_port else ADMIN
-    at = traits.admin_address or address
-    if traits.admin_port and at and cluster in parts.clusters:
-        parts.listeners[ADMIN] = AdminListener(ADMIN, at, traits.admin_port, cluster)
+    if traits.admin_port and address and cluster in parts.clusters:
+        parts.listeners[ADMIN] = AdminListener(ADMIN, address, traits.admin_port, cluster)
 
 
 # --- zone ingress ---

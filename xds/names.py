@@ -51,6 +51,11 @@ def local_cluster_name(port: int) -> str:
     return f"{_LOCAL}{port}"
 
 
+def other_local_cluster_name(port: int, address: str, inbound_port: int) -> str:
+    """The application behind the inbound at that address, where another one has the plain name."""
+    return f"{_LOCAL}{port}:{_host(address)}:{inbound_port}"
+
+
 def is_own_cluster(name: str) -> bool:
     """Whether a proxy may have a cluster of this name that is no service of the mesh: its
     application, its admin interface, its control plane. A service of that name would take its place

@@ -83,7 +83,16 @@ def test_inbounds_of_one_port_number_lead_each_to_its_own_application() -> None:
     assert leads_to(view, 82) == ("127.0.0.2", 8080)
     by_port = {x.port: x.cluster for x in listeners(view).values()}
     plain = local_cluster_name(8080)
-    assert by_port == {81: plain, 82: f"{plain}:82", 83: plain}
+    assert by_port == {81: plain, 82: f"{plain}:10.0.0.1:82", 83: plain}
+
+
+def test_inbounds_of_one_port_on_several_addresses_lead_each_to_its_own_application() -> None:
+    numbers = (1, 2, 3)
+    inbounds = [replace(behind(81, f"127.0.0.{n}", 8080), address=f"10.0.0.{n}") for n in numbers]
+    view = sidecar(a_dataplane("web", *inbounds))
+    clusters = {c.name: c for c in view.clusters if isinstance(c, LocalCluster)}
+    led = {x.address: clusters[x.cluster].address for x in listeners(view).values()}
+    assert led == {f"10.0.0.{n}": f"127.0.0.{n}" for n in numbers}
 
 
 def test_inbounds_of_one_application_keep_their_protocols_apart() -> None:

@@ -58,6 +58,7 @@ def test_statistics_keep_only_safe_characters(name: str, prefix: str) -> None:
 
 def test_fixed_names() -> None:
     assert names.local_cluster_name(8080) == "localhost:8080"
+    assert names.other_local_cluster_name(8080, "fd00::1", 80) == "localhost:8080:[fd00::1]:80"
     assert names.ingress_cluster_name("default", "backend") == "default:backend"
     assert names.spiffe_id("default", "backend") == "spiffe://default/backend"
     assert names.spiffe_prefix("default") == "spiffe://default/"
