@@ -69,6 +69,8 @@ _CLASS = re.compile(r"\[\^?\]?[^\]]*\]")
 _REPEATED_MAX = 1000  # RE2's own limit
 _WEIGHTS_MAX = 0xFFFFFFFF  # of all backends of a rule together
 _BREAKS = re.compile(r"[\x00\r\n]")
+_COMMAND = re.compile(r"%%|%[A-Z0-9_]+(\(.*?\))?(:[0-9]+)?%")  # in a header's value; %% is a %
+_UNKNOWN_ESCAPES = ("\\Z", "\\u", "\\U", "\\N")  # to RE2; Python has them
 _REDIRECT_STATUS = (301, 302, 303, 307, 308)
 
 
@@ -326,10 +328,13 @@ def _check_regex(value: str, path: Path, at: At) -> Iterator[Problem]:
     except (re.error, RecursionError, OverflowError) as error:
         yield Problem(at(path), "MHR006", f'"{value}" is not a regular expression: {error}')
     plain = _CLASS.sub("x", _ESCAPED.sub("x", known))
-    if re.search(r"\(\?(<?[=!]|P=)", plain) or re.search(r"\\[1-9]", value):
+    escapes = _ESCAPED.findall(known)
+    if re.search(r"\(\?(<?[=!]|P=)", plain) or any(each[1] in "123456789" for each in escapes):
         yield Problem(at(path), "MHR006", f'"{value}" looks around or back, which RE2 cannot')
-    if re.search(r"\(\?[>#(]|[*+?}]\+", plain) or "\\Z" in value:
-        text = f'"{value}" has an atomic group, a comment, a condition or \\Z, which RE2 lacks'
+    unknown = [each for each in escapes if each in _UNKNOWN_ESCAPES]
+    if re.search(r"\(\?[>#(]|[*+?}]\+", plain) or unknown:
+        what = unknown[0] if unknown else "an atomic group, a comment or a condition"
+        text = f'"{value}" has {what}, which RE2 lacks'
         yield Problem(at(path), "MHR006", text)
     counts = re.findall(r"\{0*([0-9]+)(?:,0*([0-9]*))?\}", plain)
     if any(len(n) > 4 or int(n or 0) > _REPEATED_MAX for pair in counts for n in pair):
@@ -392,8 +397,8 @@ def _check_header(header: object, path: Path, at: At) -> Iterator[Problem]:
         yield Problem(at(place), "MHR009", f'"{named}" is not the name of a header')
     if _BREAKS.search(value):
         yield Problem(at((*path, "value")), "MHR009", "has a line break; a header is one line")
-    if value.count("%") % 2:
-        text = "has a % alone, which begins a command of Envoy; write %% for a percent sign"
+    if "%" in _COMMAND.sub("", value):
+        text = "has a % that begins no command of Envoy; write %% for a percent sign"
         yield Problem(at((*path, "value")), "MHR009", text)
 
 

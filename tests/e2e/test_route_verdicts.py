@@ -107,8 +107,11 @@ def weighted(first: int, second: int) -> dict[str, Any]:
 DEFAULTS = {
     "plain value": (setting("x-a", "b"), True),
     "command": (setting("x-a", "%PROTOCOL%"), True),
+    "command with a percent sign": (setting("x-a", "t=%START_TIME(%s)%"), True),
+    "commands in a row": (setting("x-a", "%PROTOCOL%%REQ(x-b?x-c):5%"), True),
     "two percent signs": (setting("x-a", "50%%"), True),
     "percent sign": (setting("x-a", "50%"), False),
+    "percent signs alone": (setting("x-a", "50% of 30%"), False),
     "line break in a value": (setting("x-a", "a\nb"), False),
     "host set": (setting("host", "a"), False),
     "host removed": (headers(remove=["Host"]), False),
@@ -138,8 +141,11 @@ REGEXES = {
     "/(?>a)": False,
     "/(?#a)": False,
     r"/a\Z": False,
+    r"/a\\Z": True,
+    r"/\u0041": False,
     "/(?=a)": False,
     r"/(a)\1": False,
+    r"/(a)\\1": True,
     "/(a": False,
 }
 
