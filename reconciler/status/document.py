@@ -118,8 +118,8 @@ def summary(status: StatusInput) -> str:
 def parse_ingress(body: bytes) -> tuple[dict[str, object], ...]:
     """ZoneIngresses of an `ingress.yaml` as plain data, `type` and `name` among the fields.
 
-    Whoever may push could have written it: size, depth and aliases are checked before a value is
-    built. Raises StatusUnreadable.
+    Whoever may push could have written it: size, depth, aliases and tags are checked before a value
+    is built. Raises StatusUnreadable.
     """
     if len(body) > INGRESS_BYTES_MAX:
         raise StatusUnreadable(f"{INGRESS_PATH} has {len(body)} bytes, over {INGRESS_BYTES_MAX}")
@@ -139,6 +139,8 @@ def _check_events(body: bytes) -> None:
     for event in yaml.parse(body, Loader=yaml.CSafeLoader):
         if isinstance(event, yaml.AliasEvent):
             raise StatusUnreadable(f"{INGRESS_PATH}: aliases are not read")
+        if getattr(event, "tag", None) is not None:
+            raise StatusUnreadable(f"{INGRESS_PATH}: tags are not read")  # some break the parser
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):

@@ -143,6 +143,9 @@ def test_very_long_names_stay_files_and_stay_apart() -> None:
         b"\xff\xfe\x00",
         b"networking: {}\n",
         b"x: !!python/object:os.system {}\n",
+        b"name: x\nport: !!timestamp x\n",  # these break PyYAML with errors of Python
+        b"name: x\nport: !!bool x\n",
+        b"name: x\nport: !!int ''\n",
     ],
 )
 def test_what_no_zone_wrote_is_refused(body: bytes) -> None:
