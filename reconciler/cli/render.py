@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.cli.validate import folder_blobs
+from reconciler.cli.validate import policy_blobs
 
 if TYPE_CHECKING:
     import argparse
 
-    from reconciler.load import Blob, Loaded
+    from reconciler.load import Loaded
     from reconciler.model.resource import MeshResource
     from reconciler.offline import Rendered
 
@@ -35,7 +35,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )  # fmt: skip
     parser.add_argument("--zone", default="local", help="zone the proxy is in")
     parser.add_argument("--rev", help="policies of this commit instead of the files")
-    parser.add_argument("--policy-path", default="", help="folder of the policies in the commit")
+    parser.add_argument(
+        "--policy-path", default="", help="folder of the policies inside PATH or the commit"
+    )
     parser.add_argument("--explain", action="store_true", help="which policies shaped what")
 
 
@@ -46,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from reconciler.source.single import SourceError
 
     try:
-        loaded = load(_blobs(args), LoadMemo())
+        loaded = load(policy_blobs(args), LoadMemo())
         if has_errors(loaded.problems):
             for problem in loaded.problems:
                 sys.stderr.write(f"{problem}\n")
@@ -57,14 +59,6 @@ def run(args: argparse.Namespace) -> int:
         return 2
     _show(found, loaded, explain=args.explain)
     return 0
-
-
-def _blobs(args: argparse.Namespace) -> dict[str, Blob]:
-    if not args.rev:
-        return folder_blobs(args.path)
-    from reconciler.git.reading import revision_blobs
-
-    return revision_blobs(args.path, args.rev, args.policy_path)
 
 
 def _rendered(args: argparse.Namespace, loaded: Loaded) -> Rendered:
@@ -80,21 +74,26 @@ def _rendered(args: argparse.Namespace, loaded: Loaded) -> Rendered:
 
 
 def _relayed(args: argparse.Namespace) -> tuple[MeshResource, ...]:
-    """Ingresses of other zones, from their status refs, when PATH is a Git repository."""
+    """Ingresses of other zones, from their status refs, when PATH is a Git repository. One that
+    cannot be read is left out, as the global does.
+    """
     from reconciler.git.reading import status_files
-    from reconciler.status.document import INGRESS_PATH
+    from reconciler.status.document import INGRESS_PATH, StatusUnreadable
     from reconciler.status_ingress import from_status
 
     try:
         refs = status_files(args.path)
     except ValueError:
         return ()
-    return tuple(
-        resource
-        for zone, files in sorted(refs.items())
-        if zone != args.zone and INGRESS_PATH in files
-        for resource in from_status(zone, files[INGRESS_PATH])
-    )
+    found: tuple[MeshResource, ...] = ()
+    for zone, files in sorted(refs.items()):
+        if zone == args.zone or INGRESS_PATH not in files:
+            continue
+        try:
+            found += tuple(from_status(zone, files[INGRESS_PATH]))
+        except StatusUnreadable as error:
+            sys.stderr.write(f"the status of zone {zone} is left out: {error}\n")
+    return found
 
 
 def _show(found: Rendered, loaded: Loaded, *, explain: bool) -> None:

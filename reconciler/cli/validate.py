@@ -36,18 +36,26 @@ def run(args: argparse.Namespace) -> int:
     from reconciler.load import LoadMemo, load
 
     try:
-        blobs = _revision(args) if args.rev else folder_blobs(args.path / args.policy_path)
+        blobs = policy_blobs(args)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     loaded = load(blobs, LoadMemo())
-    _print(loaded, args.format, _folder_for_ci(args.path / args.policy_path))
+    _print(loaded, args.format, _folder_for_ci(_policy_folder(args)))
     from reconciler.problems import has_errors
 
     return 1 if has_errors(loaded.problems) else 0
 
 
-def _revision(args: argparse.Namespace) -> dict[str, Blob]:
+def _policy_folder(args: argparse.Namespace) -> Path:
+    """Inside PATH also for a policy path that begins with a slash, as the global takes it."""
+    return Path(args.path, args.policy_path.strip("/"))
+
+
+def policy_blobs(args: argparse.Namespace) -> dict[str, Blob]:
+    """Of the commit that --rev names, else of the folder. Raises ValueError or OSError."""
+    if not args.rev:
+        return folder_blobs(_policy_folder(args))
     from reconciler.git.reading import revision_blobs
 
     return revision_blobs(args.path, args.rev, args.policy_path)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pygit2
 
-from reconciler.git.errors import GitFailed
+from reconciler.git.errors import CommitRejected, GitFailed
 from reconciler.git.library import UNREADABLE
-from reconciler.git.local_refs import open_local
+from reconciler.git.local_refs import open_local, target
 from reconciler.git.mirror import TooLarge, read_blob, read_files, tree_oid
 from reconciler.git.status_ref import STATUS_PREFIX, zone_of_ref
 from reconciler.git.trees import EntryKind, TreeLimits, TreeWalk
@@ -56,14 +57,18 @@ def _content(repository: pygit2.Repository, oid: str, kind: EntryKind) -> bytes 
 
 
 def status_files(repository: Path, prefix: str = STATUS_PREFIX) -> dict[str, Mapping[str, bytes]]:
-    """Zone -> the files of its status ref. Raises ValueError: no repository there."""
+    """Zone -> the files of its status ref; a ref that is no commit is left out, as the global does.
+    Raises ValueError: no repository there.
+    """
     try:
         found: dict[str, Mapping[str, bytes]] = {}
         with open_local(repository) as opened:
             for reference in opened.references.objects:
                 zone = zone_of_ref(reference.name, prefix)
-                if zone is not None:
-                    found[zone] = read_files(opened, str(reference.target))
+                tip = target(opened, reference.name) if zone is not None else None
+                if zone is not None and tip is not None:
+                    with suppress(CommitRejected):
+                        found[zone] = read_files(opened, tip)
     except (GitFailed, *UNREADABLE) as error:
         raise ValueError(str(error)) from error
     return found

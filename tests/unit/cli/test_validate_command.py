@@ -81,7 +81,8 @@ def test_ci_is_told_the_path_from_where_it_runs(
 ) -> None:
     repo = PolicyRepo.create(tmp_path, {"p/m.yaml": MESH, "p/a.yaml": BROKEN})
     monkeypatch.chdir(repo.work)
-    for argv in (["p"], [".", "--policy-path", "p"], ["--policy-path", "p", "--rev", "HEAD"]):
+    rooted = ["--policy-path", "/p"]  # as the global takes it
+    for argv in (["p"], [".", "--policy-path", "p"], rooted, [*rooted, "--rev", "HEAD"]):
         assert main(["validate", *argv, "--format", "github"]) == 1
         assert capsys.readouterr().out.startswith("::error file=p/a.yaml,line=3,col=48::MT004 ")
 
