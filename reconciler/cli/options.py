@@ -32,7 +32,12 @@ def variable(key: str) -> str:
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
-    """Give every command `--config`, and the help of every option its environment variable."""
+    """Give every command `--config`, and the help of every option its environment variable.
+
+    An option has one name: `supply` looks for `--config` alone, and what `--conf` named would be
+    passed over in silence.
+    """
+    parser.allow_abbrev = False
     kinds = _kinds(parser)
     for kind in kinds.values():
         describe(kind)

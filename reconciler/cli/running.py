@@ -55,8 +55,10 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def secret_from_environment(name: str) -> str | None:
-    """What must not stand on a command line, where every user of the machine can read it."""
-    return os.environ.get(f"{VARIABLE}{name}")
+    """What must not stand on a command line, where every user of the machine can read it. An empty
+    variable is none.
+    """
+    return os.environ.get(f"{VARIABLE}{name}") or None
 
 
 def words_of(error: Exception) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
@@ -65,12 +64,7 @@ def _kind(
     kinds: argparse._SubParsersAction[argparse.ArgumentParser], name: str, purpose: str
 ) -> argparse.ArgumentParser:
     parser = kinds.add_parser(name, help=purpose, epilog=f"example: {EXAMPLES[name]}")
-    parser.add_argument(
-        "--state-dir",
-        type=Path,
-        default=os.environ.get("RECONCILER_STATE_DIR"),
-        help="state directory of the global",
-    )
+    parser.add_argument("--state-dir", type=Path, help="state directory of the global")
     parser.add_argument(
         "--valid-for", type=seconds, default=YEAR_S, help="such as 720h (default: a year)"
     )

@@ -155,6 +155,8 @@ def test_help_is_shown_whatever_the_environment_holds(
         (["dataplane", "--concurrency", "1.5"], "is not a number"),
         (["dataplane", "--log-level", "loud"], "invalid choice"),
         (["wait", "--timeout", "5"], "is not a duration"),
+        (["validate", "--conf", "c.toml"], "unrecognized arguments: --conf"),
+        (["token", "zone", "east", "--conf", "c", "--global", "g", "--out", "o"], "--conf"),
     ],
 )
 def test_value_that_cannot_be_is_refused_before_anything_runs(
