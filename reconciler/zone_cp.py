@@ -276,9 +276,11 @@ class ZoneControlPlane:
             heapq.heappop(self._wakes)
         if self.stopping:
             return
-        self.deliver(z.Tick(now))
-        if self._wakes and self._timer is None:
-            self._set_timer()
+        try:
+            self.deliver(z.Tick(now))
+        finally:  # Also after a fault of ours: what waits for its time would wait for ever.
+            if self._wakes and self._timer is None:
+                self._set_timer()
 
     def _issue(self, effect: z.IssueCertificate) -> None:
         now = time.time()
@@ -311,7 +313,7 @@ class ZoneControlPlane:
         known, names = self.state.resolved, self._host_names()
         found = {name: known[name] for name in names if name in known}
         for name in names:
-            with suppress(OSError):
+            with suppress(OSError, UnicodeError):  # The second: what no name can be.
                 found[name] = await _resolved(name)
             # Each at once: the next one may be slow to answer.
             self.deliver(z.Resolved(dict(found), time.time()))

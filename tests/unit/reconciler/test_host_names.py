@@ -23,9 +23,10 @@ async def test_zone_looks_up_its_own_proxies_and_the_ingresses_of_others(tmp_pat
     plane = ZoneControlPlane(settings(), store, logging.getLogger("test"))
     here = a_dataplane("web", an_inbound("web", address="localhost"))
     lost = a_dataplane("lost", an_inbound("lost", address="no-such-host.invalid"))
+    none = a_dataplane("none", an_inbound("none", address=f"{'a' * 64}.example"))
     there = an_ingress("west", offers("backend", zone="west"), address="LOCALHOST")
     plane.state = replace(
-        plane.state, local=from_resources((here, lost)), relayed=from_resources((there,))
+        plane.state, local=from_resources((none, here, lost)), relayed=from_resources((there,))
     )
     await plane.resolve()
     assert dict(plane.state.resolved) == {"localhost": "127.0.0.1", "LOCALHOST": "127.0.0.1"}
