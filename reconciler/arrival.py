@@ -42,7 +42,8 @@ def global_outcome(state: GlobalState, commit: str) -> Outcome:
     found = [i for i, known in enumerate(state.history) if known.startswith(commit)]
     if not found:
         return _not_in_force(state, commit)
-    wanted = frozenset(state.history[found[0] :])
+    # Since it was in force last: what a rollback undid does not contain it.
+    wanted = frozenset(state.history[found[-1] :])
     lines = [_zone_line(record, wanted) for record in _records(state)]
     waiting = tuple(text for outcome, text in lines if outcome == "pending")
     if waiting:

@@ -69,3 +69,13 @@ def test_timeout_of_a_commit_says_what_stands_in_its_way() -> None:
     assert found.outcome == "pending"
     assert "the newest commit c4 has problems" in found.message
     assert found.details == (str(problem),)
+
+
+def test_commit_gone_back_to_has_not_arrived_where_the_undone_one_is_in_force() -> None:
+    """c2 was forced out of the branch: the zone that still has it does not have c1."""
+    plane = connected()
+    report(plane, ConvergenceReport("c2", total=1, acked=1))
+    plane.publish(commit="c1")
+    assert global_outcome(plane.state, "c1").outcome == "pending"
+    report(plane, ConvergenceReport("c1", total=1, acked=1))
+    assert global_outcome(plane.state, "c1").outcome == "arrived"
