@@ -257,7 +257,9 @@ def _relayed(
     relayed = apply(state.relayed, change)
     if relayed is state.relayed:
         return state, (), errors
-    state = replace(state, relayed=relayed, merged=apply(state.merged, change))
+    ours = state.local.by_key  # One of ours may have come to stand in the place of what is gone.
+    seen = replace(change, drop=tuple(key for key in change.drop if key not in ours))
+    state = replace(state, relayed=relayed, merged=apply(state.merged, seen))
     state, built = zone_build.touched(state, change)
     return state, (Persist("relayed", change.put, change.drop), *built), errors
 

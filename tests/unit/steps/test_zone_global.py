@@ -211,6 +211,19 @@ def test_ingress_of_another_zone_never_takes_the_place_of_our_own() -> None:
     assert own == made.zone.state.local.of("ZoneIngress")[0]
 
 
+def test_ingress_of_another_zone_that_goes_takes_none_of_ours_with_it() -> None:
+    """It was there first, under the name that ours got later."""
+    for removed in (True, False):
+        made = following(ONE)
+        made.give("ZoneIngress", (ingress("ingress", wire="ingress"),))
+        made.zone.connect(INGRESS)
+        if not removed:
+            made.connect()
+        made.give("ZoneIngress", (), ("ingress.",) if removed else ())
+        assert made.zone.state.relayed.all() == ()
+        assert made.zone.state.merged.of("ZoneIngress") == made.zone.state.local.of("ZoneIngress")
+
+
 def test_ingress_offers_a_mesh_no_longer_and_again_as_soon_as_the_mesh_says_so() -> None:
     """Nobody comes or goes: the services change with the revision alone."""
 
