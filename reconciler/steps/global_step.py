@@ -118,15 +118,21 @@ def _restored(state: GlobalState, relayed: Mapping[str, tuple[MeshResource, ...]
 
 
 def _refs_read(state: GlobalState, ingresses: Mapping[str, tuple[MeshResource, ...]]) -> Outcome:
-    """A zone writes its ref also while we are away, so that it says more than our own disk."""
+    """A zone writes its ref also while we are away, so that it says more than our own disk, which
+    follows: what it withdrew meanwhile would come back with a start that finds no ref.
+    """
+    keep: list[Effect] = []
     for zone, resources in sorted(ingresses.items()):
         known = state.zones.get(zone)
         if known is None or (known.remembered and resources):
             before = known.relayed if known is not None else MeshState()
-            gone = tuple(r.key for r in before.of("ZoneIngress"))
-            relayed = apply(apply(before, ResourceDiff(drop=gone)), ResourceDiff(put=resources))
+            here = {r.key for r in resources}
+            gone = tuple(r.key for r in before.of("ZoneIngress") if r.key not in here)
+            relayed = apply(before, ResourceDiff(put=resources, drop=gone))
             state = _remember(state, zone, relayed)
-    return state, (Note("status.read", {"zones": sorted(ingresses)}),)
+            if relayed is not before:
+                keep.append(KeepRelayed(zone, resources, gone))
+    return state, (*keep, Note("status.read", {"zones": sorted(ingresses)}))
 
 
 def _remember(state: GlobalState, zone: str, relayed: MeshState) -> GlobalState:

@@ -263,6 +263,25 @@ def test_a_status_ref_says_more_than_our_disk_and_its_zone_more_than_both() -> N
     assert '"instances":3' in found.body
 
 
+def test_what_a_status_ref_corrects_is_corrected_on_disk() -> None:
+    """Otherwise the next start, without the ref, sends callers to an ingress that is gone."""
+    plane = two_zones()
+    plane.zone_sends("east", ingress_entry("moved"))
+    disk = kept(plane)
+    (gone,) = disk["east"]
+    plane.zone_sends("east", ingress_entry("in"), nonce="2")
+    again = Global()
+    again.deliver(g.Restored(disk))
+    again.deliver(g.StatusRefsRead(kept(plane)))
+    (write,) = (e for e in again.effects if isinstance(e, g.KeepRelayed))
+    assert (write.zone, write.drop) == ("east", (gone.key,))
+    assert [r.key.name for r in write.put] == ["in"]
+    again = Global()
+    again.deliver(g.Restored(kept(plane)))
+    again.deliver(g.StatusRefsRead(kept(plane)))
+    assert kept(again) == {}
+
+
 def test_a_status_ref_without_an_ingress_withdraws_nothing() -> None:
     plane = two_zones()
     plane.zone_sends("east", ingress_entry("in"))
