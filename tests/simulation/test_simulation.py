@@ -59,7 +59,9 @@ def reported(zone: SimZone) -> ConvergenceReport:
 
 
 def check_converged(world: World) -> None:
-    """After healing every proxy holds the published revision, and both ends know it."""
+    """After healing every proxy holds the published revision, and both ends know it; what zones
+    give to the others stands on the global's disk.
+    """
     published = world.globe.state.published
     assert published is not None
     assert published.commit == world.git.tip
@@ -69,7 +71,9 @@ def check_converged(world: World) -> None:
         count = len(running(world, name))
         report = reported(zone)
         assert (report.revision, report.total, report.acked) == (world.git.tip, count, count)
-        assert world.globe.state.zones[name].report == report
+        record = world.globe.state.zones[name]
+        assert record.report == report
+        assert world.globe.relayed[name] == dict(record.relayed.by_key)
         for proxy in running(world, name):
             assert proxy.envoy.versions() == held(zone, proxy.envoy.node.id)
 

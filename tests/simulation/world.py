@@ -57,6 +57,7 @@ class SimGlobal:
     state: g.GlobalState
     up: bool = True
     kept: str | None = None  # on its disk: the revision last in force
+    relayed: dict[str, dict[ResourceKey, MeshResource]] = field(default_factory=dict)  # there, too
     published: set[str] = field(default_factory=set)  # commits that were ever in force
     numbers: set[int] = field(default_factory=set)  # of these commits
 
@@ -160,6 +161,8 @@ class World:
             for name, trees in refs.items()
             if trees
         }
+        relayed = {name: tuple(found.values()) for name, found in self.globe.relayed.items()}
+        self.to_global(g.Restored(relayed))
         self.to_global(g.StatusRefsRead(ingresses))
         if self.globe.kept is not None:
             self.to_global(g.TipMoved(self.globe.kept))
@@ -178,7 +181,7 @@ class World:
         if not self.globe.up:
             return
         self.globe.state, effects = global_step(self.globe.state, event)
-        writes = any(isinstance(e, g.RevisionInForce) for e in effects)
+        writes = any(isinstance(e, g.RevisionInForce | g.KeepRelayed) for e in effects)
         done = self._survived(len(effects), writes=writes)
         for effect in effects[:done]:
             self._global_effect(effect)
@@ -208,6 +211,12 @@ class World:
                 self.globe.kept = commit
                 self.globe.published.add(commit)
                 self.globe.numbers.add(self.git.content[commit].number)
+            case g.KeepRelayed(name, put, drop):
+                self.writes += 1
+                held = self.globe.relayed.setdefault(name, {})
+                held.update({resource.key: resource for resource in put})
+                for key in drop:
+                    held.pop(key, None)
             case g.SendResponse(session, response):
                 self.global_responses += 1
                 self._down(session, response)
