@@ -68,8 +68,8 @@ class Outbox(Generic[EffectT, ValueT]):
                 self._asked += 1
         if self.error or len(self._waiting) > WAITING_MAX:
             self._past = self._asked
-        self._release()
         self._write_soon()
+        self._release()
 
     async def close(self) -> None:
         """What was decided is written and carried out, as far as the disk takes it."""
@@ -87,7 +87,12 @@ class Outbox(Generic[EffectT, ValueT]):
 
     def _release(self) -> None:
         while self._waiting and self._waiting[0][0] <= self._past:
-            self._carry_out(self._waiting.popleft()[1])
+            effect = self._waiting.popleft()[1]
+            try:
+                self._carry_out(effect)
+            except Exception:  # what is behind it does not wait for the next event
+                asyncio.get_running_loop().call_soon(self._release)
+                raise
 
     def _pass(self, upto: int) -> None:
         self._past = max(self._past, upto)
@@ -114,10 +119,8 @@ class Outbox(Generic[EffectT, ValueT]):
         finally:
             patience.cancel()
             self._writing = None
-        try:
-            self._pass(upto)
-        finally:
-            self._write_soon()
+        self._write_soon()
+        self._pass(upto)
 
     def _failed(self, rows: dict[Row, ValueT | None], error: Exception) -> None:
         self._rows = rows | self._rows

@@ -7,13 +7,13 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import pytest
+
 from reconciler.runtime import outbox
 from reconciler.runtime.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import pytest
 
 Rows = dict[tuple[str, str], bytes | None]
 
@@ -48,6 +48,8 @@ class Desk:
         return Outbox(rows_of, self.disk.write, self._send, self._hear)
 
     def _send(self, effect: str) -> None:
+        if effect == "fault":
+            raise RuntimeError("a bug")
         self.sent.append(effect)
         self.news.set()
 
@@ -226,6 +228,17 @@ async def test_closing_ends_although_the_disk_stays_full() -> None:
         await out.close()
     assert desk.sent == ["one"]
     assert desk.said == ["the disk is full"]
+
+
+async def test_effect_that_fails_is_told_and_holds_up_no_other() -> None:
+    desk = Desk()
+    out = desk.outbox()
+    with pytest.raises(RuntimeError, match="a bug"):
+        out.add(["one", "fault", "two", "a=1", "three"])
+    await desk.until_sent("one", "two")
+    desk.disk.turns.release()
+    await desk.until_sent("one", "two", "three")
+    await out.close()
 
 
 async def test_too_much_waiting_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
