@@ -39,7 +39,7 @@ class RevisionLoader:
         self.system = system
         self.memo = LoadMemo()
         self.blobs_read = 0
-        self._blobs: dict[str, Blob] = {}  # of the last commit read, by oid and mode
+        self._blobs: dict[str, Blob] = {}  # of the last commit read, by oid
         self._state: MeshState = from_resources(())
 
     def load(self, commit: str, published: g.ReconcileKey | None) -> g.Event:

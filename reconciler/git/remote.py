@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -142,7 +143,8 @@ class RemoteTransport:
         if child is None:
             return
         child.kill()
-        child.wait(KILLED_WAIT_S)
+        with suppress(subprocess.TimeoutExpired):  # it hangs in the kernel, on a disk for example
+            child.wait(KILLED_WAIT_S)
         for pipe in (child.stdin, child.stdout):
             if pipe is not None:
                 pipe.close()

@@ -6,6 +6,7 @@ import http.server
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 from contextlib import contextmanager
@@ -108,6 +109,22 @@ def test_closing_breaks_off_a_call(tmp_path: Path) -> None:
         with pytest.raises(Transient):
             mirror_over(opened, tmp_path).fetch()
         closing.join()
+
+
+class _Stuck(subprocess.Popen[bytes]):
+    """A killed process that hangs in the kernel: it has not ended when the wait for it has."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        super().wait()
+        raise subprocess.TimeoutExpired(self.args, timeout or 0)
+
+
+def test_a_child_that_outlives_its_kill_is_a_fault_of_the_world(tmp_path: Path) -> None:
+    """Any other exception would end the control plane."""
+    with transport("git://127.0.0.1:1/policy.git", call_s=0.1) as opened:
+        opened._child = _Stuck(["sleep", "60"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        with pytest.raises(Transient, match="--git-timeout"):
+            opened.list_refs(tmp_path)
 
 
 def test_faults_of_the_server_name_their_cure(tmp_path: Path) -> None:
