@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -160,8 +160,11 @@ class GlobalControlPlane:
         published = self.state.published
         if published is None or any(known.startswith(commit) for known in self.state.history):
             return commit
-        contained = await asyncio.to_thread(self.loader.mirror.contains, published.commit, commit)
-        return published.commit if contained else commit
+        contains = self.loader.mirror.contains
+        with suppress(GitFailed):  # what cannot be read now may be there at the next look
+            if await asyncio.to_thread(contains, published.commit, commit):
+                return published.commit
+        return commit
 
     # --- effects ---
 

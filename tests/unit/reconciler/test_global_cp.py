@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -105,6 +106,16 @@ async def test_restart_while_the_repository_is_away_serves_what_was_fetched(tmp_
         second = repo.push({"more.yaml": "type: Mesh\nname: more\n"})
         await until(plane, lambda: in_force(plane) == second)
         await until(plane, lambda: not plane.status(proxies=False)["repository_error"])
+
+
+async def test_wait_goes_on_while_neither_mirror_nor_repository_can_be_read(tmp_path: Path) -> None:
+    repo, state = PolicyRepo.create(tmp_path, MESH), state_folder(tmp_path)
+    async with running(state, repo.bare) as plane:
+        await until(plane, lambda: in_force(plane) is not None)
+        repo.bare.rename(tmp_path / "away.git")
+        shutil.rmtree(state / "mirror.git" / "objects")
+        found = await plane.wait("f" * 40, 0.1)
+        assert found["outcome"] == "timeout"
 
 
 async def test_what_zones_relay_is_read_back_from_disk(tmp_path: Path) -> None:
