@@ -142,8 +142,8 @@ def _kubernetes(
         return (
             _problem(path, document, ("metadata",), "DOC003", "metadata with a name is missing"),
         )
-    labels = metadata.get("labels") or {}
-    spec = data.get("spec") or {}
+    labels = metadata.get("labels")
+    spec = {} if data.get("spec") is None else data["spec"]
     problems = [
         *_name_problems(path, document, metadata.get("name"), ("metadata", "name"), kind),
         *_label_problems(path, document, labels, ("metadata", "labels")),
@@ -161,7 +161,7 @@ def _kubernetes(
         problems.append(_problem(path, document, ("spec",), "DOC004", "spec must be an object"))
     if problems:
         return tuple(problems)
-    found = dict(cast("Mapping[str, str]", labels))
+    found = dict(cast("Mapping[str, str]", labels or {}))
     mesh = str(mesh or found.get(MESH) or DEFAULT_MESH) if kind.mesh_scoped else ""
     if namespace is not None:
         found[NAMESPACE] = SYSTEM_NAMESPACE

@@ -109,6 +109,14 @@ def test_places_of_the_spec_are_places_in_the_file() -> None:
             "p.yaml:4:19: DOC003 what stands in Git is global; remove kuma.io/origin",
         ),
         (
+            "apiVersion: kuma.io/v1alpha1\nkind: Mesh\nmetadata: {name: a, labels: []}",
+            "p.yaml:3:29: DOC003 labels must be an object",
+        ),
+        (
+            "apiVersion: kuma.io/v1alpha1\nkind: Mesh\nmetadata: {name: a}\nspec: ''",
+            "p.yaml:4:7: DOC004 spec must be an object",
+        ),
+        (
             "apiVersion: kuma.io/v1alpha1\nkind: MeshTLS\nmetadata: {name: a, namespace: shop}",
             'p.yaml:3:32: DOC005 namespace "shop" belongs to a zone; policies of this repository',
         ),
