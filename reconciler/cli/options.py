@@ -27,6 +27,15 @@ class OptionError(Exception):
     """A value from the environment or the file cannot be used; the text says where it stands."""
 
 
+class _Replaced(list[object]):
+    """Values of an option that may be repeated. The command line takes their place as for any other
+    option: argparse would add to a copy of them, and a token might open more than was asked for.
+    """
+
+    def __copy__(self) -> list[object]:
+        return []
+
+
 def variable(key: str) -> str:
     return VARIABLE + key.upper().replace("-", "_")
 
@@ -114,7 +123,7 @@ def _converted(action: argparse.Action, value: object, where: str) -> object:
         return truth
     if isinstance(action, argparse._AppendAction):
         items = value if isinstance(value, list) else str(value).split()
-        return [_one(action, item, where) for item in items]
+        return _Replaced(_one(action, item, where) for item in items)
     return _one(action, value, where)
 
 

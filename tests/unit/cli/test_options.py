@@ -74,8 +74,10 @@ def test_the_command_line_wins_then_the_environment_then_the_file(tmp_path: Path
 
 def test_switches_and_repeated_options_have_variables_too() -> None:
     given = {"RECONCILER_NEW_KEYS": "yes", "RECONCILER_TLS_HOST": "a b", "RECONCILER_REPO": "r"}
-    args = parsed("global", ["--state-dir", "S", "--tls-host", "c"], given)
-    assert (args.new_keys, args.tls_host, args.repo) == (True, ["a", "b", "c"], "r")
+    args = parsed("global", ["--state-dir", "S"], given)
+    assert (args.new_keys, args.tls_host, args.repo) == (True, ["a", "b"], "r")
+    args = parsed("global", ["--state-dir", "S", "--tls-host", "c", "--tls-host", "d"], given)
+    assert args.tls_host == ["c", "d"]
     given["RECONCILER_NEW_KEYS"] = "0"
     assert parsed("global", ["--state-dir", "S"], given).new_keys is False
 
