@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from typing import TYPE_CHECKING
-
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -12,9 +9,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from reconciler.ca.authority import AuthorityPem, issue_workload, new_builtin_ca
 from reconciler.ca.server_tls import hosts_of, new_server_tls
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NOW = 1_800_000_000.0
 URIS = ("spiffe://default/web", "kuma://kuma.io/service/web")
@@ -46,26 +40,6 @@ def test_workload_certificate_names_its_services_and_lives_as_long_as_asked() ->
     assert (issued.not_before, issued.not_after) == (NOW - 10, NOW + 3600)
     assert issued.renew_at == pytest.approx(NOW - 10 + 0.8 * 3610)
     certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(CA.cert_pem))
-
-
-def test_ca_with_serial_zero_signs(tmp_path: Path) -> None:
-    """A real Kuma's builtin CA has serial 0; openssl, as the judge, accepts what it signs."""
-    key, cert, leaf = tmp_path / "ca.key", tmp_path / "ca.pem", tmp_path / "leaf.pem"
-    request = "openssl req -x509 -newkey rsa:2048 -nodes -set_serial 0 -days 30"
-    where = ["-keyout", str(key), "-out", str(cert), "-subj", "/O=Kuma/OU=Mesh/CN=default"]
-    request = "openssl req -x509 -newkey rsa:2048 -nodes -set_serial 0 -days 30"
-    where = ["-keyout", str(key), "-out", str(cert), "-subj", "/O=Kuma/OU=Mesh/CN=default"]
-    subprocess.run([*request.split(), *where], check=True, capture_output=True)
-    rsa_key = subprocess.run(
-        ["openssl", "rsa", "-in", str(key), "-traditional"], check=True, capture_output=True
-    ).stdout
-    issued = issue_workload("default", AuthorityPem(cert.read_bytes(), rsa_key), URIS, NOW, 60)
-    leaf.write_bytes(issued.chain_pem)
-    subprocess.run(
-        ["openssl", "verify", "-CAfile", str(cert), "-no_check_time", str(leaf)],
-        check=True,
-        capture_output=True,
-    )
 
 
 def test_key_that_is_none_is_an_error_with_words() -> None:
