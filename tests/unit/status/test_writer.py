@@ -280,3 +280,5 @@ async def test_a_remote_repository_is_pushed_to(tmp_path: Path) -> None:
         follower.want(StatusInput(zone="east", revision="one"))
         await eventually(lambda: says(repo, "revision: one"))
         await follower.stop()
+    assert follower.error == ""
+    assert git(repo.bare, "log", "--format=%an", EAST).split("\n")[0].endswith("zone east")
