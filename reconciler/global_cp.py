@@ -23,7 +23,6 @@ from reconciler.git.status_ref import zone_of_ref
 from reconciler.git.watch import FetchFailed, FetchRecovered, TipsChanged, WatchOptions
 from reconciler.git.watch import tips as tips_of
 from reconciler.kds.server import Caller, KdsServer, Refusal
-from reconciler.model.resource import MeshResource
 from reconciler.runtime.log import note
 from reconciler.runtime.loop_watch import LoopWatch
 from reconciler.runtime.outbox import Outbox
@@ -31,7 +30,7 @@ from reconciler.status.document import INGRESS_PATH, StatusUnreadable
 from reconciler.status_ingress import from_status
 from reconciler.steps import global_state as g
 from reconciler.steps.global_step import refusal, step
-from reconciler.stored import decode_stored, encode_stored
+from reconciler.stored import decode_stored, encode_rows
 
 if TYPE_CHECKING:
     import logging
@@ -39,8 +38,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.ca.server_tls import ServerTls
+    from reconciler.model.resource import MeshResource
     from reconciler.revision_loader import RevisionLoader
-    from reconciler.store import Row, Store
+    from reconciler.store import Store
+    from reconciler.stored import Row, Rows
     from xds.discovery import DeltaRequest, DeltaResponse
 
 UNAUTHENTICATED = 16  # gRPC status number
@@ -188,7 +189,7 @@ class GlobalControlPlane:
             case g.Note(event, fields):
                 note(self.log, event, **fields)
 
-    def _rows_of(self, effect: g.Effect) -> Mapping[Row, MeshResource | bytes | None] | None:
+    def _rows_of(self, effect: g.Effect) -> Rows | None:
         match effect:
             case g.RevisionInForce(commit):
                 where = str(self.loader.mirror.address).encode()
@@ -201,14 +202,9 @@ class GlobalControlPlane:
             case _:
                 return None
 
-    def _write(self, rows: Mapping[Row, MeshResource | bytes | None]) -> None:
+    def _write(self, rows: Rows) -> None:
         """In the outbox's thread."""
-        self.store.write(
-            {
-                row: encode_stored(value) if isinstance(value, MeshResource) else value
-                for row, value in rows.items()
-            }
-        )
+        self.store.write(encode_rows(rows))
 
     def _relayed(self) -> dict[str, tuple[MeshResource, ...]]:
         """What zones had sent for the others, from disk."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-Row = tuple[str, str]  # (kind, key)
+    from reconciler.stored import Row
 
 FORMAT = 1
 SCHEMA = """

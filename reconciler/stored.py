@@ -5,9 +5,21 @@ store's own number.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import TypeAlias
 
 from reconciler.decode import mesh_resource
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
+
+Row: TypeAlias = tuple[str, str]  # (kind, key)
+Rows: TypeAlias = Mapping[Row, MeshResource | bytes | None]  # None: the row goes
+
+
+def encode_rows(rows: Rows) -> dict[Row, bytes | None]:
+    return {
+        row: encode_stored(value) if isinstance(value, MeshResource) else value
+        for row, value in rows.items()
+    }
 
 
 def encode_stored(resource: MeshResource) -> bytes:

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from reconciler.model.proxy_rules import is_ip
 from reconciler.model.resource import SERVICE, ZONE, MeshResource, ResourceKey
 from reconciler.model.spec import (
     AvailableService,
@@ -40,7 +39,6 @@ _STACKS: Mapping[Protocol, tuple[Protocol, ...]] = {
     Protocol.TCP: (Protocol.TCP,),
 }
 PROTOCOL = "kuma.io/protocol"
-ADDRESSES_KEPT = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,19 +269,9 @@ def resolver(resolved: Mapping[str, str]) -> Resolve:
     """Addresses pass; names become their address, or None."""
 
     def resolve(address: str) -> str | None:
-        return address if _is_ip(address) else resolved.get(address)
+        return address if is_ip(address) else resolved.get(address)
 
     return resolve
-
-
-@lru_cache(maxsize=ADDRESSES_KEPT)
-def _is_ip(address: str) -> bool:
-    """Asked of every endpoint at every change; parsing took a tenth of a view."""
-    try:
-        ip_address(address)
-    except ValueError:
-        return False
-    return True
 
 
 def _without_service(tags: Tags) -> Tags:

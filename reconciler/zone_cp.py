@@ -12,7 +12,6 @@ import socket
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from reconciler.api.bootstrap_server import BootstrapAnswer, bootstrap_app
@@ -23,7 +22,7 @@ from reconciler.arrival import zone_outcome
 from reconciler.bootstrap_answer import ZoneFacts, bootstrap_answer
 from reconciler.ca.authority import AuthorityPem, issue_workload
 from reconciler.kds.client import Dial, KdsClient
-from reconciler.model.resource import MeshResource
+from reconciler.model.proxy_rules import is_ip
 from reconciler.model.spec import DataplaneSpec, ZoneIngressSpec
 from reconciler.runtime.log import note
 from reconciler.runtime.loop_watch import LoopWatch
@@ -31,7 +30,7 @@ from reconciler.runtime.outbox import Outbox
 from reconciler.steps import zone_state as z
 from reconciler.steps.zone_report import is_current, rejections, report_of
 from reconciler.steps.zone_step import step
-from reconciler.stored import decode_stored, encode_stored
+from reconciler.stored import decode_stored, encode_rows
 from reconciler.warm_up import warm_up
 from xds.build.secrets import ca_secret, identity_secret
 from xds.resource import digest
@@ -43,8 +42,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.ca.server_tls import ServerTls
+    from reconciler.model.resource import MeshResource
     from reconciler.status.follower import StatusFollower
-    from reconciler.store import Row, Store
+    from reconciler.store import Store
+    from reconciler.stored import Row, Rows
     from xds.discovery import DeltaRequest, DeltaResponse
 
 KINDS = ("policy", "relayed", "local")
@@ -234,14 +235,9 @@ class ZoneControlPlane:
             case z.Note(event, fields):
                 note(self.log, event, **fields)
 
-    def _write(self, rows: Mapping[Row, MeshResource | bytes | None]) -> None:
+    def _write(self, rows: Rows) -> None:
         """In the outbox's thread."""
-        self.store.write(
-            {
-                row: encode_stored(value) if isinstance(value, MeshResource) else value
-                for row, value in rows.items()
-            }
-        )
+        self.store.write(encode_rows(rows))
 
     def _store_said(self, error: str) -> None:
         note(self.log, "store.write_failed" if error else "store.write_recovered", reason=error)
@@ -325,10 +321,10 @@ class ZoneControlPlane:
         hosts = [s.advertised_address for s in there if isinstance(s, ZoneIngressSpec)]
         hosts += [s.address for s in here if isinstance(s, DataplaneSpec | ZoneIngressSpec)]
         hosts += [s.advertised_address for s in here if isinstance(s, DataplaneSpec)]
-        return [host for host in dict.fromkeys(hosts) if host and not _is_ip(host)]
+        return [host for host in dict.fromkeys(hosts) if host and not is_ip(host)]
 
 
-def rows_of(effect: z.Effect) -> Mapping[Row, MeshResource | bytes | None] | None:
+def rows_of(effect: z.Effect) -> Rows | None:
     """What an effect wants on disk; None when it is something else."""
     if not isinstance(effect, z.Persist):
         return None
@@ -339,14 +335,6 @@ def rows_of(effect: z.Effect) -> Mapping[Row, MeshResource | bytes | None] | Non
     if effect.revision is not None:
         rows["meta", "revision"] = effect.revision.encode()
     return rows
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 async def _resolved(name: str) -> str:

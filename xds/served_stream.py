@@ -18,7 +18,7 @@ import grpc.aio
 from xds.discovery import RemoteProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     Context = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -76,8 +76,8 @@ class ServedStream:
     ) -> None:
         """Until the stream is over; `closed` has then been called, whatever happened."""
         tasks = (
-            asyncio.create_task(self._read(context, deliver)),
-            asyncio.create_task(self._write(context)),
+            asyncio.create_task(self._ending_with(lambda: self._read(context, deliver))),
+            asyncio.create_task(self._ending_with(lambda: self._write(context))),
         )
         try:
             await self.over.wait()
@@ -90,13 +90,10 @@ class ServedStream:
             closed()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _read(self, context: Context, deliver: Callable[[bytes], None]) -> None:
-        """Until the peer closes its side or a message cannot be understood."""
+    async def _ending_with(self, half: Callable[[], Awaitable[None]]) -> None:
+        """The stream is over when one of its halves is, and why."""
         try:
-            while isinstance(message := await context.read(), bytes):  # until EOF
-                if self.over.is_set():
-                    return
-                deliver(message)
+            await half()
         except RemoteProtocolError as error:
             self.end(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         except grpc.aio.BaseError:
@@ -106,21 +103,21 @@ class ServedStream:
         finally:
             self.over.set()
 
+    async def _read(self, context: Context, deliver: Callable[[bytes], None]) -> None:
+        """Until the peer closes its side."""
+        while isinstance(message := await context.read(), bytes):  # until EOF
+            if self.over.is_set():
+                return
+            deliver(message)
+
     async def _write(self, context: Context) -> None:
-        try:
-            if self.greets:
-                await context.send_initial_metadata(())
-            while not self.over.is_set():
-                await self.wake.wait()
-                self.wake.clear()
-                while self.queue and not self.over.is_set():
-                    await context.write(self.queue.popleft())
-        except grpc.aio.BaseError:
-            pass  # The connection is gone.
-        except Exception as error:
-            self._our_fault(error)
-        finally:
-            self.over.set()
+        if self.greets:
+            await context.send_initial_metadata(())
+        while not self.over.is_set():
+            await self.wake.wait()
+            self.wake.clear()
+            while self.queue and not self.over.is_set():
+                await context.write(self.queue.popleft())
 
     def _our_fault(self, error: Exception) -> None:
         """Ends this stream alone; the peer is not to blame, so its endpoints stay."""

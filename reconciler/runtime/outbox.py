@@ -18,6 +18,8 @@ from reconciler.runtime.retry import backoff_s
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from reconciler.stored import Row
+
 PATIENCE_S = 1.0
 RETRY_FIRST_S = 1.0
 RETRY_MAX_S = 30.0
@@ -25,7 +27,6 @@ WAITING_MAX = 50_000  # effects; beyond, the disk is not waited for
 
 EffectT = TypeVar("EffectT")
 ValueT = TypeVar("ValueT")
-Row = tuple[str, str]  # (kind, key)
 
 
 class Outbox(Generic[EffectT, ValueT]):
