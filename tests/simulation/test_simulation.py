@@ -13,7 +13,9 @@ import pytest
 from reconciler.model.spec import ZoneIngressSpec
 from tests.simulation import documents
 from tests.simulation.envoy import TYPES, addresses, number_of
-from tests.simulation.world import InvariantBroken, SimProxy, SimZone, World
+from tests.simulation.invariants import InvariantBroken
+from tests.simulation.trouble import heal, misbehave
+from tests.simulation.world import SimProxy, SimZone, World
 from tests.support.zone import Zone
 from xds.resource import CLUSTER, ENDPOINT, SECRET
 
@@ -27,8 +29,8 @@ BATCH = 50
 def run(seed: int) -> World:
     world = World(seed)
     world.clock.run_until(world.clock.now + 2.0)
-    world.misbehave(3.0 + seed % 8)  # short and long troubles; a thousand must fit into a minute
-    world.heal()
+    misbehave(world, 3.0 + seed % 8)  # short and long troubles; a thousand must fit into a minute
+    heal(world)
     return world
 
 
@@ -165,7 +167,7 @@ def check_rejection(world: World) -> None:
         assert (report.acked, report.rejected) == (count - 1, 1)
         assert [r.proxy for r in report.rejections] == [f"default.caller-{name}"]
         assert world.globe.state.zones[name].report == report
-    world.heal(40.0)
+    heal(world, 40.0)
 
 
 def check(world: World) -> None:

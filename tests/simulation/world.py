@@ -2,8 +2,8 @@
 steps.
 
 Effects become messages on simulated streams; what a step persists is all that survives a crash of
-its process, which may come between two effects of one decision. Time is virtual. `World.misbehave`
-cuts, clogs, crashes, commits and scales at random; `World.heal` stops that and lets it settle.
+its process, which may come between two effects of one decision. Time is virtual. `trouble` cuts,
+clogs, crashes, commits and scales at random and lets it settle; `invariants` must hold throughout.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from reconciler.steps.global_step import refusal
 from reconciler.steps.global_step import step as global_step
 from reconciler.steps.zone_step import step as zone_step
 from tests.simulation.clock import SimClock
-from tests.simulation.documents import MISTAKES, Content, proxies_of
-from tests.simulation.envoy import SimEnvoy, number_of
+from tests.simulation.documents import Content, proxies_of
+from tests.simulation.envoy import SimEnvoy
+from tests.simulation.invariants import InvariantBroken, check_proxy, check_zone
 from tests.simulation.network import Stream
-from tests.simulation.repository import SimGit, SimStatusRef, loaded_event, policies_of
+from tests.simulation.repository import SimGit, SimStatusRef, loaded_event
 from xds.build.secrets import ca_secret, identity_secret
 from xds.discovery import DeltaRequest, DeltaResponse, Node
-from xds.resource import CLUSTER, digest
+from xds.resource import digest
 from xds.translate import Builders
 
 if TYPE_CHECKING:
@@ -43,10 +44,6 @@ GIT_FAILS = 0.1  # share of status reads and pushes, until healed
 CRASH_AMONG_EFFECTS = 0.02  # share of the decisions that write to disk, until healed
 # Memos only: equal arguments, equal bytes; sharing them makes a thousand seeds affordable.
 BUILDERS = Builders()
-
-
-class InvariantBroken(AssertionError):
-    """The run is replayed with its seed."""
 
 
 # --- the parts ---
@@ -125,23 +122,6 @@ class World:
     def push(self, content: Content) -> None:
         commit = self.git.commit(content)
         self.clock.after(self.random.uniform(0.001, 0.2), lambda: self.notice(commit))
-
-    def commit_mistake(self) -> None:
-        self.commit(mistake=self.random.choice(MISTAKES))
-
-    def commit_without_change(self) -> None:
-        """A README, say: the tree of the policies stays."""
-        self.push(self.content)
-
-    def commit_toggle(self) -> None:
-        """A policy or a mesh comes or goes."""
-        now = self.content
-        changed = [
-            replace(now, permission=not now.permission),
-            replace(now, route=not now.route),
-            replace(now, plain_mesh=not now.plain_mesh),
-        ]
-        self.commit(self.random.choice(changed if self.has_plain_mesh else changed[:2]))
 
     def notice(self, commit: str) -> None:
         if self.globe.up and commit == self.git.tip:
@@ -335,7 +315,7 @@ class World:
         done = self._survived(len(effects), writes=any(isinstance(e, z.Persist) for e in effects))
         for effect in effects[:done]:
             self._zone_effect(zone, effect)
-        self.check_zone(zone)
+        check_zone(self, zone)
         if done is not None:
             self.crash_zone(zone)
 
@@ -515,7 +495,7 @@ class World:
 
     def _received(self, proxy: SimProxy, response: DeltaResponse) -> None:
         proxy.envoy.receive(response)
-        self.check_proxy(proxy)
+        check_proxy(self, proxy)
 
     def _close_proxy(self, stream: str) -> None:
         proxy = self._proxy_at(stream)
@@ -530,122 +510,20 @@ class World:
             proxy.stream, proxy.stream_id = None, None
             self.clock.after(self.random.uniform(0.05, 1.0), lambda: self.connect_proxy(proxy))
 
-    def scale(self) -> None:
-        """A second backend comes, or goes for good."""
-        zone = self.random.choice(ZONES)
-        proxy = self.proxies[f"default.spare-{zone}@{zone}"]
-        proxy.wanted = not proxy.wanted
-        if proxy.wanted:
-            self._start_proxy(proxy)
-        else:
-            self._kill_proxy(proxy)
-
-    def _start_proxy(self, proxy: SimProxy) -> None:
+    def start_proxy(self, proxy: SimProxy) -> None:
         """A new process: nothing of what an earlier one held remains."""
         if not proxy.up and proxy.wanted:
             proxy.up = True
             proxy.envoy.held, proxy.envoy.asked = {}, {}
             self.connect_proxy(proxy)
 
-    def _kill_proxy(self, proxy: SimProxy) -> None:
+    def kill_proxy(self, proxy: SimProxy) -> None:
         if proxy.stream is not None:
             proxy.stream.cut()
         proxy.up = False
-
-    def restart_proxy(self) -> None:
-        """kill -9 and a new process."""
-        proxy = self.random.choice(list(self.proxies.values()))
-        if proxy.up:
-            self._kill_proxy(proxy)
-            self.clock.after(self.random.uniform(0.5, 20.0), lambda: self._start_proxy(proxy))
-
-    # --- misbehaviour and healing ---
-
-    def misbehave(self, seconds: float) -> None:
-        deeds: tuple[Callable[[], None], ...] = (
-            self.commit,
-            self.commit_toggle,
-            self.commit_toggle,
-            self.commit_without_change,
-            self.commit_mistake,
-            self.commit_burst,
-            self.cut_a_stream,
-            self.cut_a_stream,
-            self.restart_proxy,
-            self.scale,
-            self.rival_status_commit,
-            lambda: self.crash_zone(self.zones[self.random.choice(ZONES)]),
-            self.crash_global,
-        )
-        moment = self.clock.now
-        end = moment + seconds
-        while (moment := moment + self.random.uniform(0.0, 2.0)) < end:
-            deed = self.random.choice(deeds)
-            self.clock.at(moment, deed)
-        self.clock.run_until(end)
-
-    def commit_burst(self) -> None:
-        for _ in range(3):
-            self.commit()
-
-    def rival_status_commit(self) -> None:
-        """Somebody else pushes to a zone's ref."""
-        for trees in list(self.git.refs.values())[:1]:
-            trees.append({**trees[-1], "NOTES": b"not the zone's\n"})
-
-    def cut_a_stream(self) -> None:
-        streams = self.all_streams()
-        if streams:
-            self.random.choice(streams).cut()
-
-    def all_streams(self) -> list[Stream]:
-        found = [s for zone in self.zones.values() for s in zone.streams.values()]
-        found += [p.stream for p in self.proxies.values() if p.stream is not None]
-        return [s for s in found if s.alive]
-
-    def heal(self, seconds: float = 90.0) -> None:
-        """One last commit that everybody takes, no more trouble, and time to settle (beyond grace,
-        drain and backoff).
-        """
-        self.calm = True
-        self.commit(replace(self.content, plain_mesh=self.has_plain_mesh))
-        if self.content.envoys_refuse:
-            self.commit()
-        self.clock.run_until(self.clock.now + seconds)
 
     def status_commits(self) -> dict[str, int]:
         return {ref: len(found) for ref, found in self.git.refs.items()}
 
     def responses(self) -> int:
         return self.global_responses + sum(zone.responses for zone in self.zones.values())
-
-    # --- invariants held at every moment ---
-
-    def check_zone(self, zone: SimZone) -> None:
-        """What is in force in a zone is exactly one published revision: no half of a commit is ever
-        visible.
-        """
-        state = zone.state
-        if (state.policy, state.revision) == zone.checked:
-            return
-        zone.checked = state.policy, state.revision
-        if not state.policy.by_key and state.revision is None:
-            return
-        commit = state.revision or ""
-        if commit not in self.globe.published:
-            raise InvariantBroken(
-                f"{zone.name} has {commit[-4:]} in force, which was never published"
-            )
-        wanted = policies_of(self.git.content[commit])
-        found = frozenset(
-            (r.key.type, r.display_name, r.body) for r in state.policy.by_key.values()
-        )
-        if found != wanted:
-            raise InvariantBroken(f"{zone.name} shows a mixture at {commit[-4:]}: {found ^ wanted}")
-
-    def check_proxy(self, proxy: SimProxy) -> None:
-        """No proxy ever holds a resource that belongs to no published revision."""
-        for name, resource in proxy.envoy.held.get(CLUSTER, {}).items():
-            number = number_of(resource)
-            if number is not None and number not in self.globe.numbers:
-                raise InvariantBroken(f"{proxy.envoy.node.id} holds {name} of commit {number}")

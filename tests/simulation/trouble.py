@@ -1,0 +1,119 @@
+"""What may go wrong in a world, drawn by its seed, and how it comes to an end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tests.simulation.documents import MISTAKES
+from tests.simulation.world import ZONES, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.simulation.network import Stream
+
+
+def misbehave(world: World, seconds: float) -> None:
+    """Deeds at random moments, one a second in the middle."""
+    moment = world.clock.now
+    end = moment + seconds
+    while (moment := moment + world.random.uniform(0.0, 2.0)) < end:
+        deed = world.random.choice(DEEDS)
+        world.clock.at(moment, partial(deed, world))
+    world.clock.run_until(end)
+
+
+def commit_burst(world: World) -> None:
+    for _ in range(3):
+        world.commit()
+
+
+def rival_status_commit(world: World) -> None:
+    """Somebody else pushes to a zone's ref."""
+    for trees in list(world.git.refs.values())[:1]:
+        trees.append({**trees[-1], "NOTES": b"not the zone's\n"})
+
+
+def cut_a_stream(world: World) -> None:
+    streams = all_streams(world)
+    if streams:
+        world.random.choice(streams).cut()
+
+
+def all_streams(world: World) -> list[Stream]:
+    found = [s for zone in world.zones.values() for s in zone.streams.values()]
+    found += [p.stream for p in world.proxies.values() if p.stream is not None]
+    return [s for s in found if s.alive]
+
+
+def heal(world: World, seconds: float = 90.0) -> None:
+    """One last commit that everybody takes, no more trouble, and time to settle (beyond grace,
+    drain and backoff).
+    """
+    world.calm = True
+    world.commit(replace(world.content, plain_mesh=world.has_plain_mesh))
+    if world.content.envoys_refuse:
+        world.commit()
+    world.clock.run_until(world.clock.now + seconds)
+
+
+def commit_mistake(world: World) -> None:
+    world.commit(mistake=world.random.choice(MISTAKES))
+
+
+def commit_without_change(world: World) -> None:
+    """A README, say: the tree of the policies stays."""
+    world.push(world.content)
+
+
+def commit_toggle(world: World) -> None:
+    """A policy or a mesh comes or goes."""
+    now = world.content
+    changed = [
+        replace(now, permission=not now.permission),
+        replace(now, route=not now.route),
+        replace(now, plain_mesh=not now.plain_mesh),
+    ]
+    world.commit(world.random.choice(changed if world.has_plain_mesh else changed[:2]))
+
+
+def scale(world: World) -> None:
+    """A second backend comes, or goes for good."""
+    zone = world.random.choice(ZONES)
+    proxy = world.proxies[f"default.spare-{zone}@{zone}"]
+    proxy.wanted = not proxy.wanted
+    if proxy.wanted:
+        world.start_proxy(proxy)
+    else:
+        world.kill_proxy(proxy)
+
+
+def restart_proxy(world: World) -> None:
+    """kill -9 and a new process."""
+    proxy = world.random.choice(list(world.proxies.values()))
+    if proxy.up:
+        world.kill_proxy(proxy)
+        world.clock.after(world.random.uniform(0.5, 20.0), lambda: world.start_proxy(proxy))
+
+
+def crash_a_zone(world: World) -> None:
+    world.crash_zone(world.zones[world.random.choice(ZONES)])
+
+
+DEEDS: tuple[Callable[[World], None], ...] = (
+    World.commit,
+    commit_toggle,
+    commit_toggle,
+    commit_without_change,
+    commit_mistake,
+    commit_burst,
+    cut_a_stream,
+    cut_a_stream,
+    restart_proxy,
+    scale,
+    rival_status_commit,
+    crash_a_zone,
+    World.crash_global,
+)
