@@ -256,26 +256,24 @@ def _manifest_last(type_: str) -> tuple[bool, str]:
 
 
 def _offer(state: GlobalState, session_id: str, type_: str) -> Outcome:
-    state, effects = _offered(state, session_id, type_)
-    return _standing(state, session_id, type_), effects
-
-
-def _offered(state: GlobalState, session_id: str, type_: str) -> Outcome:
     session = state.sessions[session_id]
-    zone_slice = state.slices.get(session.zone)
-    if zone_slice is None:
-        return state, ()
-    want = zone_slice.types.get(type_, NO_RESOURCES)
-    before = session.senders[type_]
-    sender, response = before.offer(want, str(session.nonces + 1))
-    if sender is before:
-        return state, ()
-    nonces = session.nonces + (response is not None)
-    session = replace(session, senders=session.senders.insert(type_, sender), nonces=nonces)
-    state = replace(state, sessions=state.sessions.insert(session_id, session))
+    return _offered(state, session, session.senders[type_])
+
+
+def _offered(state: GlobalState, session: Session, sender: DeltaSender) -> Outcome:
+    """Offers what the zone lacks of a type; `sender` may be newer than the session's own."""
+    type_, zone_slice, response = sender.type_url, state.slices.get(session.zone), None
+    if zone_slice is not None:
+        want = zone_slice.types.get(type_, NO_RESOURCES)
+        sender, response = sender.offer(want, str(session.nonces + 1))
+    if sender is not session.senders.get(type_):
+        nonces = session.nonces + (response is not None)
+        session = replace(session, senders=session.senders.insert(type_, sender), nonces=nonces)
+        state = replace(state, sessions=state.sessions.insert(session.id, session))
+    state = _standing(state, session.id, type_)
     if response is None:
         return state, ()
-    return state, (SendResponse(session_id, replace(response, control_plane="global")),)
+    return state, (SendResponse(session.id, replace(response, control_plane="global")),)
 
 
 def _standing(state: GlobalState, session_id: str, type_: str) -> GlobalState:
@@ -300,15 +298,13 @@ def _subscribed(state: GlobalState, session_id: str, request: DeltaRequest) -> O
         return state, (CloseSession(session_id, RESOURCE_EXHAUSTED, text),)
     sender = session.senders.get(type_) or DeltaSender(type_url=type_, dialect=KDS_DIALECT)
     sender, answer = sender.on_request(request)
-    session = replace(session, senders=session.senders.insert(type_, sender))
-    state = replace(state, sessions=state.sessions.insert(session_id, session))
     notes: Effects = ()
     if isinstance(answer, Nacked):
         fields = {"zone": session.zone, "type": type_, "message": sender.rejected}
         notes = (Note("zone.rejected", fields),)
     if session.zone not in state.slices:
         state = _sliced(state, session.zone)
-    state, effects = _offer(state, session_id, type_)
+    state, effects = _offered(state, session, sender)
     return state, (*effects, *notes)
 
 

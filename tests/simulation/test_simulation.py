@@ -29,7 +29,7 @@ BATCH = 50
 def run(seed: int) -> World:
     world = World(seed)
     world.clock.run_until(world.clock.now + 2.0)
-    misbehave(world, 3.0 + seed % 8)  # short and long troubles; a thousand must fit into a minute
+    misbehave(world, 1.0 + seed % 6)  # short and long troubles; a thousand must fit into a minute
     heal(world)
     return world
 
