@@ -82,9 +82,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class ZoneRecord:
-    """What is known of a zone, connected or not. `complete` types arrived whole on the present
-    stream.
-    """
+    """What is known of a zone, connected or not."""
 
     name: str
     identity: str = ""  # proven identity of whoever holds its streams
