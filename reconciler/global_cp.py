@@ -29,7 +29,8 @@ from reconciler.runtime.outbox import Outbox
 from reconciler.status.document import INGRESS_PATH, StatusUnreadable
 from reconciler.status_ingress import from_status
 from reconciler.steps import global_state as g
-from reconciler.steps.global_step import refusal, step
+from reconciler.steps.global_step import step
+from reconciler.steps.global_zones import refusal
 from reconciler.stored import decode_stored, encode_rows
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """What the global control plane knows, what may happen to it, and what it may do: state, events and
 effects.
 
-Values only; `global_step` holds the transitions.
+Values only; `global_step` and its rooms hold the transitions.
 """
 
 from __future__ import annotations

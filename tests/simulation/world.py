@@ -22,8 +22,8 @@ from reconciler.status_ingress import from_status
 from reconciler.steps import global_state as g
 from reconciler.steps import status_step as s
 from reconciler.steps import zone_state as z
-from reconciler.steps.global_step import refusal
 from reconciler.steps.global_step import step as global_step
+from reconciler.steps.global_zones import refusal
 from reconciler.steps.zone_step import step as zone_step
 from tests.simulation.clock import SimClock
 from tests.simulation.documents import Content, proxies_of

@@ -11,7 +11,8 @@ from reconciler.kds.manifest import ConvergenceReport, encode_report
 from reconciler.kds.types import REPORT
 from reconciler.model.resource import ZONE
 from reconciler.steps import global_state as g
-from reconciler.steps.global_step import TYPES_MAX, refusal
+from reconciler.steps.global_down import TYPES_MAX
+from reconciler.steps.global_zones import refusal
 from tests.support.global_plane import MISTAKE, Global, ingress_entry, revision, timeout
 from xds.delta_sender import MESSAGE_MAX
 from xds.discovery import DeltaRequest, DeltaResponse
