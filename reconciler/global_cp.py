@@ -14,18 +14,21 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.api.control_socket import control_app
+from reconciler.api.diagnostics import Diagnostics, diagnostics_server
 from reconciler.api.serving import HttpServer, unix_socket
 from reconciler.api.waiting import wait_until
 from reconciler.arrival import Outcome, global_outcome
 from reconciler.ca import keys, tokens
+from reconciler.figures import ProcessFigures, global_figures, process_figures
 from reconciler.git.errors import GitFailed
 from reconciler.git.status_ref import zone_of_ref
 from reconciler.git.watch import FetchFailed, FetchRecovered, TipsChanged, WatchOptions
 from reconciler.git.watch import tips as tips_of
 from reconciler.kds.server import Caller, KdsServer, Refusal
-from reconciler.runtime.log import note
+from reconciler.runtime.log import NOTED, note
 from reconciler.runtime.loop_watch import LoopWatch
 from reconciler.runtime.outbox import Outbox
+from reconciler.runtime.service_manager import ServiceManager
 from reconciler.status.document import INGRESS_PATH, StatusUnreadable
 from reconciler.status_ingress import from_status
 from reconciler.steps import global_state as g
@@ -35,10 +38,11 @@ from reconciler.stored import decode_stored, encode_rows
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from reconciler.ca.server_tls import ServerTls
+    from reconciler.figures import Figure
     from reconciler.model.resource import MeshResource
     from reconciler.revision_loader import RevisionLoader
     from reconciler.store import Store
@@ -148,6 +152,24 @@ class GlobalControlPlane:
                 if not resource.key.type.endswith("Insight")
             )
         return found
+
+    # DiagnosticsSource
+
+    def unready(self) -> str:
+        return "" if self.state.published is not None else "no revision is in force yet"
+
+    def figures(self) -> Iterator[Figure]:
+        process = ProcessFigures(
+            role="global",
+            version=self.state.settings.version,
+            events=NOTED,
+            loop_longest_ms=self.stalls.longest_ms,
+            loop_stalls=self.stalls.stalls,
+            store_error=self.outbox.error,
+            store_waiting=self.outbox.waiting,
+        )
+        yield from process_figures(process)
+        yield from global_figures(self.state)
 
     async def wait(self, commit: str, timeout_s: float) -> Mapping[str, object]:
         async def outcome() -> Outcome:
@@ -363,6 +385,7 @@ class GlobalProcess:
     state_dir: Path
     host: str
     kds_port: int
+    diagnostics: Diagnostics
     tls: ServerTls
     following: Following
 
@@ -372,7 +395,10 @@ async def serve(plane: GlobalControlPlane, process: GlobalProcess, stop: asyncio
 
     Raises KeysMissing when the keys of an earlier fleet are not here.
     """
+    manager = ServiceManager()
     control = HttpServer(control_app(plane), unix_socket(process.state_dir / "control.sock"))
+    diagnostics = diagnostics_server(plane, process.diagnostics)
+    await diagnostics.start()
     plane.kds = KdsServer(plane, str(plane.loader.mirror.address))
     port = await plane.kds.start(
         process.host, process.kds_port, process.tls.cert_pem, process.tls.key_pem
@@ -380,18 +406,20 @@ async def serve(plane: GlobalControlPlane, process: GlobalProcess, stop: asyncio
     await control.start()
     note(plane.log, "global.started", kds_port=port, repository=str(plane.loader.mirror.address))
     plane.stalls.start()
+    manager.ready()
     following = asyncio.create_task(plane.follow(process.following))
     stopping = asyncio.create_task(stop.wait())
     ending = {following, stopping, plane.crash}
     done, _ = await asyncio.wait(ending, return_when=asyncio.FIRST_COMPLETED)
     note(plane.log, "global.stopping")
+    manager.stopping()
     for task in ending:
         task.cancel()
     # Breaks off a call to a server that hangs: its thread would hold this process up.
     await asyncio.to_thread(plane.loader.mirror.transport.close)
     await asyncio.gather(*ending, return_exceptions=True)
     await plane.kds.stop(1.0)
-    await control.stop()
+    await asyncio.gather(control.stop(), diagnostics.stop())
     await plane.outbox.close()
     plane.stalls.stop()
     plane.store.close()

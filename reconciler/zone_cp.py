@@ -16,17 +16,20 @@ from typing import TYPE_CHECKING
 
 from reconciler.api.bootstrap_server import BootstrapAnswer, bootstrap_app
 from reconciler.api.control_socket import control_app
+from reconciler.api.diagnostics import Diagnostics, diagnostics_server
 from reconciler.api.serving import HttpServer, tcp_socket, unix_socket
 from reconciler.api.waiting import wait_for
 from reconciler.arrival import zone_outcome
 from reconciler.bootstrap_answer import ZoneFacts, bootstrap_answer
 from reconciler.ca.authority import AuthorityPem, issue_workload
+from reconciler.figures import ProcessFigures, process_figures, zone_figures
 from reconciler.kds.client import Dial, KdsClient
 from reconciler.model.proxy_rules import is_ip
 from reconciler.model.spec import DataplaneSpec, ZoneIngressSpec
-from reconciler.runtime.log import note
+from reconciler.runtime.log import NOTED, note
 from reconciler.runtime.loop_watch import LoopWatch
 from reconciler.runtime.outbox import Outbox
+from reconciler.runtime.service_manager import ServiceManager
 from reconciler.steps import zone_state as z
 from reconciler.steps.zone_report import is_current, rejections, report_of
 from reconciler.steps.zone_step import step
@@ -38,10 +41,11 @@ from xds.server import AdsServer
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from reconciler.ca.server_tls import ServerTls
+    from reconciler.figures import Figure
     from reconciler.model.resource import MeshResource
     from reconciler.status.follower import StatusFollower
     from reconciler.store import Store
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
     from xds.discovery import DeltaRequest, DeltaResponse
 
 KINDS = ("policy", "relayed", "local")
+NO_POLICIES = "this zone has not received its policies yet"
 RESOLVE_INTERVAL_S = 10.0
 RESOLVE_START_S = 5.0
 PROXIES = ("Dataplane", "ZoneIngress")
@@ -148,8 +153,8 @@ class ZoneControlPlane:
     # BootstrapSource
 
     def bootstrap(self, request: Mapping[str, object], host: str, accept: str) -> BootstrapAnswer:
-        if self.facts is None or not self.state.policy.by_key:
-            return BootstrapAnswer(503, "this zone has not received its policies yet; try again")
+        if self.facts is None or self.unready():
+            return BootstrapAnswer(503, f"{NO_POLICIES}; try again")
         found = bootstrap_answer(self.facts, self.state.merged, request, host, accept)
         if found.status != 200:
             note(self.log, "bootstrap.refused", status=found.status, reason=found.body)
@@ -198,6 +203,24 @@ class ZoneControlPlane:
             "state": state if proxy.stream is not None else "away",
             "message": "; ".join(r.message for r in refused),
         }
+
+    # DiagnosticsSource
+
+    def unready(self) -> str:
+        return "" if self.state.policy.by_key else NO_POLICIES
+
+    def figures(self) -> Iterator[Figure]:
+        process = ProcessFigures(
+            role="zone",
+            version=self.state.settings.version,
+            events=NOTED,
+            loop_longest_ms=self.stalls.longest_ms,
+            loop_stalls=self.stalls.stalls,
+            store_error=self.outbox.error,
+            store_waiting=self.outbox.waiting,
+        )
+        yield from process_figures(process)
+        yield from zone_figures(self.state)
 
     async def wait(self, commit: str, timeout_s: float) -> Mapping[str, object]:
         return await wait_for(self, lambda: zone_outcome(self.state, commit), timeout_s)
@@ -354,6 +377,7 @@ class ZoneProcess:
     host: str
     bootstrap_port: int
     ads_port: int
+    diagnostics: Diagnostics
     tls: ServerTls
     hosts: tuple[str, ...]
     dial: Dial
@@ -366,6 +390,8 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
     """
     listening = tcp_socket(process.host, process.bootstrap_port)
     asked = unix_socket(process.state_dir / "control.sock")
+    diagnostics = diagnostics_server(plane, process.diagnostics)
+    manager = ServiceManager()
     warm_up()  # Nobody is connected yet; later it would hold up everybody.
     plane.stalls.start()
     plane.restore()
@@ -386,19 +412,21 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
     )
     control = HttpServer(control_app(plane), asked)
     plane.client = KdsClient(plane, process.dial)
+    await diagnostics.start()
     await bootstrap.start()
     await control.start()
     plane.client.start()
     resolving = asyncio.create_task(plane.resolve_forever())
     note(plane.log, "zone.started", zone=plane.state.settings.zone, ads_port=ads_port)
+    manager.ready()
     await stop.wait()
     note(plane.log, "zone.stopping", zone=plane.state.settings.zone)
+    manager.stopping()
     plane.stop()
     resolving.cancel()
     await plane.client.stop()
-    await bootstrap.stop()
-    await plane.ads.stop(1.0)
-    await control.stop()
+    await asyncio.gather(bootstrap.stop(), plane.ads.stop(1.0))
+    await asyncio.gather(control.stop(), diagnostics.stop())
     if plane.status_follower is not None:
         await plane.status_follower.stop()
     await plane.outbox.close()

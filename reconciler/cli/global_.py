@@ -12,6 +12,7 @@ from reconciler.cli.git_access import add_git, git_access
 from reconciler.cli.options import interval_s, port, ref_prefix
 from reconciler.cli.running import (
     add_common,
+    diagnostics,
     run_until_signal,
     tls_hosts,
     words_of,
@@ -100,6 +101,7 @@ async def _serve(args: argparse.Namespace, folder: Path, stop: asyncio.Event) ->
         state_dir=folder,
         host=args.host,
         kds_port=args.kds_port,
+        diagnostics=diagnostics(args, folder),
         tls=server_tls(folder, "mesh-reconciler global", tls_hosts(args), time.time()),
         following=Following(
             branch_ref=f"refs/heads/{args.branch}",

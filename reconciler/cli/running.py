@@ -6,27 +6,57 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.cli.options import VARIABLE
+from reconciler.cli.options import VARIABLE, port
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Awaitable, Callable
 
+    from reconciler.api.diagnostics import Diagnostics
+
+
+STOP_WITHIN_S = 4.5  # of the 5 s after which the process must be gone
+
 
 def run_until_signal(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """`main(stop)`; `stop` is set by SIGTERM or SIGINT."""
+    """`main(stop)`; `stop` is set by SIGTERM or SIGINT.
+
+    What still runs STOP_WITHIN_S later is cut off: a write that hangs in the kernel, or a server
+    that does not let go, would keep the process until somebody kills it. The store survives that
+    at any moment. A second signal does the same at once.
+    """
 
     async def running() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+
+        def stopping() -> None:
+            if stop.is_set():
+                _cut_off("a second signal")
+            stop.set()
+            late = threading.Timer(STOP_WITHIN_S, _cut_off, (f"over {STOP_WITHIN_S} s",))
+            late.daemon = True  # Not of the loop, which may be what hangs.
+            late.start()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, stopping)
         await main(stop)
 
     asyncio.run(running())
+
+
+def _cut_off(reason: str) -> None:
+    from logging import getLogger
+
+    from reconciler.runtime.log import note
+
+    note(getLogger("reconciler"), "process.stop_incomplete", reason=reason)
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -47,11 +77,30 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         "may be repeated",
     )
     parser.add_argument(
+        "--diagnostics-port",
+        type=port,
+        default=5680,
+        help="of health and metrics: /healthy, /ready, /metrics (default: 5680)",
+    )
+    parser.add_argument(
+        "--diagnostics-plain",
+        action="store_true",
+        help="health and metrics without TLS, for scrapers that cannot be given the certificate",
+    )
+    parser.add_argument(
         "--log-format",
         choices=("json", "text"),
         default="text" if sys.stderr.isatty() else "json",
         help="of the log on stderr (default: text on a terminal, json elsewhere)",
     )
+
+
+def diagnostics(args: argparse.Namespace, folder: Path) -> Diagnostics:
+    """With the server certificate that is made before anything listens."""
+    from reconciler.api.diagnostics import Diagnostics
+
+    tls = None if args.diagnostics_plain else (folder / "tls/cert.pem", folder / "tls/key.pem")
+    return Diagnostics(args.host, args.diagnostics_port, tls)
 
 
 def secret_from_environment(name: str) -> str | None:

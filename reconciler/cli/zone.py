@@ -13,6 +13,7 @@ from reconciler.cli.git_access import add_git, git_access
 from reconciler.cli.options import count, delay_s, port, ref_prefix
 from reconciler.cli.running import (
     add_common,
+    diagnostics,
     run_until_signal,
     tls_hosts,
     words_of,
@@ -138,6 +139,7 @@ async def _serve(args: argparse.Namespace, join: Join, folder: Path, stop: async
     settings = ZoneSettings(
         zone=join.zone,
         instance=instance,
+        version=version,
         node=zone_node(join.zone, instance, version),
         verify=verify_proxy,
         builders=Builders(),
@@ -154,6 +156,7 @@ async def _serve(args: argparse.Namespace, join: Join, folder: Path, stop: async
         host=args.host,
         bootstrap_port=args.bootstrap_port,
         ads_port=args.ads_port,
+        diagnostics=diagnostics(args, folder),
         tls=certificate,
         hosts=hosts_of(certificate.cert_pem),
         dial=Dial(

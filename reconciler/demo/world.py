@@ -100,8 +100,9 @@ class World:
         self.work = folder / "work"
         self.processes: dict[str, Process] = {}
         self.taps: dict[str, Tap] = {}
-        ports = free_ports(30)
+        ports = free_ports(40)
         self.kds_port = ports.pop()
+        self.diagnostics = {role: ports.pop() for role in ("global", *self.zones)}
         self.ports = {z: ZonePorts(*(ports.pop() for _ in range(5))) for z in self.zones}
         self.workloads = self._workloads(ports)
 
@@ -183,6 +184,7 @@ class World:
         self._reconciler(
             "global", "global", "--repo", str(self.bare), "--state-dir", str(self.state("global")),
             "--host", "127.0.0.1", "--kds-port", str(self.kds_port),
+            "--diagnostics-port", str(self.diagnostics["global"]),
         )  # fmt: skip
 
     def issue_join_file(self, zone: str) -> None:
@@ -201,6 +203,7 @@ class World:
             "--state-dir", str(self.state(zone)), "--host", "127.0.0.1",
             "--bootstrap-port", str(ports.bootstrap), "--ads-port", str(ports.ads),
             "--status-repo", str(self.bare), "--status-coalesce", "1",
+            "--diagnostics-port", str(self.diagnostics[zone]),
         )  # fmt: skip
 
     async def _tap(self, zone: str) -> None:

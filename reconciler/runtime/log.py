@@ -12,6 +12,7 @@ import json
 import logging
 import re
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -22,6 +23,7 @@ SECRET = re.compile(
     re.DOTALL,
 )
 VALUE_MAX = 2000  # characters
+NOTED: Counter[str] = Counter()  # how often each event was noted, for the metrics
 DEPTH_MAX = 4
 _PLAIN = re.compile(r"[^\s\"=\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
@@ -107,5 +109,6 @@ def note(log: logging.Logger, event: str, **fields: object) -> None:
     words = (
         "failed", "refused", "rejected", "missing", "incomplete", "problem", "disconnected",
     )  # fmt: skip
+    NOTED[event] += 1
     level = logging.WARNING if any(word in event for word in words) else logging.INFO
     log.log(level, event, extra={"fields": fields})

@@ -58,6 +58,11 @@ class Outbox(Generic[EffectT, ValueT]):
         self._failures = 0
         self.error = ""
 
+    @property
+    def waiting(self) -> int:
+        """Effects that wait for a write."""
+        return len(self._waiting)
+
     def add(self, effects: Iterable[EffectT]) -> None:
         """Carries out at once what waits for no write."""
         for effect in effects:

@@ -47,6 +47,7 @@ class ZoneSettings:
 
     zone: str
     instance: str
+    version: str = ""  # of this program
     node: Node  # how this zone introduces itself to the global
     verify: Verify
     builders: Builders
