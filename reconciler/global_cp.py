@@ -25,6 +25,7 @@ from reconciler.git.status_ref import zone_of_ref
 from reconciler.git.watch import FetchFailed, FetchRecovered, TipsChanged, WatchOptions
 from reconciler.git.watch import tips as tips_of
 from reconciler.kds.server import Caller, KdsServer, Refusal
+from reconciler.mesh_ca import expiry_warnings
 from reconciler.runtime.log import NOTED, note
 from reconciler.runtime.loop_watch import LoopWatch
 from reconciler.runtime.outbox import Outbox
@@ -138,7 +139,7 @@ class GlobalControlPlane:
             "revision": state.published.commit if state.published else None,
             "rejected": rejected.commit if rejected else None,
             "problems": [str(p) for p in rejected.problems] if rejected else [],
-            "warnings": [str(p) for p in state.published.warnings] if state.published else [],
+            "warnings": _warnings(state.published, time.time()),
             "repository_error": state.fetch_error or state.load_error or "",
             "store_error": self.outbox.error,
             "loop_stall_ms_max": self.stalls.longest_ms,
@@ -354,6 +355,12 @@ class Following:
     status_prefix: str
     new_keys: bool
     watch: WatchOptions
+
+
+def _warnings(published: g.Revision | None, now: float) -> list[str]:
+    if published is None:
+        return []
+    return [*map(str, published.warnings), *expiry_warnings(published.resources, now)]
 
 
 def _zone_row(record: g.ZoneRecord) -> dict[str, object]:

@@ -31,11 +31,12 @@ from reconciler.runtime.loop_watch import LoopWatch
 from reconciler.runtime.outbox import Outbox
 from reconciler.runtime.service_manager import ServiceManager
 from reconciler.steps import zone_state as z
+from reconciler.steps.zone_certificates import told
 from reconciler.steps.zone_report import is_current, rejections, report_of
 from reconciler.steps.zone_step import step
 from reconciler.stored import decode_stored, encode_rows
 from reconciler.warm_up import warm_up
-from xds.build.secrets import ca_secret, identity_secret
+from xds.build.secrets import identity_secret
 from xds.resource import digest
 from xds.server import AdsServer
 
@@ -177,6 +178,7 @@ class ZoneControlPlane:
                 for name, why in refused.items()
             },
             "store_error": self.outbox.error,
+            "warnings": list(told(state, time.time())),
             "status_error": self.status_follower.error if self.status_follower else "",
             "proxies": {
                 "total": report.total,
@@ -311,7 +313,6 @@ class ZoneControlPlane:
             return
         certificate = z.Certificate(
             identity_secret(effect.identity_secret, issued.chain_pem, issued.key_pem),
-            ca_secret(effect.ca_secret, effect.ca_cert_pem),
             effect.uris,
             effect.backend,
             digest((effect.ca_cert_pem,)),

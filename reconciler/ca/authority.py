@@ -1,8 +1,10 @@
-"""Builtin mesh CAs and the workload certificates they sign (facts/dataplane-wire.md 4.6, 10.3).
+"""Builtin mesh CAs, and the workload certificates that these and provided ones sign
+(facts/dataplane-wire.md 4.6, 10.3).
 
-CAs are RSA 2048 in PKCS#1, because real zones read them; workload keys are ECDSA P-256. Whose CA it
-is does not matter: issuer and authority key id of a leaf are taken from the CA's certificate as it
-stands, since verifiers compare both and other programs write them in their own way.
+Builtin CAs are RSA 2048 in PKCS#1, because real zones read them; workload keys are ECDSA P-256.
+Whose CA it is does not matter: issuer and authority key id of a leaf are taken from the CA's
+certificate as it stands, since verifiers compare both and other programs write them in their own
+way.
 """
 
 from __future__ import annotations
@@ -16,7 +18,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from reconciler.ca.reading import ca_certificate, rsa_private_key
+from reconciler.ca.reading import (
+    CaKey,
+    between_pem,
+    ca_certificates,
+    ca_private_key,
+    rsa_private_key,
+)
 
 BACKDATE = datetime.timedelta(seconds=10)  # clocks of two hosts differ
 RENEW_SHARE = 0.8  # of its life, after which a certificate is issued anew
@@ -41,7 +49,8 @@ class Issued:
 
     @property
     def renew_at(self) -> float:
-        return self.not_before + RENEW_SHARE * (self.not_after - self.not_before)
+        issued_at = self.not_before + BACKDATE.total_seconds()
+        return issued_at + RENEW_SHARE * (self.not_after - issued_at)
 
 
 def builtin_ca_names(mesh: str, backend: str) -> tuple[str, str]:
@@ -107,19 +116,22 @@ def new_builtin_ca(mesh: str, now: float, *, bits: int = 2048, lifetime_s: int) 
 def issue_workload(
     mesh: str, ca: AuthorityPem, uris: tuple[str, ...], now: float, lifetime_s: int
 ) -> Issued:
-    """A certificate for these URIs of a mesh. Raises ValueError for a CA that cannot be used.
+    """A certificate for these URIs of a mesh, which ends with its CA at the latest. Raises
+    ValueError for a CA that cannot be used.
 
     The CA's key is loaded without the checks that cost 25 ms each time; a signature that the CA's
     certificate does not confirm is an error instead.
     """
     if not uris:
         raise ValueError(f"a workload of mesh {mesh} needs at least one URI in its certificate")
-    signer, authority = rsa_private_key(ca.key_pem), ca_certificate(ca.cert_pem)
+    signer, authority = ca_private_key(ca.key_pem), ca_certificates(ca.cert_pem)[0]
     if authority.public_key() != signer.public_key():
         raise ValueError(f"the CA key of mesh {mesh} does not belong to the CA's certificate")
     key = ec.generate_private_key(ec.SECP256R1())
     start = _moment(now) - BACKDATE
-    end = _moment(now) + datetime.timedelta(seconds=lifetime_s)
+    end = min(_moment(now) + datetime.timedelta(seconds=lifetime_s), authority.not_valid_after_utc)
+    if end <= _moment(now):
+        raise ValueError(f"the CA of mesh {mesh} expired on {authority.not_valid_after_utc}")
     usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     certificate = (
         x509.CertificateBuilder()
@@ -136,9 +148,9 @@ def issue_workload(
         .add_extension(_authority_key_id(authority), critical=False)
         .sign(signer, hashes.SHA256())
     )
-    _confirm(certificate, signer.public_key())
+    _confirm(certificate, signer)
     return Issued(
-        certificate.public_bytes(serialization.Encoding.PEM),
+        certificate.public_bytes(serialization.Encoding.PEM) + between_pem(ca.cert_pem),
         key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -155,15 +167,18 @@ def _authority_key_id(authority: x509.Certificate) -> x509.AuthorityKeyIdentifie
         own = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     except x509.ExtensionNotFound:
         public = authority.public_key()
-        assert isinstance(public, rsa.RSAPublicKey)
+        assert isinstance(public, rsa.RSAPublicKey | ec.EllipticCurvePublicKey)
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(public)
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
 
 
-def _confirm(certificate: x509.Certificate, authority: rsa.RSAPublicKey) -> None:
+def _confirm(certificate: x509.Certificate, signer: CaKey) -> None:
     signed, signature = certificate.tbs_certificate_bytes, certificate.signature
     try:
-        authority.verify(signature, signed, padding.PKCS1v15(), hashes.SHA256())
+        if isinstance(signer, rsa.RSAPrivateKey):
+            signer.public_key().verify(signature, signed, padding.PKCS1v15(), hashes.SHA256())
+        else:
+            signer.public_key().verify(signature, signed, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature as error:
         raise ValueError("the CA key is damaged: what it signs cannot be verified") from error
 

@@ -8,8 +8,9 @@ import re
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+CaKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 INTEGER, VERSION = 0x02, 0xA0  # DER tags
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
 
@@ -34,6 +35,28 @@ def rsa_private_key(data: bytes) -> rsa.RSAPrivateKey:
     return key
 
 
+def ca_private_key(data: bytes) -> CaKey:
+    """Of a provided CA: RSA or elliptic curve, not encrypted."""
+    load = (
+        serialization.load_pem_private_key
+        if data.lstrip().startswith(b"-----")
+        else serialization.load_der_private_key
+    )
+    try:
+        key = load(data, None, unsafe_skip_rsa_key_validation=True)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError(f"the CA key cannot be read: {_without_quotes(error)}") from None
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        text = "the CA key is neither an RSA nor an elliptic curve key"
+        raise ValueError(text)  # noqa: TRY004 - the value is wrong
+    return key
+
+
+def _without_quotes(error: Exception) -> str:
+    """The library's words are long lists; the first sentence says what is wrong."""
+    return str(error).partition(". ")[0].partition("(")[0].strip()
+
+
 def rsa_public_key(data: bytes) -> rsa.RSAPublicKey:
     """The public half of a private key, or a public key (`RSA PUBLIC KEY` or `PUBLIC KEY`)."""
     if not data.lstrip().startswith(b"-----") or b"PRIVATE KEY" in data:
@@ -47,23 +70,42 @@ def rsa_public_key(data: bytes) -> rsa.RSAPublicKey:
     return key
 
 
-def ca_certificate(pem: bytes) -> x509.Certificate:
-    """The first certificate of a PEM, whose serial may be 0 as in every builtin CA of a real Kuma.
+def ca_certificates(pem: bytes) -> list[x509.Certificate]:
+    """The certificates of a PEM, the signing one first, at least one. Serials may be 0 as in every
+    builtin CA of a real Kuma.
 
     `cryptography` warns about such a serial and will refuse it, so it is replaced before parsing.
     Nothing that signs or verifies with this CA looks at it: only subject, key and key id count.
     """
-    found = _CERTIFICATE.search(pem)
-    if found is None:
+    found = _CERTIFICATE.findall(pem)
+    if not found:
         raise ValueError("the CA certificate is not a PEM certificate")
     try:
-        return x509.load_der_x509_certificate(_positive_serial(base64.b64decode(found[1])))
+        return [
+            x509.load_der_x509_certificate(_positive_serial(base64.b64decode(each)))
+            for each in found
+        ]
     except (ValueError, IndexError, UnsupportedAlgorithm) as error:
         raise ValueError(f"the CA certificate cannot be read: {error}") from error
 
 
+def between_pem(pem: bytes) -> bytes:
+    """Of a CA's certificates those that are not self-signed, byte for byte: a verifier that trusts
+    the root only needs them.
+    """
+    found = zip(_CERTIFICATE.finditer(pem), ca_certificates(pem), strict=True)
+    return b"".join(text[0] + b"\n" for text, read in found if read.issuer != read.subject)
+
+
+def not_after(pem: bytes) -> float:
+    """When the first of a CA's certificates ends, in seconds since the epoch. ValueError."""
+    return min(c.not_valid_after_utc.timestamp() for c in ca_certificates(pem))
+
+
 def _positive_serial(der: bytes) -> bytes:
-    """The same certificate with a serial of 01 01…: Certificate > TBSCertificate > serial."""
+    """The certificate with a serial of 01 01… in place of 0: Certificate > TBSCertificate >
+    serial.
+    """
     certificate, _ = _value(der, 0)
     start, _ = _value(der, certificate)
     if der[start] == VERSION:
@@ -71,6 +113,8 @@ def _positive_serial(der: bytes) -> bytes:
     if der[start] != INTEGER:
         raise ValueError("no serial number where it belongs")
     begin, length = _value(der, start)
+    if any(der[begin : begin + length]):
+        return der
     return der[:begin] + b"\x01" * length + der[begin + length :]
 
 

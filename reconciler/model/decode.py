@@ -6,6 +6,8 @@ DecodeError with the path in the document, never a guess.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -13,6 +15,7 @@ from typing import cast
 from reconciler.model.spec import (
     AvailableService,
     CaBackend,
+    CaSource,
     DataplaneSpec,
     Destination,
     Inbound,
@@ -129,7 +132,8 @@ def decode_mesh(data: Fields) -> MeshSpec:
 
 def _backend(data: Fields, path: str) -> CaBackend:
     rotation = fields_of(fields_of(data.get("dpCert"), path).get("rotation"), path)
-    conf = fields_of(fields_of(data.get("conf"), path).get("caCert"), f"{path}.conf.caCert")
+    own = fields_of(data.get("conf"), path)
+    conf = fields_of(own.get("caCert"), f"{path}.conf.caCert")
     certificate_s = lifetime_s(rotation.get("expiration"), f"{path}.dpCert.rotation.expiration")
     ca_s = lifetime_s(conf.get("expiration"), f"{path}.conf.caCert.expiration")
     return CaBackend(
@@ -139,7 +143,25 @@ def _backend(data: Fields, path: str) -> CaBackend:
         certificate_s=certificate_s or CERTIFICATE_S,
         rsa_bits=_rsa_bits(conf, f"{path}.conf.caCert.RSAbits"),
         ca_lifetime_s=ca_s or CA_LIFETIME_S,
+        cert=_ca_source(own.get("cert"), f"{path}.conf.cert"),
+        key=_ca_source(own.get("key"), f"{path}.conf.key"),
     )
+
+
+def _ca_source(value: object, path: str) -> CaSource | None:
+    """A Kuma data source. None for a file, too: it would be one of the disk of every control plane,
+    and what comes over the wire does not choose which of them are read.
+    """
+    found = fields_of(value, path)
+    if "inline" in found:
+        try:
+            return CaSource(inline=base64.b64decode(text_of(found["inline"], path), validate=True))
+        except binascii.Error as error:
+            raise DecodeError(f"{path}.inline", "must be base64") from error
+    if "inlineString" in found:
+        return CaSource(inline=text_of(found["inlineString"], path).encode())
+    name = text_of(found.get("secret"), f"{path}.secret")
+    return CaSource(name) if name else None
 
 
 def _rsa_bits(conf: Fields, path: str) -> int:

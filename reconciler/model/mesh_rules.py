@@ -6,6 +6,8 @@ here can be turned into certificates and into Kuma's message without a further f
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import cast
@@ -17,6 +19,7 @@ Fields = Mapping[str, object]
 Path = tuple[str | int, ...]
 At = Callable[[Path], Position]
 
+BACKENDS_MAX = 10  # every proxy holds all their CAs, and a handshake may look through them
 YEARS_MAX = 100
 LIFETIME_MAX_S = YEARS_MAX * 365 * 86400
 RSA_BITS = range(2048, 8193)  # less is refused by Envoy, more takes minutes to make
@@ -42,9 +45,9 @@ def check_mesh(spec: Fields, at: At) -> Iterator[Problem]:
         if isinstance(spec.get(section), Mapping):
             yield from _check_backends(section, _mapping(spec[section]), chosen, types, at)
     backends = list(_items(_mapping(spec.get("mtls")).get("backends")))
-    if len(backends) > 1:
-        text = "a mesh has at most one mTLS backend; keep one"
-        yield Problem(at(("mtls", "backends", 1)), "MSH001", text)
+    if len(backends) > BACKENDS_MAX:
+        text = f"a mesh has at most {BACKENDS_MAX} mTLS backends; remove what is no longer used"
+        yield Problem(at(("mtls", "backends", BACKENDS_MAX)), "MSH001", text)
     if _mapping(spec.get("routing")).get("zoneEgress") is True and not _mtls_enabled(spec):
         text = "zoneEgress needs mTLS; set mtls.enabledBackend or remove it"
         yield Problem(at(("routing", "zoneEgress")), "MSH004", text)
@@ -127,6 +130,11 @@ def _check_provided(conf: Fields, path: Path, at: At) -> Iterator[Problem]:
         if len(given) != 1:
             text = f"{name} needs exactly one of {', '.join(_SOURCES)}"
             yield Problem(at((*path, name)), "MSH008", text)
+        elif given[0] == "file":
+            text = f"Git does not choose which files are read; use {name}: {{secret: NAME}}"
+            yield Problem(at((*path, name, "file")), "MSH011", text)
+        elif given[0] == "inline" and not _is_base64(_mapping(conf[name])["inline"]):
+            yield Problem(at((*path, name, "inline")), "MSH008", "inline must be base64")
         elif name == "key" and given[0].startswith("inline"):
             text = "a private key must not stand in Git; name a secret: key: {secret: NAME}"
             yield Problem(at((*path, name, given[0])), "MSH009", text)
@@ -206,6 +214,14 @@ def _items(value: object) -> Iterator[tuple[int, Fields]]:
         for index, item in enumerate(value):
             if isinstance(item, Mapping):
                 yield index, cast("Fields", item)
+
+
+def _is_base64(value: object) -> bool:
+    try:
+        base64.b64decode(str(value), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return isinstance(value, str)
 
 
 def _is_number(value: object) -> bool:

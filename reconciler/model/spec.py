@@ -19,6 +19,14 @@ Tags = tuple[tuple[str, str], ...]  # sorted by key
 
 
 @dataclass(frozen=True, slots=True)
+class CaSource:
+    """Where a part of a provided CA is: the name of a Secret of the mesh, or the value itself."""
+
+    secret: str = ""
+    inline: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class CaBackend:
     name: str
     type: str  # "builtin" or "provided"
@@ -26,11 +34,15 @@ class CaBackend:
     certificate_s: int  # workload certificate lifetime: dpCert.rotation.expiration, default 24 h
     rsa_bits: int = 2048
     ca_lifetime_s: int = 10 * 365 * 86400
+    cert: CaSource | None = None  # of a provided CA
+    key: CaSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MeshSpec:
-    """`mtls` is the enabled backend, or None when mTLS is off."""
+    """`mtls` is the enabled backend, or None when mTLS is off. `backends` are all that are listed:
+    their CAs are trusted, certificates come from the enabled one.
+    """
 
     mtls: CaBackend | None
     backends: tuple[CaBackend, ...] = ()

@@ -7,27 +7,20 @@ without a stream costs nothing.
 
 from __future__ import annotations
 
-import base64
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rpds import HashTrieMap
 
 from reconciler.model.resource import MeshResource, ResourceKey
-from reconciler.model.spec import CaBackend, DataplaneSpec, MeshSpec
-from reconciler.registration import identity_uris
-from reconciler.steps import zone_proxies, zone_report
+from reconciler.steps import zone_certificates, zone_proxies, zone_report
 from reconciler.steps.zone_state import (
     BuildSoon,
     Certificate,
     Effect,
-    Effects,
-    IssueCertificate,
     Note,
     Outcome,
     Proxy,
-    WakeAt,
     ZoneState,
 )
 from reconciler.view import (
@@ -38,14 +31,12 @@ from reconciler.view import (
     sidecar_view,
     touched_meshes,
 )
-from xds.names import ca_secret_name, identity_secret_name
-from xds.resource import digest
-from xds.snapshot import NO_RESOURCES, Resources
 from xds.translate import IncompleteView, translate
 
 if TYPE_CHECKING:
     from reconciler.context import MeshContext
     from reconciler.state import ResourceDiff
+    from xds.snapshot import Resources
 
 
 def touched(state: ZoneState, change: ResourceDiff) -> Outcome:
@@ -116,8 +107,8 @@ def _build(state: ZoneState, proxy: Proxy, now: float) -> Outcome:
     state, result = _view(state, proxy, resource)
     if result is None:  # The mesh is gone: the proxy keeps what it has.
         return state, (Note("proxy.mesh_missing", {"proxy": proxy.node_id}),)
-    state, proxy, issue = _certificate(state, proxy, resource, now)
-    secrets = _secrets(proxy)
+    proxy, issue = zone_certificates.certificate(state, proxy, resource, now)
+    secrets = zone_certificates.secrets(proxy)
     if result.view == proxy.view and proxy.snapshot is not None and _holds(proxy, secrets):
         return replace(state, proxies=state.proxies.insert(proxy.node_id, proxy)), issue
     try:
@@ -166,100 +157,27 @@ def _holds(proxy: Proxy, secrets: Resources) -> bool:
 # --- workload certificates ---
 
 
-def _secrets(proxy: Proxy) -> Resources:
-    certificate = proxy.certificate
-    if certificate is None:
-        return NO_RESOURCES
-    return {certificate.identity.name: certificate.identity, certificate.ca.name: certificate.ca}
-
-
-def _backend(state: ZoneState, mesh: str) -> CaBackend | None:
-    found = state.policy.get(ResourceKey("Mesh", "", mesh))
-    return found.spec.mtls if found is not None and isinstance(found.spec, MeshSpec) else None
-
-
-def secret_value(state: ZoneState, mesh: str, name: str) -> bytes | None:
-    """The bytes of a Secret the global sent; None when it did not."""
-    found = state.policy.get(ResourceKey("Secret", mesh, name))
-    return base64.b64decode(json.loads(found.body).get("data", "")) if found is not None else None
-
-
-def _certificate(
-    state: ZoneState, proxy: Proxy, resource: MeshResource, now: float
-) -> tuple[ZoneState, Proxy, Effects]:
-    """Ask for a certificate when there is none, or when what it was issued for has changed or is
-    running out.
-    """
-    mesh = resource.key.mesh
-    backend = _backend(state, mesh) if isinstance(resource.spec, DataplaneSpec) else None
-    if backend is None:
-        return state, replace(proxy, certificate=None), ()
-    cert = secret_value(state, mesh, f"{mesh}.ca-builtin-cert-{backend.name}")
-    key = secret_value(state, mesh, f"{mesh}.ca-builtin-key-{backend.name}")
-    if cert is None or key is None:
-        return (
-            state,
-            proxy,
-            (Note("certificate.ca_missing", {"mesh": mesh, "backend": backend.name}),),
-        )
-    uris = identity_uris(resource)
-    if proxy.issuing or _is_good(proxy.certificate, uris, digest((cert,)), now):
-        return state, proxy, ()
-    issue = IssueCertificate(
-        proxy.node_id,
-        mesh,
-        backend.name,
-        uris,
-        cert,
-        key,
-        backend.certificate_s,
-        identity_secret_name(mesh),
-        ca_secret_name(mesh),
-    )
-    return state, replace(proxy, issuing=True), (issue,)
-
-
-def _is_good(
-    certificate: Certificate | None, uris: tuple[str, ...], ca_digest: str, now: float
-) -> bool:
-    if certificate is None or certificate.uris != uris or certificate.ca_digest != ca_digest:
-        return False
-    return now < certificate.renew_at
-
-
 def certified(state: ZoneState, node: str, certificate: Certificate) -> Outcome:
     proxy = state.proxies.get(node)
     if proxy is None:
         return state, ()
-    proxy = replace(proxy, certificate=certificate, issuing=False)
+    proxy = replace(proxy, certificate=certificate, issuing=False, failing=None)
     state = replace(state, proxies=state.proxies.insert(node, proxy))
     state, effects = mark_dirty(state, (node,) if proxy.stream is not None else ())
-    return state, (*effects, WakeAt(certificate.renew_at))
+    return state, (*effects, *zone_certificates.wakes(proxy))
 
 
 def not_certified(state: ZoneState, node: str, message: str, now: float) -> Outcome:
-    """Tried again at the next build of this proxy, and at the latest in a while."""
+    """The proxy keeps what it has; it is tried again after a while."""
     proxy = state.proxies.get(node)
     if proxy is None:
         return state, ()
-    state = replace(state, proxies=state.proxies.insert(node, replace(proxy, issuing=False)))
+    proxy = zone_certificates.failed(state, proxy, message, now)
+    state = replace(state, proxies=state.proxies.insert(node, proxy))
     note = Note("certificate.failed", {"proxy": node, "message": message})
-    return state, (note, WakeAt(now + 5.0))
+    return state, (note, *zone_certificates.wakes(proxy))
 
 
 def renew(state: ZoneState, now: float) -> Outcome:
-    """Certificates past four fifths of their life, and proxies that still wait for their first."""
-    due = tuple(
-        sorted(
-            p.node_id
-            for p in state.proxies.values()
-            if p.stream is not None and not p.issuing and _wants_certificate(p, now)
-        )
-    )
-    return mark_dirty(state, due)
-
-
-def _wants_certificate(proxy: Proxy, now: float) -> bool:
-    if proxy.certificate is not None:
-        return now >= proxy.certificate.renew_at
-    return proxy.snapshot is None and bool(proxy.key.mesh)
+    due = (p.node_id for p in state.proxies.values() if zone_certificates.is_due(p, now))
+    return mark_dirty(state, tuple(sorted(due)))

@@ -19,7 +19,7 @@ from reconciler.model.resource import MeshResource, canonical_json
 from reconciler.model.spec import AvailableService, DataplaneSpec, ZoneIngressSpec
 from reconciler.state import MeshState, ResourceDiff, apply
 from reconciler.status.document import ProxyClass, ProxyEntry, StatusInput
-from reconciler.steps import zone_build, zone_proxies
+from reconciler.steps import zone_build, zone_certificates, zone_proxies
 from reconciler.steps.zone_state import (
     Effect,
     Effects,
@@ -180,10 +180,14 @@ def report_of(state: ZoneState) -> ConvergenceReport:
     connected = [p for p in state.proxies.values() if p.stream is not None]
     rejected = tuple(sorted(r for p in connected for r in rejections(p)))
     refused = {r.proxy for r in rejected}
+    digests = zone_certificates.ca_digests(state)
     acked = sum(
         1
         for p in connected
-        if p.node_id not in refused and p.node_id not in state.dirty and is_current(p)
+        if p.node_id not in refused
+        and p.node_id not in state.dirty
+        and is_current(p)
+        and zone_certificates.is_settled(p, digests)
     )
     return ConvergenceReport(
         revision=state.revision or "",

@@ -72,12 +72,23 @@ class Certificate:
     """
 
     identity: XdsResource
-    ca: XdsResource
     uris: tuple[str, ...]
     backend: str
     ca_digest: str  # of the CA certificate it was signed by
     renew_at: float
     expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """A certificate that could not be made `count` times: `wanted` is the CA's digest and the URIs,
+    `again` when it is tried again.
+    """
+
+    wanted: tuple[str, ...]
+    count: int
+    again: float
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +111,9 @@ class Proxy:
     snapshot: Snapshot | None = None
 
     certificate: Certificate | None = None
+    trust: XdsResource | None = None  # the CAs it verifies others with
     issuing: bool = False
+    failing: Failing | None = None
     lost_at: float | None = None
     held_until: float | None = None
     listening: bool = True  # False: new, and not yet told to listen anywhere
@@ -354,7 +367,6 @@ class IssueCertificate:
     ca_key_pem: bytes
     lifetime_s: int
     identity_secret: str
-    ca_secret: str
 
 
 @dataclass(frozen=True, slots=True)

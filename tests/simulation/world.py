@@ -31,7 +31,7 @@ from tests.simulation.envoy import SimEnvoy
 from tests.simulation.invariants import InvariantBroken, check_proxy, check_zone
 from tests.simulation.network import Stream
 from tests.simulation.repository import SimGit, SimStatusRef, loaded_event
-from xds.build.secrets import ca_secret, identity_secret
+from xds.build.secrets import identity_secret
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 from xds.resource import digest
 from xds.translate import Builders
@@ -410,7 +410,6 @@ class World:
         pem = "|".join(effect.uris).encode()
         certificate = z.Certificate(
             identity_secret(effect.identity_secret, pem, b"key"),
-            ca_secret(effect.ca_secret, effect.ca_cert_pem),
             effect.uris,
             effect.backend,
             digest((effect.ca_cert_pem,)),

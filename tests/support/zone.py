@@ -15,7 +15,7 @@ from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.model.spec import ZoneIngressSpec
 from reconciler.steps import zone_state as z
 from reconciler.steps.zone_step import step
-from xds.build.secrets import ca_secret, identity_secret
+from xds.build.secrets import identity_secret
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, digest
 from xds.translate import Builders
@@ -139,7 +139,6 @@ class Zone:
 def issued(effect: z.IssueCertificate, now: float) -> z.CertificateIssued:
     certificate = z.Certificate(
         identity_secret(effect.identity_secret, b"chain", b"key"),
-        ca_secret(effect.ca_secret, effect.ca_cert_pem),
         effect.uris,
         effect.backend,
         digest((effect.ca_cert_pem,)),

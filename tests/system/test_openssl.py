@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.ca.authority import AuthorityPem, issue_workload, new_rsa_key_pem
-from reconciler.ca.reading import ca_certificate
+from reconciler.ca.reading import ca_certificates
 from reconciler.ca.server_tls import new_server_tls
 
 if TYPE_CHECKING:
@@ -73,10 +73,10 @@ def test_issuer_is_the_cas_subject_byte_for_byte(tmp_path: Path) -> None:
     ca = peer_ca(
         tmp_path, subject="/O=Kuma/OU=Mesh/CN=default", key_id="hash", string_mask="default"
     )
-    der = ca_certificate(ca.cert_pem).subject.public_bytes()
+    der = ca_certificates(ca.cert_pem)[0].subject.public_bytes()
     assert b"\x13\x07default" in der  # PrintableString, as Go writes it
     issued = issue_workload("default", ca, URIS, NOW, 3600)
-    assert ca_certificate(issued.chain_pem).issuer.public_bytes() == der
+    assert ca_certificates(issued.chain_pem)[0].issuer.public_bytes() == der
 
 
 def test_server_certificate_passes_strict_verification(tmp_path: Path) -> None:

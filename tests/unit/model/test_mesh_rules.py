@@ -41,9 +41,13 @@ def backend(section: str, type_: str, conf: Fields) -> Fields:
         ("mtls", "builtin", {"caCert": {"expiration": "1h30m"}}, ["caCert.expiration MSH006"]),
         ("mtls", "builtin", {"caCert": {"expiration": 5}}, ["caCert.expiration MSH006"]),
         ("mtls", "provided", {"cert": {"inlineString": "x"}, "key": {"secret": "s"}}, []),
-        ("mtls", "provided", {"cert": {"file": "x"}, "key": {"file": "s"}}, []),
+        ("mtls", "provided", {"cert": {"inline": "eA=="}, "key": {"secret": "s"}}, []),
+        ("mtls", "provided", {"cert": {"inline": "x"}, "key": {"secret": "s"}},
+         ["cert.inline MSH008"]),
+        ("mtls", "provided", {"cert": {"file": "x"}, "key": {"file": "s"}},
+         ["cert.file MSH011", "key.file MSH011"]),
         ("mtls", "provided", {}, ["cert MSH008", "key MSH008"]),
-        ("mtls", "provided", {"cert": {"file": "x", "secret": "y"}, "key": {"inline": "s"}},
+        ("mtls", "provided", {"cert": {"file": "x", "secret": "y"}, "key": {"inline": "eA=="}},
          ["cert MSH008", "key.inline MSH009"]),
         ("tracing", "zipkin", {"url": "http://zipkin:9411/api", "apiVersion": "httpProto"}, []),
         ("tracing", "zipkin", {"url": "http://[::1]:9411"}, []),
@@ -117,12 +121,13 @@ def test_what_is_chosen_exists_and_what_is_broken_is_left_to_the_schema(
     assert told(spec) == faults
 
 
-def test_a_second_backend_and_a_second_name_are_told_apart() -> None:
-    names = ("a", "b", "a")
-    backends = [{"name": name, "type": "builtin"} for name in names]
-    assert told({"mtls": {"backends": backends}}) == [
-        "mtls.backends.2.name MSH002",
-        "mtls.backends.1 MSH001",
+def test_too_many_backends_and_a_second_name_are_told_apart() -> None:
+    """Two are what a rotation takes; every one of them is a CA that each proxy holds."""
+    several = [{"name": f"b{n}", "type": "builtin"} for n in range(10)]
+    assert told({"mtls": {"backends": several}}) == []
+    assert told({"mtls": {"backends": [*several, {"name": "b0", "type": "builtin"}]}}) == [
+        "mtls.backends.10.name MSH002",
+        "mtls.backends.10 MSH001",
     ]
 
 
