@@ -44,10 +44,12 @@ def decode_resource(type_: str, data: Fields) -> Spec:
     return _OPAQUE if decoder is None else decoder(data)
 
 
-def mesh_resource(key: ResourceKey, labels: Labels, data: Fields) -> MeshResource:
+def mesh_resource(
+    key: ResourceKey, labels: Labels, data: Fields, status: str | None = None
+) -> MeshResource:
     """Raises DecodeError."""
     body = canonical_json(data)
-    return MeshResource(key, labels, body, _spec(key.type, body))
+    return MeshResource(key, labels, body, _spec(key.type, body), status)
 
 
 @lru_cache(maxsize=SPECS_KEPT)

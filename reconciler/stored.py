@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from reconciler.decode import mesh_resource
-from reconciler.model.resource import Labels, MeshResource, ResourceKey
+from reconciler.model.resource import Labels, MeshResource, ResourceKey, canonical_json
 
 Row: TypeAlias = tuple[str, str]  # (kind, key)
 Rows: TypeAlias = Mapping[Row, MeshResource | bytes | None]  # None: the row goes
@@ -30,6 +30,7 @@ def encode_stored(resource: MeshResource) -> bytes:
         "name": key.name,
         "labels": dict(resource.labels.pairs),
         "body": json.loads(resource.body),
+        **({} if resource.status is None else {"status": json.loads(resource.status)}),
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
@@ -38,4 +39,5 @@ def decode_stored(data: bytes) -> MeshResource:
     """Raises ValueError or DecodeError for bytes that `encode_stored` did not make."""
     document = json.loads(data)
     key = ResourceKey(document["type"], document["mesh"], document["name"])
-    return mesh_resource(key, Labels.of(document["labels"]), document["body"])
+    status = canonical_json(document["status"]) if "status" in document else None
+    return mesh_resource(key, Labels.of(document["labels"]), document["body"], status)

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError, Message
 from reconciler.kds.names import resource_name
 from reconciler.kds.proto import kds_pb2, kuma_mesh_pb2, kuma_system_pb2
 from reconciler.kds.types import KUMA_RESOURCE
+from reconciler.model.kinds import KINDS
 from reconciler.model.resource import canonical_json
 from xds.discovery import RemoteProtocolError
 from xds.wire import entry_body, resource
@@ -25,18 +26,36 @@ if TYPE_CHECKING:
     from xds.resource import XdsResource
 
 DEPTH_MAX = 64  # of a JSON spec, as of a document in the repository
-_MESSAGES: Mapping[str, type[Message]] = {
-    "Config": kuma_system_pb2.Config,
-    "Dataplane": kuma_mesh_pb2.Dataplane,
-    "DataplaneInsight": kuma_mesh_pb2.DataplaneInsight,
+_SYSTEM_KINDS = ("Config", "Secret", "Zone", "ZoneInsight")
+_MESH_KINDS = (
+    "CircuitBreaker",
+    "Dataplane",
+    "DataplaneInsight",
+    "ExternalService",
+    "FaultInjection",
+    "HealthCheck",
+    "Mesh",
+    "MeshGateway",
+    "MeshGatewayRoute",
+    "ProxyTemplate",
+    "RateLimit",
+    "Retry",
+    "ServiceInsight",
+    "Timeout",
+    "TrafficLog",
+    "TrafficPermission",
+    "TrafficRoute",
+    "TrafficTrace",
+    "VirtualOutbound",
+    "ZoneEgress",
+    "ZoneEgressInsight",
+    "ZoneIngress",
+    "ZoneIngressInsight",
+)
+MESSAGES: Mapping[str, type[Message]] = {
+    **{kind: getattr(kuma_system_pb2, kind) for kind in _SYSTEM_KINDS},
+    **{kind: getattr(kuma_mesh_pb2, kind) for kind in _MESH_KINDS},
     "GlobalSecret": kuma_system_pb2.Secret,
-    "Mesh": kuma_mesh_pb2.Mesh,
-    "Secret": kuma_system_pb2.Secret,
-    "Zone": kuma_system_pb2.Zone,
-    "ZoneEgress": kuma_mesh_pb2.ZoneEgress,
-    "ZoneEgressInsight": kuma_mesh_pb2.ZoneEgressInsight,
-    "ZoneIngress": kuma_mesh_pb2.ZoneIngress,
-    "ZoneIngressInsight": kuma_mesh_pb2.ZoneIngressInsight,
 }
 
 
@@ -49,6 +68,7 @@ class CarriedResource:
     name: str
     labels: Mapping[str, str]
     body: str  # canonical JSON of `data`
+    status: str | None = None  # canonical JSON; None for a kind without, and where it is not sent
 
     @property
     def data(self) -> Mapping[str, object]:
@@ -62,7 +82,7 @@ def encode_carried(carried: CarriedResource) -> XdsResource:
     message.meta.mesh = carried.mesh
     for key, value in sorted(carried.labels.items()):
         message.meta.labels[key] = value
-    kind = _MESSAGES.get(carried.type)
+    kind = MESSAGES.get(carried.type)
     if kind is None:
         message.spec.value = carried.body.encode()
     else:
@@ -70,6 +90,8 @@ def encode_carried(carried: CarriedResource) -> XdsResource:
         message.spec.type_url = f"type.googleapis.com/{kind.DESCRIPTOR.full_name}"
         message.spec.value = spec.SerializeToString(deterministic=True)
     message.spec.SetInParent()
+    if carried.status:  # An Any with an empty value would end a peer's stream.
+        message.status.value = carried.status.encode()
     body = message.SerializeToString(deterministic=True)
     return resource(KUMA_RESOURCE, resource_name(carried.mesh, carried.name), body)
 
@@ -97,28 +119,55 @@ def decode_entry(type_: str, entry: bytes) -> CarriedResource:
     if not message.HasField("spec"):
         raise RemoteProtocolError(f"{type_} {message.meta.name}: the resource has no spec")
     meta = message.meta
-    return CarriedResource(type_, meta.mesh, meta.name, dict(meta.labels), _body(type_, message))
+    labels = dict(meta.labels)
+    return CarriedResource(
+        type_, meta.mesh, meta.name, labels, _body(type_, message), _status(type_, message)
+    )
 
 
 def _body(type_: str, message: kds_pb2.KumaResource) -> str:
     """Canonical JSON of the spec, which can be sent on to any other peer as it is."""
-    kind = _MESSAGES.get(type_)
+    kind = MESSAGES.get(type_)
     try:
-        data = _json_spec(message) if kind is None else _proto_spec(kind, message)
-        body = canonical_json(data)
-        body.encode()  # A lone surrogate can be read, and written never.
-    except (ValueError, DecodeError, json_format.Error, RecursionError) as error:
+        if kind is not None:
+            return _canonical(_proto_spec(kind, message))
+        return _canonical(_json_object("spec", message.spec.value))
+    except _UNREADABLE as error:
         # Also times outside the calendar, NaN in a Struct, nesting beyond all sense.
         raise RemoteProtocolError(f"{type_} {message.meta.name}: {error}") from error
-    return body
 
 
-def _json_spec(message: kds_pb2.KumaResource) -> object:
-    found = json.loads(message.spec.value, parse_constant=_no_number, parse_float=_finite)
+def _status(type_: str, message: kds_pb2.KumaResource) -> str | None:
+    """Canonical JSON of the status. Kinds that have none here may have one at a newer peer: it is
+    not looked at.
+    """
+    kind = KINDS.get(type_)
+    if kind is None or not kind.has_status or not message.HasField("status"):
+        return None
+    try:
+        return _canonical(_json_object("status", message.status.value))
+    except _UNREADABLE as error:
+        raise RemoteProtocolError(f"{type_} {message.meta.name}: {error}") from error
+
+
+_UNREADABLE = (ValueError, DecodeError, json_format.Error, RecursionError)
+
+
+def _canonical(data: object) -> str:
+    text = canonical_json(data)
+    text.encode()  # A lone surrogate can be read, and written never.
+    return text
+
+
+def _json_object(part: str, value: bytes) -> object:
+    """`part` is the field it stands in, for messages."""
+    if not value:
+        raise ValueError(f"the {part} is empty, where JSON belongs")
+    found = json.loads(value.decode(), parse_constant=_no_number, parse_float=_finite)
     if not isinstance(found, dict):
-        raise ValueError("the spec is not an object")  # noqa: TRY004 - the value is wrong
+        raise ValueError(f"the {part} is not an object")  # noqa: TRY004 - the value is wrong
     if not _is_shallow(found):
-        raise ValueError(f"the spec is nested over {DEPTH_MAX} levels deep")
+        raise ValueError(f"the {part} is nested over {DEPTH_MAX} levels deep")
     return found
 
 
@@ -158,7 +207,7 @@ def canonical_data(type_: str, data: Mapping[str, object]) -> Mapping[str, objec
 
     Raises ValueError if the spec does not fit the kind's message.
     """
-    kind = _MESSAGES.get(type_)
+    kind = MESSAGES.get(type_)
     if kind is None:
         return data
     return json_format.MessageToDict(_parsed_json(type_, kind, data))

@@ -99,7 +99,7 @@ def _says(before: _Kept | None, made: _Made) -> TypeGuard[_Kept]:
 def _frame(zone: str, told: str, made: _Made) -> XdsResource:
     resource, since = made
     if told == resource.key.type:
-        return encode_carried(_carried(zone, resource))
+        return encode_carried(zone_carried(zone, resource))
     return encode_carried(_insight(zone, told, resource, since))
 
 
@@ -117,10 +117,11 @@ def _named(zone: str, resource: MeshResource) -> tuple[str, Labels]:
     return hashed_name(resource.key.mesh, resource.display_name, labels), labels
 
 
-def _carried(zone: str, resource: MeshResource) -> CarriedResource:
+def zone_carried(zone: str, resource: MeshResource) -> CarriedResource:
+    """One of the zone's own as it goes up, its status with it."""
     name, labels = _named(zone, resource)
-    key = resource.key
-    return CarriedResource(key.type, key.mesh, name, dict(labels.pairs), resource.body)
+    key, told = resource.key, dict(labels.pairs)
+    return CarriedResource(key.type, key.mesh, name, told, resource.body, resource.status)
 
 
 def _insight(zone: str, type_: str, resource: MeshResource, since: float | None) -> CarriedResource:

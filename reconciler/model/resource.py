@@ -60,17 +60,19 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class MeshResource:
-    """One resource. Equality is (key, labels, body): a comment or the place in a file has no part.
+    """One resource. Equality is (key, labels, body, status): a comment or the place in a file has
+    no part.
 
     `body` is canonical JSON text of the spec (keys sorted, no spaces): what KDS carries for plugin
     types and what legacy protobuf is made from. `spec` is decoded from it, so equal bodies mean
-    equal specs.
+    equal specs. `status` is canonical JSON, too: what the zone that owns the resource says of it.
     """
 
     key: ResourceKey
     labels: Labels
     body: str
     spec: Spec
+    status: str | None = None
 
     @property
     def display_name(self) -> str:

@@ -214,7 +214,8 @@ def _attributed(
             errors[entry.name] = f'the name is taken by a resource of zone "{owner}"'
             continue
         try:
-            put.append(mesh_resource(key, Labels.of(accepted.labels), accepted.data))
+            labels = Labels.of(accepted.labels)
+            put.append(mesh_resource(key, labels, accepted.data, accepted.status))
         except DecodeError as error:
             errors[entry.name] = str(error)
     return tuple(put), errors

@@ -22,20 +22,45 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.protobuf import wrappers_pb2 as google_dot_protobuf_dot_wrappers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11kuma_system.proto\x12\x14kuma.system.v1alpha1\x1a\x1egoogle/protobuf/wrappers.proto\"3\n\x06Secret\x12)\n\x04\x64\x61ta\x18\x01 \x01(\x0b\x32\x1b.google.protobuf.BytesValue\"\x18\n\x06\x43onfig\x12\x0e\n\x06\x63onfig\x18\x01 \x01(\t\"3\n\x04Zone\x12+\n\x07\x65nabled\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.BoolValueb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11kuma_system.proto\x12\x14kuma.system.v1alpha1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egoogle/protobuf/wrappers.proto\"3\n\x06Secret\x12)\n\x04\x64\x61ta\x18\x01 \x01(\x0b\x32\x1b.google.protobuf.BytesValue\"\x18\n\x06\x43onfig\x12\x0e\n\x06\x63onfig\x18\x01 \x01(\t\"3\n\x04Zone\x12+\n\x07\x65nabled\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.BoolValue\"\x81\x02\n\x0bZoneInsight\x12<\n\rsubscriptions\x18\x01 \x03(\x0b\x32%.kuma.system.v1alpha1.KDSSubscription\x12\x44\n\x13\x65nvoy_admin_streams\x18\x02 \x01(\x0b\x32\'.kuma.system.v1alpha1.EnvoyAdminStreams\x12\x37\n\x0chealth_check\x18\x03 \x01(\x0b\x32!.kuma.system.v1alpha1.HealthCheck\x12\x35\n\x0bkds_streams\x18\x04 \x01(\x0b\x32 .kuma.system.v1alpha1.KDSStreams\"\x82\x01\n\x11\x45nvoyAdminStreams\x12&\n\x1e\x63onfig_dump_global_instance_id\x18\x01 \x01(\t\x12 \n\x18stats_global_instance_id\x18\x02 \x01(\t\x12#\n\x1b\x63lusters_global_instance_id\x18\x03 \x01(\t\"\x97\x02\n\nKDSStreams\x12\x31\n\x08\x63lusters\x18\x01 \x01(\x0b\x32\x1f.kuma.system.v1alpha1.KDSStream\x12\x34\n\x0b\x63onfig_dump\x18\x02 \x01(\x0b\x32\x1f.kuma.system.v1alpha1.KDSStream\x12.\n\x05stats\x18\x03 \x01(\x0b\x32\x1f.kuma.system.v1alpha1.KDSStream\x12\x37\n\x0eglobal_to_zone\x18\x04 \x01(\x0b\x32\x1f.kuma.system.v1alpha1.KDSStream\x12\x37\n\x0ezone_to_global\x18\x05 \x01(\x0b\x32\x1f.kuma.system.v1alpha1.KDSStream\"Y\n\tKDSStream\x12\x1a\n\x12global_instance_id\x18\x01 \x01(\t\x12\x30\n\x0c\x63onnect_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe8\x02\n\x0fKDSSubscription\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1a\n\x12global_instance_id\x18\x02 \x01(\t\x12\x30\n\x0c\x63onnect_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x64isconnect_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x06status\x18\x05 \x01(\x0b\x32+.kuma.system.v1alpha1.KDSSubscriptionStatus\x12.\n\x07version\x18\x06 \x01(\x0b\x32\x1d.kuma.system.v1alpha1.Version\x12\x12\n\ngeneration\x18\x07 \x01(\r\x12\x0e\n\x06\x63onfig\x18\x08 \x01(\t\x12\x1b\n\x13\x61uth_token_provided\x18\t \x01(\x08\x12\x18\n\x10zone_instance_id\x18\n \x01(\t\"\x9c\x02\n\x15KDSSubscriptionStatus\x12\x34\n\x10last_update_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x05total\x18\x02 \x01(\x0b\x32%.kuma.system.v1alpha1.KDSServiceStats\x12\x43\n\x04stat\x18\x03 \x03(\x0b\x32\x35.kuma.system.v1alpha1.KDSSubscriptionStatus.StatEntry\x1aR\n\tStatEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x34\n\x05value\x18\x02 \x01(\x0b\x32%.kuma.system.v1alpha1.KDSServiceStats:\x02\x38\x01\"e\n\x0fKDSServiceStats\x12\x16\n\x0eresponses_sent\x18\x01 \x01(\x04\x12\x1e\n\x16responses_acknowledged\x18\x02 \x01(\x04\x12\x1a\n\x12responses_rejected\x18\x03 \x01(\x04\">\n\x07Version\x12\x33\n\x06kumaCp\x18\x01 \x01(\x0b\x32#.kuma.system.v1alpha1.KumaCpVersion\"v\n\rKumaCpVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06gitTag\x18\x02 \x01(\t\x12\x11\n\tgitCommit\x18\x03 \x01(\t\x12\x11\n\tbuildDate\x18\x04 \x01(\t\x12\x1e\n\x16kumaCpGlobalCompatible\x18\x05 \x01(\x08\"7\n\x0bHealthCheck\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kuma_system_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SECRET']._serialized_start=75
-  _globals['_SECRET']._serialized_end=126
-  _globals['_CONFIG']._serialized_start=128
-  _globals['_CONFIG']._serialized_end=152
-  _globals['_ZONE']._serialized_start=154
-  _globals['_ZONE']._serialized_end=205
+  _globals['_KDSSUBSCRIPTIONSTATUS_STATENTRY']._loaded_options = None
+  _globals['_KDSSUBSCRIPTIONSTATUS_STATENTRY']._serialized_options = b'8\001'
+  _globals['_SECRET']._serialized_start=108
+  _globals['_SECRET']._serialized_end=159
+  _globals['_CONFIG']._serialized_start=161
+  _globals['_CONFIG']._serialized_end=185
+  _globals['_ZONE']._serialized_start=187
+  _globals['_ZONE']._serialized_end=238
+  _globals['_ZONEINSIGHT']._serialized_start=241
+  _globals['_ZONEINSIGHT']._serialized_end=498
+  _globals['_ENVOYADMINSTREAMS']._serialized_start=501
+  _globals['_ENVOYADMINSTREAMS']._serialized_end=631
+  _globals['_KDSSTREAMS']._serialized_start=634
+  _globals['_KDSSTREAMS']._serialized_end=913
+  _globals['_KDSSTREAM']._serialized_start=915
+  _globals['_KDSSTREAM']._serialized_end=1004
+  _globals['_KDSSUBSCRIPTION']._serialized_start=1007
+  _globals['_KDSSUBSCRIPTION']._serialized_end=1367
+  _globals['_KDSSUBSCRIPTIONSTATUS']._serialized_start=1370
+  _globals['_KDSSUBSCRIPTIONSTATUS']._serialized_end=1654
+  _globals['_KDSSUBSCRIPTIONSTATUS_STATENTRY']._serialized_start=1572
+  _globals['_KDSSUBSCRIPTIONSTATUS_STATENTRY']._serialized_end=1654
+  _globals['_KDSSERVICESTATS']._serialized_start=1656
+  _globals['_KDSSERVICESTATS']._serialized_end=1757
+  _globals['_VERSION']._serialized_start=1759
+  _globals['_VERSION']._serialized_end=1821
+  _globals['_KUMACPVERSION']._serialized_start=1823
+  _globals['_KUMACPVERSION']._serialized_end=1941
+  _globals['_HEALTHCHECK']._serialized_start=1943
+  _globals['_HEALTHCHECK']._serialized_end=1998
 # @@protoc_insertion_point(module_scope)
