@@ -39,9 +39,18 @@ SPECS_KEPT = 50_000
 
 
 def decode_resource(type_: str, data: Fields) -> Spec:
-    """Raises DecodeError. A kind that is only carried has an OpaqueSpec."""
+    """Raises DecodeError. A kind that is only carried has an OpaqueSpec.
+
+    Decoders are written for documents that passed their schema. Over the wire anything may come:
+    what they trip over is the sender's fault, and no end of this process.
+    """
     decoder = _DECODERS.get(type_)
-    return _OPAQUE if decoder is None else decoder(data)
+    try:
+        return _OPAQUE if decoder is None else decoder(data)
+    except DecodeError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise DecodeError("", f"the spec is not one of {type_}: {error}") from error
 
 
 def mesh_resource(

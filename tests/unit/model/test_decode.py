@@ -220,3 +220,17 @@ def test_target_refs_are_one_class_a_kind(data: Fields, expected: TargetRef) -> 
 def test_a_target_of_no_kind_is_refused() -> None:
     with pytest.raises(DecodeError, match='there is no kind "Pod"'):
         target_ref({"kind": "Pod"})
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"from": [{"default": {"action": None}}]},
+        {"from": [{"default": []}]},
+        {"from": [{"default": {"action": "Sometimes"}}]},
+    ],
+)
+def test_a_policy_that_no_schema_would_pass_is_refused_not_a_fault(spec: Fields) -> None:
+    """A zone may send anything; the global goes on."""
+    with pytest.raises(DecodeError):
+        decode_resource("MeshTrafficPermission", spec)
