@@ -12,6 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from reconciler.admin import ADMIN_ADDRESSES
 from reconciler.decode import check_proxy_resource, mesh_resource
 from reconciler.kds.codec import canonical_data
 from reconciler.match import service_of
@@ -61,6 +62,10 @@ def node_id(mesh: str, name: str) -> str:
 
 def declared(node: Node, zone: str) -> MeshResource | NotAdmitted:
     """The resource in the node's metadata, checked and stamped with the zone."""
+    admin = node.metadata.get("dataplane.admin.address", "")
+    if admin not in ADMIN_ADDRESSES:
+        known = ", ".join(filter(None, ADMIN_ADDRESSES))
+        return NotAdmitted(f"dataplane.admin.address: must be one of {known}")
     text = node.metadata.get("dataplane.resource")
     if not isinstance(text, str):
         return NotAdmitted(
@@ -145,6 +150,11 @@ def _beyond_kuma(spec: Spec) -> Iterator[str]:
         yield "networking.address: must be set; the ingress listens there"
     if not isinstance(spec, DataplaneSpec):
         return
+    listening = {(inbound.address, inbound.port) for inbound in spec.inbounds}
+    listening |= {(outbound.address, outbound.port) for outbound in spec.outbounds}
+    if (spec.address, spec.admin_port) in listening:
+        place = f"{spec.address}:{spec.admin_port}"
+        yield f"networking.admin.port: {place} is an inbound or outbound; choose another"
     for index, outbound in enumerate(spec.outbounds):
         towards = outbound.destination
         service = service_of(towards.tags) if isinstance(towards, TagDestination) else ""
@@ -196,6 +206,7 @@ def traits_of(node: Node, resource: MeshResource) -> ProxyTraits:
     return ProxyTraits(
         node_id=node.id,
         admin_pipe=pipe if isinstance(pipe, str) and pipe else None,
+        admin_address=str(metadata.get("dataplane.admin.address", "")),
         admin_port=admin_port,
         readiness_port=_number(metadata, "dataplane.readinessReporter.port"),
         reuse_port="feature-reuse-port" in listed,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from reconciler import ingress as ingress_parts
+from reconciler.admin import admin_clusters, admin_listener
 from reconciler.context import Destination, MeshContext, Origin, Selected, cluster_applied
 from reconciler.context import mesh_context as mesh_context  # part of this module's interface
 from reconciler.model.spec import (
@@ -31,7 +32,7 @@ from reconciler.topology import Place, protocol_of, resolver
 from xds import names
 from xds.resource import CLUSTER, LISTENER
 from xds.view import (
-    AdminListener,
+    AdminTls,
     Applied,
     ClusterInput,
     DownstreamTls,
@@ -42,8 +43,6 @@ from xds.view import (
     OutboundListener,
     PassthroughCluster,
     PassthroughListener,
-    PipeCluster,
-    Protocol,
     ProxyView,
 )
 
@@ -53,10 +52,7 @@ if TYPE_CHECKING:
 
 Origins = Mapping[tuple[str, str], Origin]  # (type URL, xDS name) -> policies that shaped it
 
-ADMIN = names.ADMIN_CLUSTER  # the listener has the same name
-READINESS = names.READINESS_CLUSTER
 PASSTHROUGH = names.OUTBOUND_PASSTHROUGH
-LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +61,9 @@ class ProxyTraits:
 
     node_id: str
     admin_pipe: str | None = None  # unix socket of Envoy's admin interface, on the proxy's host
+    admin_address: str = ""  # of Envoy's admin interface without a pipe
     admin_port: int = 0  # 0: no admin listener
+    admin_tls: AdminTls | None = None  # None: nobody gets at more than /ready
     readiness_port: int = 0  # 0: Envoy's own admin interface answers /ready
     reuse_port: bool = True
 
@@ -104,13 +102,13 @@ def sidecar_view(context: MeshContext, dataplane: MeshResource, traits: ProxyTra
     spec = dataplane.spec
     assert isinstance(spec, DataplaneSpec)
     parts, selected = _Parts(), context.selected(dataplane)
-    _add_admin(parts, traits, context.resolve(spec.address))
     for index, inbound in enumerate(spec.inbounds):
         _add_inbound(parts, context, _InboundOf(inbound, index, selected, traits.reuse_port))
     for outbound in _outbounds(spec):
         _add_outbound(parts, context, outbound, selected)
     if spec.transparent is not None and context.spec.passthrough:
         _add_passthrough(parts, spec.transparent.redirect_port_outbound)
+    _add_admin(parts, traits, context.resolve(spec.address))
     secrets = names.identity_secret_name(context.name), names.ca_secret_name(context.name)
     return parts.result(traits.node_id, tuple(sorted(secrets)) if context.spec.mtls else ())
 
@@ -264,19 +262,17 @@ def _add_passthrough(parts: _Parts, port: int) -> None:
 
 
 def _add_admin(parts: _Parts, traits: ProxyTraits, address: str | None) -> None:
-    """`/ready` for all, by the readiness reporter or, without one, by Envoy's admin interface.
+    """Last of all: a place that another listener has is that one's, or Envoy would refuse both.
 
     `address`: the proxy's own; None while its name has none.
     """
-    if traits.admin_pipe is not None:
-        parts.clusters[ADMIN] = PipeCluster(ADMIN, traits.admin_pipe)
-    if traits.readiness_port:
-        parts.clusters[READINESS] = LocalCluster(
-            READINESS, LOOPBACK, traits.readiness_port, Protocol.TCP
-        )
-    cluster = READINESS if traits.readiness_port else ADMIN
-    if traits.admin_port and address and cluster in parts.clusters:
-        parts.listeners[ADMIN] = AdminListener(ADMIN, address, traits.admin_port, cluster)
+    parts.clusters |= {cluster.name: cluster for cluster in admin_clusters(traits, address)}
+    listener = admin_listener(traits, address)
+    if listener is None:
+        return
+    taken = {(other.address, other.port) for other in parts.listeners.values()}
+    if (listener.address, listener.port) not in taken:
+        parts.listeners[listener.name] = listener
 
 
 # --- zone ingress ---
@@ -299,7 +295,6 @@ def ingress_view(
     topologies = ingress_parts.topologies(state, offers, place)
     parts = _Parts()
     address = resolver(place.resolved)(spec.address)
-    _add_admin(parts, traits, address)
     for offer, tag_sets in ways.items():
         cluster = ingress_parts.cluster(offer, tag_sets)
         parts.clusters[cluster.name] = cluster
@@ -312,6 +307,7 @@ def ingress_view(
             reuse_port=traits.reuse_port,
         )
         parts.listeners[listener.name] = listener
+    _add_admin(parts, traits, address)
     return parts.result(traits.node_id, ())
 
 

@@ -13,6 +13,9 @@ from typing import Any
 from reconciler.decode import mesh_resource
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.offline import proxies_of, rendered
+from xds.build.listeners import build_listener
+from xds.names import ADMIN_CLUSTER, ADMIN_LISTENER, READINESS_CLUSTER
+from xds.view import AdminListener, AdminTls
 
 MESH, ZONE = "warm-up", "here"
 BUILTIN = {"enabledBackend": "ca", "backends": [{"name": "ca", "type": "builtin"}]}
@@ -25,6 +28,12 @@ def warm_up() -> None:
     relayed = (_resource("ZoneIngress", "", "far", {**_ingress("there"), **_offer()}),)
     for proxy in proxies:
         rendered(_policies(), proxies, relayed, proxy.key, ZONE)
+    build_listener(_admin())
+
+
+def _admin() -> AdminListener:
+    tls = AdminTls(b"", b"", b"", "here")
+    return AdminListener(ADMIN_LISTENER, "127.0.0.1", 3000, READINESS_CLUSTER, ADMIN_CLUSTER, tls)
 
 
 def _policies() -> tuple[MeshResource, ...]:

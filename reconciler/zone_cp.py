@@ -21,6 +21,7 @@ from reconciler.api.serving import HttpServer, tcp_socket, unix_socket
 from reconciler.api.waiting import wait_for
 from reconciler.arrival import zone_outcome
 from reconciler.bootstrap_answer import ZoneFacts, bootstrap_answer
+from reconciler.ca.admin import issue_admin_server
 from reconciler.ca.authority import AuthorityPem, issue_workload
 from reconciler.figures import ProcessFigures, process_figures, zone_figures
 from reconciler.kds.client import Dial, KdsClient
@@ -71,6 +72,7 @@ class ZoneControlPlane:
         self.client: KdsClient | None = None
         self.status_follower: StatusFollower | None = None
         self.facts: ZoneFacts | None = None
+        self.admin_ca: bytes | None = None  # of admin access to proxies; None: there is none
         self.global_error = ""
         self.stalls = LoopWatch()
         self.stopping = False
@@ -250,6 +252,8 @@ class ZoneControlPlane:
                     self.client.leave(session, reason)
             case z.IssueCertificate():
                 asyncio.get_running_loop().call_soon(self._issue, effect)
+            case z.IssueAdminCertificate():
+                asyncio.get_running_loop().call_soon(self._issue_admin, effect)
             case z.StatusWanted(status):
                 if self.status_follower is not None:
                     self.status_follower.want(status)
@@ -320,6 +324,16 @@ class ZoneControlPlane:
             issued.not_after,
         )
         self.deliver(z.CertificateIssued(effect.node_id, certificate, now))
+
+    def _issue_admin(self, effect: z.IssueAdminCertificate) -> None:
+        assert self.admin_ca is not None, "asked for with admin_access only"
+        tls, message = None, ""
+        try:
+            tls = issue_admin_server(self.admin_ca, effect.hosts, effect.node_id, time.time())
+        except ValueError as error:
+            message = str(error)
+        certificate = z.AdminCertificate(effect.hosts, tls)
+        self.deliver(z.AdminCertificateIssued(effect.node_id, certificate, message))
 
     # --- host names of proxies ---
 

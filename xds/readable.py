@@ -4,7 +4,7 @@ from it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from envoy_data_plane.envoy.config.cluster.v3 import Cluster
 from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
@@ -17,6 +17,7 @@ from xds.wire import entry_body
 if TYPE_CHECKING:
     from xds.snapshot import Snapshot
 
+REDACTED = "[redacted]"
 _TYPES = {
     CLUSTER: Cluster,
     ENDPOINT: ClusterLoadAssignment,
@@ -32,10 +33,21 @@ def readable(resource: XdsResource) -> dict[str, object]:
 
 
 def readable_snapshot(snapshot: Snapshot) -> dict[str, list[dict[str, object]]]:
-    """Clusters, endpoints and listeners by name; of secrets only the names."""
+    """Clusters, endpoints and listeners by name; of secrets only the names, of keys nothing."""
     return {
         "clusters": [readable(r) for _, r in sorted(snapshot.clusters.items())],
         "endpoints": [readable(r) for _, r in sorted(snapshot.endpoints.items())],
-        "listeners": [readable(r) for _, r in sorted(snapshot.listeners.items())],
+        "listeners": [_shown(readable(r)) for _, r in sorted(snapshot.listeners.items())],
         "secrets": [{"name": name} for name in sorted(snapshot.secrets)],
     }
+
+
+def _shown(data: Any) -> Any:
+    """Without the private key that the admin listener holds inline."""
+    match data:
+        case dict():
+            return {k: REDACTED if k == "privateKey" else _shown(v) for k, v in data.items()}
+        case list():
+            return [_shown(value) for value in data]
+        case _:
+            return data

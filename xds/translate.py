@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from xds.build.admin import admin_shape
 from xds.build.clusters import build_cluster
 from xds.build.endpoints import build_endpoints
 from xds.build.inbound import inbound_shape
@@ -66,7 +67,8 @@ class Builders:
 
 def _listeners() -> Memo[ListenerInput, XdsResource]:
     shape = Memo("inbound shape", inbound_shape, SHAPES)
-    return Memo("listener", lambda argument: build_listener(argument, shape), LIMIT)
+    admin = Memo("admin shape", admin_shape, SHAPES)
+    return Memo("listener", lambda argument: build_listener(argument, shape, admin), LIMIT)
 
 
 def translate(view: ProxyView, secrets: Resources, builders: Builders) -> Snapshot:

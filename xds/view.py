@@ -10,7 +10,7 @@ Strings are Envoy's: addresses, names, SNIs. `Pairs` are (key, value) tuples sor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -148,7 +148,18 @@ class PipeCluster:
     path: str
 
 
-ClusterInput = EdsCluster | LocalCluster | PassthroughCluster | PipeCluster
+@dataclass(frozen=True, slots=True)
+class HostCluster:
+    """STATIC cluster to a port of the proxy's own host that is no application's: Envoy's admin on
+    TCP, the readiness reporter.
+    """
+
+    name: str
+    address: str
+    port: int
+
+
+ClusterInput = EdsCluster | LocalCluster | PassthroughCluster | PipeCluster | HostCluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,13 +341,30 @@ class PassthroughListener:
 
 
 @dataclass(frozen=True, slots=True)
+class AdminTls:
+    """The control plane's own way in: PEM, inline in the listener. `client` is the DNS SAN that
+    its certificate must have.
+    """
+
+    ca_pem: bytes
+    chain_pem: bytes
+    key_pem: bytes = field(repr=False)
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
 class AdminListener:
-    """`kuma:envoy:admin`: only `/ready`, in plaintext, for all who reach the proxy's address."""
+    """`kuma:envoy:admin`: `/ready` in plaintext for all who reach the proxy's address; all else of
+    `admin_cluster` for the control plane alone, by mTLS (None: for nobody).
+    """
 
     name: str
     address: str
     port: int
-    cluster: str
+    ready_cluster: str
+    admin_cluster: str = ""
+    tls: AdminTls | None = None
+    reuse_port: bool = True
 
 
 ListenerInput = (

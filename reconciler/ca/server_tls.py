@@ -26,35 +26,56 @@ class ServerTls:
     key_pem: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Signer:
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+
 def new_server_tls(name: str, hosts: tuple[str, ...], now: float) -> ServerTls:
     """A CA of its own and a certificate for these host names and addresses."""
-    start = datetime.datetime.fromtimestamp(now, datetime.UTC) - BACKDATE
-    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    issuer = _name(f"{name} CA")
-    ca = (
-        _builder(issuer, issuer, ca_key.public_key(), start)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
-        .add_extension(
-            x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False
-        )
-        .sign(ca_key, hashes.SHA256())
-    )
-    authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
+    signer, key = new_ca(f"{name} CA", now), ec.generate_private_key(ec.SECP256R1())
     leaf = (
-        _builder(_name(name), issuer, key.public_key(), start)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.SubjectAlternativeName([_san(host) for host in hosts]), critical=False)
+        leaf_builder(signer, name, key.public_key(), now)
+        .add_extension(x509.SubjectAlternativeName([san(host) for host in hosts]), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(authority, critical=False)
-        .sign(ca_key, hashes.SHA256())
+        .sign(signer.key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
     key_pem = key.private_bytes(
         pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return ServerTls(ca.public_bytes(pem), leaf.public_bytes(pem), key_pem)
+    return ServerTls(signer.certificate.public_bytes(pem), leaf.public_bytes(pem), key_pem)
+
+
+def new_ca(name: str, now: float) -> Signer:
+    """Self-signed; it signs leaves only."""
+    key, issuer = ec.generate_private_key(ec.SECP256R1()), _name(name)
+    certificate = (
+        _builder(issuer, issuer, key.public_key(), _start(now))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return Signer(certificate, key)
+
+
+def leaf_builder(
+    signer: Signer, name: str, key: ec.EllipticCurvePublicKey, now: float
+) -> x509.CertificateBuilder:
+    """What every certificate has; its names and what it may be used for are to be added."""
+    authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.key.public_key())
+    return (
+        _builder(_name(name), signer.certificate.subject, key, _start(now))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(authority, critical=False)
+    )
+
+
+def _start(now: float) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(now, datetime.UTC) - BACKDATE
 
 
 def _name(text: str) -> x509.Name:
@@ -93,7 +114,7 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _san(host: str) -> x509.GeneralName:
+def san(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ip_address(host))
     except ValueError:

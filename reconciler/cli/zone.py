@@ -122,6 +122,8 @@ async def _serve(args: argparse.Namespace, join: Join, folder: Path, stop: async
     from reconciler.ca.server_tls import hosts_of
     from reconciler.kds.client import Dial
     from reconciler.kds.zone_node import zone_node
+    from reconciler.keys.admin_ca import admin_ca
+    from reconciler.keys.secret_store import FileSecrets
     from reconciler.keys.server_certificate import server_tls
     from reconciler.proxy_token import verify_proxy
     from reconciler.runtime.log import note
@@ -143,8 +145,10 @@ async def _serve(args: argparse.Namespace, join: Join, folder: Path, stop: async
         node=zone_node(join.zone, instance, version),
         verify=verify_proxy,
         builders=Builders(),
+        admin_access=True,
     )
     plane = ZoneControlPlane(settings, store, log)
+    plane.admin_ca = admin_ca(FileSecrets(folder / "secrets"), time.time())
     if args.status_repo:
         plane.status_follower = _follower(args, join.zone, folder, log)
     host, port, tls = join.target

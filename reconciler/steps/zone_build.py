@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rpds import HashTrieMap
 
 from reconciler.model.resource import MeshResource, ResourceKey
-from reconciler.steps import zone_certificates, zone_proxies, zone_report
+from reconciler.steps import zone_admin, zone_certificates, zone_proxies, zone_report
 from reconciler.steps.zone_state import (
     BuildSoon,
     Certificate,
@@ -104,10 +104,14 @@ def _build(state: ZoneState, proxy: Proxy, now: float) -> Outcome:
     resource = state.local.get(proxy.key)
     if resource is None:
         return state, ()
+    proxy, asked = zone_admin.certificate(state, proxy, resource)
+    if zone_admin.awaits(proxy):
+        return replace(state, proxies=state.proxies.insert(proxy.node_id, proxy)), asked
     state, result = _view(state, proxy, resource)
     if result is None:  # The mesh is gone: the proxy keeps what it has.
         return state, (Note("proxy.mesh_missing", {"proxy": proxy.node_id}),)
     proxy, issue = zone_certificates.certificate(state, proxy, resource, now)
+    issue = (*asked, *issue)
     secrets = zone_certificates.secrets(proxy)
     if result.view == proxy.view and proxy.snapshot is not None and _holds(proxy, secrets):
         return replace(state, proxies=state.proxies.insert(proxy.node_id, proxy)), issue
@@ -123,12 +127,13 @@ def _build(state: ZoneState, proxy: Proxy, now: float) -> Outcome:
 def _view(
     state: ZoneState, proxy: Proxy, resource: MeshResource
 ) -> tuple[ZoneState, ViewResult | None]:
+    traits = zone_admin.traits(proxy)
     if resource.key.type == "ZoneIngress":
         zone, absent = state.settings.zone, zone_proxies.absent(state)
         resolved = dict(state.resolved)
-        return state, ingress_view(state.merged, resource, zone, absent, proxy.traits, resolved)
+        return state, ingress_view(state.merged, resource, zone, absent, traits, resolved)
     state, context = context_of(state, resource.key.mesh)
-    return state, sidecar_view(context, resource, proxy.traits) if context is not None else None
+    return state, sidecar_view(context, resource, traits) if context is not None else None
 
 
 def context_of(state: ZoneState, mesh: str) -> tuple[ZoneState, MeshContext | None]:

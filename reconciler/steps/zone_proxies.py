@@ -181,6 +181,7 @@ def _registered(
         ads=ads,
         certificate=earlier.certificate if earlier else None,
         failing=earlier.failing if earlier else None,
+        admin=earlier.admin if earlier else None,
     )
     was_in = earlier is not None and _is_present(earlier)
     proxy = replace(proxy, listening=was_in)

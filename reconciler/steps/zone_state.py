@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from xds.resource import XdsResource
     from xds.snapshot import Snapshot
     from xds.translate import Builders
-    from xds.view import ProxyView
+    from xds.view import AdminTls, ProxyView
 
 # --- settings ---
 
@@ -60,6 +60,7 @@ class ZoneSettings:
     retire_after_s: float = 30.0  # drain time of connections on replaced listeners
     proxies_max: int = 5000
     build_batch: int = 8
+    admin_access: bool = False  # certificates for admin listeners can be had
 
 
 # --- state ---
@@ -92,6 +93,14 @@ class Failing:
 
 
 @dataclass(frozen=True, slots=True)
+class AdminCertificate:
+    """Of a proxy's admin listener; `tls` is None when none could be made for these hosts."""
+
+    hosts: tuple[str, ...]
+    tls: AdminTls | None
+
+
+@dataclass(frozen=True, slots=True)
 class Proxy:
     """A registered proxy of this zone: its declared resource is in `ZoneState.local` under `key`.
 
@@ -114,6 +123,8 @@ class Proxy:
     trust: XdsResource | None = None  # the CAs it verifies others with
     issuing: bool = False
     failing: Failing | None = None
+    admin: AdminCertificate | None = None
+    admin_asked: tuple[str, ...] | None = None  # hosts a certificate is being made for
     lost_at: float | None = None
     held_until: float | None = None
     listening: bool = True  # False: new, and not yet told to listen anywhere
@@ -267,6 +278,15 @@ class IssueFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class AdminCertificateIssued:
+    """Or not: then with `tls` None and why."""
+
+    node_id: str
+    certificate: AdminCertificate
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Resolved:
     """Addresses of host names that other zones' ingresses advertise."""
 
@@ -297,6 +317,7 @@ Event = (
     | ProxyClosed
     | CertificateIssued
     | IssueFailed
+    | AdminCertificateIssued
     | Resolved
     | BuildDue
     | Tick
@@ -370,6 +391,14 @@ class IssueCertificate:
 
 
 @dataclass(frozen=True, slots=True)
+class IssueAdminCertificate:
+    """For a proxy's admin listener; answered by `AdminCertificateIssued`."""
+
+    node_id: str
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StatusWanted:
     """What the status ref should say; the status step coalesces and pushes."""
 
@@ -404,6 +433,7 @@ Effect = (
     | ToProxy
     | CloseStream
     | IssueCertificate
+    | IssueAdminCertificate
     | StatusWanted
     | BuildSoon
     | WakeAt

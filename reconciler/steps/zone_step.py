@@ -18,8 +18,9 @@ from rpds import HashTrieMap
 
 from reconciler.registration import node_id
 from reconciler.state import ResourceDiff, apply, from_resources
-from reconciler.steps import zone_build, zone_global, zone_proxies, zone_report
+from reconciler.steps import zone_admin, zone_build, zone_global, zone_proxies, zone_report
 from reconciler.steps.zone_state import (
+    AdminCertificateIssued,
     BuildDue,
     CertificateIssued,
     Event,
@@ -66,6 +67,8 @@ def step(state: ZoneState, event: Event) -> Outcome:
             return zone_build.certified(state, node, certificate)
         case IssueFailed(node, message, now):
             return zone_build.not_certified(state, node, message, now)
+        case AdminCertificateIssued(node, admin, message):
+            return zone_admin.certified(state, node, admin, message)
         case Resolved(addresses):
             return zone_global.resolved(state, addresses)
         case BuildDue(now):

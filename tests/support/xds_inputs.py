@@ -11,6 +11,7 @@ from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import Rbac as HttpR
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
 from envoy_data_plane.envoy.extensions.filters.network.rbac.v3 import Rbac as NetworkRbac
 
+from reconciler.ca.admin import issue_admin_server, new_admin_ca
 from xds import names
 from xds.view import (
     AdminListener,
@@ -22,6 +23,7 @@ from xds.view import (
     Endpoints,
     HeaderModifier,
     Hooks,
+    HostCluster,
     InboundListener,
     ListenerInput,
     LocalCluster,
@@ -201,6 +203,7 @@ EVERY_CLUSTER: tuple[ClusterInput, ...] = (
     LocalCluster("localhost:8082", "127.0.0.1", 8082, Protocol.TCP),
     PassthroughCluster(names.OUTBOUND_PASSTHROUGH),
     PipeCluster(names.ADMIN_CLUSTER, "/run/envoy-admin.sock"),
+    HostCluster(names.READINESS_CLUSTER, "127.0.0.1", 9902),
 )
 
 EVERY_ENDPOINTS = (
@@ -263,4 +266,12 @@ EVERY_LISTENER: tuple[ListenerInput, ...] = (
     replace(SNI_LISTENER, chains=(), idle_body='{"proxy":".ingress","zone":"east"}'),
     PassthroughListener(names.OUTBOUND_PASSTHROUGH, "127.0.0.1", 15001, names.OUTBOUND_PASSTHROUGH),
     AdminListener(names.ADMIN_LISTENER, "127.0.0.1", 9901, names.ADMIN_CLUSTER),
+    AdminListener(
+        names.ADMIN_LISTENER,
+        "127.0.0.1",
+        9902,
+        names.READINESS_CLUSTER,
+        names.ADMIN_CLUSTER,
+        issue_admin_server(new_admin_ca(1_800_000_000.0), ("127.0.0.1",), ".i", 1_800_000_000.0),
+    ),
 )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reconciler.ca.tokens import Claims
 from reconciler.decode import mesh_resource
@@ -19,6 +19,10 @@ from xds.build.secrets import identity_secret
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, digest
 from xds.translate import Builders
+from xds.view import AdminTls
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 STATIC = ("localhost:", "kuma:")  # clusters that carry their endpoints themselves
 START = 1_800_000_000.0
@@ -79,16 +83,28 @@ class Zone:
                     queue.append(z.BuildDue(self.now))
                 elif isinstance(effect, z.IssueCertificate):
                     queue.append(issued(effect, self.now))
+                elif isinstance(effect, z.IssueAdminCertificate):
+                    tls = AdminTls(b"ca", b"chain", b"key", effect.node_id)
+                    certificate = z.AdminCertificate(effect.hosts, tls)
+                    queue.append(z.AdminCertificateIssued(effect.node_id, certificate))
                 elif isinstance(effect, z.ToProxy):
                     self.sent.setdefault(effect.stream, []).append(effect.response)
         return self.effects
 
-    def connect(self, document: dict[str, Any], *, listeners: bool = True) -> str:
-        """A proxy introduces itself, subscribes and takes its listeners; its stream."""
+    def connect(
+        self,
+        document: dict[str, Any],
+        *,
+        listeners: bool = True,
+        said: Mapping[str, object] | None = None,
+    ) -> str:
+        """A proxy introduces itself, subscribes and takes its listeners; its stream. `said` is
+        further node metadata.
+        """
         self.streams += 1
         stream = f"s{self.streams}"
         mesh = document.get("mesh", "")
-        metadata = {"dataplane.resource": json.dumps(document)}
+        metadata = {"dataplane.resource": json.dumps(document), **(said or {})}
         node = Node(f"{mesh}.{document['name']}", metadata=metadata)
         self.deliver(z.ProxyOpened(stream, "token"))
         self.deliver(z.ProxyRequest(stream, DeltaRequest(CLUSTER, node), self.now))

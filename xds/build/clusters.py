@@ -43,6 +43,7 @@ from xds.view import (
     Applied,
     ClusterInput,
     EdsCluster,
+    HostCluster,
     LocalCluster,
     PassthroughCluster,
     PipeCluster,
@@ -65,8 +66,10 @@ def build_cluster(argument: ClusterInput) -> XdsResource:
             cluster = _local(argument)
         case PassthroughCluster():
             cluster = _passthrough(argument)
-        case PipeCluster():
-            cluster = _pipe(argument)
+        case PipeCluster(name, path):
+            cluster = _own_host(name, Address(pipe=Pipe(path=path)))
+        case HostCluster(name, address, port):
+            cluster = _own_host(name, _socket_address(address, port))
         case _:
             assert_never(argument)
     return resource(CLUSTER, cluster.name, encode(cluster))
@@ -155,13 +158,14 @@ def _passthrough(argument: PassthroughCluster) -> Cluster:
     )
 
 
-def _pipe(argument: PipeCluster) -> Cluster:
+def _own_host(name: str, address: Address) -> Cluster:
+    """Admin and readiness: no policy shapes them."""
     return Cluster(
-        name=argument.name,
-        alt_stat_name=stat_prefix(argument.name),
+        name=name,
+        alt_stat_name=stat_prefix(name),
         type=ClusterDiscoveryType.STATIC,
         connect_timeout=CONNECT_TIMEOUT,
-        load_assignment=_assignment(argument.name, Address(pipe=Pipe(path=argument.path))),
+        load_assignment=_assignment(name, address),
     )
 
 

@@ -11,13 +11,7 @@ from envoy_data_plane.envoy.config.listener.v3 import (
     FilterChain,
     Listener,
 )
-from envoy_data_plane.envoy.config.route.v3 import Route as EnvoyRoute
-from envoy_data_plane.envoy.config.route.v3 import (
-    RouteAction,
-    RouteConfiguration,
-    RouteMatch,
-    VirtualHost,
-)
+from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration, VirtualHost
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
     HttpConnectionManager,
 )
@@ -27,8 +21,8 @@ from envoy_data_plane.envoy.extensions.filters.network.tcp_proxy.v3 import (
     TcpProxyWeightedClusterClusterWeight,
 )
 
+from xds.build.admin import AdminShape, admin_bytes, admin_shape
 from xds.build.chains import (
-    LOOPBACKS,
     TCP_PROXY,
     address_of,
     filter_of,
@@ -49,7 +43,6 @@ from xds.view import (
     ListenerInput,
     OutboundListener,
     PassthroughListener,
-    Protocol,
     SniListener,
     WeightedCluster,
 )
@@ -60,9 +53,11 @@ if TYPE_CHECKING:
 
 
 def build_listener(
-    argument: ListenerInput, shape: Callable[[InboundListener], InboundShape] = inbound_shape
+    argument: ListenerInput,
+    shape: Callable[[InboundListener], InboundShape] = inbound_shape,
+    admin: Callable[[AdminListener], AdminShape] = admin_shape,
 ) -> XdsResource:
-    """`shape` may remember what inbound listeners have in common."""
+    """`shape` and `admin` may remember what inbound and admin listeners have in common."""
     match argument:
         case InboundListener():
             body = inbound_bytes(argument, shape)
@@ -73,7 +68,7 @@ def build_listener(
         case PassthroughListener():
             body = encode(_passthrough(argument))
         case AdminListener():
-            body = encode(_admin(argument))
+            body = admin_bytes(argument, admin)
         case _:
             assert_never(argument)
     return resource(LISTENER, argument.name, body)
@@ -134,7 +129,7 @@ def _weights(
     ]
 
 
-# --- passthrough and admin ---
+# --- passthrough ---
 
 
 def _passthrough(argument: PassthroughListener) -> Listener:
@@ -145,24 +140,4 @@ def _passthrough(argument: PassthroughListener) -> Listener:
         traffic_direction=TrafficDirection.OUTBOUND,
         use_original_dst=True,
         filter_chains=[FilterChain(filters=[filter_of(TCP_PROXY, proxy)])],
-    )
-
-
-def _admin(argument: AdminListener) -> Listener:
-    """Exactly `/ready`: the rest of the admin interface must not be reachable from outside."""
-    route = EnvoyRoute(match=RouteMatch(path="/ready"), route=RouteAction(cluster=argument.cluster))
-    host = VirtualHost(name=argument.cluster, domains=["*"], routes=[route])
-    manager = HttpConnectionManager(
-        stat_prefix=stat_prefix(argument.name),
-        route_config=RouteConfiguration(
-            name=argument.name, validate_clusters=False, virtual_hosts=[host]
-        ),
-        internal_address_config=internal_addresses(LOOPBACKS),
-        normalize_path=True,
-    )
-    return Listener(
-        name=argument.name,
-        address=address_of(argument.address, argument.port),
-        traffic_direction=TrafficDirection.INBOUND,
-        filter_chains=[FilterChain(filters=http_filters(manager, Protocol.HTTP, ()))],
     )

@@ -26,7 +26,7 @@ from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\tkds.proto\x12\x12kuma.mesh.v1alpha1\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\"\xb5\x02\n\x0cKumaResource\x12\x33\n\x04meta\x18\x01 \x01(\x0b\x32%.kuma.mesh.v1alpha1.KumaResource.Meta\x12\"\n\x04spec\x18\x02 \x01(\x0b\x32\x14.google.protobuf.Any\x12$\n\x06status\x18\x03 \x01(\x0b\x32\x14.google.protobuf.Any\x1a\xa5\x01\n\x04Meta\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04mesh\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x41\n\x06labels\x18\x06 \x03(\x0b\x32\x31.kuma.mesh.v1alpha1.KumaResource.Meta.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x18\n\x16ZoneHealthCheckRequest\"F\n\x17ZoneHealthCheckResponse\x12+\n\x08interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Durationb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\tkds.proto\x12\x12kuma.mesh.v1alpha1\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\"\xb5\x02\n\x0cKumaResource\x12\x33\n\x04meta\x18\x01 \x01(\x0b\x32%.kuma.mesh.v1alpha1.KumaResource.Meta\x12\"\n\x04spec\x18\x02 \x01(\x0b\x32\x14.google.protobuf.Any\x12$\n\x06status\x18\x03 \x01(\x0b\x32\x14.google.protobuf.Any\x1a\xa5\x01\n\x04Meta\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04mesh\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x41\n\x06labels\x18\x06 \x03(\x0b\x32\x31.kuma.mesh.v1alpha1.KumaResource.Meta.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x18\n\x16ZoneHealthCheckRequest\"F\n\x17ZoneHealthCheckResponse\x12+\n\x08interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x80\x01\n\x10XDSConfigRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rresource_type\x18\x02 \x01(\t\x12\x15\n\rresource_name\x18\x03 \x01(\t\x12\x15\n\rresource_mesh\x18\x04 \x01(\t\x12\x13\n\x0binclude_eds\x18\x05 \x01(\x08\"T\n\x11XDSConfigResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x05\x65rror\x18\x02 \x01(\tH\x00\x12\x10\n\x06\x63onfig\x18\x03 \x01(\x0cH\x00\x42\x08\n\x06result\"\xb1\x01\n\x0cStatsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rresource_type\x18\x02 \x01(\t\x12\x15\n\rresource_name\x18\x03 \x01(\t\x12\x15\n\rresource_mesh\x18\x04 \x01(\t\x12\x35\n\x06\x66ormat\x18\x05 \x01(\x0e\x32%.kuma.mesh.v1alpha1.AdminOutputFormat\x12\x11\n\tused_only\x18\x06 \x01(\x08\"O\n\rStatsResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x05\x65rror\x18\x02 \x01(\tH\x00\x12\x0f\n\x05stats\x18\x03 \x01(\x0cH\x00\x42\x08\n\x06result\"\xa1\x01\n\x0f\x43lustersRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rresource_type\x18\x02 \x01(\t\x12\x15\n\rresource_name\x18\x03 \x01(\t\x12\x15\n\rresource_mesh\x18\x04 \x01(\t\x12\x35\n\x06\x66ormat\x18\x05 \x01(\x0e\x32%.kuma.mesh.v1alpha1.AdminOutputFormat\"U\n\x10\x43lustersResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x05\x65rror\x18\x02 \x01(\tH\x00\x12\x12\n\x08\x63lusters\x18\x03 \x01(\x0cH\x00\x42\x08\n\x06result*\'\n\x11\x41\x64minOutputFormat\x12\x08\n\x04TEXT\x10\x00\x12\x08\n\x04JSON\x10\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +35,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_KUMARESOURCE_META_LABELSENTRY']._loaded_options = None
   _globals['_KUMARESOURCE_META_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_ADMINOUTPUTFORMAT']._serialized_start=1231
+  _globals['_ADMINOUTPUTFORMAT']._serialized_end=1270
   _globals['_KUMARESOURCE']._serialized_start=93
   _globals['_KUMARESOURCE']._serialized_end=402
   _globals['_KUMARESOURCE_META']._serialized_start=237
@@ -45,4 +47,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ZONEHEALTHCHECKREQUEST']._serialized_end=428
   _globals['_ZONEHEALTHCHECKRESPONSE']._serialized_start=430
   _globals['_ZONEHEALTHCHECKRESPONSE']._serialized_end=500
+  _globals['_XDSCONFIGREQUEST']._serialized_start=503
+  _globals['_XDSCONFIGREQUEST']._serialized_end=631
+  _globals['_XDSCONFIGRESPONSE']._serialized_start=633
+  _globals['_XDSCONFIGRESPONSE']._serialized_end=717
+  _globals['_STATSREQUEST']._serialized_start=720
+  _globals['_STATSREQUEST']._serialized_end=897
+  _globals['_STATSRESPONSE']._serialized_start=899
+  _globals['_STATSRESPONSE']._serialized_end=978
+  _globals['_CLUSTERSREQUEST']._serialized_start=981
+  _globals['_CLUSTERSREQUEST']._serialized_end=1142
+  _globals['_CLUSTERSRESPONSE']._serialized_start=1144
+  _globals['_CLUSTERSRESPONSE']._serialized_end=1229
 # @@protoc_insertion_point(module_scope)
