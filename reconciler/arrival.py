@@ -17,7 +17,9 @@ DETAILS_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`outcome` is "arrived", "rejected" or "pending"; `wait` turns the last into "timeout"."""
+    """`outcome` is "arrived", "rejected", "held" or "pending"; `wait` turns the last into
+    "timeout".
+    """
 
     outcome: str
     message: str
@@ -35,6 +37,9 @@ def global_outcome(state: GlobalState, commit: str) -> Outcome:
     """`commit` may be the beginning of an id. A newer revision in force includes it; one that was
     overtaken before it was in force itself is asked for by the commit that contains it.
     """
+    held = state.held
+    if held is not None and held.commit.startswith(commit):
+        return Outcome("held", held_text(held.commit, held.in_force))
     rejected = state.rejected
     if rejected is not None and rejected.commit.startswith(commit):
         problems = tuple(str(problem) for problem in rejected.problems)
@@ -54,11 +59,21 @@ def global_outcome(state: GlobalState, commit: str) -> Outcome:
     return Outcome("arrived", f"all proxies of {len(lines)} zones have it")
 
 
+def held_text(commit: str, in_force: str) -> str:
+    return (
+        f"commit {commit[:12]} is held: it does not descend from {in_force[:12]}, which is in "
+        f"force; if the branch was rewritten on purpose, run `reconciler accept {commit}`"
+    )
+
+
 def _not_in_force(state: GlobalState, commit: str) -> Outcome:
     """With what stands in its way, as far as the global can know."""
     text = f"commit {commit[:12]} is not in force at the global yet"
     if state.fetch_error:
         return Outcome("pending", f"{text}; the repository cannot be read", (state.fetch_error,))
+    if state.held is not None:
+        why = held_text(state.held.commit, state.held.in_force)
+        return Outcome("pending", f"{text}; the newest one is held", (why,))
     if state.rejected is not None:
         problems = tuple(str(problem) for problem in state.rejected.problems)
         newest = state.rejected.commit[:12]

@@ -17,7 +17,7 @@ from reconciler.api.control_socket import control_app
 from reconciler.api.diagnostics import Diagnostics, diagnostics_server
 from reconciler.api.serving import HttpServer, unix_socket
 from reconciler.api.waiting import wait_until
-from reconciler.arrival import Outcome, global_outcome
+from reconciler.arrival import Outcome, global_outcome, held_text
 from reconciler.ca import keys, tokens
 from reconciler.figures import ProcessFigures, global_figures, process_figures
 from reconciler.git.errors import GitFailed
@@ -139,6 +139,7 @@ class GlobalControlPlane:
             "revision": state.published.commit if state.published else None,
             "rejected": rejected.commit if rejected else None,
             "problems": [str(p) for p in rejected.problems] if rejected else [],
+            "held": _held_row(state.held) if state.held else None,
             "warnings": _warnings(state.published, time.time()),
             "repository_error": state.fetch_error or state.load_error or "",
             "store_error": self.outbox.error,
@@ -191,12 +192,23 @@ class GlobalControlPlane:
                 return published.commit
         return commit
 
+    def accept(self, commit: str) -> Mapping[str, object]:
+        """`commit` is an id or the beginning of one; only the commit that is held is accepted."""
+        held = self.state.held
+        if held is None:
+            return Outcome("refused", "no commit is held; nothing to accept").document()
+        if not held.commit.startswith(commit):
+            text = f"commit {commit[:12]} is not the one that is held, {held.commit}"
+            return Outcome("refused", text).document()
+        self.deliver(g.Accepted(held.commit))
+        return Outcome("accepted", f"commit {held.commit} is loaded next").document()
+
     # --- effects ---
 
     def _carry_out(self, effect: g.Effect) -> None:
         match effect:
-            case g.Load(commit, published):
-                task = asyncio.get_running_loop().create_task(self._load(commit, published))
+            case g.Load():
+                task = asyncio.get_running_loop().create_task(self._load(effect))
                 self._loads.add(task)
                 task.add_done_callback(self._load_ended)
             case g.SendResponse(session, response):
@@ -208,7 +220,7 @@ class GlobalControlPlane:
             case g.CloseSession(session, code, message):
                 if self.kds is not None:
                     self.kds.close(session, code, message)
-            case g.RevisionInForce() | g.KeepRelayed():
+            case g.RevisionInForce() | g.KeepAccepted() | g.KeepRelayed():
                 raise AssertionError("the outbox writes")
             case g.Note(event, fields):
                 note(self.log, event, **fields)
@@ -218,6 +230,8 @@ class GlobalControlPlane:
             case g.RevisionInForce(commit):
                 where = str(self.loader.mirror.address).encode()
                 return {("meta", "revision"): commit.encode(), ("meta", "repository"): where}
+            case g.KeepAccepted(commit):
+                return {("meta", "accepted"): commit.encode() if commit is not None else None}
             case g.KeepRelayed(zone, put, drop):
                 rows: dict[Row, MeshResource | bytes | None] = {
                     (RELAYED, f"{zone}/{resource.key}"): resource for resource in put
@@ -241,20 +255,19 @@ class GlobalControlPlane:
         note(self.log, "store.write_failed" if error else "store.write_recovered", reason=error)
         self._wake_waiters()
 
-    async def _load(self, commit: str, published: g.ReconcileKey | None) -> None:
+    async def _load(self, wanted: g.Load) -> None:
         """In a thread: reading, parsing and checking never hold the loop."""
         try:
-            event = await asyncio.to_thread(self.loader.load, commit, published)
+            event = await asyncio.to_thread(self.loader.load, wanted)
         except Exception as error:  # a fault of ours must not stop every later commit
             self.log.exception("revision.load_failed")
             text = f"internal error, please report it: {type(error).__name__}: {error}"
-            event = g.LoadFailed(commit, text)
+            event = g.LoadFailed(wanted.commit, text)
         self.deliver(event)
         if isinstance(event, g.LoadFailed):
             await asyncio.sleep(LOAD_RETRY_S)
             # Never what this one was: a newer commit may have failed meanwhile.
-            if self.state.wanted is None and self._newest is not None:
-                self.deliver(g.TipMoved(self._newest))
+            self.deliver(g.RetryDue(self._newest))
 
     def _load_ended(self, task: asyncio.Task[None]) -> None:
         """What went wrong while a revision was put in force is nothing to go on from."""
@@ -271,15 +284,12 @@ class GlobalControlPlane:
         ingresses: Mapping[str, tuple[MeshResource, ...]],
         options: Following,
     ) -> None:
-        """The first look: what zones sent and wrote, the revision last in force, the newest commit.
-
-        With a mistake in the newest commit, the one before it stays in force also over a restart.
+        """The first look: what zones sent and wrote, the revision last in force, the newest
+        commit.
         """
-        self.deliver(g.Restored(self._relayed()))
+        kept = {name: value.decode() for name, value in self.store.load_all("meta").items()}
+        self.deliver(g.Restored(self._relayed(), kept.get("revision"), kept.get("accepted")))
         self.deliver(g.StatusRefsRead(ingresses))
-        kept = self.store.load_all("meta").get("revision")
-        if kept is not None and kept.decode() != tips.get(options.branch_ref):
-            self.deliver(g.TipMoved(kept.decode()))
         self._tip(tips, options)
 
     def _ingresses(
@@ -361,6 +371,10 @@ def _warnings(published: g.Revision | None, now: float) -> list[str]:
     if published is None:
         return []
     return [*map(str, published.warnings), *expiry_warnings(published.resources, now)]
+
+
+def _held_row(held: g.Held) -> dict[str, str]:
+    return {**asdict(held), "message": held_text(held.commit, held.in_force)}
 
 
 def _zone_row(record: g.ZoneRecord) -> dict[str, object]:

@@ -42,12 +42,20 @@ class RevisionLoader:
         self._blobs: dict[str, Blob] = {}  # of the last commit read, by oid
         self._state: MeshState = from_resources(())
 
-    def load(self, commit: str, published: g.ReconcileKey | None) -> g.Event:
+    def load(self, wanted: g.Load) -> g.Event:
         """What became of the commit."""
+        commit = wanted.commit
         try:
+            if not self.mirror.holds(commit):
+                raise CommitRejected(
+                    f"commit {commit[:12]} is no longer in {self.mirror.address}; "
+                    "push it again, or accept the newest commit"
+                )
+            if wanted.after is not None and not self.mirror.descends(commit, wanted.after):
+                return g.LoadHeld(commit, wanted.after)
             found = self.mirror.reconcile_key(commit, self.policy_path)
             key = g.ReconcileKey(found.tree, found.settings)
-            if key == published:
+            if key == wanted.published:
                 return g.Unchanged(commit)
             loaded = load(self._read(commit), self.memo)
             if has_errors(loaded.problems):

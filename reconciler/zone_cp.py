@@ -19,7 +19,7 @@ from reconciler.api.control_socket import control_app
 from reconciler.api.diagnostics import Diagnostics, diagnostics_server
 from reconciler.api.serving import HttpServer, tcp_socket, unix_socket
 from reconciler.api.waiting import wait_for
-from reconciler.arrival import zone_outcome
+from reconciler.arrival import Outcome, zone_outcome
 from reconciler.bootstrap_answer import ZoneFacts, bootstrap_answer
 from reconciler.ca.admin import issue_admin_server
 from reconciler.ca.authority import AuthorityPem, issue_workload
@@ -228,6 +228,10 @@ class ZoneControlPlane:
 
     async def wait(self, commit: str, timeout_s: float) -> Mapping[str, object]:
         return await wait_for(self, lambda: zone_outcome(self.state, commit), timeout_s)
+
+    def accept(self, commit: str) -> Mapping[str, object]:
+        text = f"a zone has the commits its global gives it; accept {commit[:12]} there"
+        return Outcome("refused", text).document()
 
     # --- effects ---
 

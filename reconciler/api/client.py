@@ -30,11 +30,11 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def ask(path: Path, target: str, *, timeout_s: float) -> dict[str, object]:
-    """GET `target` on the socket at `path`. Raises ControlError with the cure."""
+def ask(path: Path, target: str, *, timeout_s: float, method: str = "GET") -> dict[str, object]:
+    """Request `target` on the socket at `path`. Raises ControlError with the cure."""
     connection = UnixConnection(path, timeout_s)
     try:
-        connection.request("GET", target)
+        connection.request(method, target)
         response = connection.getresponse()
         body = response.read(ANSWER_MAX)
     except FileNotFoundError as error:

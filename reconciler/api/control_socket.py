@@ -1,9 +1,12 @@
-"""The control socket: `/status` and `/wait` for the commands of the same machine's owner."""
+"""The control socket: `/status`, `/wait` and `/accept` for the commands of the same machine's
+owner.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import math
+import re
 from typing import TYPE_CHECKING, Protocol
 
 from starlette.applications import Starlette
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 WAIT_MAX_S = 3600.0
+COMMIT = re.compile(r"[0-9a-f]{7,40}")
 
 Answer = dict[str, object]
 
@@ -26,6 +30,8 @@ class ControlSource(Protocol):
     def status(self, *, proxies: bool) -> Mapping[str, object]: ...
 
     async def wait(self, commit: str, timeout_s: float) -> Mapping[str, object]: ...
+
+    def accept(self, commit: str) -> Mapping[str, object]: ...
 
 
 def control_app(source: ControlSource) -> Starlette:
@@ -48,7 +54,18 @@ def control_app(source: ControlSource) -> Starlette:
         found = await _unless_gone(request, waiting())
         return JSONResponse(found if found is not None else {"error": "nobody waits any more"})
 
-    return Starlette(routes=[Route("/status", status), Route("/wait", wait)])
+    async def accept(request: Request) -> JSONResponse:
+        commit = request.query_params.get("commit", "")
+        if COMMIT.fullmatch(commit) is None:
+            return JSONResponse({"error": "accept needs the id of a commit"}, status_code=400)
+        return JSONResponse(source.accept(commit))
+
+    routes = [
+        Route("/status", status),
+        Route("/wait", wait),
+        Route("/accept", accept, methods=["POST"]),
+    ]
+    return Starlette(routes=routes)
 
 
 async def _unless_gone(request: Request, work: Coroutine[None, None, Answer]) -> Answer | None:

@@ -39,6 +39,7 @@ COMMANDS = (
     Command("render", "reconciler.cli.render", "the Envoy configuration of one proxy, offline"),
     Command("status", "reconciler.cli.status", "where the newest commit has arrived"),
     Command("wait", "reconciler.cli.wait", "wait until a commit has arrived everywhere"),
+    Command("accept", "reconciler.cli.accept", "put a commit in force that is held"),
     Command("token", "reconciler.cli.token", "issue tokens and join files"),
 )
 

@@ -74,8 +74,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _is_bad(status: Mapping[str, object]) -> bool:
-    """A commit with problems, or something that a proxy or a zone rejected."""
-    return bool(status.get("problems")) or any(
+    """A commit with problems or one that is held, or something that a proxy or a zone rejected."""
+    return bool(status.get("problems") or status.get("held")) or any(
         row.get("nacks") or _counts(row).get("rejected") for row in _rows(status)
     )
 
@@ -128,6 +128,9 @@ def _complaints(status: Mapping[str, object]) -> list[str]:
         )
         if status.get(key)
     ]
+    held = status.get("held")
+    if isinstance(held, dict):
+        found.append(str(held.get("message")))
     problems = _strings(status.get("problems"))
     if problems:
         found.append(f"commit {status.get('rejected')} is not in force:")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "example: reconciler wait --commit $(git rev-parse HEAD) --timeout 60s --state-dir DIR"
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-EXIT = {"arrived": 0, "rejected": 1, "timeout": 4}
+EXIT = {"arrived": 0, "rejected": 1, "held": 1, "timeout": 4}
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

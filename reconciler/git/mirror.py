@@ -96,6 +96,7 @@ class Mirror:
         self.options = options
         self._walk = TreeWalk(options.trees)
         self._writing = threading.RLock()
+        self._gone = ""  # a commit that is not in the repository any more
 
     @property
     def trees_read(self) -> int:
@@ -243,6 +244,31 @@ class Mirror:
 
         return self._reading(read)
 
+    def holds(self, commit: str) -> bool:
+        """Whether this object is here. One that is not is looked for once in a fresh clone: it may
+        be gone from a mirror that was damaged, and from the repository when it was rewritten.
+        """
+
+        def read(repository: pygit2.Repository) -> bool:
+            return commit in repository
+
+        if self._reading(read):
+            return True
+        if commit != self._gone:
+            self.rebuild()
+            self._gone = commit
+        return self._reading(read)
+
+    def descends(self, commit: str, base: str) -> bool:
+        """Whether `commit` is `base` or came after it. A `base` nobody has any more has no
+        descendants.
+        """
+        if commit == base:
+            return True
+        if not self.holds(base):
+            return False
+        return self._reading(lambda repository: repository.descendant_of(commit, base))
+
     # --- health ---
 
     def rebuild(self) -> None:
@@ -256,7 +282,11 @@ class Mirror:
             fresh.rename(self.folder)
 
     def _prepare(self) -> None:
-        """Create the mirror where there is none, or nothing that opens as one."""
+        """Create the mirror where there is none, or nothing that opens as one; no lock of a child
+        that was killed is in the way (nobody else writes here).
+        """
+        for left in self.folder.glob("*.lock"):
+            left.unlink(missing_ok=True)
         try:
             with open_bare(self.folder):
                 pass
@@ -269,8 +299,7 @@ class Mirror:
         (nobody else writes here), and refs gone at the server, which may be folders of others now.
         """
         halves = [p for p in self.folder.glob("objects/pack/*") if p.suffix not in PACK_SUFFIXES]
-        locks = (*self.folder.glob("*.lock"), *self.folder.glob("refs/**/*.lock"))
-        for left in (*halves, *locks):
+        for left in (*halves, *self.folder.glob("refs/**/*.lock")):
             left.unlink(missing_ok=True)
         gone = self._tips().keys() - set(there)
         with open_bare(self.folder) as repository:

@@ -1,7 +1,8 @@
 """The global's Git side: which commit is loaded, and which is in force.
 
 The newest commit is loaded; with one error in it the last good revision stays in force and the
-problems are published.
+problems are published. One that does not descend from the revision in force is held until somebody
+accepts it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from reconciler.steps.global_state import (
     PROBLEMS_MAX,
     Effects,
     GlobalState,
+    Held,
+    KeepAccepted,
     Load,
     Note,
     Outcome,
@@ -27,27 +30,46 @@ if TYPE_CHECKING:
     from reconciler.problems import Problem
 
 
+def restored(state: GlobalState, in_force: str | None, accepted: str | None) -> GlobalState:
+    """The revision last in force comes first: over a restart, too, it serves while the newest
+    commit has a mistake, or is held.
+    """
+    return replace(state, base=in_force, base_due=in_force is not None, accepted=accepted)
+
+
 def tip_moved(state: GlobalState, commit: str) -> Outcome:
     if commit == state.wanted:
         return state, ()
-    state = replace(state, wanted=commit)
+    state, forgotten = _unless_accepted(replace(state, wanted=commit, held=None), commit)
     if state.loading is not None:
-        return state, ()  # One load at a time; its end looks at the newest tip.
-    return _load(state)
+        return state, forgotten  # One load at a time; its end looks at the newest tip.
+    state, effects = _load(state)
+    return state, (*forgotten, *effects)
+
+
+def _unless_accepted(state: GlobalState, commit: str) -> Outcome:
+    """Exactly one commit was accepted, while it was the newest."""
+    if state.accepted in (None, commit):
+        return state, ()
+    return replace(state, accepted=None), (KeepAccepted(None),)
 
 
 def _load(state: GlobalState) -> Outcome:
-    assert state.wanted is not None
+    commit = state.base if state.base_due else state.wanted
+    assert commit is not None
     key = state.published.key if state.published is not None else None
-    return replace(state, loading=state.wanted), (Load(state.wanted, key),)
+    after = None if commit == state.accepted else state.base
+    return replace(state, loading=commit, base_due=False), (Load(commit, key, after),)
 
 
 def _next(state: GlobalState, done: str) -> Outcome:
     """After a load: a newer commit may have come in meanwhile, and a burst converges on
     the last.
     """
-    state = replace(state, loading=None, load_error=None)
-    return _load(state) if state.wanted != done else (state, ())
+    told = state.load_error if state.base_unread else None
+    state = replace(state, loading=None, load_error=told)
+    more = state.base_due or state.wanted not in (None, done)
+    return _load(state) if more else (state, ())
 
 
 def unchanged(state: GlobalState, commit: str) -> Outcome:
@@ -73,7 +95,8 @@ def load_rejected(state: GlobalState, commit: str, problems: tuple[Problem, ...]
 def load_failed(state: GlobalState, commit: str, message: str) -> Outcome:
     """Forget that it was wanted, so that the next look at the tip tries it again."""
     wanted = None if state.wanted == commit else state.wanted
-    state = replace(state, loading=None, wanted=wanted, load_error=message)
+    base_unread = state.published is None and commit == state.base
+    state = replace(state, loading=None, wanted=wanted, load_error=message, base_unread=base_unread)
     note = Note("revision.load_failed", {"commit": commit, "message": message})
     if wanted is None:
         return state, (note,)
@@ -81,11 +104,52 @@ def load_failed(state: GlobalState, commit: str, message: str) -> Outcome:
     return state, (note, *effects)
 
 
+def retry_due(state: GlobalState, tip: str | None) -> Outcome:
+    """What could not be read a while ago; nothing of it when other news came in meanwhile."""
+    due = state.base_unread and state.published is None
+    wanted = state.wanted if state.wanted is not None else tip
+    more = due or wanted != state.wanted
+    state = replace(state, base_due=due, base_unread=False, wanted=wanted)
+    return _load(state) if more and state.loading is None else (state, ())
+
+
+def load_held(state: GlobalState, commit: str, in_force: str) -> Outcome:
+    """A rewound or rewritten branch is followed by nobody unasked."""
+    if commit == state.wanted:
+        rejected = state.rejected if state.published is None else None
+        state = replace(state, held=Held(commit, in_force), rejected=rejected)
+    note = Note("revision.held", {"commit": commit, "in_force": in_force})
+    state, effects = _next(state, commit)
+    return state, (note, *effects)
+
+
+def accept(state: GlobalState, commit: str) -> Outcome:
+    """Only what is held can be accepted; the next rewritten history is held again."""
+    if state.held is None or state.held.commit != commit:
+        return state, ()
+    state = replace(state, held=None, accepted=commit, wanted=commit)
+    note = Note("revision.accepted", {"commit": commit})
+    if state.loading is not None:
+        return state, (KeepAccepted(commit), note)
+    state, effects = _load(state)
+    return state, (KeepAccepted(commit), note, *effects)
+
+
 def _in_force(state: GlobalState, revision: Revision) -> Outcome:
-    history = (*state.history, revision.commit)[-HISTORY_MAX:]
-    state = replace(state, published=revision, rejected=None, history=history)
-    announce = RevisionInForce(revision.commit)
-    note = Note("revision.published", {"revision": revision.commit, "zones": len(state.zones)})
+    commit = revision.commit
+    used: Effects = (KeepAccepted(None),) if commit == state.accepted else ()
+    state = replace(
+        state,
+        published=revision,
+        rejected=None,
+        history=(*state.history, commit)[-HISTORY_MAX:],
+        base=commit,
+        base_unread=False,
+        base_due=False,
+        accepted=None if used else state.accepted,
+    )
+    announce = RevisionInForce(commit)
+    note = Note("revision.published", {"revision": commit, "zones": len(state.zones)})
     state, sent = global_down.reslice(state)
-    state, loading = _next(state, revision.commit)
-    return state, (announce, *sent, note, *loading)
+    state, loading = _next(state, commit)
+    return state, (announce, *used, *sent, note, *loading)

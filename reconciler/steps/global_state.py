@@ -69,6 +69,16 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """The newest commit, which does not descend from the one in force: a rewritten history, an
+    older commit. It waits for `reconciler accept`.
+    """
+
+    commit: str
+    in_force: str
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """One sync stream of a zone; `downward` is GlobalToZoneSync, the other has receivers."""
 
@@ -104,6 +114,11 @@ class GlobalState:
     rejected: Rejected | None = None
     fetch_error: str | None = None
     load_error: str | None = None  # why the newest commit could not be read
+    base: str | None = None  # in force last, here or before this start; others descend from it
+    base_due: bool = False  # to be loaded before anything newer
+    base_unread: bool = False  # it could not be read; tried again when its time comes
+    held: Held | None = None
+    accepted: str | None = None  # the commit that need not descend from `base`
     history: tuple[str, ...] = ()  # commits that were in force, oldest first
     sessions: HashTrieMap[str, Session] = field(default_factory=HashTrieMap)
     zones: HashTrieMap[str, ZoneRecord] = field(default_factory=HashTrieMap)
@@ -115,9 +130,13 @@ class GlobalState:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What zones had sent to be relayed, from this control plane's own disk, at start."""
+    """From this control plane's own disk, at start: what zones had sent to be relayed, the commit
+    in force last, and the one that was accepted and is not in force yet.
+    """
 
     relayed: Mapping[str, tuple[MeshResource, ...]]
+    in_force: str | None = None
+    accepted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +190,28 @@ class LoadFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadHeld:
+    """The commit does not descend from `in_force`."""
+
+    commit: str
+    in_force: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An operator takes responsibility for the commit that is held."""
+
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDue:
+    """Some time after a LoadFailed. `tip` is where the branch is now."""
+
+    tip: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ZoneOpened:
     session: str
     zone: str
@@ -211,6 +252,9 @@ Event = (
     | Loaded
     | LoadRejected
     | LoadFailed
+    | LoadHeld
+    | Accepted
+    | RetryDue
     | ZoneOpened
     | ZoneSubscribed
     | ZonePublished
@@ -222,10 +266,13 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Read, decode and check a commit; Loaded, Unchanged, LoadRejected or LoadFailed answers."""
+    """Read, decode and check a commit; Loaded, Unchanged, LoadRejected, LoadFailed or LoadHeld
+    answers. It must be or descend from `after`; None: it may be any.
+    """
 
     commit: str
     published: ReconcileKey | None
+    after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,12 +315,30 @@ class RevisionInForce:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepAccepted:
+    """To disk: what was accepted counts over a restart, until it is in force. None: it no longer
+    does.
+    """
+
+    commit: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     event: str
     fields: Mapping[str, object]
 
 
-Effect = Load | SendResponse | SendRequest | CloseSession | KeepRelayed | RevisionInForce | Note
+Effect = (
+    Load
+    | SendResponse
+    | SendRequest
+    | CloseSession
+    | KeepRelayed
+    | RevisionInForce
+    | KeepAccepted
+    | Note
+)
 Effects = tuple[Effect, ...]
 Outcome = tuple[GlobalState, Effects]
 

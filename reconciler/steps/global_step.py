@@ -9,16 +9,19 @@ from typing import assert_never
 
 from reconciler.steps import global_down, global_git, global_zones
 from reconciler.steps.global_state import (
+    Accepted,
     Event,
     FetchFailed,
     FetchRecovered,
     GlobalState,
     Loaded,
     LoadFailed,
+    LoadHeld,
     LoadRejected,
     Note,
     Outcome,
     Restored,
+    RetryDue,
     StatusRefsRead,
     TipMoved,
     Unchanged,
@@ -32,7 +35,8 @@ from reconciler.steps.global_state import (
 def step(state: GlobalState, event: Event) -> Outcome:
     """Pure: equal state and event give an equal outcome."""
     match event:
-        case Restored(relayed):
+        case Restored(relayed, in_force, accepted):
+            state = global_git.restored(state, in_force, accepted)
             return global_zones.restored(state, relayed)
         case StatusRefsRead(ingresses):
             return global_zones.refs_read(state, ingresses)
@@ -52,6 +56,12 @@ def step(state: GlobalState, event: Event) -> Outcome:
             return global_git.load_rejected(state, commit, problems)
         case LoadFailed(commit, message):
             return global_git.load_failed(state, commit, message)
+        case LoadHeld(commit, in_force):
+            return global_git.load_held(state, commit, in_force)
+        case Accepted(commit):
+            return global_git.accept(state, commit)
+        case RetryDue(tip):
+            return global_git.retry_due(state, tip)
         case ZoneOpened():
             return global_zones.opened(state, event)
         case ZoneSubscribed(session, request):

@@ -78,15 +78,20 @@ def refusal(state: GlobalState, zone: str, identity: str) -> tuple[int, str] | N
     `ZoneOpened`.
     """
     if state.published is None:
-        why = (
-            state.rejected.problems[0] if state.rejected and state.rejected.problems else "loading"
-        )
-        return 14, f"the global has no revision in force yet ({why}); try again"
+        return 14, f"the global has no revision in force yet ({_why_none(state)}); try again"
     record = state.zones.get(zone)
     holders = [s for s in state.sessions.values() if s.zone == zone]
     if holders and record is not None and record.identity != identity:
         return 7, f'zone "{zone}" is connected under another identity; end that connection first'
     return None
+
+
+def _why_none(state: GlobalState) -> str:
+    if state.held is not None:
+        return f"commit {state.held.commit[:12]} is held and waits for `reconciler accept`"
+    if state.rejected is not None and state.rejected.problems:
+        return str(state.rejected.problems[0])
+    return "loading"
 
 
 def opened(state: GlobalState, event: ZoneOpened) -> Outcome:

@@ -17,7 +17,8 @@ TARGETS = [
     "golden", "protos", "policy", "docs", "help", "lock",
 ]  # fmt: skip
 COMMANDS = [
-    "demo", "global", "zone", "dataplane", "validate", "render", "status", "wait", "token",
+    "demo", "global", "zone", "dataplane", "validate", "render", "status", "wait", "accept",
+    "token",
 ]  # fmt: skip
 
 

@@ -16,6 +16,17 @@ class InvariantBroken(AssertionError):
     """The run is replayed with its seed."""
 
 
+def check_in_force(world: World, commit: str) -> None:
+    """No mistake, and nothing that does not descend from what was in force, unless accepted."""
+    if world.git.content[commit].mistake:
+        raise InvariantBroken(f"{commit[-4:]} has a mistake and is in force")
+    kept, asked_for = world.globe.kept, world.globe.asked_for
+    if kept is not None and not world.git.descends(commit, kept):
+        if commit not in asked_for:
+            raise InvariantBroken(f"{commit[-4:]} does not descend from {kept[-4:]}; nobody asked")
+        asked_for.discard(commit)
+
+
 def check_zone(world: World, zone: SimZone) -> None:
     """What is in force in a zone is exactly one published revision: no half of a commit is ever
     visible.

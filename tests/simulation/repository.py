@@ -30,6 +30,7 @@ MEMO = LoadMemo()
 @dataclass
 class SimGit:
     commits: list[str] = field(default_factory=list)
+    parents: dict[str, str | None] = field(default_factory=dict)
     content: dict[str, Content] = field(default_factory=dict)
     refs: dict[str, list[Mapping[str, bytes]]] = field(default_factory=dict)  # trees, oldest first
 
@@ -37,11 +38,25 @@ class SimGit:
     def tip(self) -> str:
         return self.commits[-1]
 
-    def commit(self, content: Content) -> str:
+    def commit(self, content: Content, onto: str | None = None) -> str:
+        """The branch is here from now on; `onto` is what the commit follows, unless the tip."""
+        parent = onto if onto is not None or not self.commits else self.tip
         commit = f"{len(self.commits) + 1:040x}"
         self.commits.append(commit)
+        self.parents[commit] = parent
         self.content[commit] = content
         return commit
+
+    def history(self, commit: str | None) -> list[str]:
+        """The commit, then what came before it."""
+        found = []
+        while commit is not None:
+            found.append(commit)
+            commit = self.parents[commit]
+        return found
+
+    def descends(self, commit: str, base: str) -> bool:
+        return base in self.history(commit)
 
 
 @dataclass

@@ -56,6 +56,8 @@ def heal(world: World, seconds: float = 90.0) -> None:
     world.commit(replace(world.content, plain_mesh=world.has_plain_mesh))
     if world.content.envoys_refuse:
         world.commit()
+    for moment in range(2, 30, 2):
+        world.clock.after(moment, world.accept_held)
     world.clock.run_until(world.clock.now + seconds)
 
 
@@ -77,6 +79,12 @@ def commit_toggle(world: World) -> None:
         replace(now, plain_mesh=not now.plain_mesh),
     ]
     world.commit(world.random.choice(changed if world.has_plain_mesh else changed[:2]))
+
+
+def rewrite_the_branch(world: World) -> None:
+    """Somebody accepts it later, or not."""
+    world.rewrite()
+    world.clock.after(world.random.uniform(0.1, 20.0), world.accept_held)
 
 
 def scale(world: World) -> None:
@@ -109,6 +117,7 @@ DEEDS: tuple[Callable[[World], None], ...] = (
     commit_without_change,
     commit_mistake,
     commit_burst,
+    rewrite_the_branch,
     cut_a_stream,
     cut_a_stream,
     restart_proxy,

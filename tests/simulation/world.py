@@ -28,7 +28,7 @@ from reconciler.steps.zone_step import step as zone_step
 from tests.simulation.clock import SimClock
 from tests.simulation.documents import Content, proxies_of
 from tests.simulation.envoy import SimEnvoy
-from tests.simulation.invariants import InvariantBroken, check_proxy, check_zone
+from tests.simulation.invariants import InvariantBroken, check_in_force, check_proxy, check_zone
 from tests.simulation.network import Stream
 from tests.simulation.repository import SimGit, SimStatusRef, loaded_event
 from xds.build.secrets import identity_secret
@@ -54,7 +54,9 @@ class SimGlobal:
     state: g.GlobalState
     up: bool = True
     kept: str | None = None  # on its disk: the revision last in force
+    accepted: str | None = None  # there, too: what an operator accepted
     relayed: dict[str, dict[ResourceKey, MeshResource]] = field(default_factory=dict)  # there, too
+    asked_for: set[str] = field(default_factory=set)  # accepted by the operator and not in force
     published: set[str] = field(default_factory=set)  # commits that were ever in force
     numbers: set[int] = field(default_factory=set)  # of these commits
 
@@ -119,8 +121,20 @@ class World:
         self.content = replace(content or self.content, number=number, mistake=mistake)
         self.push(self.content)
 
-    def push(self, content: Content) -> None:
-        commit = self.git.commit(content)
+    def rewrite(self) -> None:
+        """A force-push: what the last commits did is undone, something else takes their place."""
+        self.content = replace(self.content, number=self.content.number + 1, mistake="")
+        past = self.git.history(self.git.tip)
+        self.push(self.content, onto=past[min(self.random.randint(1, 3), len(past) - 1)])
+
+    def accept_held(self) -> None:
+        held = self.globe.state.held
+        if self.globe.up and held is not None:
+            self.globe.asked_for.add(held.commit)
+            self.to_global(g.Accepted(held.commit))
+
+    def push(self, content: Content, *, onto: str | None = None) -> None:
+        commit = self.git.commit(content, onto)
         self.clock.after(self.random.uniform(0.001, 0.2), lambda: self.notice(commit))
 
     def notice(self, commit: str) -> None:
@@ -142,10 +156,8 @@ class World:
             if trees
         }
         relayed = {name: tuple(found.values()) for name, found in self.globe.relayed.items()}
-        self.to_global(g.Restored(relayed))
+        self.to_global(g.Restored(relayed, self.globe.kept, self.globe.accepted))
         self.to_global(g.StatusRefsRead(ingresses))
-        if self.globe.kept is not None:
-            self.to_global(g.TipMoved(self.globe.kept))
         self.to_global(g.TipMoved(self.git.tip))
 
     def crash_global(self) -> None:
@@ -161,7 +173,9 @@ class World:
         if not self.globe.up:
             return
         self.globe.state, effects = global_step(self.globe.state, event)
-        writes = any(isinstance(e, g.RevisionInForce | g.KeepRelayed) for e in effects)
+        writes = any(
+            isinstance(e, g.RevisionInForce | g.KeepAccepted | g.KeepRelayed) for e in effects
+        )
         done = self._survived(len(effects), writes=writes)
         for effect in effects[:done]:
             self._global_effect(effect)
@@ -176,8 +190,11 @@ class World:
 
     def _global_effect(self, effect: g.Effect) -> None:
         match effect:
-            case g.Load(commit, published):
-                answer = loaded_event(commit, self.git.content[commit], published)
+            case g.Load(commit, published, after):
+                if after is not None and not self.git.descends(commit, after):
+                    answer: g.Event = g.LoadHeld(commit, after)
+                else:
+                    answer = loaded_event(commit, self.git.content[commit], published)
                 settings = self.globe.state.settings
 
                 def loaded() -> None:
@@ -186,11 +203,12 @@ class World:
 
                 self.clock.after(self.random.uniform(0.001, 0.3), loaded)
             case g.RevisionInForce(commit):
-                if self.git.content[commit].mistake:
-                    raise InvariantBroken(f"{commit[-4:]} has a mistake and is in force")
+                check_in_force(self, commit)
                 self.globe.kept = commit
                 self.globe.published.add(commit)
                 self.globe.numbers.add(self.git.content[commit].number)
+            case g.KeepAccepted(found):
+                self.globe.accepted = found
             case g.KeepRelayed(name, put, drop):
                 self.writes += 1
                 held = self.globe.relayed.setdefault(name, {})

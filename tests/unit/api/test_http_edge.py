@@ -54,6 +54,9 @@ class Plane:
     def status(self, *, proxies: bool) -> Mapping[str, object]:
         return {"role": "zone", "proxies": proxies}
 
+    def accept(self, commit: str) -> Mapping[str, object]:
+        return {"outcome": "refused", "message": commit}
+
     async def wait(self, commit: str, timeout_s: float) -> Mapping[str, object]:
         self.waiting.set()
         try:

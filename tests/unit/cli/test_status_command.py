@@ -49,12 +49,17 @@ class Plane:
         self.answer = status
         self.outcome = outcome
         self.waited: list[tuple[str, float]] = []
+        self.accepted: list[str] = []
 
     def status(self, *, proxies: bool) -> Mapping[str, object]:
         return self.answer
 
     async def wait(self, commit: str, timeout_s: float) -> Mapping[str, object]:
         self.waited.append((commit, timeout_s))
+        return self.outcome
+
+    def accept(self, commit: str) -> Mapping[str, object]:
+        self.accepted.append(commit)
         return self.outcome
 
 
@@ -141,3 +146,36 @@ async def test_wait_exits_by_the_outcome(
     assert found == code
     assert capsys.readouterr().out == f"{outcome}: m [x]\n  d\n"
     assert plane.waited == [("abcdef01", 1.5)]
+
+
+async def test_held_commit_is_told_and_ends_with_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = {"commit": "b" * 40, "in_force": COMMIT, "message": "commit bbb is held: rewritten"}
+    plane = Plane({**GOOD, "held": held}, {"outcome": "held", "message": "commit bbb is held"})
+    assert await ask(tmp_path, plane, "status") == 1
+    assert "commit bbb is held: rewritten" in capsys.readouterr().out
+    assert await ask(tmp_path, plane, "wait", "--commit", "b" * 40) == 1
+    assert "held: commit bbb is held" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("outcome", "code"), [("accepted", 0), ("refused", 1)])
+async def test_accept_says_what_became_of_it(
+    tmp_path: Path, outcome: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plane = Plane(GOOD, {"outcome": outcome, "message": "because"})
+    assert await ask(tmp_path, plane, "accept", "B" * 8) == code
+    assert plane.accepted == ["b" * 8]
+    assert capsys.readouterr().out == f"{outcome}: because\n"
+
+
+@pytest.mark.parametrize("commit", ["main", "abc123", "f" * 41])
+async def test_accept_takes_ids_only(tmp_path: Path, commit: str) -> None:
+    plane = Plane(GOOD, {})
+    assert await ask(tmp_path, plane, "accept", commit) == 2
+    assert plane.accepted == []
+
+
+def test_accept_without_a_control_plane_could_not_run(tmp_path: Path) -> None:
+    assert main(["accept", COMMIT, "--state-dir", str(tmp_path)]) == 2
+    assert main(["accept", COMMIT]) == 2

@@ -30,7 +30,7 @@ def outcome(tmp_path: Path, files: dict[str, str], trees: TreeLimits | None = No
     options = MirrorOptions(trees=trees or TreeLimits())
     mirror = Mirror(tmp_path / "mirror.git", where, transport_to(where, RemoteLimits()), options)
     system = SystemResources(FileSecrets(tmp_path / "keys"))
-    return RevisionLoader(mirror, "", system).load(mirror.fetch()[MAIN], None)
+    return RevisionLoader(mirror, "", system).load(g.Load(mirror.fetch()[MAIN], None))
 
 
 def mesh(backend: str, name: str = "default", enabled: str = "ca-1") -> dict[str, str]:

@@ -150,10 +150,10 @@ async def test_fault_of_ours_in_one_commit_does_not_stop_the_next(
     async with running(state, repo.bare) as plane:
         load = plane.loader.load
 
-        def faulty(commit: str, published: g.ReconcileKey | None) -> g.Event:
-            if commit == poison:
+        def faulty(wanted: g.Load) -> g.Event:
+            if wanted.commit == poison:
                 raise RecursionError("too deep")
-            return load(commit, published)
+            return load(wanted)
 
         monkeypatch.setattr(plane.loader, "load", faulty)
         await until(plane, lambda: plane.state.load_error is not None)
@@ -171,11 +171,11 @@ async def test_of_several_commits_that_could_not_be_read_the_newest_is_tried_aga
     async with running(state, repo.bare) as plane:
         load, failed = plane.loader.load, set[str]()
 
-        def once_unreadable(commit: str, published: g.ReconcileKey | None) -> g.Event:
-            if commit in failed:
-                return load(commit, published)
-            failed.add(commit)
-            return g.LoadFailed(commit, "disk")
+        def once_unreadable(wanted: g.Load) -> g.Event:
+            if wanted.commit in failed:
+                return load(wanted)
+            failed.add(wanted.commit)
+            return g.LoadFailed(wanted.commit, "disk")
 
         monkeypatch.setattr(plane.loader, "load", once_unreadable)
         await until(plane, lambda: plane.state.load_error is not None)
@@ -230,9 +230,9 @@ async def test_status_push_loads_nothing(tmp_path: Path, monkeypatch: pytest.Mon
         loads: list[str] = []
         load = plane.loader.load
 
-        def counted(commit: str, published: g.ReconcileKey | None) -> g.Event:
-            loads.append(commit)
-            return load(commit, published)
+        def counted(wanted: g.Load) -> g.Event:
+            loads.append(wanted.commit)
+            return load(wanted)
 
         monkeypatch.setattr(plane.loader, "load", counted)
         tip = None

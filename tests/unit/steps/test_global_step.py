@@ -51,17 +51,6 @@ def test_mistake_leaves_the_revision_in_force_and_its_problems_known() -> None:
     assert plane.state.rejected is None
 
 
-def test_restart_before_a_bad_tip_delivers_the_last_good_revision() -> None:
-    """The shell names the kept commit first, then the tip; neither waits for the other."""
-    plane = Global()
-    plane.deliver(g.TipMoved("good"))
-    plane.deliver(g.TipMoved("bad"))
-    plane.deliver(g.Loaded(revision("good", timeout(1000))))
-    plane.deliver(g.LoadRejected("bad", (MISTAKE,)))
-    plane.connect("east")
-    assert len(plane.held("east", "MeshTimeout")) == 1
-
-
 def test_unread_commit_is_tried_again_at_the_next_look() -> None:
     plane = Global()
     plane.publish()
