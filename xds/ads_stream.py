@@ -1,4 +1,4 @@
-"""One proxy's delta ADS stream as a value: four senders, one nonce counter, one order.
+"""One proxy's ADS stream as a value, of either variant: four senders, one nonce counter, one order.
 
 Make before break, so that no request is lost while a proxy moves from one snapshot to the next:
 
@@ -14,6 +14,10 @@ A rejected type holds up the others no longer than it must: rejected listeners k
 alive, and a new cluster that is rejected keeps the old listeners; everything else proceeds. Envoy
 asks for listeners only after the first clusters are initialised, so the first answer to a proxy
 without listeners waits for nothing but the clusters being sent before it.
+
+A proxy that comes back and speaks state of the world says a version and no names. Its clusters are
+stated anew at once, so one that is gone leaves before the listeners that used it: what it held
+cannot be kept, because it is not known.
 """
 
 from __future__ import annotations
@@ -24,8 +28,9 @@ from typing import TYPE_CHECKING
 
 from xds.delta_sender import ADS_DIALECT, ADS_NAMED_DIALECT, NO_NAMES, Answer, DeltaSender
 from xds.discovery import DeltaRequest, DeltaResponse, RemoteProtocolError
-from xds.resource import CLUSTER, ENDPOINT, LISTENER, SECRET, digest
+from xds.resource import CLUSTER, ENDPOINT, LISTENER, SECRET
 from xds.snapshot import NO_RESOURCES, Resources, Snapshot
+from xds.sotw_sender import SotwSender, received
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,7 +100,10 @@ class AdsStream:
         Raises RemoteProtocolError for a request without a type, or beyond the limits on types and
         names.
         """
-        sender, answer = self._sender_of(request.type_url).on_request(request)
+        sender = self._sender_of(request.type_url)
+        if request.wanted is not None:
+            sender, request = received(sender, request)
+        sender, answer = sender.on_request(request)
         return replace(self._with(sender), quiet=None), answer
 
     def push(
@@ -193,6 +201,8 @@ def _shift(stream: AdsStream, snapshot: Snapshot) -> _Step:
         return stream, responses
     want = snapshot.listeners
     gate = _Gate.OPEN if _unchanged(listeners, want) else _gate(stream, snapshot)
+    if gate is _Gate.SHUT and listeners.blind:
+        return stream, responses  # "No change" cannot be said: the peer's listeners are not known.
     if gate is _Gate.SHUT:
         want = listeners.sent  # A first request is answered all the same, with no change.
     if gate is not _Gate.WAIT:
@@ -203,7 +213,7 @@ def _shift(stream: AdsStream, snapshot: Snapshot) -> _Step:
 
 def _break(stream: AdsStream, snapshot: Snapshot) -> _Step:
     """What is gone, once nothing uses it."""
-    if not stream.listeners.holds(snapshot.listeners):
+    if not (stream.listeners.holds(snapshot.listeners) or _has_no_listeners(stream)):
         return stream, []
     stream, responses = _offer_clusters(stream, snapshot, NO_NAMES)
     if not stream.clusters.holds(snapshot.clusters):
@@ -211,6 +221,15 @@ def _break(stream: AdsStream, snapshot: Snapshot) -> _Step:
     stream, endpoints = _offer_endpoints(stream, snapshot, NO_NAMES)
     stream, secrets = _offer(stream, stream.secrets, snapshot.secrets)
     return stream, responses + endpoints + secrets
+
+
+def _has_no_listeners(stream: AdsStream) -> bool:
+    """A new proxy in state of the world: it would wait 15 s for the endpoints of a cluster that is
+    gone before it asks for listeners, and cannot be told that there are none.
+    """
+    clusters = stream.clusters
+    is_new = isinstance(clusters, SotwSender) and not clusters.brought
+    return is_new and not stream.listeners.subscribed
 
 
 def _offer_clusters(stream: AdsStream, snapshot: Snapshot, keep: frozenset[str]) -> _Step:
@@ -245,10 +264,12 @@ def _offer(
     if response is None:
         return stream, []
     warming = stream.warming
+    assert after.flight is not None
+    changed = {resource.name for resource in after.flight.resources}
     if after.type_url == CLUSTER:
-        warming |= {resource.name for resource in response.resources}
+        warming |= changed
     if after.type_url == ENDPOINT and warming:
-        warming = warming.difference(resource.name for resource in response.resources)
+        warming -= changed
     return replace(stream, responses=stream.responses + 1, warming=warming or NO_NAMES), [response]
 
 
@@ -274,7 +295,7 @@ def _gate(stream: AdsStream, snapshot: Snapshot) -> _Gate:
     clusters, endpoints, secrets = stream.clusters, stream.endpoints, stream.secrets
     if not clusters.subscribed:
         return _Gate.OPEN  # A client that never asks for clusters has none to wait for.
-    if stream.listeners.owed and not stream.listeners.sent:
+    if stream.listeners.owed and not (stream.listeners.sent or stream.listeners.blind):
         ahead = snapshot.clusters.keys() <= clusters.sent.keys()
         return _Gate.OPEN if ahead else _Gate.WAIT
     gate = _delivered(clusters, _missing(clusters, snapshot.clusters))
@@ -312,12 +333,3 @@ def _sync(sender: DeltaSender, want: Resources, *, asked: bool) -> TypeSync:
     elif asked and (sender.holds(want) or not sender.subscribed):
         sync = Sync.IN_SYNC
     return TypeSync(sync, sender.sent, sender.acked, sender.rejected or "", sender.rejected_names)
-
-
-def versions_digest(resources: Resources) -> str:
-    """One string for a name -> version map; costs a hash over all of it, so memoise it by the
-    mapping.
-    """
-    return digest(
-        part.encode() for name in sorted(resources) for part in (name, resources[name].version)
-    )

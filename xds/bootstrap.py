@@ -2,7 +2,7 @@
 as well).
 
 Keys and shapes are those a Kuma 2.14 control plane gives its data plane proxies, so that tools
-which read the node metadata find what they know. ADS is delta, on its own port.
+which read the node metadata find what they know. ADS is delta for who asks for it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Json = dict[str, object]
 
 ADMIN_PORT = 9901
+DELTA = "feature-delta-grpc"
 CONNECT_TIMEOUT = "1s"
 CP_VALIDATION = "cp_validation_ctx"
 SOCKET_PATH_MAX = 98  # characters before ".sock"; a unix socket path holds 107
@@ -167,7 +168,7 @@ def _dynamic_resources(given: BootstrapInput) -> Json:
         "ldsConfig": ads,
         "cdsConfig": ads,
         "adsConfig": {
-            "apiType": "DELTA_GRPC",
+            "apiType": "DELTA_GRPC" if DELTA in given.features else "GRPC",
             "transportApiVersion": "V3",
             "setNodeOnFirstMessageOnly": True,
             "grpcServices": [service],

@@ -118,6 +118,11 @@ class DeltaSender:
     answered: str = ""  # nonce of the last response that was answered
 
     @property
+    def blind(self) -> bool:
+        """Whether the peer may hold what it was sent on another stream and did not tell of."""
+        return False
+
+    @property
     def in_flight(self) -> str | None:
         """Nonce of the response without an answer yet."""
         return None if self.flight is None else self.flight.nonce

@@ -1,4 +1,4 @@
-"""The delta discovery messages as values: what the state machines speak.
+"""The discovery messages as values: what the state machines speak, in either variant.
 
 `xds.wire` turns them into bytes and back. Fields follow
 envoy.service.discovery.v3.DeltaDiscoveryRequest and DeltaDiscoveryResponse. KDS uses the same
@@ -27,7 +27,11 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class DeltaRequest:
-    """`error` is the message of error_detail; None when absent (presence decides, not the code)."""
+    """`error` is the message of error_detail; None when absent (presence decides, not the code).
+
+    A request of the state-of-the-world variant has `wanted`, all names the peer wants by now, in
+    place of what it subscribes and unsubscribes, and `version`, what it accepted last.
+    """
 
     type_url: str
     node: Node | None = None
@@ -36,15 +40,22 @@ class DeltaRequest:
     initial_versions: Mapping[str, str] = field(default_factory=dict)
     nonce: str = ""
     error: str | None = None
+    wanted: tuple[str, ...] | None = None
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class DeltaResponse:
+    """`version` is that of the whole type, in state of the world; `removed` is then said by leaving
+    out.
+    """
+
     type_url: str
     nonce: str
     resources: tuple[XdsResource, ...] = ()
     removed: tuple[str, ...] = ()
     control_plane: str = ""  # ControlPlane.identifier
+    version: str = ""
 
 
 class RemoteProtocolError(Exception):

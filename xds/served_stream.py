@@ -99,7 +99,7 @@ class ServedStream:
         except grpc.aio.BaseError:
             pass  # The connection is gone.
         except Exception as error:
-            self._our_fault(error)
+            self.our_fault(error)
         finally:
             self.over.set()
 
@@ -119,7 +119,7 @@ class ServedStream:
             while self.queue and not self.over.is_set():
                 await context.write(self.queue.popleft())
 
-    def _our_fault(self, error: Exception) -> None:
+    def our_fault(self, error: Exception) -> None:
         """Ends this stream alone; the peer is not to blame, so its endpoints stay."""
         self.end(grpc.StatusCode.INTERNAL, _FAULT)
         asyncio.get_running_loop().call_exception_handler(

@@ -7,15 +7,23 @@ short by construction.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import grpc
 import grpc.aio
 
 from xds.served_stream import ServedStream, listening_address, status_code
-from xds.wire import delta_response_bytes, parse_delta_request
+from xds.wire import (
+    delta_response_bytes,
+    parse_delta_request,
+    parse_sotw_request,
+    sotw_response_bytes,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from xds.discovery import DeltaRequest, DeltaResponse
     from xds.served_stream import Context
 
@@ -53,12 +61,30 @@ class AdsEvents(Protocol):
         """The stream is over; False if `close` or `stop` ended it, or a request was malformed."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Variant:
+    """How one method reads and writes."""
+
+    parse: Callable[[bytes], DeltaRequest]
+    encode: Callable[[DeltaResponse], bytes]
+
+
+DELTA = _Variant(parse_delta_request, delta_response_bytes)
+STATE_OF_THE_WORLD = _Variant(parse_sotw_request, sotw_response_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    served: ServedStream
+    variant: _Variant
+
+
 class AdsServer:
-    """Delta ADS for the proxies of one zone. `events` owns every decision."""
+    """ADS for the proxies of one zone, in both variants. `events` owns every decision."""
 
     def __init__(self, events: AdsEvents) -> None:
         self._events = events
-        self._streams: dict[str, ServedStream] = {}
+        self._streams: dict[str, _Stream] = {}
         self._opened = 0
         self._server: grpc.aio.Server | None = None
 
@@ -87,22 +113,22 @@ class AdsServer:
         """Queues one response; a stream that is over takes nothing, one that reads nothing is
         ended.
         """
-        served = self._streams.get(stream)
-        if served is not None:
-            served.send(delta_response_bytes(response))
+        found = self._streams.get(stream)
+        if found is not None:
+            found.served.send(found.variant.encode(response))
 
     def close(self, stream: str, code: int, message: str) -> None:
         """Ends one stream with a gRPC status number; `closed(stream, by_peer=False)` follows."""
-        served = self._streams.get(stream)
-        if served is not None:
-            served.end(status_code(code), message)
+        found = self._streams.get(stream)
+        if found is not None:
+            found.served.end(status_code(code), message)
 
     async def stop(self, grace_s: float) -> None:
         """Ends every stream with UNAVAILABLE and then the server."""
         if self._server is None:
             return
-        for served in self._streams.values():
-            served.end(grpc.StatusCode.UNAVAILABLE, "the control plane is stopping")
+        for stream in self._streams.values():
+            stream.served.end(grpc.StatusCode.UNAVAILABLE, "the control plane is stopping")
         await self._server.stop(grace_s)
         self._server = None
 
@@ -113,29 +139,34 @@ class AdsServer:
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
-    async def _sotw(self, _requests: object, context: Context) -> None:
-        await context.abort(
-            grpc.StatusCode.UNIMPLEMENTED,
-            "this zone serves delta ADS: set api_type DELTA_GRPC in the bootstrap's ads_config "
-            "(kuma-dp: KUMA_DATAPLANE_RUNTIME_ENVOY_XDS_TRANSPORT_PROTOCOL_VARIANT=DELTA_GRPC)",
-        )
-
     async def _delta(self, _requests: object, context: Context) -> None:
+        await self._serve(context, DELTA)
+
+    async def _sotw(self, _requests: object, context: Context) -> None:
+        await self._serve(context, STATE_OF_THE_WORLD)
+
+    async def _serve(self, context: Context, variant: _Variant) -> None:
         self._opened += 1
         name = f"ads-{self._opened}"
-        stream = self._streams[name] = ServedStream(QUEUE_MAX)
+        served = ServedStream(QUEUE_MAX)
+        self._streams[name] = _Stream(served, variant)
 
         def deliver(message: bytes) -> None:
-            self._events.request(name, parse_delta_request(message))
+            self._events.request(name, variant.parse(message))
 
         def closed() -> None:
             del self._streams[name]
-            self._events.closed(name, stream.ending is None)
+            self._events.closed(name, served.ending is None)
 
-        self._events.opened(name, _authorization(context))
-        await stream.run(context, deliver, closed)
-        if stream.ending is not None:
-            await context.abort(*stream.ending)
+        try:
+            self._events.opened(name, _authorization(context))
+        except Exception as error:  # Nobody knows this stream: it must not stay in the books.
+            served.our_fault(error)
+            del self._streams[name]
+        else:
+            await served.run(context, deliver, closed)
+        if served.ending is not None:
+            await context.abort(*served.ending)
 
 
 def _authorization(context: Context) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from xds.resource import CLUSTER, ENDPOINT, LISTENER, SECRET, XdsResource
+from xds.resource import CLUSTER, ENDPOINT, LISTENER, SECRET, XdsResource, digest
 
 Resources = Mapping[str, XdsResource]  # name -> resource
 
@@ -37,3 +37,12 @@ class Snapshot:
 
 
 EMPTY = Snapshot(NO_RESOURCES, NO_RESOURCES, NO_RESOURCES, NO_RESOURCES)
+
+
+def versions_digest(resources: Resources) -> str:
+    """One string for a name -> version map; costs a hash over all of it, so memoise it by the
+    mapping.
+    """
+    return digest(
+        part.encode() for name in sorted(resources) for part in (name, resources[name].version)
+    )

@@ -26,9 +26,15 @@ from xds.discovery import DeltaRequest, DeltaResponse, Node, RemoteProtocolError
 from xds.proto import discovery_pb2 as pb
 from xds.resource import XdsResource, digest
 
-ADS_REQUEST_BYTES_MAX = 4 * 1024 * 1024
-
-M = TypeVar("M", pb.Resource, pb.DeltaDiscoveryRequest, pb.DeltaDiscoveryResponse)
+M = TypeVar(
+    "M",
+    pb.Resource,
+    pb.ResourceBody,
+    pb.DeltaDiscoveryRequest,
+    pb.DeltaDiscoveryResponse,
+    pb.DiscoveryRequest,
+    pb.DiscoveryResponse,
+)
 Encoder = Callable[[AnyValue], bytes]  # value -> payload without key and length
 Writer = Callable[[AnyValue, bytearray], None]  # message -> appended fields
 
@@ -286,6 +292,24 @@ def delta_request_bytes(request: DeltaRequest) -> bytes:
         initial_resource_versions=request.initial_versions,
         response_nonce=request.nonce,
     )
+    _set_node_and_error(message, request)
+    return message.SerializeToString(deterministic=True)
+
+
+def sotw_request_bytes(request: DeltaRequest) -> bytes:
+    message = pb.DiscoveryRequest(
+        type_url=request.type_url,
+        resource_names=request.wanted or (),
+        version_info=request.version,
+        response_nonce=request.nonce,
+    )
+    _set_node_and_error(message, request)
+    return message.SerializeToString(deterministic=True)
+
+
+def _set_node_and_error(
+    message: pb.DeltaDiscoveryRequest | pb.DiscoveryRequest, request: DeltaRequest
+) -> None:
     if request.node is not None:
         message.node.id = request.node.id
         message.node.cluster = request.node.cluster
@@ -294,7 +318,6 @@ def delta_request_bytes(request: DeltaRequest) -> bytes:
     if request.error is not None:
         message.error_detail.message = request.error
         message.error_detail.SetInParent()
-    return message.SerializeToString(deterministic=True)
 
 
 def parse_delta_request(data: bytes) -> DeltaRequest:
@@ -306,6 +329,19 @@ def parse_delta_request(data: bytes) -> DeltaRequest:
         subscribe=tuple(message.resource_names_subscribe),
         unsubscribe=tuple(message.resource_names_unsubscribe),
         initial_versions=dict(message.initial_resource_versions),
+        nonce=message.response_nonce,
+        error=message.error_detail.message if message.HasField("error_detail") else None,
+    )
+
+
+def parse_sotw_request(data: bytes) -> DeltaRequest:
+    """Raises RemoteProtocolError for bytes that are no DiscoveryRequest."""
+    message = _parsed(pb.DiscoveryRequest(), data)
+    return DeltaRequest(
+        type_url=message.type_url,
+        node=_node(message.node) if message.HasField("node") else None,
+        wanted=tuple(message.resource_names),
+        version=message.version_info,
         nonce=message.response_nonce,
         error=message.error_detail.message if message.HasField("error_detail") else None,
     )
@@ -330,6 +366,23 @@ def delta_response_bytes(response: DeltaResponse) -> bytes:
     if response.control_plane:
         message.control_plane.identifier = response.control_plane
     return message.SerializeToString(deterministic=True)
+
+
+def sotw_response_bytes(response: DeltaResponse) -> bytes:
+    """Of each entry the Any alone: this variant knows a version for the whole type."""
+    message = pb.DiscoveryResponse(
+        version_info=response.version,
+        resources=[_any_bytes(resource.entry) for resource in response.resources],
+        type_url=response.type_url,
+        nonce=response.nonce,
+    )
+    if response.control_plane:
+        message.control_plane.identifier = response.control_plane
+    return message.SerializeToString(deterministic=True)
+
+
+def _any_bytes(entry: bytes) -> bytes:
+    return _parsed(pb.ResourceBody(), entry).resource
 
 
 def parse_delta_response(data: bytes) -> DeltaResponse:

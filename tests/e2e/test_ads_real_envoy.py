@@ -25,7 +25,7 @@ from tests.support.real_envoy import (
     snapshot,
 )
 from xds.ads_stream import Sync
-from xds.bootstrap import BootstrapInput, bootstrap
+from xds.bootstrap import DELTA, BootstrapInput, bootstrap
 from xds.resource import CLUSTER, ENDPOINT, LISTENER
 
 if TYPE_CHECKING:
@@ -77,7 +77,10 @@ class World:
         return tuple(state.sync for state in stream.acked(wanted).values())
 
 
-def bootstrap_at(host: str, port: int) -> str:
+BOTH = pytest.mark.parametrize("world", ["delta", "state of the world"], indirect=True)
+
+
+def bootstrap_at(host: str, port: int, *, delta: bool = True) -> str:
     return bootstrap(
         BootstrapInput(
             mesh="default",
@@ -88,12 +91,13 @@ def bootstrap_at(host: str, port: int) -> str:
             ca_pem=CERTIFICATE.cert_pem.decode(),
             token="raw.token",
             admin_port=free_port(),
+            features=(DELTA,) if delta else (),
         )
     )
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         blue = await stack.enter_async_context(application("blue"))
         green = await stack.enter_async_context(application("green"))
@@ -102,7 +106,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         served.snapshot = world.routed_to("blue")
         port = await served.server.start("127.0.0.1", 0, CERTIFICATE.cert_pem, CERTIFICATE.key_pem)
         stack.push_async_callback(served.server.stop, 0)
-        text = bootstrap_at("127.0.0.1", port)
+        text = bootstrap_at("127.0.0.1", port, delta=getattr(request, "param", "delta") == "delta")
         await stack.enter_async_context(envoy(text, tmp_path, drain_s=DRAIN_S))
         await answers(world.port, "blue")
         await world.in_sync(served.snapshot)
@@ -163,6 +167,7 @@ async def requests_running(port: int) -> AsyncIterator[Seen]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@BOTH
 async def test_traffic_reaches_the_application_and_the_node_and_token_are_ours(
     world: World,
 ) -> None:
@@ -190,6 +195,7 @@ async def test_a_control_plane_is_found_by_name_whatever_family_it_listens_on(
         await served.server.stop(0)
 
 
+@BOTH
 async def test_a_changed_cluster_loses_no_request_and_is_warm_at_once(world: World) -> None:
     """Envoy warms the changed cluster until its endpoints come again, 15 s if nobody sends them."""
     async with requests_running(world.port) as seen, asyncio.timeout(10):
@@ -201,6 +207,7 @@ async def test_a_changed_cluster_loses_no_request_and_is_warm_at_once(world: Wor
     assert set(seen.counts) == {"blue"}
 
 
+@BOTH
 async def test_a_route_that_moves_to_a_new_cluster_loses_no_request(world: World) -> None:
     """Not on new connections, nor on one that drains on the old listener."""
     async with requests_running(world.port) as seen, asyncio.timeout(20):
@@ -215,6 +222,7 @@ async def test_a_route_that_moves_to_a_new_cluster_loses_no_request(world: World
     assert set(seen.counts) == {"blue", "green"}
 
 
+@BOTH
 async def test_a_rejected_listener_keeps_the_old_one_serving_until_it_is_cured(
     world: World,
 ) -> None:

@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from google.protobuf.any_pb2 import Any
 
 from tests.support.ads_client import SOTW_METHOD, AdsClient, Served, server_certificate
+from xds.delta_sender import Acked
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 from xds.resource import CLUSTER, XdsResource
-from xds.server import QUEUE_MAX
+from xds.server import QUEUE_MAX, REQUEST_BYTES_MAX
 from xds.snapshot import EMPTY, Snapshot
 from xds.wire import resource
 
@@ -138,12 +140,72 @@ async def test_a_peer_that_reads_nothing_is_ended_not_buffered_for() -> None:
         assert served.closings == [("ads-1", False)]
 
 
-async def test_state_of_the_world_is_refused_with_the_cure() -> None:
+async def test_state_of_the_world_is_served_beside_delta() -> None:
+    """All clusters in every response, as bare Anys under one version for the type."""
     async with (
-        serving(EMPTY) as (_, port),
+        serving(clusters(a=b"1")) as (served, port),
+        asyncio.timeout(10),
         AdsClient(port, CERTIFICATE.cert_pem, method=SOTW_METHOD) as client,
     ):
-        with pytest.raises(EOFError, match=r"UNIMPLEMENTED.*DELTA_GRPC"):
+        await client.send(DeltaRequest(CLUSTER, node=NODE, wanted=()))
+        first = await client.receive_sotw()
+        (body,) = (Any.FromString(data) for data in first.resources)
+        assert (body.type_url, body.value) == (CLUSTER, b"1")
+        accepted = DeltaRequest(CLUSTER, wanted=(), nonce=first.nonce, version=first.version_info)
+        await client.send(accepted)
+        await happens(served, lambda: len(served.answers) == 2)
+        assert served.answers[1] == (CLUSTER, Acked())
+        served.publish(clusters(a=b"1", b=b"2"))
+        second = await client.receive_sotw()
+        assert [Any.FromString(data).value for data in second.resources] == [b"1", b"2"]
+        assert second.version_info != first.version_info
+
+
+async def test_a_state_of_the_world_stream_that_is_malformed_ends_alone() -> None:
+    async with (
+        serving(EMPTY) as (served, port),
+        asyncio.timeout(10),
+        AdsClient(port, CERTIFICATE.cert_pem, method=SOTW_METHOD) as client,
+        AdsClient(port, CERTIFICATE.cert_pem) as other,
+    ):
+        await other.send(DeltaRequest(CLUSTER, node=NODE))
+        await other.receive()
+        await client.send_bytes(b"\xff\xff not a request")
+        with pytest.raises(EOFError, match=r"INVALID_ARGUMENT.*DiscoveryRequest"):
+            await client.receive_sotw()
+        served.publish(clusters(a=b"1"))
+        await other.send(DeltaRequest(CLUSTER, nonce="1"))
+        assert [r.name for r in (await other.receive()).resources] == ["a"]
+
+
+async def test_a_request_over_the_limit_ends_its_stream() -> None:
+    async with serving(EMPTY) as (served, port), AdsClient(port, CERTIFICATE.cert_pem) as client:
+        await client.send_bytes(b"\x00" * (REQUEST_BYTES_MAX + 1))
+        with pytest.raises(EOFError, match="RESOURCE_EXHAUSTED"):
+            await client.receive()
+        assert served.requests == []
+
+
+async def test_a_fault_at_the_opening_leaves_no_stream_behind() -> None:
+    async with serving(EMPTY) as (served, port), AdsClient(port, CERTIFICATE.cert_pem) as client:
+        faults: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, said: faults.append(said))
+        served.fault = ValueError("secret text")
+        with pytest.raises(EOFError, match="INTERNAL") as refusal:
+            await client.receive()
+        assert "secret text" not in str(refusal.value)
+        assert served.server.streams == ()
+        assert served.closings == []
+        assert faults
+
+
+async def test_a_method_nobody_serves_is_unimplemented() -> None:
+    method = "/envoy.service.route.v3.RouteDiscoveryService/StreamRoutes"
+    async with (
+        serving(EMPTY) as (_, port),
+        AdsClient(port, CERTIFICATE.cert_pem, method=method) as client,
+    ):
+        with pytest.raises(EOFError, match="UNIMPLEMENTED"):
             await client.receive()
 
 

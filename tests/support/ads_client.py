@@ -1,5 +1,5 @@
-"""A delta ADS client over real gRPC and TLS, a server driven by `AdsStream` and the certificates
-for both.
+"""An ADS client of both variants over real gRPC and TLS, a server driven by `AdsStream` and the
+certificates for both.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from cryptography.x509.oid import NameOID
 
 from xds.ads_stream import AdsStream
 from xds.delta_sender import Acked, Answer, Nacked
+from xds.proto import discovery_pb2 as pb
 from xds.resource import LISTENER
 from xds.server import SERVICE, AdsServer
-from xds.wire import delta_request_bytes, parse_delta_response
+from xds.wire import delta_request_bytes, parse_delta_response, sotw_request_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,13 +93,20 @@ class AdsClient:
         await self._channel.close(None)
 
     async def send(self, request: DeltaRequest) -> None:
-        await self.call.write(delta_request_bytes(request))
+        encode = delta_request_bytes if request.wanted is None else sotw_request_bytes
+        await self.call.write(encode(request))
 
     async def send_bytes(self, message: bytes) -> None:
         await self.call.write(message)
 
     async def receive(self) -> DeltaResponse:
         """The next response; EOFError with code and details once the stream is over."""
+        return parse_delta_response(await self.receive_bytes())
+
+    async def receive_sotw(self) -> pb.DiscoveryResponse:
+        return pb.DiscoveryResponse.FromString(await self.receive_bytes())
+
+    async def receive_bytes(self) -> bytes:
         try:
             message = await self.call.read()
         except grpc.aio.AioRpcError as error:
@@ -107,7 +115,7 @@ class AdsClient:
             raise EOFError(  # noqa: TRY004 - the stream is over
                 f"{await self.call.code()}: {await self.call.details()}"
             )
-        return parse_delta_response(message)
+        return message
 
 
 @dataclass(slots=True)
@@ -123,6 +131,7 @@ class Served:
     requests: list[tuple[str, DeltaRequest]] = field(default_factory=list)
     answers: list[tuple[str, Answer]] = field(default_factory=list)
     authorizations: list[str | None] = field(default_factory=list)
+    fault: Exception | None = None  # raised when a stream opens
     closings: list[tuple[str, bool]] = field(default_factory=list)
     sent: list[DeltaResponse] = field(default_factory=list)
     drain_s: float = 0
@@ -137,6 +146,8 @@ class Served:
         return [answer.message for _, answer in self.answers if isinstance(answer, Nacked)]
 
     def opened(self, stream: str, authorization: str | None) -> None:
+        if self.fault is not None:
+            raise self.fault
         self.authorizations.append(authorization)
         self.streams[stream] = AdsStream.open()
 

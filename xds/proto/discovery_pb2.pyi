@@ -82,3 +82,39 @@ class DeltaDiscoveryResponse(_message.Message):
     removed_resources: _containers.RepeatedScalarFieldContainer[str]
     control_plane: ControlPlane
     def __init__(self, system_version_info: _Optional[str] = ..., resources: _Optional[_Iterable[bytes]] = ..., type_url: _Optional[str] = ..., nonce: _Optional[str] = ..., removed_resources: _Optional[_Iterable[str]] = ..., control_plane: _Optional[_Union[ControlPlane, _Mapping]] = ...) -> None: ...
+
+class DiscoveryRequest(_message.Message):
+    __slots__ = ("version_info", "node", "resource_names", "type_url", "response_nonce", "error_detail")
+    VERSION_INFO_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_NAMES_FIELD_NUMBER: _ClassVar[int]
+    TYPE_URL_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_NONCE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_DETAIL_FIELD_NUMBER: _ClassVar[int]
+    version_info: str
+    node: Node
+    resource_names: _containers.RepeatedScalarFieldContainer[str]
+    type_url: str
+    response_nonce: str
+    error_detail: Status
+    def __init__(self, version_info: _Optional[str] = ..., node: _Optional[_Union[Node, _Mapping]] = ..., resource_names: _Optional[_Iterable[str]] = ..., type_url: _Optional[str] = ..., response_nonce: _Optional[str] = ..., error_detail: _Optional[_Union[Status, _Mapping]] = ...) -> None: ...
+
+class DiscoveryResponse(_message.Message):
+    __slots__ = ("version_info", "resources", "type_url", "nonce", "control_plane")
+    VERSION_INFO_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    TYPE_URL_FIELD_NUMBER: _ClassVar[int]
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    CONTROL_PLANE_FIELD_NUMBER: _ClassVar[int]
+    version_info: str
+    resources: _containers.RepeatedScalarFieldContainer[bytes]
+    type_url: str
+    nonce: str
+    control_plane: ControlPlane
+    def __init__(self, version_info: _Optional[str] = ..., resources: _Optional[_Iterable[bytes]] = ..., type_url: _Optional[str] = ..., nonce: _Optional[str] = ..., control_plane: _Optional[_Union[ControlPlane, _Mapping]] = ...) -> None: ...
+
+class ResourceBody(_message.Message):
+    __slots__ = ("resource",)
+    RESOURCE_FIELD_NUMBER: _ClassVar[int]
+    resource: bytes
+    def __init__(self, resource: _Optional[bytes] = ...) -> None: ...
