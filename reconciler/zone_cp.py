@@ -182,6 +182,7 @@ class ZoneControlPlane:
             "store_error": self.outbox.error,
             "warnings": list(told(state, time.time())),
             "status_error": self.status_follower.error if self.status_follower else "",
+            "status_commits": self.status_follower.facts() if self.status_follower else None,
             "proxies": {
                 "total": report.total,
                 "acked": report.acked,
@@ -442,12 +443,18 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
     note(plane.log, "zone.stopping", zone=plane.state.settings.zone)
     manager.stopping()
     plane.stop()
+    # Beside all else: a remote that hangs has a few seconds, and the others need not wait for it.
+    flushing = asyncio.create_task(_flush(plane.status_follower))
     resolving.cancel()
     await plane.client.stop()
     await asyncio.gather(bootstrap.stop(), plane.ads.stop(1.0))
     await asyncio.gather(control.stop(), diagnostics.stop())
-    if plane.status_follower is not None:
-        await plane.status_follower.stop()
+    await flushing
     await plane.outbox.close()
     plane.stalls.stop()
     plane.store.close()
+
+
+async def _flush(follower: StatusFollower | None) -> None:
+    if follower is not None:
+        await follower.stop()

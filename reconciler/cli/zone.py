@@ -183,7 +183,7 @@ def _follower(
     from reconciler.status.document import Inventory
     from reconciler.status.follower import FollowerOptions, StatusFollower
     from reconciler.status.writer import status_writer
-    from reconciler.steps.status_step import StatusSettings
+    from reconciler.steps.status_state import StatusSettings
 
     where, limits = git_access(args, args.status_repo)
     pushes = args.status_pushes

@@ -90,6 +90,12 @@ def swap(repository: pygit2.Repository, ref: str, expected: str | None, oid: str
         raise Transient(f"{ref}: {error}") from error
 
 
+def allows_rewrite(repository: pygit2.Repository) -> bool:
+    """Whether its owner lets a ref be moved to what does not descend from it."""
+    name = "receive.denyNonFastForwards"
+    return name not in repository.config or not repository.config.get_bool(name)
+
+
 def check_free(repository: pygit2.Repository, ref: str, setting: str) -> None:
     """Raises Permanent when another ref of the repository makes `ref` impossible."""
     check_free_among(tuple(repository.references), ref, setting)

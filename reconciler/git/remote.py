@@ -27,9 +27,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.git.address import Address
-    from reconciler.git.transport import Transport
+    from reconciler.git.errors import GitFailed
+    from reconciler.git.transport import Move, Transport
 
-FAULTS = ("Transient", "Permanent", "CommitRejected", "RefMoved")
+FAULTS = (
+    "Transient", "Throttled", "Permanent", "CommitRejected", "RefMoved", "RewriteRefused",
+)  # fmt: skip
 READ_BYTES = 65536
 KILLED_WAIT_S = 5.0
 
@@ -58,9 +61,11 @@ class RemoteTransport:
     def fetch(self, mirror: Path, refspecs: Sequence[str]) -> None:
         self._call(mirror, do="fetch", refspecs=list(refspecs))
 
-    def push(self, mirror: Path, oid: str, ref: str, expected: str | None) -> None:
-        """Raises RefMoved when `ref` was not at `expected` (None: absent) any more."""
-        self._call(mirror, do="push", oid=oid, ref=ref, expected=expected)
+    def push(self, mirror: Path, moves: Sequence[Move]) -> dict[str, GitFailed]:
+        """All in one push; why, for those that did not move. Raises when it is not known."""
+        answer = self._call(mirror, do="push", moves=[list(move) for move in moves])
+        found = cast("dict[str, tuple[str, str]]", answer)
+        return {ref: _fault(kind, message) for ref, (kind, message) in found.items()}
 
     def close(self) -> None:
         """End the child, also in the middle of a call, which then fails."""
@@ -85,9 +90,7 @@ class RemoteTransport:
                 self._end()
                 raise Transient(f"{self.address}: {error}") from error
         if "error" in answer:
-            kind = str(answer["error"])
-            fault = getattr(errors, kind) if kind in FAULTS else Transient
-            raise fault(str(answer["message"]))
+            raise _fault(str(answer["error"]), str(answer["message"]))
         return answer["result"]
 
     def _exchange(self, frame: bytes) -> dict[str, object]:
@@ -148,6 +151,11 @@ class RemoteTransport:
         for pipe in (child.stdin, child.stdout):
             if pipe is not None:
                 pipe.close()
+
+
+def _fault(kind: str, message: str) -> GitFailed:
+    made: type[GitFailed] = getattr(errors, kind) if kind in FAULTS else Transient
+    return made(message)
 
 
 def transport_to(address: Address, limits: RemoteLimits) -> Transport:

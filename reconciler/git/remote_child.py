@@ -48,9 +48,10 @@ def _carry_out(request: dict[str, object]) -> object:
                 assert isinstance(refspecs, list)
                 transport.fetch(mirror, address, refspecs)
             case "push":
-                expected = str(request["expected"]) if request["expected"] is not None else None
-                oid, ref = str(request["oid"]), str(request["ref"])
-                transport.push(mirror, address, oid, ref, expected)
+                moves = request["moves"]
+                assert isinstance(moves, list)
+                failed = transport.push(mirror, address, [transport.Move(*m) for m in moves])
+                return {ref: (type(why).__name__, str(why)) for ref, why in failed.items()}
             case other:
                 raise ValueError(f"unknown request {other}")
     return None

@@ -7,17 +7,24 @@ Transient, Permanent or RefMoved, with the cure in the text.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import pygit2
 from pygit2.enums import CredentialType, FetchPrune
 
 from reconciler.git import local_refs
-from reconciler.git.errors import GitFailed, Permanent, RefMoved, Transient
+from reconciler.git.errors import (
+    GitFailed,
+    Permanent,
+    RefMoved,
+    RewriteRefused,
+    Throttled,
+    Transient,
+)
 from reconciler.git.library import UNREADABLE, open_bare
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from pygit2.remotes import PushUpdate
@@ -33,14 +40,26 @@ CREDENTIAL_ROUNDS_MAX = 3  # libgit2 asks again for ever when an answer is refus
 AUTHENTICATION = re.compile(
     r"authentication|credential|permission denied|publickey|status code: 40[13]\b"
 )
+THROTTLED = re.compile(r"status code: 429\b|too many requests|rate.?limit")
 MISSING = re.compile(
     r"repository .*not found|could not find repository|does not appear to be|not exported"
     r"|status code: 404\b|unsupported url"
 )
 
 
+class Move(NamedTuple):
+    """One ref from `expected` (None: it must not exist) to `oid`; `rewrite`: not a descendant."""
+
+    ref: str
+    expected: str | None
+    oid: str
+    rewrite: bool = False
+
+
 class Callbacks(pygit2.RemoteCallbacks):
-    """Answers for credentials; keeps what a server said of a push."""
+    """Answers for credentials; keeps what a server said of a push: `moved` are refs that were not
+    where they should be, before anything was sent.
+    """
 
     def __init__(self, address: Address, expected: Mapping[str, str | None] | None = None) -> None:
         super().__init__()
@@ -48,6 +67,7 @@ class Callbacks(pygit2.RemoteCallbacks):
         self.expected = expected or {}
         self.asked = 0
         self.refused: dict[str, str] = {}
+        self.moved: dict[str, str] = {}
 
     def credentials(
         self, url: str, username_from_url: str | None, allowed_types: CredentialType
@@ -84,7 +104,11 @@ class Callbacks(pygit2.RemoteCallbacks):
             name, found = update.dst_refname, str(update.src)
             expected = self.expected.get(name) or ZERO
             if found != expected:
-                raise RefMoved(f"{name} of {self.address} is at {found[:12]}, not {expected[:12]}")
+                self.moved[name] = (
+                    f"{name} of {self.address} is at {_short(found)}, not {_short(expected)}"
+                )
+        if self.moved:
+            raise RefMoved("; ".join(self.moved.values()))
 
     def push_update_reference(self, refname: str, message: str | None) -> None:
         if message is not None:
@@ -114,24 +138,65 @@ def fetch(mirror: pygit2.Repository, address: Address, refspecs: Sequence[str]) 
 
 
 def push(
-    mirror: pygit2.Repository, address: Address, oid: str, ref: str, expected: str | None
-) -> None:
-    """Move `ref` from `expected` (None: it must not exist) to `oid`, which the mirror holds.
+    mirror: pygit2.Repository, address: Address, moves: Iterable[Move]
+) -> dict[str, GitFailed]:
+    """Move refs to commits the mirror holds, all in one push. Returns why, for those that did not
+    move; raises when it is not known.
 
-    Over a network only: libgit2's local transport overwrites a rival that moves the ref between
-    negotiation and upload; `local_refs` writes those. Raises RefMoved when the lease does not hold.
+    The refspecs are forced, the moves are not: `push_negotiation` compares what the server has with
+    what is expected, and the server compares again when it moves the ref. Over a network only:
+    libgit2's local transport overwrites a rival that moves the ref between negotiation and upload;
+    `local_refs` writes those.
     """
-    callbacks = Callbacks(address, {ref: expected})
-    source = f"refs/outgoing/{oid}"
-    mirror.create_reference_direct(source, oid, force=True)
+    left = {move.ref: move for move in moves}
+    failed: dict[str, GitFailed] = {}
+    while left:
+        callbacks = Callbacks(address, {move.ref: move.expected for move in left.values()})
+        try:
+            _push_once(mirror, address, left.values(), callbacks)
+        except UNREADABLE as error:
+            raise failure(error, address) from error
+        except RefMoved:  # Nothing was sent yet: the others go without it.
+            failed |= {ref: RefMoved(text) for ref, text in callbacks.moved.items()}
+            left = {ref: move for ref, move in left.items() if ref not in callbacks.moved}
+            continue
+        refused = callbacks.refused.items()
+        failed |= {ref: _refused(said, left[ref], address) for ref, said in refused}
+        return failed | _lost(mirror, address, left, failed)
+    return failed
+
+
+def _push_once(
+    mirror: pygit2.Repository, address: Address, moves: Iterable[Move], callbacks: Callbacks
+) -> None:
+    sources = {move: f"refs/outgoing/{move.oid}" for move in moves}
+    for move, source in sources.items():
+        mirror.create_reference_direct(source, move.oid, force=True)
     try:
-        _server(mirror, address).push([f"{source}:{ref}"], callbacks=callbacks)
-    except UNREADABLE as error:
-        raise failure(error, address) from error
+        refspecs = [f"+{source}:{move.ref}" for move, source in sources.items()]
+        _server(mirror, address).push(refspecs, callbacks=callbacks)
     finally:
-        mirror.references.delete(source)
-    if ref in callbacks.refused:
-        raise _refused(callbacks.refused[ref], ref, address)
+        for source in set(sources.values()):
+            mirror.references.delete(source)
+
+
+def _lost(
+    mirror: pygit2.Repository,
+    address: Address,
+    moves: Mapping[str, Move],
+    failed: Mapping[str, GitFailed],
+) -> dict[str, GitFailed]:
+    """Read the refs back: servers were seen that report success and lose a push."""
+    there = list_refs(mirror, address)
+    return {
+        ref: RefMoved(f"{address} reported {ref} moved, and it is at {_short(there.get(ref))}")
+        for ref, move in moves.items()
+        if ref not in failed and there.get(ref) != move.oid
+    }
+
+
+def _short(oid: str | None) -> str:
+    return "nothing" if oid in (None, ZERO) else str(oid)[:12]
 
 
 def _server(mirror: pygit2.Repository, address: Address) -> pygit2.Remote:
@@ -151,6 +216,8 @@ def failure(error: Exception, address: Address) -> GitFailed:
         return Permanent(f"{_no_access(address)} ({said})")
     if "fast-forward" in lowered or "not present locally" in lowered:
         return RefMoved(f"{address}: {said}")
+    if THROTTLED.search(lowered):
+        return Throttled(f"{address}: {said}")
     if "cannot redirect" in lowered:
         return Permanent(f"{address} sends elsewhere ({said}); give the address it now has")
     if MISSING.search(lowered):
@@ -161,12 +228,18 @@ def failure(error: Exception, address: Address) -> GitFailed:
     return Transient(f"{address}: {said}")
 
 
-def _refused(message: str, ref: str, address: Address) -> GitFailed:
+def _refused(message: str, move: Move, address: Address) -> GitFailed:
     """The server's own word on a ref it did not move."""
-    lowered = message.lower()
-    moved = ("failed to update ref", "failed to lock", "fast-forward", "stale", "cannot lock ref")
+    lowered, ref = message.lower(), move.ref
+    moved = ("failed to update ref", "failed to lock", "stale", "cannot lock ref")
     if any(word in lowered for word in moved):
         return RefMoved(f"{address} did not move {ref}: {message}")
+    if move.rewrite:
+        return RewriteRefused(f"{address} does not let {ref} begin anew: {message}")
+    if "fast-forward" in lowered:
+        return RefMoved(f"{address} did not move {ref}: {message}")
+    if THROTTLED.search(lowered):
+        return Throttled(f"{address}: {message}")
     return Permanent(
         f"{address} refuses writes to {ref}: {message}; let this credential write it, "
         "or choose another --status-prefix"

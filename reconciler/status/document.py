@@ -4,6 +4,7 @@
     applied.yaml                      policy revision in force, proxies by state, what was rejected
     proxies/<mesh>/<service>.yaml     the proxies of that service, by what they have in common
 
+Each file begins with its format number; files without one are of format 1. A newer one is refused.
 Equal input gives equal bytes, on every machine and version of a YAML library: the emitter is our
 own. Whoever holds equal bytes makes no commit.
 """
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from reconciler.kds.manifest import Rejection
 
+FORMAT = 2  # 1, without a number, said the same
 INGRESS_PATH = "ingress.yaml"
 APPLIED_PATH = "applied.yaml"
 SERVICE_TAG = "kuma.io/service"
@@ -90,8 +92,9 @@ class StatusUnreadable(ValueError):
 def files(status: StatusInput, inventory: Inventory = Inventory.CLASSES) -> Mapping[str, bytes]:
     """Path -> content of the whole tree, sorted by path."""
     documents: dict[str, list[object]] = {
-        APPLIED_PATH: [_applied(status)],
-        INGRESS_PATH: [_ingress(text) for text in sorted(status.ingresses)],
+        APPLIED_PATH: [{"format": FORMAT} | _applied(status)],
+        # By itself: each of the following documents is a resource as Kuma writes it.
+        INGRESS_PATH: [{"format": FORMAT}, *map(_ingress, sorted(status.ingresses))],
         **_inventory(status, inventory),
     }
     header = HEADER.format(zone=json.dumps(status.zone)[1:-1])
@@ -115,6 +118,22 @@ def summary(status: StatusInput) -> str:
     return f"revision {revision}, {counts}" + (f", ingress {names}" if names else "")
 
 
+def reach(status: StatusInput) -> frozenset[str]:
+    """What others reach through it: its ingresses, and the services behind each."""
+    found: set[str] = set()
+    for text in status.ingresses:
+        data = json.loads(text)
+        found.add(data["name"])
+        for service in data.get("availableServices", ()):
+            tags = _canonical(service.get("tags", {}))
+            found.add(f"{data['name']} {service.get('mesh', '')} {tags}")
+    return frozenset(found)
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
 def parse_ingress(body: bytes) -> tuple[dict[str, object], ...]:
     """ZoneIngresses of an `ingress.yaml` as plain data, `type` and `name` among the fields.
 
@@ -128,10 +147,28 @@ def parse_ingress(body: bytes) -> tuple[dict[str, object], ...]:
         found = [d for d in yaml.load_all(body, Loader=yaml.CSafeLoader) if d is not None]
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise StatusUnreadable(f"{INGRESS_PATH}: {error}") from error
+    if found and isinstance(found[0], dict) and "type" not in found[0] and "format" in found[0]:
+        check_format(found.pop(0)["format"], INGRESS_PATH)
     for document in found:
         if not isinstance(document, dict) or not isinstance(document.get("name"), str):
             raise StatusUnreadable(f"{INGRESS_PATH}: each document must be a mapping with a name")
+        if document.get("type") != "ZoneIngress":
+            raise StatusUnreadable(
+                f"{INGRESS_PATH}: {document['name']} is a {document.get('type')}, "
+                "and only a ZoneIngress is read from a status ref"
+            )
     return tuple(found)
+
+
+def check_format(found: object, path: str) -> None:
+    """Raises StatusUnreadable for a format this program does not know."""
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        raise StatusUnreadable(f"{path}: {found!r} is no format number")
+    if found > FORMAT:
+        raise StatusUnreadable(
+            f"{path} has format {found}, and this program reads up to {FORMAT}: "
+            "it was written by a newer one, upgrade this control plane"
+        )
 
 
 def _check_events(body: bytes) -> None:
@@ -204,7 +241,12 @@ def _inventory(status: StatusInput, inventory: Inventory) -> dict[str, list[obje
             found.setdefault((mesh, service), []).append(fields | {"inbounds": inbounds})
     return {
         proxies_path(mesh, service): [
-            {"mesh": mesh, "service": service, "proxies" if full else "classes": listed}
+            {
+                "format": FORMAT,
+                "mesh": mesh,
+                "service": service,
+                "proxies" if full else "classes": listed,
+            }
         ]
         for (mesh, service), listed in found.items()
     }

@@ -16,22 +16,23 @@ from reconciler.status.document import (
     parse_ingress,
     path_name,
 )
-from reconciler.steps.status_step import (
+from reconciler.steps.status_state import (
     Content,
+    Failed,
     Push,
     Pushed,
-    ReadTip,
+    ReadTips,
     Refusal,
     Refused,
     StatusSettings,
     StatusState,
     Tick,
     Tip,
-    TipRead,
+    TipsRead,
     WakeAt,
     Wanted,
-    step,
 )
+from reconciler.steps.status_step import step
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT
@@ -93,13 +94,13 @@ class World:
         self.ref = Tip(None, None)
         self.commits = 0
         self.pushes: list[float] = []
-        self.pending: list[ReadTip | Push] = []
+        self.pending: list[ReadTips | Push] = []
         self.wake: float | None = None
 
     def deliver(self, event: object) -> None:
         self.state, effects = step(self.state, event)  # type: ignore[arg-type]
         for effect in effects:
-            if isinstance(effect, ReadTip | Push):
+            if isinstance(effect, ReadTips | Push):
                 self.pending.append(effect)
             if isinstance(effect, WakeAt):
                 self.wake = effect.at
@@ -112,25 +113,26 @@ class World:
         if isinstance(effect, Push):
             self.pushes.append(self.now)
         if fault == "lost":
-            self.deliver(Refused(Refusal.UNREACHABLE, "lost", self.now))
-        elif isinstance(effect, ReadTip):
-            self.deliver(TipRead(self.ref, self.now))
-        elif effect.parent != self.ref.oid:
-            self.deliver(Refused(Refusal.MOVED, "moved", self.now))
+            self.deliver(Failed(Refused(Refusal.UNREACHABLE, "lost"), self.now))
+        elif isinstance(effect, ReadTips):
+            self.deliver(TipsRead({"z": self.ref}, self.now))
+        elif effect.changes["z"].parent != self.ref.oid:
+            self.deliver(Pushed({"z": Refused(Refusal.MOVED, "moved")}, self.now))
         else:
-            assert effect.content.digest != self.ref.digest, "a commit that changes nothing"
+            digest = effect.changes["z"].content.digest
+            assert digest != self.ref.digest, "a commit that changes nothing"
             self.commits += 1
-            self.ref = Tip(f"c{self.commits}", effect.content.digest)
+            self.ref = Tip(f"c{self.commits}", digest)
             unknown = fault == "answer lost"
             self.deliver(
-                Refused(Refusal.UNREACHABLE, "?", self.now)
+                Failed(Refused(Refusal.UNREACHABLE, "?"), self.now)
                 if unknown
-                else Pushed(self.ref.oid or "", self.now)
+                else Pushed({"z": self.ref.oid or ""}, self.now)
             )
 
     def rival(self) -> None:
         self.commits += 1
-        self.ref = Tip(f"c{self.commits}", "rival's")
+        self.ref = Tip(f"c{self.commits}", "rival's", foreign="somebody else's")
 
     def tick(self, seconds: float) -> None:
         self.now += seconds
@@ -155,25 +157,26 @@ def test_the_ref_says_what_is_wanted_once_the_world_is_quiet(
     for name, argument in actions:
         match name:
             case "want":
-                world.deliver(Wanted(argument, world.now))  # type: ignore[arg-type]
+                world.deliver(Wanted("z", argument, world.now))  # type: ignore[arg-type]
             case "answer":
                 world.answer(str(argument))
             case "tick":
                 world.tick(float(argument))  # type: ignore[arg-type]
             case _:
                 world.rival()
-    world.deliver(Wanted(CONTENTS[0], world.now))
+    world.deliver(Wanted("z", CONTENTS[0], world.now))
     for _ in range(40):
         world.answer("")
         world.tick(61)
-    assert world.state.tip is not None
-    assert world.state.tip.digest == CONTENTS[0].digest
+    tip = world.state.refs["z"].tip
+    assert tip is not None
+    assert tip.digest == CONTENTS[0].digest
     assert not world.pending
     for at in world.pushes:
-        assert sum(at - 60 < other <= at for other in world.pushes) <= 7
+        assert sum(at - 60 < other <= at for other in world.pushes) <= 6
     commits = world.commits
     for _ in range(5):
-        world.deliver(Wanted(CONTENTS[0], world.now))
+        world.deliver(Wanted("z", CONTENTS[0], world.now))
         world.tick(100)
         world.answer("")
     assert world.commits == commits, "a quiet world makes no commit"

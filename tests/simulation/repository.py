@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from reconciler.git.errors import RefMoved, Transient
-from reconciler.git.status_ref import ref_of_zone
+from reconciler.git.errors import GitFailed, RefMoved, Transient
+from reconciler.git.status_ref import Chain, FoundRef
 from reconciler.load import Blob, LoadMemo, load
 from reconciler.problems import has_errors
 from reconciler.revision_loader import as_carried
@@ -19,9 +19,10 @@ from tests.simulation.documents import Content, commit_files, secrets
 from xds.resource import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from reconciler.git.status_ref import NewCommit
+    from reconciler.git.transport import Move
 
 Files = dict[str, str]
 MEMO = LoadMemo()
@@ -60,39 +61,52 @@ class SimGit:
 
 
 @dataclass
-class SimStatusRef:
-    """The ref of one zone, as the real writer uses it. `trouble` says how the next call fails."""
+class SimStatusRefs:
+    """The refs as the real writer uses them. `trouble` says how the next call fails."""
 
     git: SimGit
-    zone: str
     trouble: Callable[[], str]
-    name: str = ""
+    prepared: dict[str, NewCommit] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.name = ref_of_zone(self.zone)
+    def oid(self, ref: str) -> str | None:
+        found = self.git.refs.get(ref, [])
+        return f"{ref}@{len(found)}" if found else None
 
-    @property
-    def oid(self) -> str | None:
-        found = self.git.refs.get(self.name, [])
-        return f"{self.name}@{len(found)}" if found else None
-
-    def read(self) -> tuple[str | None, Mapping[str, bytes]]:
+    def read(self, refs: Sequence[str]) -> Mapping[str, FoundRef | GitFailed | None]:
         if self.trouble():
             raise Transient("away")
-        oid = self.oid
-        return oid, self.git.refs[self.name][-1] if oid is not None else {}
+        return {ref: self._found(ref) for ref in refs}
 
-    def write(self, commit: NewCommit) -> str:
+    def _found(self, ref: str) -> FoundRef | None:
+        oid = self.oid(ref)
+        return FoundRef(oid, self.git.refs[ref][-1]) if oid is not None else None
+
+    def prepare(self, commit: NewCommit) -> str:
+        oid = f"prepared {len(self.prepared)}"
+        self.prepared[oid] = commit
+        return oid
+
+    def has(self, oid: str) -> bool:
+        return oid in self.prepared
+
+    def chain(self, oid: str) -> Chain:
+        count = int(oid.rpartition("@")[2])
+        return Chain(count, str(count), 0.0)
+
+    def move(self, moves: Sequence[Move]) -> Mapping[str, GitFailed]:
         """May fail before or after it happened: an unknown outcome."""
         trouble = self.trouble()
         if trouble == "before":
             raise Transient("cut")
-        if commit.parent != self.oid:
-            raise RefMoved("moved")
-        self.git.refs.setdefault(self.name, []).append(commit.files)
+        failed: dict[str, GitFailed] = {}
+        for move in moves:
+            if move.expected != self.oid(move.ref):
+                failed[move.ref] = RefMoved("moved")
+            else:
+                self.git.refs.setdefault(move.ref, []).append(self.prepared[move.oid].files)
         if trouble:
             raise Transient("cut")
-        return self.oid or ""
+        return failed
 
     def close(self) -> None:
         pass

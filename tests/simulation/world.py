@@ -13,6 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from reconciler.ca.tokens import Claims
+from reconciler.git.status_journal import MemoryJournal
 from reconciler.kds.zone_node import zone_node
 from reconciler.model.resource import MeshResource, ResourceKey, canonical_json
 from reconciler.status.document import INGRESS_PATH, Inventory
@@ -20,17 +21,18 @@ from reconciler.status.follower import content_of
 from reconciler.status.writer import StatusWriter
 from reconciler.status_ingress import from_status
 from reconciler.steps import global_state as g
-from reconciler.steps import status_step as s
+from reconciler.steps import status_state as s
 from reconciler.steps import zone_state as z
 from reconciler.steps.global_step import step as global_step
 from reconciler.steps.global_zones import refusal
+from reconciler.steps.status_step import step as status_step
 from reconciler.steps.zone_step import step as zone_step
 from tests.simulation.clock import SimClock
 from tests.simulation.documents import Content, proxies_of
 from tests.simulation.envoy import SimEnvoy
 from tests.simulation.invariants import InvariantBroken, check_in_force, check_proxy, check_zone
 from tests.simulation.network import Stream
-from tests.simulation.repository import SimGit, SimStatusRef, loaded_event
+from tests.simulation.repository import SimGit, SimStatusRefs, loaded_event
 from xds.build.secrets import identity_secret
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 from xds.resource import digest
@@ -149,7 +151,7 @@ class World:
     def start_global(self) -> None:
         self.globe.up = True
         self.globe.state = self._new_global()
-        refs = {name: self.git.refs.get(z.writer.ref.name) for name, z in self.zones.items()}
+        refs = {name: self.git.refs.get(z.writer.ref(name)) for name, z in self.zones.items()}
         ingresses = {
             name: tuple(from_status(name, trees[-1][INGRESS_PATH]))
             for name, trees in refs.items()
@@ -244,8 +246,8 @@ class World:
         return s.StatusState(settings)
 
     def _new_writer(self, name: str) -> StatusWriter:
-        ref = SimStatusRef(self.git, name, self._trouble)
-        return StatusWriter(name, ref, lambda: self.clock.now)
+        refs = SimStatusRefs(self.git, self._trouble)
+        return StatusWriter(name, refs, MemoryJournal(), lambda: self.clock.now)
 
     def _trouble(self) -> str:
         """How Git fails a call, if it does."""
@@ -368,7 +370,7 @@ class World:
                 if status != zone.status_wanted:  # As the follower does.
                     zone.status_wanted = status
                     content = content_of(status, Inventory.CLASSES)
-                    self.to_status(zone, s.Wanted(content, self.clock.now))
+                    self.to_status(zone, s.Wanted(zone.name, content, self.clock.now))
             case _:
                 pass
 
@@ -385,16 +387,17 @@ class World:
     # --- status commits ---
 
     def to_status(self, zone: SimZone, event: s.Event) -> None:
-        zone.status, effects = s.step(zone.status, event)
+        zone.status, effects = status_step(zone.status, event)
         for effect in effects:
             self._status_effect(zone, effect)
 
     def _status_effect(self, zone: SimZone, effect: s.Effect) -> None:
         match effect:
-            case s.ReadTip():
+            case s.ReadTips():
                 self._status_later(zone, lambda: zone.writer.carry_out(effect))
-            case s.Push(content, _):
-                if any(zone.name not in text.decode() for text in content.files.values()):
+            case s.Push(changes):
+                contents = [change.content.files.values() for change in changes.values()]
+                if any(zone.name not in text.decode() for found in contents for text in found):
                     raise InvariantBroken(f"{zone.name} pushes what is not its own")
                 self._status_later(zone, lambda: self._push_status(zone, effect))
             case s.WakeAt(at):

@@ -19,8 +19,8 @@ from reconciler.git.address import address
 from reconciler.git.errors import Permanent, RefMoved, Transient
 from reconciler.git.mirror import Mirror, MirrorOptions
 from reconciler.git.remote import RemoteLimits, RemoteTransport
-from reconciler.git.status_ref import NewCommit, RemoteStatusRef
-from reconciler.git.transport import Callbacks, failure
+from reconciler.git.status_ref import NewCommit, RemoteStatusRefs
+from reconciler.git.transport import Callbacks, Move, failure
 from tests.support.git_repos import PolicyRepo, git, git_daemon
 
 if TYPE_CHECKING:
@@ -42,6 +42,26 @@ def transport(url: str, *, call_s: float = 20) -> Iterator[RemoteTransport]:
 
 def mirror_over(opened: RemoteTransport, folder: Path) -> Mirror:
     return Mirror(folder / "mirror.git", opened.address, opened, MirrorOptions())
+
+
+class EastRef:
+    """The one ref of a zone, on a server."""
+
+    def __init__(self, folder: Path, opened: RemoteTransport) -> None:
+        self.refs = RemoteStatusRefs(folder, opened, (EAST,))
+
+    def read(self) -> tuple[str | None, dict[str, bytes]]:
+        found = self.refs.read((EAST,))[EAST]
+        if isinstance(found, Exception):
+            raise found
+        return (None, {}) if found is None else (found.oid, dict(found.files))
+
+    def write(self, commit: NewCommit) -> str:
+        oid = self.refs.prepare(commit)
+        failed = self.refs.move((Move(EAST, commit.parent, oid),))
+        if failed:
+            raise failed[EAST]
+        return oid
 
 
 def commit_of(text: bytes, parent: str | None) -> NewCommit:
@@ -237,7 +257,7 @@ def test_a_password_in_the_url_is_never_shown() -> None:
 def test_the_first_status_commit_is_a_root_and_later_ones_grow_on_it(tmp_path: Path) -> None:
     repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
     with git_daemon(tmp_path) as url, transport(f"{url}/policy.git") as opened:
-        ref = RemoteStatusRef(tmp_path / "status.git", opened, EAST)
+        ref = EastRef(tmp_path / "status.git", opened)
         assert ref.read() == (None, {})
         first = ref.write(commit_of(b"one", None))
         second = ref.write(commit_of(b"two", first))
@@ -253,8 +273,8 @@ def test_a_push_that_lost_the_race_writes_nothing(tmp_path: Path) -> None:
         transport(f"{url}/policy.git") as opened,
         transport(f"{url}/policy.git") as rival_opened,
     ):
-        ref = RemoteStatusRef(tmp_path / "one.git", opened, EAST)
-        rival = RemoteStatusRef(tmp_path / "two.git", rival_opened, EAST)
+        ref = EastRef(tmp_path / "one.git", opened)
+        rival = EastRef(tmp_path / "two.git", rival_opened)
         assert ref.read() == rival.read() == (None, {})
         first = rival.write(commit_of(b"rival", None))
         with pytest.raises(RefMoved):
@@ -275,7 +295,7 @@ def test_a_server_that_refuses_the_ref_says_so(tmp_path: Path) -> None:
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
     with git_daemon(tmp_path) as url, transport(f"{url}/policy.git") as opened:
-        ref = RemoteStatusRef(tmp_path / "status.git", opened, EAST)
+        ref = EastRef(tmp_path / "status.git", opened)
         ref.read()
         with pytest.raises(Permanent, match="refuses writes to refs/heads/status/east"):
             ref.write(commit_of(b"one", None))
@@ -285,7 +305,7 @@ def test_a_branch_named_status_is_reported_with_the_setting(tmp_path: Path) -> N
     repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
     git(repo.bare, "update-ref", "refs/heads/status", MAIN)
     with git_daemon(tmp_path) as url, transport(f"{url}/policy.git") as opened:
-        ref = RemoteStatusRef(tmp_path / "status.git", opened, EAST)
+        ref = EastRef(tmp_path / "status.git", opened)
         with pytest.raises(Permanent, match="--status-prefix"):
             ref.read()
 
@@ -297,7 +317,7 @@ def test_a_zone_that_writes_for_days_keeps_few_files(
     monkeypatch.setattr("reconciler.git.packing.LOOSE_MAX", 255)
     repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
     with git_daemon(tmp_path) as url, transport(f"{url}/policy.git") as opened:
-        ref = RemoteStatusRef(tmp_path / "status.git", opened, EAST)
+        ref = EastRef(tmp_path / "status.git", opened)
         tip, _ = ref.read()
         most = 0
         for number in range(200):

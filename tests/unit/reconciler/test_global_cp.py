@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from reconciler.git.address import address
 from reconciler.git.mirror import Mirror, MirrorOptions
 from reconciler.git.remote import RemoteLimits, transport_to
-from reconciler.git.status_ref import LocalStatusRef, NewCommit
 from reconciler.git.watch import WatchOptions
 from reconciler.global_cp import Following, GlobalControlPlane
 from reconciler.keys.secret_store import FileSecrets
@@ -23,6 +22,7 @@ from reconciler.status_ingress import from_status
 from reconciler.steps import global_state as g
 from reconciler.store import Store
 from tests.support.git_repos import PolicyRepo
+from tests.support.status_refs import commit_status
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -37,6 +37,7 @@ FOLLOWING = Following(
     new_keys=False,
     watch=WatchOptions(retry_first_s=0.05),
 )
+EAST = "refs/heads/status/east"
 INGRESS = b"type: ZoneIngress\nname: zi\nzone: west\nnetworking:\n  address: 10.0.0.1\n  port: 1\n"
 
 
@@ -90,13 +91,12 @@ def state_folder(tmp_path: Path) -> Path:
 async def test_restart_while_the_repository_is_away_serves_what_was_fetched(tmp_path: Path) -> None:
     repo, state = PolicyRepo.create(tmp_path, MESH), state_folder(tmp_path)
     first = repo.tip("main")
-    status = LocalStatusRef(repo.bare, "refs/heads/status/east")
     async with running(state, repo.bare) as plane:
         await until(plane, lambda: in_force(plane) == first)
-        tip = status.write(
-            NewCommit({"ingress.yaml": INGRESS}, None, "status\n", "Z <z@invalid>", 1e9)
+        tip = commit_status(
+            repo.bare, EAST, {"ingress.yaml": INGRESS.replace(b"west", b"east")}, None
         )
-        await until_fetched(plane, status.name, tip)
+        await until_fetched(plane, EAST, tip)
     away = repo.bare.rename(tmp_path / "away.git")
     async with running(state, repo.bare) as plane:
         await until(plane, lambda: in_force(plane) == first)
@@ -224,7 +224,6 @@ async def test_fault_while_a_revision_is_put_in_force_ends_the_process(
 
 async def test_status_push_loads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repo, state = PolicyRepo.create(tmp_path, MESH), state_folder(tmp_path)
-    status = LocalStatusRef(repo.bare, "refs/heads/status/east")
     async with running(state, repo.bare) as plane:
         await until(plane, lambda: in_force(plane) == repo.tip("main"))
         loads: list[str] = []
@@ -238,9 +237,9 @@ async def test_status_push_loads_nothing(tmp_path: Path, monkeypatch: pytest.Mon
         tip = None
         for number in range(10):
             files = {"ingress.yaml": str(number).encode()}
-            tip = status.write(NewCommit(files, tip, "status\n", "Z <z@invalid>", 1e9))
+            tip = commit_status(repo.bare, EAST, files, tip)
         assert tip is not None
-        await until_fetched(plane, status.name, tip)
+        await until_fetched(plane, EAST, tip)
         commit = repo.push({"mesh.yaml": "type: Mesh\nname: other\n"})
         await until(plane, lambda: in_force(plane) == commit)
         assert loads == [commit]

@@ -21,19 +21,24 @@ availableServices:
 """
 
 
-def test_every_place_that_names_the_zone_says_whose_ref_it_is() -> None:
-    honest, claiming = (
-        list(from_status("west", INGRESS.format(zone=zone).encode())) for zone in ("west", "east")
-    )
-    assert honest == claiming
+def test_every_tag_that_names_a_zone_says_whose_ref_it_is() -> None:
+    text = INGRESS.format(zone="west")
+    claiming = text.replace("kuma.io/zone: west", "kuma.io/zone: east")
+    honest, claimed = (list(from_status("west", body.encode())) for body in (text, claiming))
+    assert honest == claimed
     data = json.loads(honest[0].body)
     assert data["zone"] == "west"
     assert data["availableServices"][0]["tags"]["kuma.io/zone"] == "west"
 
 
+def test_an_ingress_of_another_zone_is_refused() -> None:
+    with pytest.raises(StatusUnreadable, match='claims zone "east"'):
+        list(from_status("west", INGRESS.format(zone="east").encode()))
+
+
 @pytest.mark.parametrize(
-    "body", [b"name: a\navailableServices: 3\n", b"name: a\nnetworking: {port: 99999999999}\n"]
+    "body", ["name: a\navailableServices: 3\n", "name: a\nnetworking: {port: 99999999999}\n"]
 )
-def test_what_no_message_can_hold_is_unreadable(body: bytes) -> None:
+def test_what_no_message_can_hold_is_unreadable(body: str) -> None:
     with pytest.raises(StatusUnreadable, match="a: "):
-        list(from_status("west", body))
+        list(from_status("west", f"type: ZoneIngress\n{body}".encode()))

@@ -45,7 +45,7 @@ def test_the_files_read_as_people_expect_them() -> None:
     found = {path: body.decode() for path, body in files(STATUS).items()}
     header = "# Written by the control plane of zone west. Do not edit: changes are overwritten.\n"
     assert found == {
-        "applied.yaml": header + 'revision: "4f2a9c"\n'
+        "applied.yaml": header + 'format: 2\nrevision: "4f2a9c"\n'
         "proxies:\n"
         "  total: 3\n"
         "  acked: 2\n"
@@ -58,7 +58,7 @@ def test_the_files_read_as_people_expect_them() -> None:
         '    message: "bad: config"\n'
         "    policies:\n"
         "      - MeshTimeout/t\n",
-        "ingress.yaml": header + "type: ZoneIngress\n"
+        "ingress.yaml": header + "format: 2\n---\ntype: ZoneIngress\n"
         "name: ingress-west\n"
         "availableServices:\n"
         "  - instances: 2\n"
@@ -68,7 +68,7 @@ def test_the_files_read_as_people_expect_them() -> None:
         "networking:\n"
         '  address: "10.0.0.1"\n'
         "  port: 10001\n",
-        "proxies/default/backend.yaml": header + "mesh: default\n"
+        "proxies/default/backend.yaml": header + "format: 2\nmesh: default\n"
         "service: backend\n"
         "classes:\n"
         "  - count: 2\n"
@@ -85,6 +85,20 @@ def test_the_global_reads_back_what_the_zone_wrote() -> None:
     assert ingress["type"] == "ZoneIngress"
     assert ingress["networking"] == {"address": "10.0.0.1", "port": 10001}
     assert parse_ingress(files(StatusInput(zone="east"))["ingress.yaml"]) == ()
+
+
+@pytest.mark.parametrize("head", [b"", b"format: 1\n---\n", b"format: 2\n---\n"])
+def test_the_previous_formats_are_read(head: bytes) -> None:
+    (ingress,) = parse_ingress(head + b"type: ZoneIngress\nname: i\n")
+    assert ingress == {"type": "ZoneIngress", "name": "i"}
+
+
+@pytest.mark.parametrize(
+    ("number", "why"), [("3", "upgrade this control plane"), ("x", "no format"), ("0", "no format")]
+)
+def test_a_newer_format_is_refused_with_the_cure(number: str, why: str) -> None:
+    with pytest.raises(StatusUnreadable, match=why):
+        parse_ingress(f"format: {number}\n---\ntype: ZoneIngress\nname: i\n".encode())
 
 
 def test_classes_hold_no_names_and_no_addresses() -> None:
@@ -142,6 +156,8 @@ def test_very_long_names_stay_files_and_stay_apart() -> None:
         b"name: [\n",
         b"\xff\xfe\x00",
         b"networking: {}\n",
+        b"type: MeshTimeout\nname: smuggled\n",
+        b"name: of-no-type\n",
         b"x: !!python/object:os.system {}\n",
         b"name: x\nport: !!timestamp x\n",  # these break PyYAML with errors of Python
         b"name: x\nport: !!bool x\n",

@@ -12,22 +12,32 @@ import pytest
 
 from reconciler.git.address import address
 from reconciler.git.errors import Permanent, RefMoved
-from reconciler.git.status_ref import LocalStatusRef, NewCommit, ref_of_zone, zone_of_ref
+from reconciler.git.status_journal import MemoryJournal
+from reconciler.git.status_ref import (
+    LocalStatusRefs,
+    NewCommit,
+    ref_of_zone,
+    zone_of_ref,
+)
+from reconciler.git.transport import Move
 from reconciler.status import follower as follower_module
 from reconciler.status.document import Inventory, StatusInput
 from reconciler.status.follower import FollowerOptions, StatusFollower, content_of
 from reconciler.status.writer import StatusWriter, status_writer
-from reconciler.steps.status_step import (
+from reconciler.steps.status_state import (
+    Change,
     Content,
+    Failed,
     Push,
     Pushed,
-    ReadTip,
+    ReadTips,
     Refusal,
     Refused,
     StatusSettings,
     Tip,
-    TipRead,
+    TipsRead,
 )
+from reconciler.steps.status_step import behind
 from tests.support.git_repos import PolicyRepo, git, git_daemon
 
 if TYPE_CHECKING:
@@ -43,19 +53,49 @@ def writer_in(repo: PolicyRepo, zone: str = "east") -> StatusWriter:
     return status_writer(zone, address(str(repo.bare)), repo.bare.parent, lambda: 1_700_000_000.0)
 
 
-def pushed(writer: StatusWriter, push: Push) -> str:
-    answer = writer.carry_out(push)
+def push(writer: StatusWriter, parent: str | None, content: Content = CONTENT) -> str | Refused:
+    zone = writer.zone or "east"
+    answer = writer.carry_out(Push({zone: Change(content, parent, 1, 1e9)}))
     assert isinstance(answer, Pushed), answer
-    return answer.oid
+    return answer.results[zone]
+
+
+def pushed(writer: StatusWriter, parent: str | None, content: Content = CONTENT) -> str:
+    oid = push(writer, parent, content)
+    assert isinstance(oid, str), oid
+    return oid
+
+
+def refused(writer: StatusWriter, parent: str | None) -> Refused:
+    why = push(writer, parent)
+    assert isinstance(why, Refused), why
+    return why
+
+
+def read(writer: StatusWriter) -> Tip | Refused:
+    zone = writer.zone or "east"
+    answer = writer.carry_out(ReadTips((zone,)))
+    assert isinstance(answer, TipsRead), answer
+    return answer.tips[zone]
+
+
+def tip(writer: StatusWriter) -> Tip:
+    found = read(writer)
+    assert isinstance(found, Tip), found
+    return found
+
+
+def failed(writer: StatusWriter) -> Refused:
+    answer = writer.carry_out(ReadTips((writer.zone or "east",)))
+    assert isinstance(answer, Failed), answer
+    return answer.refused
 
 
 def test_the_first_commit_is_a_root_with_the_zones_name_and_time(tmp_path: Path) -> None:
     repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
     writer = writer_in(repo)
-    read = writer.carry_out(ReadTip())
-    assert isinstance(read, TipRead)
-    assert read.tip == Tip(None, None)
-    oid = pushed(writer, Push(CONTENT, None))
+    assert tip(writer) == Tip(None, None)
+    oid = pushed(writer, None)
     assert repo.tip(EAST) == oid
     assert git(repo.bare, "show", "-s", "--format=%an|%at|%P|%s", oid) == (
         "mesh-reconciler zone east|1700000000||status(east): first"
@@ -70,11 +110,10 @@ def test_the_first_commit_is_a_root_with_the_zones_name_and_time(tmp_path: Path)
 def test_a_moved_ref_is_not_overwritten(tmp_path: Path) -> None:
     repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
     writer = writer_in(repo)
-    first = pushed(writer, Push(CONTENT, None))
+    first = pushed(writer, None)
     rival = git(repo.bare, "commit-tree", f"{first}^{{tree}}", "-p", first, "-m", "rival")
     git(repo.bare, "update-ref", EAST, rival)
-    answer = writer.carry_out(Push(CONTENT, first))
-    assert isinstance(answer, Refused)
+    answer = refused(writer, first)
     assert answer.kind is Refusal.MOVED
     assert repo.tip(EAST) == rival
 
@@ -82,10 +121,9 @@ def test_a_moved_ref_is_not_overwritten(tmp_path: Path) -> None:
 def test_a_ref_locked_by_git_counts_as_moved(tmp_path: Path) -> None:
     repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
     writer = writer_in(repo)
-    first = pushed(writer, Push(CONTENT, None))
+    first = pushed(writer, None)
     (repo.bare / f"{EAST}.lock").touch()
-    answer = writer.carry_out(Push(CONTENT, first))
-    assert isinstance(answer, Refused)
+    answer = refused(writer, first)
     assert answer.kind is Refusal.MOVED
     assert "being written" in answer.message
     assert "remove that lock" in answer.message
@@ -96,9 +134,7 @@ def test_a_tree_no_zone_could_write_is_written_over(tmp_path: Path) -> None:
     repo = PolicyRepo.create(tmp_path, {"/".join("d" * 70) + "/x": "0"})
     git(repo.bare, "update-ref", EAST, "refs/heads/main")
     writer = writer_in(repo)
-    answer = writer.carry_out(ReadTip())
-    assert isinstance(answer, TipRead), answer
-    pushed(writer, Push(CONTENT, answer.tip.oid))
+    pushed(writer, tip(writer).oid)
     assert git(repo.bare, "show", f"{EAST}:ingress.yaml") == "x"
     assert git(repo.bare, "rev-parse", f"{EAST}^") == repo.tip("main")
 
@@ -109,17 +145,20 @@ def test_racing_writers_both_land_and_nothing_is_lost(tmp_path: Path) -> None:
     written: list[str] = []
 
     def write(name: str) -> None:
-        ref = LocalStatusRef(repo.bare, EAST)
+        refs = LocalStatusRefs(repo.bare)
         for number in range(20):
             while True:
-                tip, _ = ref.read()
+                found = refs.read((EAST,))[EAST]
+                assert not isinstance(found, Exception)
+                parent = found.oid if found is not None else None
                 body = f"{name} {number}".encode()
-                try:
-                    commit = NewCommit({"f": body}, tip, body.decode(), "T <t@invalid>", 1e9)
-                    written.append(ref.write(commit))
+                commit = NewCommit({"f": body}, parent, body.decode(), "T <t@invalid>", 1e9)
+                oid = refs.prepare(commit)
+                lost = refs.move((Move(EAST, parent, oid),))
+                if not lost:
+                    written.append(oid)
                     break
-                except RefMoved:
-                    continue
+                assert isinstance(lost[EAST], RefMoved)
 
     threads = [threading.Thread(target=write, args=(name,)) for name in ("one", "two")]
     for thread in threads:
@@ -132,14 +171,14 @@ def test_racing_writers_both_land_and_nothing_is_lost(tmp_path: Path) -> None:
 
 def test_a_zone_never_writes_anothers_ref(tmp_path: Path) -> None:
     repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
-    pushed(writer_in(repo, "west"), Push(CONTENT, None))
+    pushed(writer_in(repo, "west"), None)
     before = git(repo.bare, "for-each-ref")
-    pushed(writer_in(repo, "east"), Push(CONTENT, None))
+    pushed(writer_in(repo, "east"), None)
     after = set(git(repo.bare, "for-each-ref").splitlines())
     assert {line.split()[2] for line in after - set(before.splitlines())} == {EAST}
-    foreign = StatusWriter("west", LocalStatusRef(repo.bare, EAST), time.time)
+    foreign = StatusWriter("west", LocalStatusRefs(repo.bare), MemoryJournal(), time.time)
     with pytest.raises(AssertionError, match="own ref"):
-        foreign.carry_out(Push(CONTENT, None))
+        foreign.carry_out(Push({"east": Change(CONTENT, None)}))
 
 
 def test_names_that_make_no_ref_are_refused() -> None:
@@ -161,22 +200,20 @@ def test_a_branch_in_the_place_of_the_ref_is_reported_with_the_setting(
 ) -> None:
     repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
     git(repo.bare, "update-ref", branch, "refs/heads/main")
-    answer = writer_in(repo).carry_out(ReadTip())
+    answer = read(writer_in(repo))
     assert isinstance(answer, Refused)
     assert answer.kind is Refusal.REJECTED
     assert "--status-prefix" in answer.message
     elsewhere = status_writer(
         "east", address(str(repo.bare)), tmp_path, time.time, prefix="refs/mesh/status/"
     )
-    assert isinstance(elsewhere.carry_out(ReadTip()), TipRead)
-    pushed(elsewhere, Push(CONTENT, None))
+    assert tip(elsewhere).oid is None
+    pushed(elsewhere, None)
 
 
 def test_a_missing_repository_is_an_answer_not_a_crash(tmp_path: Path) -> None:
     repo = PolicyRepo(tmp_path / "missing.git", tmp_path)
-    answer = writer_in(repo).carry_out(ReadTip())
-    assert isinstance(answer, Refused)
-    assert "does not exist" in answer.message
+    assert "does not exist" in failed(writer_in(repo)).message
 
 
 def follower_of(writer: StatusWriter, coalesce_s: float = 0.0) -> StatusFollower:
@@ -218,7 +255,7 @@ async def test_a_restart_with_nothing_new_makes_no_commit(tmp_path: Path) -> Non
     for _ in range(2):
         follower = follower_of(status_writer("east", address(str(repo.bare)), tmp_path, time.time))
         follower.want(StatusInput(zone="east", revision="one"))
-        await eventually(lambda f=follower: f.state.tip is not None and not f.state.pushing)  # type: ignore[misc]
+        await eventually(lambda f=follower: "east" in f.state.refs and not behind(f.state))  # type: ignore[misc]
         await follower.stop()
     assert commits(repo) == 1
 
@@ -263,13 +300,11 @@ def test_a_fault_of_ours_is_an_answer_too(tmp_path: Path, monkeypatch: pytest.Mo
     repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
     writer = status_writer("east", address(str(repo.bare)), tmp_path, time.time)
 
-    def faulty() -> None:
+    def faulty(_: object) -> None:
         raise KeyError("nothing")
 
-    monkeypatch.setattr(writer.ref, "read", faulty)
-    answer = writer.carry_out(ReadTip())
-    assert isinstance(answer, Refused)
-    assert "internal error" in answer.message
+    monkeypatch.setattr(writer.refs, "read", faulty)
+    assert "internal error" in failed(writer).message
 
 
 async def test_a_remote_repository_is_pushed_to(tmp_path: Path) -> None:
