@@ -98,7 +98,8 @@ class GlobalControlPlane:
             note(self.log, "zone.refused", zone=caller.zone, peer=caller.peer, reason=refused[1])
             return Refusal(*refused)
         assert isinstance(identity, str)
-        event = g.ZoneOpened(session, caller.zone, downward, identity, time.time())
+        now, features = time.time(), caller.features
+        event = g.ZoneOpened(session, caller.zone, downward, identity, now, features)
         self.deliver(event)
         return None
 

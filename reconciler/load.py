@@ -26,6 +26,7 @@ from reconciler.model.resource import (
 )
 from reconciler.policies import POLICIES
 from reconciler.problems import Position, Problem, Severity
+from reconciler.repository_settings import RepositorySettings, decode_settings, settings_faults
 from reconciler.schema import UNKNOWN_FIELD, has_schema, schema_faults, unknown_field
 from reconciler.source.document import OBJECT_META, Declared, declared, label_warnings
 from reconciler.source.yaml import Document, documents
@@ -48,11 +49,6 @@ class Blob:
     oid: str
     data: bytes | None
     mode: int = 0o100644
-
-
-@dataclass(frozen=True, slots=True)
-class RepositorySettings:
-    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +169,10 @@ def _settings(blob: Blob | None) -> tuple[RepositorySettings, list[Problem]]:
         at = Position(SETTINGS_FILE, *found[1].value_at(()))
         problems.append(Problem(at, "DOC012", "settings are one document; remove this one"))
     data = document.data if isinstance(document.data, Mapping) else {}
-    return RepositorySettings(strict=data.get("strict") is True), problems
+    for path, text in settings_faults(data):
+        at = Position(SETTINGS_FILE, *document.value_at(path))
+        problems.append(Problem(at, "SET001", text))
+    return decode_settings(data), problems
 
 
 def read_file(path: str, blob: Blob, *, strict: bool) -> Read:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from reconciler.decode import mesh_resource
 from reconciler.git.errors import CommitRejected, GitFailed
 from reconciler.kds.codec import canonical_data
+from reconciler.kds.slice import Framed, next_framed
+from reconciler.kds.zone_node import ALL_FEATURES
 from reconciler.keys.system_resources import KeysMissing
 from reconciler.load import SETTINGS_FILE, SUBMODULE, SYMLINK, Blob, LoadMemo, is_policy_file, load
 from reconciler.problems import Position, Problem, has_errors
@@ -41,6 +43,7 @@ class RevisionLoader:
         self.blobs_read = 0
         self._blobs: dict[str, Blob] = {}  # of the last commit read, by oid
         self._state: MeshState = from_resources(())
+        self._framed = Framed(ALL_FEATURES)  # as zones get it, made here and not on the loop
 
     def load(self, wanted: g.Load) -> g.Event:
         """What became of the commit."""
@@ -92,7 +95,16 @@ class RevisionLoader:
         meshes = [resource for resource in policies if resource.key.type == "Mesh"]
         wanted = from_resources((*policies, *self.system.resources(meshes)))
         self._state = apply(self._state, diff(self._state, wanted))
-        return g.Revision(commit, key, self._state, loaded.provenance, loaded.problems)
+        self._framed = next_framed(self._framed, self._state)
+        return g.Revision(
+            commit,
+            key,
+            self._state,
+            loaded.provenance,
+            loaded.problems,
+            loaded.settings,
+            self._framed,
+        )
 
 
 _UNREAD = (SYMLINK, SUBMODULE)

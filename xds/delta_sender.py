@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from xds.discovery import DeltaRequest, DeltaResponse, RemoteProtocolError
 from xds.resource import XdsResource
-from xds.snapshot import NO_RESOURCES, Resources
+from xds.snapshot import NO_RESOURCES, Resources, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Set
@@ -162,12 +162,14 @@ class DeltaSender:
         *,
         force: frozenset[str] = NO_NAMES,
         keep: frozenset[str] = NO_NAMES,
+        step: Step | None = None,
     ) -> tuple[DeltaSender, DeltaResponse | None]:
         """The response that brings the peer to `want`; None if it has it, has not asked, or has yet
         to answer.
 
         `force` names are sent although their version was sent before; `keep` names are not removed
-        yet. `want` is complete knowledge: a subscribed name missing in it does not exist.
+        yet. `want` is complete knowledge: a subscribed name missing in it does not exist. `step`
+        says how `want` came about: who was sent what it starts from costs no look at all the rest.
         """
         if not self.subscribed or self.flight is not None:
             return self, None
@@ -175,11 +177,15 @@ class DeltaSender:
             return self, None
         scope = self._scope(want)
         held = self._with_kept(scope, keep)
-        changed = self._changed(scope, force)
+        if step is not None and not (
+            step.before is self.sent and step.after is held and not force and not self.due
+        ):
+            step = None
+        changed = self._changed(scope, force) if step is None else dict(step.put)
         # A kept name that is asked for again is sent again, or the peer would go without it.
         again = (self.due | force) - scope.keys()
         changed |= {name: held[name] for name in again if name in held and held[name].entry}
-        removed: Set[str] = self.sent.keys() - held.keys()
+        removed: Set[str] = self.sent.keys() - held.keys() if step is None else step.removed
         absent = self._absent(held)
         removed |= absent - self.absent
         dropped = self.rejected_names.difference(scope)

@@ -13,6 +13,16 @@ NO_RESOURCES: Resources = {}
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """How one mapping came from another: who was sent `before` lacks `put` and `removed`."""
+
+    before: Resources
+    after: Resources
+    put: Resources
+    removed: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Immutable by agreement: the mappings never change once here; proxies share them."""
 

@@ -65,13 +65,13 @@ def versions_digest(versions: Mapping[str, str]) -> str:
     return digest(part.encode() for pair in sorted(versions.items()) for part in pair)
 
 
-def manifest(zone: str, revision: str, types: Mapping[str, Resources]) -> XdsResource:
-    """The manifest of these global-owned types, empty ones included."""
-    digests = {
-        type_: versions_digest({name: r.version for name, r in resources.items()})
-        for type_, resources in types.items()
-    }
-    body = canonical_json({"revision": revision, "digests": digests})
+def resources_digest(resources: Resources) -> str:
+    return versions_digest({name: r.version for name, r in resources.items()})
+
+
+def manifest(zone: str, revision: str, digests: Mapping[str, str]) -> XdsResource:
+    """`digests` are of all owned types, empty ones included."""
+    body = canonical_json({"revision": revision, "digests": dict(digests)})
     return encode_carried(CarriedResource(MANIFEST, "", zone, {ORIGIN: "global"}, body))
 
 

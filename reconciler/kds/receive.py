@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+from reconciler.kds.names import hashed_name
 from reconciler.model.kinds import KINDS
 from reconciler.model.proxy_rules import PROBLEMS_MAX, check_proxy_resource
-from reconciler.model.resource import ORIGIN, SERVICE, ZONE, canonical_json
+from reconciler.model.resource import (
+    DISPLAY_NAME,
+    NAMESPACE,
+    ORIGIN,
+    SERVICE,
+    ZONE,
+    Labels,
+    canonical_json,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from reconciler.kds.codec import CarriedResource
 
+CLAIMS = "claims zone"
 REFUSALS_SHOWN = 10  # in one NACK
 INSTANCES_MAX = 1_000_000  # of a service: weights are added up in 32 bits
 
@@ -39,23 +48,89 @@ def accept_from_global(type_: str, carried: CarriedResource) -> str | None:
 
 
 def accept_from_zone(zone: str, carried: CarriedResource) -> CarriedResource | str:
-    """The resource attributed to the zone that sent it, or why it is refused. The payload's own
-    claim never counts.
+    """The resource attributed to the zone that sent it, or why it is refused. What a payload says
+    of another zone never counts: it is refused.
     """
     kind = KINDS.get(carried.type)
     if kind is None or not kind.up:
         return f'type "{carried.type}" does not travel from a zone'
-    claimed = carried.labels.get(ZONE, zone)
-    if claimed != zone:
-        return f'it claims zone "{claimed}", but came from zone "{zone}"'
+    claimed = claimed_zone(zone, carried)
+    if claimed is not None:
+        place, other = claimed
+        return f'{place} {CLAIMS} "{other}", but it came from zone "{zone}"; correct it there'
     if carried.labels.get(ORIGIN, "zone") != "zone":
         return "it claims to be the global's"
+    body = carried.body
     if carried.type == "ZoneIngress":
         faults = ingress_faults(carried.name, carried.data)
         if faults:
             return "; ".join(faults)
-    labels = {**carried.labels, ORIGIN: "zone", ZONE: zone}
-    return replace(carried, labels=labels, body=_pinned(zone, carried))
+    if carried.type in _NAMES_ITS_ZONE:
+        body = canonical_json({**carried.data, "zone": zone})
+    return replace(carried, labels={**carried.labels, ORIGIN: "zone", ZONE: zone}, body=body)
+
+
+_NAMES_ITS_ZONE = ("ZoneIngress", "ZoneEgress")
+
+
+def claimed_zone(zone: str, carried: CarriedResource) -> tuple[str, str] | None:
+    """Where a resource says that it is another zone's, and which; None when it does not."""
+    for place, said in _zones_said(carried):
+        if said not in (None, "", zone):
+            return place, str(said)
+    return None
+
+
+def _zones_said(carried: CarriedResource) -> Iterator[tuple[str, object]]:
+    """Every place of a resource that names its zone."""
+    yield f"label {ZONE}", carried.labels.get(ZONE)
+    match carried.type:
+        case "ZoneIngress" | "ZoneEgress":
+            data = carried.data
+            yield "zone", data.get("zone")
+            services = cast("list[dict[str, Any]]", data.get("availableServices", []))
+            for index, service in enumerate(services):
+                tags = service.get("tags", {})
+                yield f'availableServices[{index}].tags["{ZONE}"]', tags.get(ZONE)
+        case "Dataplane":
+            networking = cast("dict[str, Any]", carried.data.get("networking", {}))
+            for index, inbound in enumerate(networking.get("inbound", ())):
+                tags = inbound.get("tags", {})
+                yield f'networking.inbound[{index}].tags["{ZONE}"]', tags.get(ZONE)
+            gateway = networking.get("gateway", {})
+            yield f'networking.gateway.tags["{ZONE}"]', gateway.get("tags", {}).get(ZONE)
+
+
+def name_fault(zone: str, carried: CarriedResource, known: Iterable[str]) -> str | None:
+    """Why a wire name is none that the zone can have given: every zone's own hash keeps it from
+    standing in another's place. `known` are zones, so that the message can say whose it is.
+    """
+    if not KINDS[carried.type].hashed:
+        return None
+    labels = Labels.of(carried.labels)
+    display = labels.get(DISPLAY_NAME) or carried.name.rpartition("-")[0]
+
+    def name_in(owner: str | None) -> str:
+        inner = {key: value for key, value in labels.pairs if key == NAMESPACE}
+        told = Labels.of(inner if owner is None else {**inner, ZONE: owner})
+        return hashed_name(carried.mesh, display, told)
+
+    if carried.name in (name_in(zone), name_in(None)):
+        return None
+    owner = next((other for other in known if carried.name == name_in(other)), None)
+    if owner is not None:
+        return f'its name {CLAIMS} "{owner}", but it came from zone "{zone}"; correct it there'
+    return f'its name should be "{name_in(zone)}"; send it with the hash of zone "{zone}"'
+
+
+def is_claim(refusal: str) -> bool:
+    """Whether a zone was refused because it spoke in the name of another."""
+    return CLAIMS in refusal
+
+
+def legacy_named(zone: str, carried: CarriedResource) -> CarriedResource:
+    """As the global knows the resource of a zone whose names have no hash (facts 4.2)."""
+    return replace(carried, name=f"{zone}.{carried.name}")
 
 
 def ingress_faults(name: str, data: Mapping[str, object]) -> list[str]:
@@ -72,25 +147,3 @@ def ingress_faults(name: str, data: Mapping[str, object]) -> list[str]:
         if service.get("instances", 0) > INSTANCES_MAX:
             faults.append(f"{path}.instances: at most {INSTANCES_MAX} can be weighed")
     return faults[:PROBLEMS_MAX]
-
-
-def _pinned(zone: str, carried: CarriedResource) -> str:
-    """Every place that names the owning zone says the sender's name."""
-    data = json.loads(carried.body)
-    if carried.type in ("ZoneIngress", "ZoneEgress"):
-        data["zone"] = zone
-        for service in data.get("availableServices", ()):
-            _pin_tags(service, zone)
-    elif carried.type == "Dataplane":
-        networking = data.get("networking", {})
-        for holder in (*networking.get("inbound", ()), networking.get("gateway", {})):
-            _pin_tags(holder, zone)
-    else:
-        return carried.body
-    return canonical_json(data)
-
-
-def _pin_tags(holder: Mapping[str, object], zone: str) -> None:
-    tags = cast("dict[str, str]", holder.get("tags", {}))
-    if ZONE in tags:
-        tags[ZONE] = zone

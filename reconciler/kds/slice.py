@@ -1,126 +1,242 @@
-"""What one zone may see: global-owned resources of a revision, and what other zones relay
-(facts/kds-wire.md 5.1).
+"""What one zone is sent: the global-owned resources of a revision, and what other zones relay.
 
-Types that did not change keep their very mapping, so that offering them again costs nothing.
+Zones with the same features share the frames and the mappings of all that is global-owned
+(`Framed`): a commit is framed once however many zones there are. What zones relay is kept up
+resource by resource. `steps` says how a type's mapping came from the one before, so that a sender
+that sent the one before looks at nothing else.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeAlias
+
+from rpds import HashTrieMap
 
 from reconciler.kds.codec import CarriedResource, encode_carried
-from reconciler.kds.manifest import manifest
+from reconciler.kds.filters import RelayRules, may_go_down, may_pass
+from reconciler.kds.manifest import manifest, resources_digest
 from reconciler.kds.names import wire_name
-from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES, MANIFEST, RELAYED_TYPES
-from reconciler.model.resource import DISPLAY_NAME, ORIGIN, ZONE, MeshResource, ResourceKey
-from reconciler.model.spec import ZoneSpec
+from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES, MANIFEST, OWNED_TYPES, SERVICE_INSIGHT
+from reconciler.model.resource import DISPLAY_NAME, ORIGIN, Labels, MeshResource, ResourceKey
+from reconciler.state import EMPTY, MeshState
+from xds.snapshot import NO_RESOURCES, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from reconciler.state import MeshState
+    from reconciler.kds.zone_node import ZoneFeatures
     from xds.resource import XdsResource
     from xds.snapshot import Resources
 
-SYNC_LABEL = "kuma.io/kds-sync"
-CLUSTER_ID = "kuma-cluster-id"
-_KEPT_SECRETS = frozenset(
-    {"envoy-admin-ca", "admin-user-token", "inter-cp-ca", "user-token-revocations"}
-)
-_KEPT_SECRET_PREFIXES = ("user-token-signing-key", "zone-token-signing-key")
+FRAMES_KEPT = 50_000
+ENTRY_FRAME = 6  # bytes: tag and length of an entry in a response
+Pair: TypeAlias = "tuple[MeshResource | None, MeshResource | None]"  # before, after
+
+
+@dataclass(frozen=True, slots=True)
+class Framed:
+    """What every zone with these features is sent of the global's own. `digests` and `sizes`
+    (bytes) are by type.
+    """
+
+    features: ZoneFeatures
+    owned: MeshState = EMPTY
+    frames: HashTrieMap[ResourceKey, XdsResource] = field(default_factory=HashTrieMap)
+    types: Mapping[str, Resources] = field(
+        default_factory=lambda: dict.fromkeys(GLOBAL_TO_ZONE_TYPES, NO_RESOURCES)
+    )
+    digests: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    steps: Mapping[str, Step] = field(default_factory=dict)
+
+
+def next_framed(previous: Framed, owned: MeshState) -> Framed:
+    """Frames only what is not the same object as before. Raises ValueError for what cannot
+    travel.
+    """
+    if previous.owned is owned and previous.digests:
+        return previous
+    before = previous.owned.by_key
+    changed = [r for key, r in owned.by_key.items() if before.get(key) is not r]
+    gone = [key for key in before if key not in owned.by_key]
+    frames = previous.frames
+    work: dict[str, _Change] = {}
+    for key in (*gone, *(r.key for r in changed)):
+        old = frames.get(key)
+        if old is not None:
+            work.setdefault(key.type, _Change()).removed.add(old.name)
+            frames = frames.remove(key)
+    for resource in changed:
+        if may_go_down(resource, previous.features):
+            made = _frame(resource, hashed=previous.features.hash_suffix)
+            work.setdefault(resource.key.type, _Change()).put[made.name] = made
+            frames = frames.insert(resource.key, made)
+    types, steps = _changed(previous.types, work)
+    fresh = steps if previous.digests else GLOBAL_TO_ZONE_TYPES
+    digests = {t: resources_digest(types[t]) for t in OWNED_TYPES if t in fresh}
+    digests = {**previous.digests, **digests}
+    sizes = _resized(previous.sizes, steps)
+    return Framed(previous.features, owned, frames, types, digests, sizes, steps)
+
+
+@dataclass(slots=True)
+class _Change:
+    put: dict[str, XdsResource] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
+
+
+def _changed(
+    before: Mapping[str, Resources], work: Mapping[str, _Change]
+) -> tuple[Mapping[str, Resources], Mapping[str, Step]]:
+    """The mappings after the work; one that says the same stays the same object."""
+    types, steps = dict(before), {}
+    for type_, change in work.items():
+        old = before.get(type_, NO_RESOURCES)
+        put = {
+            name: made
+            for name, made in change.put.items()
+            if (known := old.get(name)) is None or known.version != made.version
+        }
+        removed = {name for name in change.removed - change.put.keys() if name in old}
+        if not put and not removed:
+            continue
+        after = {**old, **put}
+        for name in removed:
+            del after[name]
+        types[type_] = after
+        steps[type_] = Step(old, after, put, frozenset(removed))
+    return types, steps
+
+
+def size_of(resources: Iterable[XdsResource]) -> int:
+    """Bytes of the response that carries all of them, but for a few of the envelope's."""
+    return sum(len(r.entry) + ENTRY_FRAME for r in resources)
+
+
+def _resized(sizes: Mapping[str, int], steps: Mapping[str, Step]) -> Mapping[str, int]:
+    found = dict(sizes)
+    for type_, step in steps.items():
+        names = (*step.put, *step.removed)
+        left = [step.before[name] for name in names if name in step.before]
+        found[type_] = found.get(type_, 0) + size_of(step.put.values()) - size_of(left)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """By type, by discovery name. `owned` and `relayed` are what it was made of."""
+    """`types` by type, by discovery name; `relayed` is the part of it that other zones gave."""
 
+    zone: str
     revision: str
+    framed: Framed
+    rules: RelayRules
+    relayed: Mapping[str, Resources]
+    relayed_sizes: Mapping[str, int]
     types: Mapping[str, Resources]
-    owned: MeshState
-    relayed: MeshState
-    encoded: Mapping[ResourceKey, tuple[MeshResource, XdsResource]] = field(default_factory=dict)
+    digests: Mapping[str, str]  # of types that relayed policies are in
+    steps: Mapping[str, Step] = field(default_factory=dict)
+
+    def size(self, type_: str) -> int:
+        """Bytes of a first response of the type."""
+        return self.framed.sizes.get(type_, 0) + self.relayed_sizes.get(type_, 0)
 
 
 def next_slice(
-    previous: Slice | None, zone: str, revision: str, owned: MeshState, relayed: MeshState
+    previous: Slice | None,
+    zone: str,
+    revision: str,
+    framed: Framed,
+    rules: RelayRules,
+    relayed: Callable[[], Iterable[MeshResource]],
 ) -> Slice:
-    """The zone's slice now; the same object when nothing of it changed. Raises ValueError for what
-    cannot travel.
+    """What the zone is sent of a revision. `relayed`, everything that zones relay, is asked for
+    only for a zone without a slice, or under other rules; otherwise `relay` keeps it up.
     """
-    if previous is not None and _is_same(previous, revision, owned, relayed):
+    features = framed.features
+    if previous is not None and previous.framed.features == features and previous.rules == rules:
+        found, sizes = previous.relayed, previous.relayed_sizes
+        return _composed(previous, Slice(zone, revision, framed, rules, found, sizes, {}, {}), {})
+    work: dict[str, _Change] = {}
+    for resource in relayed():
+        if _passes(resource, zone, features, rules):
+            made = frame(resource, hashed=features.hash_suffix)
+            work.setdefault(resource.key.type, _Change()).put[made.name] = made
+    types, steps = _changed({}, work)
+    sizes = _resized({}, steps)
+    return _composed(previous, Slice(zone, revision, framed, rules, types, sizes, {}, {}), {})
+
+
+def relay(previous: Slice, pairs: Iterable[Pair]) -> Slice:
+    """The slice after another zone's resources changed; the same object when it sees none of it."""
+    features, work = previous.framed.features, dict[str, _Change]()
+    for before, after in pairs:
+        if before is not None:
+            old = frame(before, hashed=features.hash_suffix)
+            work.setdefault(before.key.type, _Change()).removed.add(old.name)
+        if after is not None and _passes(after, previous.zone, features, previous.rules):
+            made = frame(after, hashed=features.hash_suffix)
+            work.setdefault(after.key.type, _Change()).put[made.name] = made
+    types, steps = _changed(previous.relayed, work)
+    if not steps:
         return previous
-    encoded: dict[ResourceKey, tuple[MeshResource, XdsResource]] = {}
-    found: dict[str, dict[str, XdsResource]] = {type_: {} for type_ in GLOBAL_TO_ZONE_TYPES}
-    held = previous.encoded if previous is not None else {}
-    for resource in _visible(zone, owned, relayed):
-        before = held.get(resource.key)
-        frame = before[1] if before is not None and before[0] is resource else _frame(resource)
-        encoded[resource.key] = (resource, frame)
-        found[resource.key.type][frame.name] = frame
-    types: dict[str, Resources] = {
-        type_: _shared(previous, type_, resources) for type_, resources in found.items()
-    }
-    versions = {t: types[t] for t in GLOBAL_TO_ZONE_TYPES if t not in RELAYED_TYPES}
-    types[MANIFEST] = _shared(previous, MANIFEST, _manifest(zone, revision, versions))
-    return Slice(revision, types, owned, relayed, encoded)
+    sizes = _resized(previous.relayed_sizes, steps)
+    return _composed(previous, replace(previous, relayed=types, relayed_sizes=sizes), steps)
 
 
-def _manifest(zone: str, revision: str, types: Mapping[str, Resources]) -> dict[str, XdsResource]:
-    found = manifest(zone, revision, types)
-    return {found.name: found}
+def _passes(resource: MeshResource, zone: str, features: ZoneFeatures, rules: RelayRules) -> bool:
+    return resource.key.type == SERVICE_INSIGHT or may_pass(resource, zone, features, rules)
 
 
-def _is_same(previous: Slice, revision: str, owned: MeshState, relayed: MeshState) -> bool:
-    same = previous.owned is owned and previous.revision == revision
-    return same and previous.relayed == relayed
+def _composed(previous: Slice | None, parts: Slice, relayed_steps: Mapping[str, Step]) -> Slice:
+    """`parts` put together: mappings that say the same as before stay the same objects."""
+    framed = parts.framed
+    types, digests = dict(framed.types), dict[str, str]()
+    for type_, others in parts.relayed.items():
+        if not others:
+            continue
+        if previous is not None and _has_same(previous, parts, type_):
+            types[type_] = previous.types[type_]
+        else:
+            types[type_] = {**types[type_], **others} if types[type_] else others
+        if type_ in framed.digests:  # Policies of zones, beside the global's own.
+            same = previous is not None and types[type_] is previous.types[type_]
+            known = previous.digests.get(type_) if previous is not None and same else None
+            digests[type_] = known or resources_digest(types[type_])
+    made = manifest(parts.zone, parts.revision, {**framed.digests, **digests})
+    before = previous.types[MANIFEST] if previous is not None else NO_RESOURCES
+    known_manifest = before.get(made.name)
+    is_same = known_manifest is not None and known_manifest.version == made.version
+    types[MANIFEST] = before if is_same else {made.name: made}
+    steps = {**framed.steps, **relayed_steps}
+    steps = {t: step for t, step in steps.items() if step.after is types[t]}
+    return replace(parts, types=types, digests=digests, steps=steps)
 
 
-def _shared(previous: Slice | None, type_: str, resources: Resources) -> Resources:
-    """The previous mapping if it says the same."""
-    if previous is None:
-        return resources
-    before = previous.types.get(type_, {})
-    if before.keys() != resources.keys():
-        return resources
-    same = all(before[name].version == r.version for name, r in resources.items())
-    return before if same else resources
+def _has_same(previous: Slice, parts: Slice, type_: str) -> bool:
+    owned = previous.framed.types[type_] is parts.framed.types[type_]
+    return owned and previous.relayed.get(type_) is parts.relayed[type_]
 
 
-def _visible(zone: str, owned: MeshState, relayed: MeshState) -> Iterable[MeshResource]:
-    for resource in owned.by_key.values():
-        if resource.key.type in GLOBAL_TO_ZONE_TYPES and _may_travel(resource):
-            yield resource
-    for resource in relayed.by_key.values():
-        owner = resource.labels.get(ZONE)
-        if owner not in (None, zone) and _is_enabled(owned, owner or "") and _syncs(resource):
-            yield resource
+def frame(resource: MeshResource, *, hashed: bool) -> XdsResource:
+    """A zone's resource as it goes to others: all of them share one."""
+    return _kept_frame(resource.key, resource.labels, resource.body, hashed)
 
 
-def _syncs(resource: MeshResource) -> bool:
-    return resource.labels.get(SYNC_LABEL) != "disabled"
+@lru_cache(maxsize=FRAMES_KEPT)
+def _kept_frame(key: ResourceKey, labels: Labels, body: str, hashed: bool) -> XdsResource:
+    """Pure: this is memory traded for time."""
+    return _encoded(key, labels, body, hashed=hashed)
 
 
-def _may_travel(resource: MeshResource) -> bool:
-    name = resource.key.name
-    if resource.key.type == "Config" and name != CLUSTER_ID:
-        return False
-    kept = name in _KEPT_SECRETS or name.startswith(_KEPT_SECRET_PREFIXES)
-    if resource.key.type == "GlobalSecret" and kept:
-        return False
-    return _syncs(resource)
+def _frame(resource: MeshResource, *, hashed: bool) -> XdsResource:
+    return _encoded(resource.key, resource.labels, resource.body, hashed=hashed)
 
 
-def _is_enabled(owned: MeshState, zone: str) -> bool:
-    """A zone without a Zone resource is enabled."""
-    found = owned.get(ResourceKey("Zone", "", zone))
-    return found is None or not isinstance(found.spec, ZoneSpec) or found.spec.enabled
-
-
-def _frame(resource: MeshResource) -> XdsResource:
-    key = resource.key
-    labels = {**dict(resource.labels.pairs), ORIGIN: "global"}
-    name = wire_name(key.type, key.mesh, key.name, resource.labels)
+def _encoded(key: ResourceKey, given: Labels, body: str, *, hashed: bool) -> XdsResource:
+    labels = {**dict(given.pairs), ORIGIN: "global"}
+    name = wire_name(key.type, key.mesh, key.name, given) if hashed else key.name
     if name != key.name:
         labels.setdefault(DISPLAY_NAME, key.name)
-    return encode_carried(CarriedResource(key.type, key.mesh, name, labels, resource.body))
+    return encode_carried(CarriedResource(key.type, key.mesh, name, labels, body))

@@ -9,8 +9,11 @@ from reconciler.model.kinds import GLOBAL_TO_ZONE, RELAYED, ZONE_TO_GLOBAL
 KUMA_RESOURCE = "type.googleapis.com/kuma.mesh.v1alpha1.KumaResource"
 MANIFEST = "RevisionManifest"
 REPORT = "ConvergenceReport"
+SERVICE_INSIGHT = "ServiceInsight"
 
-RELAYED_TYPES: frozenset[str] = RELAYED
+# Applied at once by a zone, outside a revision: what other zones own, and what the global computes
+# from that.
+RELAYED_TYPES: frozenset[str] = RELAYED | {SERVICE_INSIGHT}
 GLOBAL_TO_ZONE_TYPES: tuple[str, ...] = tuple(
     sorted(GLOBAL_TO_ZONE, key=lambda name: (name != "Mesh", name))
 )

@@ -1,19 +1,79 @@
 """How a zone introduces itself to the global, in the first request and in every call's headers
-(facts 1.5, 1.7).
+(facts/kds-wire.md 1.5, 1.7), and what the global reads from that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 from xds.discovery import Node
 
+HASH_SUFFIX = "hash-suffix"  # in the node's metadata and, as a header, for what the zone sends
+MANIFESTS = "revision-manifest"  # ours alone: a peer ignores what it does not know
 FEATURES = (
     "zone-token",
-    "hash-suffix",
+    HASH_SUFFIX,
     "hg-mz-selector",
     "producer-policy-flow",
     "optional-top-level-target-ref",
+    MANIFESTS,
 )
 KUMA_VERSION = "2.14.3"  # the dialect spoken
+CONFIG_MAX = 65_536  # characters kept of a zone's own configuration; Kuma sends 10,000
+INSTANCE_MAX = 256  # characters
+VERSION_FIELDS = ("version", "gitTag", "gitCommit", "buildDate")
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneFeatures:
+    """What a zone announced, as far as it decides what it is sent."""
+
+    hash_suffix: bool = False
+    multizone_generators: bool = False
+    producer_policies: bool = False
+    optional_target: bool = False
+    manifests: bool = False  # one of ours: messages may be larger
+
+
+ALL_FEATURES = ZoneFeatures(True, True, True, True, True)
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What the first request of a stream says of the zone."""
+
+    features: ZoneFeatures = field(default_factory=ZoneFeatures)
+    version: Mapping[str, str] = field(default_factory=dict)  # of kumaCp
+    config: str = ""
+    instance: str = ""  # the zone's control-plane-id
+
+
+def announced(node: Node | None) -> Announced:
+    """Only the first request of a stream counts; one that says nothing has no features."""
+    metadata = node.metadata if node is not None else {}
+    features = metadata.get("features")
+    said = frozenset(map(str, features)) if isinstance(features, list | tuple) else frozenset()
+    config = str(metadata.get("config") or "")
+    return Announced(
+        features=ZoneFeatures(
+            hash_suffix=HASH_SUFFIX in said,
+            multizone_generators="hg-mz-selector" in said,
+            producer_policies="producer-policy-flow" in said,
+            optional_target="optional-top-level-target-ref" in said,
+            manifests=MANIFESTS in said,
+        ),
+        version=_version(metadata.get("version")),
+        config=config if len(config) <= CONFIG_MAX else "",
+        instance=str(metadata.get("control-plane-id") or "")[:INSTANCE_MAX],
+    )
+
+
+def _version(value: object) -> Mapping[str, str]:
+    inner = value.get("kumaCp") if isinstance(value, Mapping) else None
+    if not isinstance(inner, Mapping):
+        return {}
+    return {name: str(inner[name])[:INSTANCE_MAX] for name in VERSION_FIELDS if name in inner}
 
 
 def zone_node(zone: str, instance: str, version: str) -> Node:
@@ -32,7 +92,7 @@ def call_headers(zone: str, version: str, token: str | None) -> tuple[tuple[str,
     headers = (
         ("client-id", zone),
         ("features", "zone-ping-health"),
-        ("features", "hash-suffix"),
+        ("features", HASH_SUFFIX),
         ("kds-version", "v3"),
         ("version", version),
     )

@@ -19,6 +19,7 @@ NAMESPACE = "k8s.kuma.io/namespace"
 ORIGIN = "kuma.io/origin"
 PROTOCOL = "kuma.io/protocol"
 PROXY_TYPE = "kuma.io/proxy-type"
+ROLE = "kuma.io/policy-role"
 SERVICE = "kuma.io/service"
 ZONE = "kuma.io/zone"
 

@@ -147,6 +147,7 @@ def _in_force(state: GlobalState, revision: Revision) -> Outcome:
         base_unread=False,
         base_due=False,
         accepted=None if used else state.accepted,
+        rules=global_down.rules_of(revision),
     )
     announce = RevisionInForce(commit)
     note = Note("revision.published", {"revision": commit, "zones": len(state.zones)})

@@ -6,11 +6,14 @@ Values only; `global_step` and its rooms hold the transitions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeAlias
 
 from rpds import HashTrieMap
 
+from reconciler.kds.filters import RelayRules
+from reconciler.kds.zone_node import HASH_SUFFIX
+from reconciler.repository_settings import RepositorySettings
 from reconciler.state import EMPTY as NO_RESOURCES
 from reconciler.state import MeshState
 from xds.discovery import DeltaRequest, DeltaResponse, Node
@@ -19,13 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.kds.manifest import ConvergenceReport
-    from reconciler.kds.slice import Slice
+    from reconciler.kds.slice import Framed, Slice
+    from reconciler.kds.zone_node import Announced, ZoneFeatures
     from reconciler.model.resource import MeshResource, ResourceKey
     from reconciler.problems import Position, Problem
     from xds.delta_receiver import DeltaReceiver
     from xds.delta_sender import DeltaSender
 
 HISTORY_MAX = 1000
+MIB = 1024 * 1024
 PROBLEMS_MAX = 1000
 
 # --- settings and state ---
@@ -33,8 +38,12 @@ PROBLEMS_MAX = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GlobalSettings:
+    """`message_max` is for zones of ours, `kuma_message_max` for those of a real Kuma: bytes."""
+
     instance: str
     version: str
+    message_max: int = 64 * MIB
+    kuma_message_max: int = 10 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,8 @@ class Revision:
     resources: MeshState
     provenance: Mapping[ResourceKey, Position] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
+    settings: RepositorySettings = field(default_factory=RepositorySettings)
+    framed: Framed | None = None  # made beforehand for zones with all features
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +90,48 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """Responses of one type on one stream."""
+
+    sent: int = 0
+    acknowledged: int = 0
+    rejected: int = 0
+
+    def __add__(self, more: Counts) -> Counts:
+        return Counts(
+            self.sent + more.sent,
+            self.acknowledged + more.acknowledged,
+            self.rejected + more.rejected,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
-    """One sync stream of a zone; `downward` is GlobalToZoneSync, the other has receivers."""
+    """One sync stream of a zone; `downward` is GlobalToZoneSync, the other has receivers.
+
+    `shown` is what a downward stream should hold, from its first request on. `held` are types whose
+    response is over the peer's limit, `large` those whose first response nearly is: in bytes.
+    """
 
     id: str
     zone: str
     downward: bool
+    hashes: bool = True  # the names it sends carry the zone's hash
+    announced: Announced | None = None
+    shown: Slice | None = None
     senders: HashTrieMap[str, DeltaSender] = field(default_factory=HashTrieMap)
     receivers: HashTrieMap[str, DeltaReceiver] = field(default_factory=HashTrieMap)
     nonces: int = 0
+    counts: HashTrieMap[str, Counts] = field(default_factory=HashTrieMap)
+    held: HashTrieMap[str, int] = field(default_factory=HashTrieMap)
+    large: HashTrieMap[str, int] = field(default_factory=HashTrieMap)
+
+    def counting(self, type_: str, more: Counts) -> Session:
+        found = self.counts.get(type_, Counts()) + more
+        return replace(self, counts=self.counts.insert(type_, found))
+
+
+Refusals: TypeAlias = "HashTrieMap[str, HashTrieMap[str, str]]"  # type -> name -> why
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +147,8 @@ class ZoneRecord:
     connected_at: float | None = None
     disconnected_at: float | None = None
     rejected: HashTrieMap[str, str] = field(default_factory=HashTrieMap)  # type -> its NACK
+    refused: Refusals = field(default_factory=HashTrieMap)
+    claims: int = 0  # of another zone's name, refused since this start
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +168,9 @@ class GlobalState:
     history: tuple[str, ...] = ()  # commits that were in force, oldest first
     sessions: HashTrieMap[str, Session] = field(default_factory=HashTrieMap)
     zones: HashTrieMap[str, ZoneRecord] = field(default_factory=HashTrieMap)
-    slices: HashTrieMap[str, Slice] = field(default_factory=HashTrieMap)  # by zone
+    framed: HashTrieMap[ZoneFeatures, Framed] = field(default_factory=HashTrieMap)
+    rules: RelayRules = field(default_factory=RelayRules)
+    service_insights: MeshState = NO_RESOURCES
 
 
 # --- events ---
@@ -218,6 +266,7 @@ class ZoneOpened:
     downward: bool
     identity: str
     now: float
+    features: tuple[str, ...] = (HASH_SUFFIX,)  # of the call's headers
 
 
 @dataclass(frozen=True, slots=True)

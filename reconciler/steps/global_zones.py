@@ -6,7 +6,7 @@ to the other zones.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rpds import HashTrieMap
@@ -14,9 +14,17 @@ from rpds import HashTrieMap
 from reconciler.decode import mesh_resource
 from reconciler.kds.codec import decode_entry
 from reconciler.kds.manifest import parse_report
-from reconciler.kds.receive import accept_from_zone, refusals_text
-from reconciler.kds.types import RELAYED_TYPES, REPORT, ZONE_TO_GLOBAL_TYPES
+from reconciler.kds.receive import (
+    accept_from_zone,
+    is_claim,
+    legacy_named,
+    name_fault,
+    refusals_text,
+)
+from reconciler.kds.types import REPORT, ZONE_TO_GLOBAL_TYPES
+from reconciler.kds.zone_node import HASH_SUFFIX
 from reconciler.model.decode import DecodeError
+from reconciler.model.kinds import KINDS
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.state import MeshState, ResourceDiff, apply, from_resources
 from reconciler.steps import global_down
@@ -40,7 +48,12 @@ from xds.discovery import DeltaResponse, RemoteProtocolError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconciler.kds.codec import CarriedResource
+
 INVALID_ARGUMENT = 3  # gRPC status number
+REFUSED_MAX = 100  # kept for status, a type and zone
+REFUSAL_MAX = 500  # characters of one
+NOTES_MAX = 10  # of one message
 
 
 def restored(state: GlobalState, relayed: Mapping[str, tuple[MeshResource, ...]]) -> Outcome:
@@ -102,7 +115,8 @@ def opened(state: GlobalState, event: ZoneOpened) -> Outcome:
         opened = {t: DeltaReceiver(type_url=t, node=node) for t in (*ZONE_TO_GLOBAL_TYPES, REPORT)}
         receivers = HashTrieMap(opened)
         asks = tuple(SendRequest(event.session, r.subscribe()) for r in opened.values())
-    session = Session(event.session, event.zone, event.downward, receivers=receivers)
+    hashes = event.downward or HASH_SUFFIX in event.features
+    session = Session(event.session, event.zone, event.downward, hashes, receivers=receivers)
     record = state.zones.get(event.zone) or ZoneRecord(event.zone)
     record = replace(record, identity=event.identity, connected_at=event.now, disconnected_at=None)
     # What the last connection said of the revision in force may not be true any more.
@@ -113,8 +127,6 @@ def opened(state: GlobalState, event: ZoneOpened) -> Outcome:
         state,
         sessions=state.sessions.insert(event.session, session),
         zones=state.zones.insert(event.zone, record),
-        # What an earlier session was shown may be old: nobody looked while there was none.
-        slices=state.slices.discard(event.zone) if event.downward else state.slices,
     )
     note = Note("zone.connected", {"zone": event.zone, "downward": event.downward})
     return state, (*asks, note)
@@ -129,8 +141,7 @@ def closed(state: GlobalState, session_id: str, now: float) -> Outcome:
     if any(s.zone == session.zone for s in state.sessions.values()):
         return state, ()
     record = replace(state.zones[session.zone], disconnected_at=now)
-    slices = state.slices.discard(session.zone)
-    state = replace(state, zones=state.zones.insert(session.zone, record), slices=slices)
+    state = replace(state, zones=state.zones.insert(session.zone, record))
     return state, (Note("zone.disconnected", {"zone": session.zone}),)
 
 
@@ -151,7 +162,7 @@ def published(state: GlobalState, session_id: str, response: DeltaResponse) -> O
         if type_ == REPORT:
             state = _reported(state, session.zone, response)
         else:
-            state, effects, errors = _received(state, session.zone, response, news.is_initial)
+            state, effects, errors = _received(state, session, response, news.is_initial)
     except RemoteProtocolError as error:
         return state, (CloseSession(session_id, INVALID_ARGUMENT, str(error)),)
     receiver, answer = receiver.nack(refusals_text(errors)) if errors else receiver.ack()
@@ -168,64 +179,127 @@ def _reported(state: GlobalState, zone: str, response: DeltaResponse) -> GlobalS
 
 
 def _received(
-    state: GlobalState, zone: str, response: DeltaResponse, is_initial: bool
+    state: GlobalState, session: Session, response: DeltaResponse, is_initial: bool
 ) -> tuple[GlobalState, Effects, Mapping[str, str]]:
-    """Take a zone's resources into the inventory; ingresses go on to the other zones. A refused one
-    leaves what was accepted under its name.
+    """Take a zone's resources into the inventory; what travels goes on to the other zones. A
+    refused one leaves what was accepted under its name.
     """
+    zone, type_ = session.zone, response.type_url
     record = state.zones[zone]
-    put, errors = _attributed(state, zone, response)
-    held = {f"{r.key.name}.{r.key.mesh}": r.key for r in record.owned.of(response.type_url)}
+    found = _attributed(state, session, response)
+    errors = found.errors
     if is_initial:
-        kept = {resource.key for resource in put}
-        gone = (name for name, key in held.items() if key not in kept)
-        drop = tuple(held[name] for name in gone if name not in errors)
+        kept = {r.key for r in found.put} | {_key(session, type_, name) for name in errors}
+        drop = tuple(r.key for r in record.owned.of(type_) if r.key not in kept)
     else:
-        drop = tuple(held[name] for name in response.removed if name in held)
-    change = ResourceDiff(put, drop)
+        drop = tuple(_key(session, type_, name) for name in response.removed)
+    change = ResourceDiff(found.put, tuple(key for key in drop if key in record.owned.by_key))
     owned = apply(record.owned, change)
-    live = record.remembered and response.type_url == "ZoneIngress"
-    if owned is record.owned and not live:
-        return state, (), errors
-    travels = response.type_url in RELAYED_TYPES
-    record = replace(
+    live = record.remembered and type_ == "ZoneIngress"
+    travels = KINDS[type_].across
+    pairs = tuple(
+        (before, after)
+        for key, after in (*((r.key, r) for r in change.put), *((key, None) for key in change.drop))
+        if (before := record.owned.get(key)) != after
+    )
+    after = replace(
         record,
         owned=owned,
         relayed=apply(record.relayed, change) if travels else record.relayed,
         remembered=record.remembered and not live,
     )
-    state = replace(state, zones=state.zones.insert(zone, record))
-    if not travels:
-        return state, (), errors
-    keep: Effects = (KeepRelayed(zone, put, drop),) if put or drop else ()
+    after, told = _refusals(after, type_, found, is_initial=is_initial)
+    state = replace(state, zones=state.zones.insert(zone, after))
+    if not travels or not pairs:
+        return state, told, errors
+    keep = KeepRelayed(zone, change.put, change.drop)
     if state.published is None:
-        return state, keep, errors
-    state, relayed = global_down.relay(state, zone, response.type_url)
-    return state, (*keep, *relayed), errors
+        return state, (keep, *told), errors
+    state, relayed = global_down.relay(state, zone, pairs)
+    return state, (keep, *relayed, *told), errors
 
 
-def _attributed(
-    state: GlobalState, zone: str, response: DeltaResponse
-) -> tuple[tuple[MeshResource, ...], Mapping[str, str]]:
-    put, errors = [], {}
+def _key(session: Session, type_: str, name: str) -> ResourceKey:
+    """Of a discovery name, `<name>.<mesh>`."""
+    inner, _, mesh = name.rpartition(".")
+    return ResourceKey(type_, mesh, inner if session.hashes else f"{session.zone}.{inner}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Attributed:
+    """What of a response was taken; `errors` by discovery name, `claims` among them of another
+    zone's name.
+    """
+
+    put: tuple[MeshResource, ...]
+    errors: Mapping[str, str]
+    claims: frozenset[str]
+
+
+def _attributed(state: GlobalState, session: Session, response: DeltaResponse) -> _Attributed:
+    put: list[MeshResource] = []
+    errors: dict[str, str] = {}
+    claims: set[str] = set()
     for entry in response.resources:
-        accepted = accept_from_zone(zone, decode_entry(response.type_url, entry.entry))
-        if isinstance(accepted, str):
-            errors[entry.name] = accepted
+        carried = decode_entry(response.type_url, entry.entry)
+        found = _accepted(state, session, carried)
+        if isinstance(found, MeshResource):
+            put.append(found)
             continue
-        key = ResourceKey(accepted.type, accepted.mesh, accepted.name)
-        owner = _owner(state, key)
-        if owner not in (None, zone):
-            errors[entry.name] = f'the name is taken by a resource of zone "{owner}"'
-            continue
-        try:
-            labels = Labels.of(accepted.labels)
-            put.append(mesh_resource(key, labels, accepted.data, accepted.status))
-        except DecodeError as error:
-            errors[entry.name] = str(error)
-    return tuple(put), errors
+        errors[entry.name] = found
+        if is_claim(found):
+            claims.add(entry.name)
+    return _Attributed(tuple(put), errors, frozenset(claims))
+
+
+def _accepted(state: GlobalState, session: Session, carried: CarriedResource) -> MeshResource | str:
+    zone = session.zone
+    accepted = accept_from_zone(zone, carried)
+    if isinstance(accepted, str):
+        return accepted
+    if session.hashes:
+        fault = name_fault(zone, accepted, (name for name in state.zones if name != zone))
+        if fault is not None:
+            return fault
+    else:
+        accepted = legacy_named(zone, accepted)
+    key = ResourceKey(accepted.type, accepted.mesh, accepted.name)
+    owner = _owner(state, key) if KINDS[key.type].across else None
+    if owner not in (None, zone):
+        return f'the name is taken by a resource of zone "{owner}"; rename it'
+    try:
+        labels = Labels.of(accepted.labels)
+        return mesh_resource(key, labels, accepted.data, accepted.status)
+    except DecodeError as error:
+        return str(error)
 
 
 def _owner(state: GlobalState, key: ResourceKey) -> str | None:
     """The zone whose relayed resource has the key: under it, the others know just one."""
     return next((r.name for r in state.zones.values() if key in r.relayed.by_key), None)
+
+
+def _refusals(
+    record: ZoneRecord, type_: str, found: _Attributed, *, is_initial: bool
+) -> tuple[ZoneRecord, Effects]:
+    """What of the zone's is refused now, for status; a claim of another zone's name is told."""
+    held = record.refused.get(type_) or HashTrieMap()
+    if not found.errors and not held:
+        return record, ()
+    if is_initial:
+        held = HashTrieMap()
+    for resource in found.put:
+        held = held.discard(f"{resource.key.name}.{resource.key.mesh}")
+    for name, why in found.errors.items():
+        if len(held) < REFUSED_MAX or name in held:
+            held = held.insert(name, why[:REFUSAL_MAX])
+    refused = record.refused.insert(type_, held) if held else record.refused.discard(type_)
+    record = replace(record, refused=refused, claims=record.claims + len(found.claims))
+    notes = tuple(
+        Note(
+            "zone.claim_refused",
+            {"zone": record.name, "type": type_, "name": name, "reason": found.errors[name]},
+        )
+        for name in sorted(found.claims)[:NOTES_MAX]
+    )
+    return record, notes

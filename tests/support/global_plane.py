@@ -4,22 +4,31 @@ of values.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from reconciler.decode import mesh_resource
-from reconciler.kds.codec import CarriedResource, encode_carried
-from reconciler.model.resource import Labels, MeshResource, ResourceKey, canonical_json
+from reconciler.kds.codec import CarriedResource, decode_entry, encode_carried
+from reconciler.kds.names import hashed_name
+from reconciler.kds.zone_node import zone_node
+from reconciler.model.resource import (
+    DISPLAY_NAME,
+    Labels,
+    MeshResource,
+    ResourceKey,
+    canonical_json,
+)
 from reconciler.problems import Position, Problem
 from reconciler.state import from_resources
 from reconciler.steps import global_state as g
 from reconciler.steps.global_step import step
-from xds.discovery import DeltaRequest, DeltaResponse
+from xds.discovery import DeltaRequest, DeltaResponse, Node
 
 if TYPE_CHECKING:
     from xds.resource import XdsResource
 
 MESH = mesh_resource(ResourceKey("Mesh", "", "default"), Labels(), {})
+TYPES = ("Mesh", "MeshTimeout", "ZoneIngress", "RevisionManifest")
 MISTAKE = Problem(Position("policies/t.yaml", 3, 5), "MT001", "not a duration; write 5s")
 
 
@@ -64,6 +73,17 @@ def ingress_entry(name: str, *, claims: str | None = None, instances: int = 1) -
     return encode_carried(carried)
 
 
+def ingress_name(zone: str, name: str) -> str:
+    return hashed_name("", name, Labels.of({"kuma.io/zone": zone}))
+
+
+def named_by(zone: str, entry: XdsResource) -> XdsResource:
+    """The ingress under the name that the zone gives it."""
+    carried = decode_entry("ZoneIngress", entry.entry)
+    labels = {DISPLAY_NAME: carried.name, **carried.labels}
+    return encode_carried(replace(carried, name=ingress_name(zone, carried.name), labels=labels))
+
+
 @dataclass
 class Global:
     """`loads` are the commits it asked for; `sent` are responses by session, until taken."""
@@ -88,13 +108,18 @@ class Global:
         self.deliver(g.TipMoved(commit))
         self.deliver(g.Loaded(revision(commit, *resources)))
 
-    def connect(self, zone: str, identity: str = "key-1") -> None:
-        """Both streams of a zone; it subscribes to what matters here and acknowledges it."""
+    def connect(
+        self, zone: str, identity: str = "key-1", *, types: tuple[str, ...] = TYPES, **said: object
+    ) -> None:
+        """Both streams of a zone; it subscribes to what matters here and acknowledges it. `said`
+        takes the place of what its node's metadata says.
+        """
+        node = Node(zone, metadata={**zone_node(zone, zone, "0").metadata, **said})
         down, up = f"{zone}-down", f"{zone}-up"
         self.deliver(g.ZoneOpened(down, zone, True, identity, 0.0))
         self.deliver(g.ZoneOpened(up, zone, False, identity, 0.0))
-        for type_ in ("Mesh", "MeshTimeout", "ZoneIngress", "RevisionManifest"):
-            self.deliver(g.ZoneSubscribed(down, DeltaRequest(type_)))
+        for type_ in types:
+            self.deliver(g.ZoneSubscribed(down, DeltaRequest(type_, node)))
         self.acknowledge(zone)
 
     def acknowledge(self, zone: str) -> list[str]:
@@ -111,9 +136,16 @@ class Global:
     def zone_sends(
         self, zone: str, *entries: XdsResource, nonce: str = "1", removed: tuple[str, ...] = ()
     ) -> None:
-        response = DeltaResponse("ZoneIngress", nonce, entries, removed)
+        """ZoneIngresses by their display names; each gets the name on the wire."""
+        named = tuple(named_by(zone, entry) for entry in entries)
+        gone = tuple(f"{ingress_name(zone, name)}." for name in removed)
+        self.zone_says(zone, DeltaResponse("ZoneIngress", nonce, named, gone))
+
+    def zone_says(self, zone: str, response: DeltaResponse) -> None:
         self.deliver(g.ZonePublished(f"{zone}-up", response))
 
     def held(self, zone: str, type_: str) -> set[str]:
         """Names of what the zone's slice holds."""
-        return set(self.state.slices[zone].types[type_])
+        shown = self.state.sessions[f"{zone}-down"].shown
+        assert shown is not None
+        return set(shown.types[type_])

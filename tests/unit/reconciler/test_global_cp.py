@@ -38,7 +38,7 @@ FOLLOWING = Following(
     watch=WatchOptions(retry_first_s=0.05),
 )
 EAST = "refs/heads/status/east"
-INGRESS = b"type: ZoneIngress\nname: zi\nzone: west\nnetworking:\n  address: 10.0.0.1\n  port: 1\n"
+INGRESS = b"type: ZoneIngress\nname: zi\nnetworking:\n  address: 10.0.0.1\n  port: 1\n"
 
 
 def plane_of(state: Path, bare: Path) -> GlobalControlPlane:

@@ -168,7 +168,7 @@ def test_refused_resource_leaves_what_was_accepted_under_its_name() -> None:
     plane.deliver(g.ZoneClosed("east-up", 1.0))
     plane.deliver(g.ZoneOpened("east-up", "east", False, "key-1", 2.0))
     plane.zone_sends("east", ingress_entry("in", claims="west"), ingress_entry("second"))
-    names = {r.key.name for r in plane.state.zones["east"].owned.by_key.values()}
+    names = {r.display_name for r in plane.state.zones["east"].owned.by_key.values()}
     assert names == {"in", "second"}
 
 
@@ -178,7 +178,7 @@ def test_first_response_of_a_stream_drops_what_it_does_not_name() -> None:
     plane.deliver(g.ZoneClosed("east-up", 1.0))
     plane.deliver(g.ZoneOpened("east-up", "east", False, "key-1", 2.0))
     plane.zone_sends("east", ingress_entry("in"))
-    names = {r.key.name for r in plane.state.zones["east"].owned.by_key.values()}
+    names = {r.display_name for r in plane.state.zones["east"].owned.by_key.values()}
     assert names == {"in"}
 
 
@@ -229,7 +229,7 @@ def test_an_ingress_that_is_withdrawn_is_forgotten_on_disk() -> None:
     plane = two_zones()
     plane.zone_sends("east", ingress_entry("in"))
     ((_, (resource,)),) = kept(plane).items()
-    plane.zone_sends("east", nonce="2", removed=(f"{resource.key.name}.",))
+    plane.zone_sends("east", nonce="2", removed=(resource.display_name,))
     (write,) = (e for e in plane.effects if isinstance(e, g.KeepRelayed))
     assert write.drop == (resource.key,)
 
@@ -265,7 +265,7 @@ def test_what_a_status_ref_corrects_is_corrected_on_disk() -> None:
     again.deliver(g.StatusRefsRead(kept(plane)))
     (write,) = (e for e in again.effects if isinstance(e, g.KeepRelayed))
     assert (write.zone, write.drop) == ("east", (gone.key,))
-    assert [r.key.name for r in write.put] == ["in"]
+    assert [r.display_name for r in write.put] == ["in"]
     again = Global()
     again.deliver(g.Restored(kept(plane)))
     again.deliver(g.StatusRefsRead(kept(plane)))
@@ -334,19 +334,6 @@ def test_new_connection_starts_without_the_rejections_and_the_report_of_the_last
     east = plane.state.zones["east"]
     assert dict(east.rejected) == {}
     assert east.report is None
-
-
-def test_zone_cannot_take_the_name_of_anothers_ingress() -> None:
-    """The other zones know one resource by a name: it would stand in front of the first one."""
-    plane = two_zones()
-    plane.connect("north")
-    plane.zone_sends("east", ingress_entry("in", instances=3))
-    plane.acknowledge("north")
-    plane.zone_sends("west", ingress_entry("in"))
-    (answer,) = (e for e in plane.effects if isinstance(e, g.SendRequest))
-    assert answer.request.error is not None
-    assert 'taken by a resource of zone "east"' in answer.request.error
-    assert plane.acknowledge("north") == []
 
 
 def test_stream_that_asks_for_ever_more_types_is_ended() -> None:

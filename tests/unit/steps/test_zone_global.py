@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 from reconciler.decode import mesh_resource
 from reconciler.kds.codec import CarriedResource, decode_entry, encode_carried
 from reconciler.kds.names import hashed_name
-from reconciler.kds.slice import Slice, next_slice
 from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES, MANIFEST, RELAYED_TYPES
 from reconciler.model.resource import Labels, ResourceKey, canonical_json
 from reconciler.state import EMPTY, from_resources
 from reconciler.steps import zone_state as z
 from reconciler.steps.zone_global import INCOMPLETE_MAX_S
+from tests.support.slices import sliced as sliced_as
 from tests.support.zone import INGRESS, MESH, Zone, dataplane, policy, zone
 from xds.discovery import DeltaResponse
 
 if TYPE_CHECKING:
+    from reconciler.kds.slice import Slice
     from reconciler.model.resource import MeshResource
     from xds.resource import XdsResource
 
@@ -33,7 +34,7 @@ def timeout(name: str, seconds: int) -> MeshResource:
 
 
 def sliced(commit: str, *policies: MeshResource) -> Slice:
-    return next_slice(None, "east", commit, from_resources((MESH, *policies)), EMPTY)
+    return sliced_as(None, "east", commit, from_resources((MESH, *policies)), EMPTY)
 
 
 @dataclass
@@ -130,7 +131,7 @@ def test_mesh_that_is_removed_goes_with_all_that_is_in_it() -> None:
     made = following(
         sliced("c1", timeout("a", 1), replace(MESH, key=replace(MESH.key, name="two")))
     )
-    made.send(next_slice(None, "east", "c2", EMPTY, EMPTY), *OWNED_TYPES, MANIFEST)
+    made.send(sliced_as(None, "east", "c2", EMPTY, EMPTY), *OWNED_TYPES, MANIFEST)
     assert made.zone.state.revision == "c2"
     assert not made.zone.state.policy.by_key
 
@@ -229,7 +230,7 @@ def test_ingress_offers_a_mesh_no_longer_and_again_as_soon_as_the_mesh_says_so()
 
     def mesh(mode: str) -> Slice:
         changed = mesh_resource(MESH.key, MESH.labels, {"meshServices": {"mode": mode}})
-        return next_slice(None, "east", mode, from_resources((changed,)), EMPTY)
+        return sliced_as(None, "east", mode, from_resources((changed,)), EMPTY)
 
     followed = following(sliced("c1"))
     followed.zone.connect(INGRESS)
@@ -260,7 +261,7 @@ def test_ingress_that_went_while_this_zone_was_away_is_dropped_at_the_first_answ
     labels = Labels.of({"kuma.io/zone": "west", "kuma.io/origin": "zone"})
     data = {"zone": "west", "networking": {"address": "10.1.0.1", "port": 10001}}
     west = mesh_resource(ResourceKey("ZoneIngress", "", "in-west"), labels, data)
-    made = next_slice(None, "east", "c1", from_resources((MESH,)), from_resources((west,)))
+    made = sliced_as(None, "east", "c1", from_resources((MESH,)), from_resources((west,)))
     followed = following(made)
     followed.send(made, "ZoneIngress")
     assert len(followed.zone.state.relayed.of("ZoneIngress")) == 1
