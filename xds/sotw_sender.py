@@ -21,7 +21,7 @@ from xds.delta_sender import (
     WILDCARD,
     DeltaSender,
 )
-from xds.snapshot import Resources, versions_digest
+from xds.snapshot import Resources, Step, versions_digest
 
 if TYPE_CHECKING:
     from xds.discovery import DeltaRequest, DeltaResponse
@@ -47,8 +47,9 @@ class SotwSender(DeltaSender):
         *,
         force: frozenset[str] = NO_NAMES,
         keep: frozenset[str] = NO_NAMES,
+        step: Step | None = None,
     ) -> tuple[DeltaSender, DeltaResponse | None]:
-        after, change = DeltaSender.offer(self, want, nonce, force=force, keep=keep)
+        after, change = DeltaSender.offer(self, want, nonce, force=force, keep=keep, step=step)
         if change is None:
             return after, None
         if self.dialect.empty_means_all:

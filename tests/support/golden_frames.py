@@ -11,7 +11,6 @@ import yaml
 from reconciler.decode import mesh_resource
 from reconciler.kds.codec import CarriedResource, canonical_data, encode_carried
 from reconciler.kds.receive import accept_from_zone
-from reconciler.kds.slice import next_slice
 from reconciler.kds.upward import zone_carried
 from reconciler.load import Blob, LoadMemo, load
 from reconciler.model.kinds import GLOBAL_TO_ZONE, KINDS, ZONE_TO_GLOBAL
@@ -19,6 +18,7 @@ from reconciler.model.resource import Labels, MeshResource, ResourceKey, canonic
 from reconciler.problems import has_errors
 from reconciler.revision_loader import as_carried
 from reconciler.state import EMPTY, from_resources
+from tests.support.slices import sliced
 
 if TYPE_CHECKING:
     from xds.resource import XdsResource
@@ -54,10 +54,10 @@ def down(type_: str) -> list[XdsResource]:
     """What a zone is sent: of a commit, of what the global makes, or of what zone east sent up."""
     if type_ in RELAYED:
         relayed = [_from_east(resource_of(document)) for document in documents(type_)]
-        found = next_slice(None, "west", "c1", EMPTY, from_resources(relayed))
+        found = sliced(None, "west", "c1", EMPTY, from_resources(relayed))
     elif type_ in NOT_FROM_GIT:
         made = from_resources(map(resource_of, documents(type_)))
-        found = next_slice(None, "west", "c1", made, EMPTY)
+        found = sliced(None, "west", "c1", made, EMPTY)
     else:
         blobs = {
             "mesh.yaml": Blob("", b"{type: Mesh, name: default}"),
@@ -67,9 +67,7 @@ def down(type_: str) -> list[XdsResource]:
             del blobs["mesh.yaml"]
         loaded = load(blobs, LoadMemo())
         assert not has_errors(loaded.problems), [str(p) for p in loaded.problems]
-        found = next_slice(
-            None, "west", "c1", from_resources(map(as_carried, loaded.resources)), EMPTY
-        )
+        found = sliced(None, "west", "c1", from_resources(map(as_carried, loaded.resources)), EMPTY)
     return list(found.types[type_].values())
 
 
