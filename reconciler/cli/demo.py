@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from reconciler.demo.tour import Seen
+    from reconciler.demo.seen import Seen
     from reconciler.demo.world import World
 
 EXAMPLE = "example: reconciler demo --once --dir /tmp/mesh-demo"

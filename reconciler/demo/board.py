@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from reconciler.demo.calls import Answer, Load
-    from reconciler.demo.tour import Seen
+    from reconciler.demo.seen import Seen
     from reconciler.demo.world import World
 
 WINDOW_S = 5.0

@@ -10,17 +10,16 @@ import asyncio
 import socket
 import ssl
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.demo.calls import Answer, Load, by_version, by_zone, calls
+from reconciler.demo.outage import outage
+from reconciler.demo.seen import EFFECT_TIMEOUT_S, NotSeen, Seen
 from reconciler.demo.world import GIT_IDENTITY, World
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-
-EFFECT_TIMEOUT_S = 20.0
 CALLS = 90
 SPLIT_CALLS = 300  # Envoy draws by lot: the share is within tolerance but once in 100,000 tours
 WEST = {"backend v1": 1, "backend v2": 1}  # what west's ingress offers throughout
@@ -81,20 +80,6 @@ spec:
 """
 
 
-class NotSeen(Exception):
-    """A step did not happen; the text says what was seen instead."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One row of the tour's table."""
-
-    step: str
-    what: str
-    measured: str = ""
-    ok: bool = True
-
-
 class Tour:
     def __init__(self, world: World, report: Callable[[Seen], None]) -> None:
         self.world = world
@@ -114,6 +99,7 @@ class Tour:
             ("3 a commit with a mistake", self.mistake),
             ("4 kill -9 east's backend", self.kill),
             ("5 status commits", self.status_commits),
+            ("6 the global is killed", lambda: outage(self)),
         )
         for name, step in steps:
             try:
@@ -207,21 +193,21 @@ class Tour:
         before = await calls(self.port, "/slow?ms=400", 1)
         if not before[0].ok:
             raise NotSeen(f"a slow answer was {before[0].status} before any timeout")
-        took = await self._effect(
+        took = await self.effect(
             "policies/timeout.yaml", TIMEOUT_POLICY, "/slow?ms=400", lambda a: a.status == 504
         )
         self.report(Seen("2 MeshTimeout", "a 400 ms answer now ends with 504 after 150 ms", took))
-        took = await self._effect(
+        took = await self.effect(
             "policies/timeout.yaml", None, "/slow?ms=400", lambda a: a.status == 200
         )
         self.report(Seen("2 MeshTimeout", "deleted: the slow answer arrives again", took))
 
     async def permission(self) -> None:
         path = "policies/permission.yaml"
-        took = await self._effect(path, PERMISSION_POLICY % "Deny", "/", lambda a: a.status == 403)
+        took = await self.effect(path, PERMISSION_POLICY % "Deny", "/", lambda a: a.status == 403)
         await self._all_answer(403)
         self.report(Seen("2 MeshTrafficPermission", "deny: 403 from both zones", took))
-        took = await self._effect(path, PERMISSION_POLICY % "Allow", "/", lambda a: a.ok)
+        took = await self.effect(path, PERMISSION_POLICY % "Allow", "/", lambda a: a.ok)
         await self._all_answer(200)
         self.report(Seen("2 MeshTrafficPermission", "allow: 200 from both zones", took))
 
@@ -233,7 +219,7 @@ class Tour:
                 raise NotSeen(f"not every call is answered {status}")
 
     async def split(self) -> None:
-        took = await self._effect(
+        took = await self.effect(
             "policies/split.yaml",
             SPLIT_POLICY,
             "/",
@@ -247,12 +233,12 @@ class Tour:
         self._expect_share("v2", versions["v2"], SPLIT_CALLS, 0.8)
         seen = f"v1 {versions['v1']}, v2 {versions['v2']} of {SPLIT_CALLS} calls (weights 20 : 80)"
         self.report(Seen("2 MeshHTTPRoute", seen, took))
-        took = await self._effect(
+        took = await self.effect(
             "policies/split.yaml", None, "/", lambda a: "x-split" not in a.headers
         )
         self.report(Seen("2 MeshHTTPRoute", "deleted: calls are spread by instances again", took))
 
-    async def _effect(
+    async def effect(
         self, path: str, text: str | None, call_path: str, seen: Callable[[Answer], bool]
     ) -> str:
         """Push one change and wait for the first call that observes it; the time in words."""
@@ -321,7 +307,7 @@ class Tour:
     async def kill(self) -> None:
         world = self.world
         workload = world.workloads["backend-east-1"]
-        await self._counts_become({"frontend v1": 1, "backend v1": 1})
+        await self.counts_become({"frontend v1": 1, "backend v1": 1})
         async with Load(self.port, "/", per_second=60) as load:
             await asyncio.sleep(1.0)
             killed = time.time()
@@ -341,12 +327,12 @@ class Tour:
                     f"{gap_ms:.0f} ms gap",
                 )
             )
-            await self._counts_become({"frontend v1": 1})
+            await self.counts_become({"frontend v1": 1})
             back = time.time()
             world.run_app(workload)
             world.run_sidecar(workload)
             await self._east_answers(load, back)
-        await self._counts_become({"frontend v1": 1, "backend v1": 1})
+        await self.counts_become({"frontend v1": 1, "backend v1": 1})
 
     async def _east_answers(self, load: Load, since: float) -> None:
         deadline = time.monotonic() + EFFECT_TIMEOUT_S
@@ -362,7 +348,7 @@ class Tour:
                 raise NotSeen("east does not answer after its backend came back")
             await asyncio.sleep(0.05)
 
-    async def _counts_become(self, east: dict[str, int]) -> None:
+    async def counts_become(self, east: dict[str, int]) -> None:
         """The status refs show these instances in east, and all of west's as ever."""
         wanted = {"east": east, "west": WEST}
         deadline = time.monotonic() + EFFECT_TIMEOUT_S

@@ -105,6 +105,9 @@ class World:
         self.diagnostics = {role: ports.pop() for role in ("global", *self.zones)}
         self.ports = {z: ZonePorts(*(ports.pop() for _ in range(5))) for z in self.zones}
         self.workloads = self._workloads(ports)
+        self.newcomer = Workload(
+            "backend-east-2", "backend", "east", "v3", ports.pop(), ports.pop(), ports.pop()
+        )  # not there at first: the tour starts it while the global is away
 
     @staticmethod
     def _workloads(ports: list[int]) -> dict[str, Workload]:
@@ -372,6 +375,13 @@ class World:
         """The control plane's own status; empty while it does not answer."""
         try:
             return ask(self.control_socket(role), "/status", timeout_s=2.0)
+        except ControlError:
+            return {}
+
+    def inventory(self) -> dict[str, object]:
+        """The global's status with every proxy it knows; empty while it does not answer."""
+        try:
+            return ask(self.control_socket("global"), "/status?proxies=1", timeout_s=2.0)
         except ControlError:
             return {}
 

@@ -37,6 +37,7 @@ STEPS = (
     "3 a commit with a mistake",
     "5 status commits",  # first before 4, then during and after it
     "4 kill -9 east's backend",
+    "6 the global is killed",
 )
 
 
