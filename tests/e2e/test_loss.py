@@ -1,0 +1,97 @@
+"""Parts of a running mesh are lost, with real processes and real Envoys; traffic is watched.
+
+docs/failure-modes.md names these tests. The tour (test_demo.py) has the global's death.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.demo.calls import Load, by_zone
+from reconciler.demo.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+SERVES_WITHIN_S = 2.0
+RATE = 60.0  # calls a second
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    made = World(tmp_path / "world")
+    try:
+        await made.start(lambda _: None)
+        yield made
+    finally:
+        for tap in made.taps.values():
+            await tap.stop()
+        await asyncio.to_thread(made.stop)
+
+
+def ingress_file(world: World, zone: str) -> str:
+    return world.git(None, "-C", str(world.bare), "show", f"status/{zone}:ingress.yaml")
+
+
+def rebuilt(world: World) -> dict[str, object]:
+    """How often each zone has built what for its proxies."""
+    return {zone: world.status(zone)["rebuilt"] for zone in world.zones}
+
+
+def cpu_seconds(pid: int) -> float:
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def failed(load: Load, since: float) -> list[int]:
+    answers = load.since(since)
+    assert answers
+    return [a.status for a in answers if not a.ok]
+
+
+async def test_a_zone_restarts_from_its_own_disk_while_the_global_is_away(world: World) -> None:
+    """West's ingress and backends are Envoys that live on; east, which calls them, sees nothing."""
+    await world.until("both backends", lambda: ingress_file(world, "west").count("version:") == 2)
+    before = ingress_file(world, "west")
+    async with Load(world.frontend.app_port, "/", per_second=RATE) as load:
+        began = time.time()
+        world.processes["global"].kill_now()
+        world.processes["zone-west"].kill_now()
+        await asyncio.sleep(1.0)
+        world.run_zone("west")
+        await world.until("west, from its disk", lambda: bool(world.status("west").get("revision")))
+        # Of processor time: what other processes of a loaded machine take does not count.
+        took = cpu_seconds(world.processes["zone-west"].popen.pid)
+        await world.until("west's proxies", lambda: world.acked("west") == 3)
+        assert world.status("west")["connected"] is False
+        await asyncio.sleep(1.0)
+        assert failed(load, began) == []
+        assert by_zone(load.since(began))["west"] > 0
+        assert ingress_file(world, "west") == before  # nothing was withdrawn
+        world.run_global()
+        await world.until("west at its global", lambda: world.status("west")["connected"] is True)
+        assert failed(load, began) == []
+    assert took < SERVES_WITHIN_S, took
+
+
+async def test_wiping_the_inventory_of_the_global_changes_no_proxy(world: World) -> None:
+    async with Load(world.frontend.app_port, "/", per_second=RATE) as load:
+        began, before = time.time(), rebuilt(world)
+        known = world.inventory()["inventory"]
+        world.processes["global"].kill_now()
+        for file in world.state("global").glob("store.sqlite*"):
+            file.unlink()
+        world.run_global()
+        await world.until("the inventory", lambda: world.inventory().get("inventory") == known)
+        await world.until(
+            "both zones", lambda: all(world.status(zone)["connected"] for zone in world.zones)
+        )
+        assert rebuilt(world) == before
+        assert failed(load, began) == []
