@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.decode import mesh_resource
+from reconciler.defaults import with_defaults, with_warnings
 from reconciler.git.errors import CommitRejected, GitFailed
 from reconciler.kds.codec import canonical_data
 from reconciler.kds.slice import Framed, next_framed
@@ -60,7 +61,7 @@ class RevisionLoader:
             key = g.ReconcileKey(found.tree, found.settings)
             if key == wanted.published:
                 return g.Unchanged(commit)
-            loaded = load(self._read(commit), self.memo)
+            loaded = with_warnings(load(self._read(commit), self.memo))
             if has_errors(loaded.problems):
                 return g.LoadRejected(commit, loaded.problems)
             return g.Loaded(self._revision(commit, key, loaded))
@@ -91,7 +92,7 @@ class RevisionLoader:
         """Unchanged resources stay the same objects, so that later stages see at once what did not
         change.
         """
-        policies = [as_carried(resource) for resource in loaded.resources]
+        policies = with_defaults(as_carried(resource) for resource in loaded.resources)
         meshes = [resource for resource in policies if resource.key.type == "Mesh"]
         wanted = from_resources((*policies, *self.system.resources(meshes)))
         self._state = apply(self._state, diff(self._state, wanted))

@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _rendered(args: argparse.Namespace, loaded: Loaded) -> Rendered:
+    from reconciler.defaults import with_defaults
     from reconciler.model.resource import ResourceKey
     from reconciler.offline import proxies_of, rendered
     from reconciler.source.single import single_document
@@ -70,7 +71,8 @@ def _rendered(args: argparse.Namespace, loaded: Loaded) -> Rendered:
     proxies = proxies_of(documents, args.zone)
     type_ = "Dataplane" if args.mesh else "ZoneIngress"
     wanted = ResourceKey(type_, args.mesh, args.dataplane)
-    return rendered(loaded.resources, proxies, _relayed(args), wanted, args.zone)
+    policies = with_defaults(loaded.resources)
+    return rendered(policies, proxies, _relayed(args), wanted, args.zone)
 
 
 def _relayed(args: argparse.Namespace) -> tuple[MeshResource, ...]:
@@ -103,7 +105,7 @@ def _show(found: Rendered, loaded: Loaded, *, explain: bool) -> None:
     if explain:
         document["origins"] = {
             f"{type_url.rpartition('.')[2]} {name}": [
-                f"{key} ({loaded.provenance.get(key, '?')})" for key in keys
+                f"{key} ({loaded.provenance.get(key, 'a default of the mesh')})" for key in keys
             ]
             for (type_url, name), keys in sorted(found.origins.items())
             if keys

@@ -33,6 +33,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
+    from reconciler.defaults import with_warnings
     from reconciler.load import LoadMemo, load
 
     try:
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    loaded = load(blobs, LoadMemo())
+    loaded = with_warnings(load(blobs, LoadMemo()))
     _print(loaded, args.format, _folder_for_ci(_policy_folder(args)))
     from reconciler.problems import has_errors
 

@@ -66,3 +66,18 @@ def test_status_that_cannot_be_read_is_left_out_and_no_other(
     shown = capsys.readouterr()
     assert "10.0.0.9" in json.dumps(json.loads(shown.out))
     assert "the status of zone odd is left out: ingress.yaml" in shown.err
+
+
+def test_the_defaults_of_a_mesh_shape_a_proxy_and_are_named_as_such(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repo = PolicyRepo.create(tmp_path, {"m.yaml": MESH})
+    proxy = tmp_path / "web.yaml"
+    proxy.write_text(PROXY)
+    assert render(repo.work, proxy, "--explain") == 0
+    origins = json.loads(capsys.readouterr().out)["origins"]
+    default = "MeshTimeout default/mesh-timeout-all-default (a default of the mesh)"
+    assert default in origins["Cluster backend"]
+    repo.commit({"m.yaml": MESH + "skipCreatingInitialPolicies: [MeshTimeout]\n"})
+    assert render(repo.work, proxy, "--explain") == 0
+    assert default not in capsys.readouterr().out

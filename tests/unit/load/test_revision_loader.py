@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler.defaults import with_defaults
 from reconciler.git.address import address
 from reconciler.git.mirror import Mirror, MirrorOptions
 from reconciler.git.remote import RemoteLimits, transport_to
@@ -70,3 +71,22 @@ def test_a_tree_beyond_its_limits_is_rejected_as_a_problem(tmp_path: Path) -> No
     (problem,) = rejected.problems
     assert problem.code == "SRC010"
     assert "limits.treeDepth" in problem.message
+
+
+def test_a_revision_has_the_defaults_of_its_meshes(tmp_path: Path) -> None:
+    """The same that `render` has; they are resources like those of the repository."""
+    loaded = outcome(tmp_path, mesh(BACKEND.format("conf: {}")))
+    assert isinstance(loaded, g.Loaded)
+    wanted = with_defaults(loaded.revision.resources.of("Mesh"))
+    assert len(wanted) == 10
+    assert all(loaded.revision.resources.get(r.key) == r for r in wanted)
+
+
+def test_a_policy_that_loses_against_a_default_is_told_and_published(tmp_path: Path) -> None:
+    slow = (
+        "{type: MeshTimeout, mesh: default, name: slow, spec: "
+        "{to: [{targetRef: {kind: Mesh}, default: {idleTimeout: 9s}}]}}"
+    )
+    loaded = outcome(tmp_path, {**mesh(BACKEND.format("conf: {}")), "slow.yaml": slow})
+    assert isinstance(loaded, g.Loaded)
+    assert {problem.code for problem in loaded.revision.warnings} == {"DOC014"}
