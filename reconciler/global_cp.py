@@ -143,7 +143,7 @@ class GlobalControlPlane:
             "held": _held_row(state.held) if state.held else None,
             "warnings": _warnings(state.published, time.time()),
             "repository_error": state.fetch_error or state.load_error or "",
-            "store_error": self.outbox.error,
+            "store_error": self.outbox.error or self.store.loss,
             "loop_stall_ms_max": self.stalls.longest_ms,
             "zones": [_zone_row(state.zones[name]) for name in sorted(state.zones)],
         }
@@ -249,7 +249,10 @@ class GlobalControlPlane:
         """What zones had sent for the others, from disk."""
         found: dict[str, list[MeshResource]] = {}
         for key, value in self.store.load_all(RELAYED).items():
-            found.setdefault(key.partition("/")[0], []).append(decode_stored(value))
+            try:
+                found.setdefault(key.partition("/")[0], []).append(decode_stored(value))
+            except (ValueError, KeyError, TypeError) as error:  # its zone sends it again
+                note(self.log, "store.unread_failed", kind=RELAYED, reason=f"{key}: {error}")
         return {zone: tuple(resources) for zone, resources in found.items()}
 
     def _store_said(self, error: str) -> None:

@@ -88,20 +88,29 @@ class ZoneControlPlane:
     # --- start and stop ---
 
     def restore(self) -> None:
-        """Take up what the disk holds; before this nothing is served or published."""
-        kept = {
-            kind: tuple(map(decode_stored, self.store.load_all(kind).values())) for kind in KINDS
-        }
+        """Take up what the disk holds; before this nothing is served or published. Without all of
+        its policies no revision is in force: the global gives it again.
+        """
+        kept = {kind: self._kept(kind) for kind in KINDS}
         revision = self.store.load_all("meta").get("revision")
+        whole = kept["policy"] is not None and self.store.is_whole("policy")
         self.deliver(
             z.Restored(
                 time.time(),
-                kept["policy"],
-                kept["relayed"],
-                kept["local"],
-                revision.decode() if revision is not None else None,
+                kept["policy"] or (),
+                kept["relayed"] or (),
+                kept["local"] or (),
+                revision.decode() if revision is not None and whole else None,
             )
         )
+
+    def _kept(self, kind: str) -> tuple[MeshResource, ...] | None:
+        """None: rows that this program cannot read, of which nothing is used."""
+        try:
+            return tuple(map(decode_stored, self.store.load_all(kind).values()))
+        except (ValueError, KeyError, TypeError) as error:
+            note(self.log, "store.unread_failed", kind=kind, reason=str(error))
+            return None
 
     def stop(self) -> None:
         """From here on a closing stream is our doing: no endpoint is taken out for it."""
@@ -179,7 +188,7 @@ class ZoneControlPlane:
                 for type_, refused in state.link.refused.items()
                 for name, why in refused.items()
             },
-            "store_error": self.outbox.error,
+            "store_error": self.outbox.error or self.store.loss,
             "warnings": list(told(state, time.time())),
             "status_error": self.status_follower.error if self.status_follower else "",
             "status_commits": self.status_follower.facts() if self.status_follower else None,

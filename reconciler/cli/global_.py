@@ -91,8 +91,8 @@ async def _serve(args: argparse.Namespace, folder: Path, stop: asyncio.Event) ->
 
     log = logging.getLogger("reconciler.global")
     store = Store(folder / "store.sqlite")
-    if store.set_aside is not None:
-        note(log, "store.damaged_failed", file=store.set_aside)
+    if store.loss:
+        note(log, "store.damaged_failed", reason=store.loss)
     mirror = _mirror(args, folder)
     loader = RevisionLoader(mirror, args.path, SystemResources(FileSecrets(folder / "secrets")))
     version = metadata.version("mesh-reconciler")

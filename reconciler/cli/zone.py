@@ -134,8 +134,8 @@ async def _serve(args: argparse.Namespace, join: Join, folder: Path, stop: async
 
     log = logging.getLogger("reconciler.zone")
     store = Store(folder / "store.sqlite")
-    if store.set_aside is not None:
-        note(log, "store.damaged_failed", file=store.set_aside)
+    if store.loss:
+        note(log, "store.damaged_failed", reason=store.loss)
     version = metadata.version("mesh-reconciler")
     instance = f"{join.zone}-{uuid.uuid4().hex[:8]}"
     settings = ZoneSettings(
