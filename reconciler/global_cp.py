@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 UNAUTHENTICATED = 16  # gRPC status number
 RELAYED = "relayed"  # kind of the rows
 LOAD_RETRY_S = 5.0
+SECRETS_POLL_S = 0.5
 
 
 class GlobalControlPlane:
@@ -333,6 +334,14 @@ class GlobalControlPlane:
                     case FetchRecovered():
                         self.deliver(g.FetchRecovered())
 
+    async def follow_secrets(self) -> None:
+        """A file that a commit refers to is looked at often; its change is a new state."""
+        while True:
+            await asyncio.sleep(SECRETS_POLL_S)
+            if await asyncio.to_thread(self.loader.values.moved):
+                note(self.log, "secrets.changed")
+                self.deliver(g.SecretsChanged())
+
     async def _start(self, tips: Mapping[str, str], options: Following) -> bool:
         ingresses = await asyncio.to_thread(self._prepare, tips, options)
         self.start_from(tips, ingresses, options)
@@ -434,7 +443,8 @@ async def serve(plane: GlobalControlPlane, process: GlobalProcess, stop: asyncio
     manager.ready()
     following = asyncio.create_task(plane.follow(process.following))
     stopping = asyncio.create_task(stop.wait())
-    ending = {following, stopping, plane.crash}
+    secrets = asyncio.create_task(plane.follow_secrets())
+    ending = {following, secrets, stopping, plane.crash}
     done, _ = await asyncio.wait(ending, return_when=asyncio.FIRST_COMPLETED)
     note(plane.log, "global.stopping")
     manager.stopping()

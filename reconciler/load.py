@@ -28,11 +28,18 @@ from reconciler.policies import POLICIES
 from reconciler.problems import Position, Problem, Severity
 from reconciler.repository_settings import RepositorySettings, decode_settings, settings_faults
 from reconciler.schema import UNKNOWN_FIELD, has_schema, schema_faults, unknown_field
+from reconciler.secret_references import (
+    SECRETS_FILE,
+    Need,
+    SecretReference,
+    across,
+    needs,
+    references,
+)
 from reconciler.source.document import OBJECT_META, Declared, declared, label_warnings
 from reconciler.source.yaml import Document, documents
 
 SETTINGS_FILE = "reconciler.yaml"
-SECRETS_FILE = "secrets.yaml"
 ENTRIES_MAX = 20_000
 SUFFIXES = (".yaml", ".yml", ".json")
 REGULAR_MODES = (0o100644, 0o100755, 0o100664)
@@ -67,6 +74,7 @@ class Read:
     resources: tuple[tuple[MeshResource, Position], ...] = ()
     problems: tuple[Problem, ...] = ()
     named: tuple[Named, ...] = ()
+    needs: tuple[Need, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,8 @@ class Loaded:
     problems: tuple[Problem, ...]  # sorted by place
     settings: RepositorySettings
     read: int = 0  # files really read, the others were known
+    secrets: tuple[SecretReference, ...] = ()  # whose values the global is to find
+    needs: tuple[Need, ...] = ()  # by which resources
 
 
 MemoKey = tuple[str, str, int, bool]  # path, blob, mode, strict
@@ -109,6 +119,11 @@ def is_policy_file(path: str) -> bool:
     return not any(part.startswith(".") and _is_plain(part) for part in path.split("/"))
 
 
+def is_read(path: str) -> bool:
+    """A policy file or one of the two of the repository itself."""
+    return path in (SETTINGS_FILE, SECRETS_FILE) or is_policy_file(path)
+
+
 def load(blobs: Mapping[str, Blob], memo: LoadMemo) -> Loaded:
     """Everything the files say, and everything that is wrong with them."""
     settings, problems = _settings(blobs.get(SETTINGS_FILE))
@@ -132,13 +147,18 @@ def load(blobs: Mapping[str, Blob], memo: LoadMemo) -> Loaded:
                 memo.put(key, read)
         reads.append(read)
         problems += read.problems
-    problems += _across([named for read in reads for named in read.named])
+    named = [named for read in reads for named in read.named]
+    problems += _across(named)
+    secrets, faults = _secrets(blobs.get(SECRETS_FILE))
+    needed = tuple(need for read in reads for need in read.needs)
+    meshes = frozenset(each.key.name for each in named if each.key.type == "Mesh")
+    problems += [*faults, *across(secrets, needed, meshes)]
     found = [pair for read in reads for pair in read.resources]
     problems += _display_names(found)
     provenance = {resource.key: position for resource, position in reversed(found)}
     resources = tuple(sorted((r for r, _ in found), key=lambda r: r.key))
     shown = tuple(sorted(map(_printable, problems)))
-    return Loaded(resources, provenance, shown, settings, count)
+    return Loaded(resources, provenance, shown, settings, count, secrets, needed)
 
 
 def _printable(problem: Problem) -> Problem:
@@ -151,28 +171,46 @@ def _printable(problem: Problem) -> Problem:
 
 def _settings(blob: Blob | None) -> tuple[RepositorySettings, list[Problem]]:
     """What cannot be read is a problem, never the defaults: they are laxer than what was meant."""
-    if blob is None:
-        return RepositorySettings(), []
-    refused = _refused(SETTINGS_FILE, blob)
-    if refused is not None:
-        return RepositorySettings(), [refused]
-    assert blob.data is not None
-    found, faults = documents(blob.data)
-    problems = [Problem(Position(SETTINGS_FILE, *f.place), f.code, f.message) for f in faults]
-    if not found:
+    document, problems = _single(SETTINGS_FILE, blob)
+    if document is None:
         return RepositorySettings(), problems
-    document = found[0]
-    for fault in schema_faults(SETTINGS_FILE, document.data):
-        place = document.key_at(fault.path) if fault.key else document.value_at(fault.path)
-        problems.append(Problem(Position(SETTINGS_FILE, *place), fault.code, fault.message))
-    if len(found) > 1:
-        at = Position(SETTINGS_FILE, *found[1].value_at(()))
-        problems.append(Problem(at, "DOC012", "settings are one document; remove this one"))
     data = document.data if isinstance(document.data, Mapping) else {}
     for path, text in settings_faults(data):
         at = Position(SETTINGS_FILE, *document.value_at(path))
         problems.append(Problem(at, "SET001", text))
     return decode_settings(data), problems
+
+
+def _secrets(blob: Blob | None) -> tuple[tuple[SecretReference, ...], list[Problem]]:
+    document, problems = _single(SECRETS_FILE, blob)
+    if document is None:
+        return (), problems
+    found, faults = references(document)
+    said = {fault.at for fault in faults}
+    return found, [*(p for p in problems if p.at not in said), *faults]
+
+
+def _single(path: str, blob: Blob | None) -> tuple[Document | None, list[Problem]]:
+    """One of the two files of the repository itself: one document, checked by its schema."""
+    if blob is None:
+        return None, []
+    refused = _refused(path, blob)
+    if refused is not None:
+        return None, [refused]
+    assert blob.data is not None
+    found, faults = documents(blob.data)
+    problems = [Problem(Position(path, *f.place), f.code, f.message) for f in faults]
+    if not found:
+        return None, problems
+    document = found[0]
+    for fault in schema_faults(path, document.data):
+        place = document.key_at(fault.path) if fault.key else document.value_at(fault.path)
+        problems.append(Problem(Position(path, *place), fault.code, fault.message))
+    if len(found) > 1:
+        at = Position(path, *found[1].value_at(()))
+        text = f"{path} is one document; remove this one"
+        problems.append(Problem(at, "DOC012", text))
+    return document, problems
 
 
 def read_file(path: str, blob: Blob, *, strict: bool) -> Read:
@@ -190,6 +228,7 @@ def read_file(path: str, blob: Blob, *, strict: bool) -> Read:
         tuple(pair for read in reads for pair in read.resources),
         (*problems, *(problem for read in reads for problem in read.problems)),
         tuple(named for read in reads for named in read.named),
+        tuple(need for read in reads for need in read.needs),
     )
 
 
@@ -225,15 +264,16 @@ def _document(path: str, document: Document, *, strict: bool) -> Read:
     if has_schema(found.kind.name):
         found = replace(found, spec=_without_nulls(found.spec))
     problems = (*_checked(found, strict=strict), *label_warnings(found))
+    needed = tuple(needs(found))
     if any(problem.severity is Severity.ERROR for problem in problems):
-        return Read(problems=problems, named=named)
+        return Read(problems=problems, named=named, needs=needed)
     try:
         data = normal_data(found.key.type, found.spec)
         resource = mesh_resource(found.key, Labels.of(found.labels), data)
     except DecodeError as error:
         at = found.at(_path_of(error.path))
         return Read((), (*problems, Problem(at, "DOC006", error.message)), named)
-    return Read(((resource, found.position),), problems, named)
+    return Read(((resource, found.position),), problems, named, needed)
 
 
 def _checked(found: Declared, *, strict: bool) -> Iterator[Problem]:

@@ -90,6 +90,62 @@ def trusted_pem(state: MeshState, mesh: str, spec: MeshSpec) -> bytes | None:
     return b"".join(dict.fromkeys(pem.rstrip(b"\n") + b"\n" for pem in found))
 
 
+@dataclass(frozen=True, slots=True)
+class CaChange:
+    """How a mesh's CAs differ between two revisions. `fault` says why at once is too much; a change
+    with `waits` is for when every proxy has the revision before it.
+    """
+
+    mesh: str
+    fault: str = ""
+    waits: bool = False
+
+
+def ca_changes(before: MeshState, after: MeshState) -> tuple[CaChange, ...]:
+    """Of meshes with mTLS in both: a certificate is presented only where all trust its CA, and no
+    CA goes of which certificates are in use.
+    """
+    found: list[CaChange] = []
+    for mesh in after.of("Mesh"):
+        name = mesh.key.name
+        old, new = mesh_spec(before, name), mesh_spec(after, name)
+        if old is not None and new is not None and old.mtls and new.mtls:
+            change = _ca_change(name, before, old, after, new)
+            if change is not None:
+                found.append(change)
+    return tuple(found)
+
+
+def _ca_change(
+    mesh: str, before: MeshState, old: MeshSpec, after: MeshState, new: MeshSpec
+) -> CaChange | None:
+    assert old.mtls is not None
+    assert new.mtls is not None
+    was = _blocks(authority(before, mesh, old.mtls).cert_pem)
+    now = _blocks(authority(after, mesh, new.mtls).cert_pem)
+    trusted_before = _blocks(trusted_pem(before, mesh, old) or b"")
+    trusted_after = _blocks(trusted_pem(after, mesh, new) or b"")
+    if not (was and now and trusted_before and trusted_after):
+        return None  # Not known: nothing can be said.
+    cure = "list both backends, wait until that commit is everywhere, enable the new one, then "
+    if not now & trusted_before:
+        text = f'nobody trusts the CA of backend "{new.mtls.name}" yet; {cure}remove the old one'
+        return CaChange(mesh, fault=text)
+    if not was & trusted_after:
+        text = (
+            f'certificates of the CA that is in force (backend "{old.mtls.name}") are in use; '
+            f"{cure}remove the old one"
+        )
+        return CaChange(mesh, fault=text)
+    return CaChange(mesh, waits=True) if was != now or trusted_before - trusted_after else None
+
+
+def _blocks(pem: bytes) -> frozenset[bytes]:
+    """The certificates of a PEM, however it is laid out."""
+    parts = pem.replace(b"\r", b"").split(b"-----BEGIN CERTIFICATE-----")[1:]
+    return frozenset(b"".join(p.partition(b"-----END")[0].split()) for p in parts)
+
+
 def expiry_warnings(state: MeshState, now: float) -> tuple[str, ...]:
     """CAs that expire soon, have expired, or cannot be read; sorted."""
     told: list[str] = []

@@ -1,5 +1,5 @@
-"""Loads a commit: reads its blobs, decodes and checks them, and adds what the global makes itself.
-Blocking.
+"""Loads a commit: reads its blobs, decodes and checks them, finds the values of its secrets, and
+adds what the global makes itself. Blocking.
 
 Called in a thread. Only blobs that changed are read: contents are kept by oid for as long as a
 commit uses them, and what was read of a file is kept by (path, blob).
@@ -8,6 +8,7 @@ commit uses them, and what was read of a file is kept by (path, blob).
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,34 +18,55 @@ from reconciler.git.errors import CommitRejected, GitFailed
 from reconciler.kds.codec import canonical_data
 from reconciler.kds.slice import Framed, next_framed
 from reconciler.kds.zone_node import ALL_FEATURES
+from reconciler.keys.secret_values import SecretValues
 from reconciler.keys.system_resources import KeysMissing
-from reconciler.load import SETTINGS_FILE, SUBMODULE, SYMLINK, Blob, LoadMemo, is_policy_file, load
+from reconciler.load import SUBMODULE, SYMLINK, Blob, LoadMemo, is_read, load
+from reconciler.mesh_ca import ca_changes
 from reconciler.problems import Position, Problem, has_errors
+from reconciler.revision_secrets import (
+    ca_problems,
+    late_warnings,
+    secret_resources,
+    value_problems,
+)
 from reconciler.state import apply, diff, from_resources
 from reconciler.steps import global_state as g
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from reconciler.git.mirror import Mirror
+    from reconciler.keys.secret_values import Resolved
     from reconciler.keys.system_resources import SystemResources
     from reconciler.load import Loaded
     from reconciler.model.resource import MeshResource
+    from reconciler.secret_references import SecretReference
     from reconciler.state import MeshState
 
 
 class RevisionLoader:
     """One at a time: the step asks for the next commit when a load has ended."""
 
-    def __init__(self, mirror: Mirror, policy_path: str, system: SystemResources) -> None:
+    def __init__(
+        self,
+        mirror: Mirror,
+        policy_path: str,
+        system: SystemResources,
+        values: SecretValues | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.mirror = mirror
         self.policy_path = policy_path
         self.system = system
+        self.values = values or SecretValues(system.store)
+        self.clock = clock
         self.memo = LoadMemo()
         self.blobs_read = 0
         self._blobs: dict[str, Blob] = {}  # of the last commit read, by oid
-        self._state: MeshState = from_resources(())
+        self._state: MeshState = from_resources(())  # of the last commit taken
         self._framed = Framed(ALL_FEATURES)  # as zones get it, made here and not on the loop
+        self._listed: tuple[SecretReference, ...] = ()  # by the last commit taken
+        self._waiting: tuple[str, float] | None = None  # commit, and since when it is held back
 
     def load(self, wanted: g.Load) -> g.Event:
         """What became of the commit."""
@@ -59,21 +81,63 @@ class RevisionLoader:
                 return g.LoadHeld(commit, wanted.after)
             found = self.mirror.reconcile_key(commit, self.policy_path)
             key = g.ReconcileKey(found.tree, found.settings)
-            if key == wanted.published:
-                return g.Unchanged(commit)
+            published = wanted.published
+            if published is not None and key == replace(published, secrets=""):
+                key = replace(key, secrets=self.values.resolve(self._listed).mark)
+                if key == published:
+                    return g.Unchanged(commit)
             loaded = with_warnings(load(self._read(commit), self.memo))
-            if has_errors(loaded.problems):
-                return g.LoadRejected(commit, loaded.problems)
-            return g.Loaded(self._revision(commit, key, loaded))
+            return self._loaded(wanted, key, loaded)
         except CommitRejected as error:
             return g.LoadRejected(commit, (Problem(Position("."), "SRC010", str(error)),))
         except (GitFailed, KeysMissing, OSError) as error:
             return g.LoadFailed(commit, str(error))
 
+    def _loaded(self, load: g.Load, key: g.ReconcileKey, loaded: Loaded) -> g.Event:
+        commit, behind = load.commit, load.behind
+        resolved = self.values.resolve(loaded.secrets)
+        told = [*loaded.problems, *value_problems(loaded, resolved.missing, resolved.gone)]
+        if has_errors(told):
+            return g.LoadRejected(commit, tuple(sorted(told)))
+        state = self._meaning(loaded, resolved)
+        told += ca_problems(loaded, self._state, state)
+        if has_errors(told):
+            return g.LoadRejected(commit, tuple(sorted(told)))
+        waits = [change.mesh for change in ca_changes(self._state, state) if change.waits]
+        if waits and behind:
+            if self._is_early(commit):
+                text = f"the CA of mesh {', '.join(waits)} changes once all proxies have the commit"
+                return g.LoadFailed(
+                    commit, f"{text} before; zones that lack it: {', '.join(behind)}"
+                )
+            told += late_warnings(loaded, waits, behind)
+        self._waiting = None
+        self.values.keep(resolved)
+        self._state, self._listed = state, loaded.secrets
+        self._framed = next_framed(self._framed, state)
+        revision = g.Revision(
+            commit,
+            replace(key, secrets=resolved.mark),
+            state,
+            loaded.provenance,
+            tuple(sorted(told)),
+            loaded.settings,
+            self._framed,
+        )
+        return g.Loaded(revision)
+
+    def _is_early(self, commit: str) -> bool:
+        """Zones that lack the CA are waited for, but not for ever: one proxy that hangs would hold
+        up every later commit.
+        """
+        if self._waiting is None or self._waiting[0] != commit:
+            self._waiting = commit, self.clock()
+        return self.clock() - self._waiting[1] < CA_WAIT_MAX_S
+
     def _read(self, commit: str) -> Mapping[str, Blob]:
         """Path -> blob of the policy path; only oids not held from the commit before are read."""
         entries = self.mirror.tree_entries(commit, self.policy_path)
-        wanted = [e for e in entries if is_policy_file(e.path) or e.path == SETTINGS_FILE]
+        wanted = [e for e in entries if is_read(e.path)]
         missing = {e.oid for e in wanted if e.mode not in _UNREAD and e.oid not in self._blobs}
         self.blobs_read = len(missing)
         contents = self.mirror.read_blobs(sorted(missing))
@@ -88,26 +152,18 @@ class RevisionLoader:
         self._blobs = {blob.oid: blob for blob in blobs.values() if blob.mode not in _UNREAD}
         return blobs
 
-    def _revision(self, commit: str, key: g.ReconcileKey, loaded: Loaded) -> g.Revision:
+    def _meaning(self, loaded: Loaded, resolved: Resolved) -> MeshState:
         """Unchanged resources stay the same objects, so that later stages see at once what did not
         change.
         """
         policies = with_defaults(as_carried(resource) for resource in loaded.resources)
         meshes = [resource for resource in policies if resource.key.type == "Mesh"]
-        wanted = from_resources((*policies, *self.system.resources(meshes)))
-        self._state = apply(self._state, diff(self._state, wanted))
-        self._framed = next_framed(self._framed, self._state)
-        return g.Revision(
-            commit,
-            key,
-            self._state,
-            loaded.provenance,
-            loaded.problems,
-            loaded.settings,
-            self._framed,
-        )
+        secrets = map(as_carried, secret_resources(resolved.values))
+        wanted = from_resources((*policies, *secrets, *self.system.resources(meshes)))
+        return apply(self._state, diff(self._state, wanted))
 
 
+CA_WAIT_MAX_S = 600.0
 _UNREAD = (SYMLINK, SUBMODULE)
 
 

@@ -6,10 +6,11 @@ import sys
 import time
 import uuid
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.cli.git_access import add_git, git_access
-from reconciler.cli.options import interval_s, port, ref_prefix
+from reconciler.cli.options import env_prefix, interval_s, port, ref_prefix
 from reconciler.cli.running import (
     add_common,
     diagnostics,
@@ -21,7 +22,6 @@ from reconciler.cli.running import (
 if TYPE_CHECKING:
     import argparse
     import asyncio
-    from pathlib import Path
 
     from reconciler.git.mirror import Mirror
 
@@ -54,6 +54,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--new-keys", action="store_true", help="make new keys although an earlier fleet shows"
     )
+    parser.add_argument(
+        "--secrets-dir",
+        type=Path,
+        help="folder of the files that the repository's secrets.yaml may name",
+    )
+    parser.add_argument(
+        "--secrets-env-prefix",
+        type=env_prefix,
+        default="RECONCILER_SECRET_",
+        help="what the variables that it may name begin with (default: RECONCILER_SECRET_)",
+    )
     add_git(parser)
     add_common(parser)
 
@@ -82,6 +93,7 @@ async def _serve(args: argparse.Namespace, folder: Path, stop: asyncio.Event) ->
     from reconciler.git.watch import WatchOptions
     from reconciler.global_cp import Following, GlobalControlPlane, GlobalProcess, serve
     from reconciler.keys.secret_store import FileSecrets
+    from reconciler.keys.secret_values import SecretValues
     from reconciler.keys.server_certificate import server_tls
     from reconciler.keys.system_resources import SystemResources
     from reconciler.revision_loader import RevisionLoader
@@ -94,7 +106,9 @@ async def _serve(args: argparse.Namespace, folder: Path, stop: asyncio.Event) ->
     if store.loss:
         note(log, "store.damaged_failed", reason=store.loss)
     mirror = _mirror(args, folder)
-    loader = RevisionLoader(mirror, args.path, SystemResources(FileSecrets(folder / "secrets")))
+    keys = FileSecrets(folder / "secrets")
+    values = SecretValues(keys, args.secrets_dir, args.secrets_env_prefix)
+    loader = RevisionLoader(mirror, args.path, SystemResources(keys), values)
     version = metadata.version("mesh-reconciler")
     settings = GlobalSettings(instance=f"global-{uuid.uuid4().hex[:8]}", version=version)
     process = GlobalProcess(

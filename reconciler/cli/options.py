@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -195,6 +196,16 @@ def count(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f'"{text}" is not a number, 0 or more')
     return int(text)
+
+
+def env_prefix(text: str) -> str:
+    """Of variables that a repository may name: short ones would open the whole environment."""
+    if re.fullmatch(r"[A-Z][A-Z0-9_]{2,}_", text) is None:
+        raise argparse.ArgumentTypeError(
+            f'"{text}" is not a prefix such as RECONCILER_SECRET_: A-Z, 0-9, "_", at least four, '
+            'the last one "_"'
+        )
+    return text
 
 
 def ref_prefix(text: str) -> str:

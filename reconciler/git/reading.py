@@ -13,7 +13,7 @@ from reconciler.git.local_refs import open_local, target
 from reconciler.git.mirror import TooLarge, read_blob, read_files, tree_oid
 from reconciler.git.status_ref import STATUS_PREFIX, zone_of_ref
 from reconciler.git.trees import EntryKind, TreeLimits, TreeWalk
-from reconciler.load import SETTINGS_FILE, Blob, is_policy_file
+from reconciler.load import Blob, is_read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,7 @@ def revision_blobs(repository: Path, revision: str, policy_path: str = "") -> di
             return {
                 entry.path: Blob(entry.oid, _content(opened, entry.oid, entry.kind), entry.mode)
                 for entry in entries
-                if is_policy_file(entry.path) or entry.path == SETTINGS_FILE
+                if is_read(entry.path)
             }
     except (GitFailed, *UNREADABLE) as error:
         raise ValueError(str(error)) from error

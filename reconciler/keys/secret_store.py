@@ -23,11 +23,26 @@ class SecretExists(Exception):
 
 
 class SecretStore(Protocol):
-    def get(self, name: str) -> bytes | None: ...
+    """Where a control plane keeps its secrets. What `put`, `replace` and `remove` have done
+    outlives a crash, whole or not at all. Names are 1 to 230 of A-Z, a-z, 0-9, ".", "_" and "-",
+    beginning with a letter or digit; ValueError for others. A store that does not answer raises
+    OSError.
+    """
 
-    def put(self, name: str, value: bytes) -> None: ...
+    def get(self, name: str) -> bytes | None:
+        """None only when there is no such secret."""
 
-    def names(self) -> tuple[str, ...]: ...
+    def put(self, name: str, value: bytes) -> None:
+        """Raises SecretExists, also for the later of two that put the same name at once."""
+
+    def replace(self, name: str, value: bytes) -> None:
+        """For what others made and we only keep; keys of ours are put."""
+
+    def remove(self, name: str) -> None:
+        """Nothing happens when there is none."""
+
+    def names(self) -> tuple[str, ...]:
+        """Sorted."""
 
 
 class FileSecrets:
@@ -56,6 +71,14 @@ class FileSecrets:
             write_private(path, value, replace=False)
         except FileExistsError as error:
             raise SecretExists(f"{path} exists already") from error
+
+    def replace(self, name: str, value: bytes) -> None:
+        write_private(self._path(name), value)
+
+    def remove(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            self._path(name).unlink()
+            sync_folder(self.folder)
 
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(p.name for p in self.folder.iterdir() if not p.name.endswith(NEW)))

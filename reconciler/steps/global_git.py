@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reconciler.problems import Severity
 from reconciler.steps import global_down
 from reconciler.steps.global_state import (
     HISTORY_MAX,
@@ -54,12 +55,34 @@ def _unless_accepted(state: GlobalState, commit: str) -> Outcome:
     return replace(state, accepted=None), (KeepAccepted(None),)
 
 
+def secrets_changed(state: GlobalState) -> Outcome:
+    """The commit in force has another meaning now, and the newest one may be taken at last: both
+    are loaded, in this order.
+    """
+    if state.loading is not None:
+        return replace(state, reload=True), ()
+    state = replace(state, base_due=state.base_due or state.published is not None)
+    return _load(state) if state.base_due or state.wanted is not None else (state, ())
+
+
 def _load(state: GlobalState) -> Outcome:
     commit = state.base if state.base_due else state.wanted
     assert commit is not None
     key = state.published.key if state.published is not None else None
     after = None if commit == state.accepted else state.base
-    return replace(state, loading=commit, base_due=False), (Load(commit, key, after),)
+    load = Load(commit, key, after, behind(state))
+    return replace(state, loading=commit, base_due=False), (load,)
+
+
+def behind(state: GlobalState) -> tuple[str, ...]:
+    """Connected zones that say of themselves that the revision in force has not arrived there."""
+    if state.published is None:
+        return ()
+    connected = {session.zone for session in state.sessions.values()}
+    reports = {r.name: r.report for r in state.zones.values() if r.name in connected}
+    commit = state.published.commit
+    late = (n for n, r in reports.items() if r and (r.revision != commit or r.pending))
+    return tuple(sorted(late))
 
 
 def _next(state: GlobalState, done: str) -> Outcome:
@@ -67,8 +90,10 @@ def _next(state: GlobalState, done: str) -> Outcome:
     the last.
     """
     told = state.load_error if state.base_unread else None
-    state = replace(state, loading=None, load_error=told)
-    more = state.base_due or state.wanted not in (None, done)
+    again = state.reload
+    due = state.base_due or (again and state.published is not None)
+    state = replace(state, loading=None, load_error=told, reload=False, base_due=due)
+    more = due or (state.wanted is not None and (again or state.wanted != done))
     return _load(state) if more else (state, ())
 
 
@@ -83,12 +108,32 @@ def loaded(state: GlobalState, revision: Revision) -> Outcome:
 
 
 def load_rejected(state: GlobalState, commit: str, problems: tuple[Problem, ...]) -> Outcome:
+    if state.published is not None and commit == state.published.commit:
+        return _values_refused(state, commit, problems)
     rejected = Rejected(commit, tuple(problems[:PROBLEMS_MAX]))
     notes: Effects = (
         Note("revision.rejected", {"commit": commit, "problems": len(problems)}),
         *(Note("revision.problem", {"problem": str(problem)}) for problem in problems[:10]),
     )
     state, effects = _next(replace(state, rejected=rejected), commit)
+    return state, (*notes, *effects)
+
+
+def _without_overtaken(state: GlobalState, commit: str) -> GlobalState:
+    """The newest commit stays rejected while the one in force is only loaded once more."""
+    rejected = state.rejected
+    newest = rejected is not None and rejected.commit == state.wanted != commit
+    return state if newest else replace(state, rejected=None)
+
+
+def _values_refused(state: GlobalState, commit: str, problems: tuple[Problem, ...]) -> Outcome:
+    """The commit in force was taken with other values of its secrets, which stay in force."""
+    assert state.published is not None
+    warnings = tuple(replace(p, severity=Severity.WARNING) for p in problems[:PROBLEMS_MAX])
+    published = replace(state.published, warnings=warnings)
+    state = _without_overtaken(state, commit)
+    notes = (Note("revision.problem", {"problem": str(problem)}) for problem in problems[:10])
+    state, effects = _next(replace(state, published=published), commit)
     return state, (*notes, *effects)
 
 
@@ -138,17 +183,19 @@ def accept(state: GlobalState, commit: str) -> Outcome:
 def _in_force(state: GlobalState, revision: Revision) -> Outcome:
     commit = revision.commit
     used: Effects = (KeepAccepted(None),) if commit == state.accepted else ()
+    before = state.published.commit if state.published is not None else None
+    history = state.history if commit == before else (*state.history, commit)[-HISTORY_MAX:]
     state = replace(
         state,
         published=revision,
-        rejected=None,
-        history=(*state.history, commit)[-HISTORY_MAX:],
+        history=history,
         base=commit,
         base_unread=False,
         base_due=False,
         accepted=None if used else state.accepted,
         rules=global_down.rules_of(revision),
     )
+    state = _without_overtaken(state, commit)
     announce = RevisionInForce(commit)
     note = Note("revision.published", {"revision": commit, "zones": len(state.zones)})
     state, sent = global_down.reslice(state)

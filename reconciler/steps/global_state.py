@@ -48,12 +48,13 @@ class GlobalSettings:
 
 @dataclass(frozen=True, slots=True)
 class ReconcileKey:
-    """What a commit must move to cause work: the tree of the policy path and the blob of
-    `reconciler.yaml`.
+    """What must move to cause work: the tree of the policy path, the blob of `reconciler.yaml`, and
+    the values of the secrets that the commit refers to (`secrets` is equal when they are).
     """
 
     tree: str
     settings: str
+    secrets: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,7 @@ class GlobalState:
     settings: GlobalSettings
     wanted: str | None = None  # the newest commit seen
     loading: str | None = None
+    reload: bool = False  # values of secrets changed while a commit was loaded
     published: Revision | None = None
     rejected: Rejected | None = None
     fetch_error: str | None = None
@@ -207,6 +209,11 @@ class FetchFailed:
 @dataclass(frozen=True, slots=True)
 class FetchRecovered:
     """The repository answers again."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretsChanged:
+    """A file that a commit's `secrets.yaml` refers to is another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +304,7 @@ Event = (
     | TipMoved
     | FetchFailed
     | FetchRecovered
+    | SecretsChanged
     | Unchanged
     | Loaded
     | LoadRejected
@@ -316,12 +324,14 @@ Event = (
 @dataclass(frozen=True, slots=True)
 class Load:
     """Read, decode and check a commit; Loaded, Unchanged, LoadRejected, LoadFailed or LoadHeld
-    answers. It must be or descend from `after`; None: it may be any.
+    answers. It must be or descend from `after`; None: it may be any. `behind` are zones where not
+    every proxy has the revision in force.
     """
 
     commit: str
     published: ReconcileKey | None
     after: str | None = None
+    behind: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

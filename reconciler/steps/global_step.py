@@ -22,6 +22,7 @@ from reconciler.steps.global_state import (
     Outcome,
     Restored,
     RetryDue,
+    SecretsChanged,
     StatusRefsRead,
     TipMoved,
     Unchanged,
@@ -48,6 +49,8 @@ def step(state: GlobalState, event: Event) -> Outcome:
             )
         case FetchRecovered():
             return replace(state, fetch_error=None), (Note("git.recovered", {}),)
+        case SecretsChanged():
+            return global_git.secrets_changed(state)
         case Unchanged(commit):
             return global_git.unchanged(state, commit)
         case Loaded(revision):

@@ -20,6 +20,7 @@ PAGE = (ROOT / "docs" / "reference" / "problems.md").read_text()
 CODE = re.compile(r'"([A-Z]{2,3}[0-9]{3})"')
 SECTION = re.compile(r"^### ([A-Z]+[0-9]+)\n(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
 EXAMPLE = re.compile(r"```yaml\n(.*?)```", re.DOTALL)
+SECRET = re.compile(r"secret: ([\w-]+)}")
 NO_PROBLEM = {"RS256"}  # a signature, not a problem
 MESH = "type: Mesh\nname: default\nskipCreatingInitialPolicies: ['*']\n"
 
@@ -33,7 +34,11 @@ def codes_in_source() -> set[str]:
 
 
 def problems(text: str) -> list[str]:
-    files = {"example.yaml": text}
+    files = {"secrets.yaml" if text.startswith("secrets:") else "example.yaml": text}
+    plain = "\n".join(line.partition(" # ")[0] for line in text.splitlines())
+    listed = [f"- {{mesh: default, name: {name}, file: x}}" for name in SECRET.findall(plain)]
+    if listed:  # What an example refers to is there.
+        files["secrets.yaml"] = "\n".join(("secrets:", *listed))
     if not re.search(r"^(type|kind): [Mm]esh(\s|$)", text, re.MULTILINE):
         files["mesh.yaml"] = MESH
     blobs = {path: Blob("", data.encode()) for path, data in files.items()}

@@ -43,7 +43,7 @@ def test_resources_come_with_the_place_that_declares_them() -> None:
 
 
 def test_files_that_are_no_policies_are_not_read() -> None:
-    others = {"README.md": "{", "secrets.yaml": "{", "x.yaml.bak": "{"}
+    others = {"README.md": "{", "x.yaml.bak": "{"}
     others |= {".pre-commit-config.yaml": "{", ".github/workflows/ci.yml": "{", "a/.b/c.json": "["}
     assert loaded({"m.yaml": MESH, **others}).problems == ()
 
@@ -200,7 +200,7 @@ def test_names_that_no_checkout_accepts_are_refused(path: str) -> None:
         ("strict: yes", 'reconciler.yaml:1:9: SCH001 must be true or false, not "yes"'),
         ("strct: true", "reconciler.yaml:1:1: SCH005 unknown field"),
         ("[]", "reconciler.yaml:1:1: SCH001 must be an object, not a list"),
-        ("strict: true\n---\nstrict: false", "reconciler.yaml:3:1: DOC012 settings are one"),
+        ("strict: true\n---\nstrict: false", "reconciler.yaml:3:1: DOC012 reconciler.yaml is one"),
     ],
 )
 def test_settings_that_are_not_understood_are_refused(text: str, problem: str) -> None:
@@ -236,7 +236,9 @@ def test_labels_that_a_kubernetes_zone_cannot_hold_are_a_warning() -> None:
 
 
 def test_a_provided_ca_does_not_bring_its_private_key() -> None:
-    backend = "{name: a, type: provided, conf: {cert: {secret: c}, key: {inlineString: PRIVATE}}}"
+    backend = (
+        "{name: a, type: provided, conf: {cert: {inlineString: c}, key: {inlineString: PRIVATE}}}"
+    )
     result = loaded({"m.yaml": MESH + f"mtls: {{backends: [{backend}]}}\n"})
     assert [problem.code for problem in result.problems] == ["MSH009"]
     assert "PRIVATE" not in str(result.problems)
