@@ -58,7 +58,7 @@ bench-failover: .venv ## The gap when a local instance dies, as the tour measure
 	$(BIN)/reconciler demo --once --format json $(ARGS)
 
 golden: .venv ## Rewrite the expected files of the golden tests; look at the diff
-	$(PYTEST) $(wildcard tests/policies tests/kds) --golden $(ARGS)
+	$(PYTEST) $(wildcard tests/policies tests/kds tests/bootstrap) --golden $(ARGS)
 
 protos: .venv ## Make the message classes anew from schemas/proto
 	$(BIN)/python -m grpc_tools.protoc -Ischemas/proto --python_out=xds/proto --pyi_out=xds/proto discovery.proto

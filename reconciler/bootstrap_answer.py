@@ -8,12 +8,16 @@ stream, where the keys' state is current.
 from __future__ import annotations
 
 import base64
+import ipaddress
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.model.resource import MeshResource, ResourceKey
-from reconciler.model.spec import DataplaneSpec
+from reconciler.bootstrap_request import BootstrapRequest, request_of
+from reconciler.ca.server_tls import ca_problem
+from reconciler.model.proxy_rules import is_ip
+from reconciler.model.resource import SERVICE, MeshResource, ResourceKey
+from reconciler.model.spec import DataplaneSpec, MeshSpec
 from reconciler.registration import NotAdmitted, document_of, from_document
 from xds.bootstrap import ADMIN_PORT, BootstrapInput, bootstrap
 
@@ -23,15 +27,11 @@ if TYPE_CHECKING:
     from reconciler.state import MeshState
 
 CLUSTERS = {"ZoneIngress": "ingress", "ZoneEgress": "egress"}
-TYPES = {
-    "": "Dataplane",
-    "dataplane": "Dataplane",
-    "ingress": "ZoneIngress",
-    "egress": "ZoneEgress",
-}
+TYPES = {"dataplane": "Dataplane", "ingress": "ZoneIngress", "egress": "ZoneEgress"}
+UNIFIED_NAMES = "feature-unified-resource-naming"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ZoneFacts:
     """What the answer says of the zone's own servers."""
 
@@ -39,6 +39,9 @@ class ZoneFacts:
     hosts: tuple[str, ...]  # SANs of the server certificate
     ads_port: int
     ca_pem: str
+    health: bool = False  # HDS is served
+    xds_host: str = ""  # where proxies find ADS; "": where they found the bootstrap
+    reloadable_tokens: bool = False  # a proxy with a token file reads it anew for each stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +52,29 @@ class Answer:
 
 
 def bootstrap_answer(
-    facts: ZoneFacts, state: MeshState, request: Mapping[str, object], host: str, accept: str
+    facts: ZoneFacts, state: MeshState, data: Mapping[str, object], host: str, accept: str
 ) -> Answer:
-    if not request.get("dataplaneToken"):
+    """`host` is that of the Host header, without the port."""
+    host = canonical(host)
+    request = request_of(data)
+    if isinstance(request, NotAdmitted):
+        return Answer(400, request.reason)
+    if not (request.token or request.token_path):
         return Answer(422, "dataplaneToken: a token is required; issue one with `reconciler token`")
-    if host not in facts.hosts:
-        return Answer(400, f"host {host!r} is not one of this server's: {', '.join(facts.hosts)}")
+    if not (facts.xds_host or is_host_of(host, facts.hosts)):
+        return Answer(400, _foreign_host(host, facts.hosts))
     resource = _resource(facts, state, request)
     if isinstance(resource, Answer):
         return resource
-    mesh = resource.key.mesh
-    if mesh and state.get(ResourceKey("Mesh", "", mesh)) is None:
-        return Answer(422, f'mesh: mesh "{mesh}" does not exist')
-    text = bootstrap(_input(facts, request, resource, host))
+    problem = ca_problem(request.ca_cert or facts.ca_pem)
+    if problem:
+        return Answer(400, f"caCert: {problem}")
+    text = bootstrap(_input(facts, state, request, resource, facts.xds_host or host))
     if accept != "application/json":
         return Answer(200, text, "text/x-yaml")
-    networking = {"corefileTemplate": None}
+    networking: dict[str, object] = {"corefileTemplate": None}
     if isinstance(resource.spec, DataplaneSpec):
-        networking["address"] = resource.spec.address  # type: ignore[assignment]
+        networking["address"] = resource.spec.address
     document = {
         "bootstrap": base64.b64encode(text.encode()).decode(),
         "kumaSidecarConfiguration": {"networking": networking, "metrics": {"aggregate": []}},
@@ -74,67 +82,105 @@ def bootstrap_answer(
     return Answer(200, json.dumps(document), "application/json")
 
 
+def canonical(host: str) -> str:
+    """A host as certificates write it: no brackets, no dot at the end, lower case, IPv6 short."""
+    host = host.removeprefix("[").removesuffix("]").removesuffix(".").lower()
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return host
+
+
+def is_host_of(host: str, names: tuple[str, ...]) -> bool:
+    """Whether a certificate for these names and addresses verifies this canonical host; "*" stands
+    for one label (RFC 6125).
+    """
+    _, _, parent = host.partition(".")
+    wildcard = f"*.{parent}" if parent and not is_ip(host) else host
+    return bool(host) and any(name.lower() in (host, wildcard) for name in names)
+
+
+def _foreign_host(host: str, hosts: tuple[str, ...]) -> str:
+    return (
+        f'host "{host}" is not in the certificate of this control plane, which is for '
+        f"{', '.join(hosts)}; use one of these in --zone-address (--cp-address of kuma-dp), or "
+        "start the zone with --tls-host"
+    )
+
+
 def _resource(
-    facts: ZoneFacts, state: MeshState, request: Mapping[str, object]
+    facts: ZoneFacts, state: MeshState, request: BootstrapRequest
 ) -> MeshResource | Answer:
-    """The resource in the request, else the registered one of that name."""
-    wanted = TYPES.get(str(request.get("proxyType") or ""))
+    """The resource in the request, else the registered one of that name; its mesh exists."""
+    wanted = TYPES.get(request.proxy_type)
     if wanted is None:
-        return Answer(422, f"proxyType: must be one of {', '.join(filter(None, TYPES))}")
-    text = request.get("dataplaneResource")
-    if not text:
-        key = ResourceKey(wanted, str(request.get("mesh") or ""), str(request.get("name") or ""))
+        return Answer(422, f"proxyType: must be one of {', '.join(TYPES)}")
+    if not request.resource:
+        key = ResourceKey(wanted, request.mesh if wanted == "Dataplane" else "", request.name)
         return state.get(key) or Answer(404)
-    data = document_of(str(text))
+    data = document_of(request.resource)
     if isinstance(data, NotAdmitted):
         return Answer(422, f"dataplaneResource: {data.reason}")
     if data.get("type") != wanted:
         return Answer(422, f"dataplaneResource: must be a {wanted}, as proxyType says")
     found = from_document(data, facts.zone)
-    return Answer(422, found.reason) if isinstance(found, NotAdmitted) else found
+    if isinstance(found, NotAdmitted):
+        return Answer(422, found.reason)
+    if request.redirects and isinstance(found.spec, DataplaneSpec) and found.spec.outbounds:
+        text = "outbound: should be empty since dataplane is in Transparent Proxying mode"
+        return Answer(422, text)
+    mesh = found.key.mesh
+    if mesh and state.get(ResourceKey("Mesh", "", mesh)) is None:
+        return Answer(422, f'mesh: mesh "{mesh}" does not exist')
+    return found
 
 
 def _input(
-    facts: ZoneFacts, request: Mapping[str, object], resource: MeshResource, host: str
+    facts: ZoneFacts,
+    state: MeshState,
+    request: BootstrapRequest,
+    resource: MeshResource,
+    host: str,
 ) -> BootstrapInput:
-    features = request.get("features")
-    metadata = {
-        key: value
-        for key, value in (
-            ("version", request.get("version")),
-            ("dynamicMetadata", request.get("dynamicMetadata")),
-            ("transparentProxy", request.get("dataplaneConfig")),
-            ("otelEnvInventory", request.get("otelEnv")),
-        )
-        if value
-    }
+    reloads = facts.reloadable_tokens and bool(request.token_path)
     return BootstrapInput(
         mesh=resource.key.mesh,
         name=resource.key.name,
         cluster=CLUSTERS.get(resource.key.type) or _service(resource),
         xds_host=host,
         xds_port=facts.ads_port,
-        ca_pem=str(request.get("caCert") or "") or facts.ca_pem,
-        token=str(request.get("dataplaneToken") or ""),
-        proxy_type=str(request.get("proxyType") or "") or "dataplane",
-        resource_json=str(request.get("dataplaneResource") or ""),
-        workdir=str(request.get("workdir") or ""),
+        ca_pem=request.ca_cert or facts.ca_pem,
+        token=request.token,
+        token_path=request.token_path if reloads else "",
+        proxy_type=request.proxy_type,
+        resource_json=request.resource,
+        workdir=request.workdir,
         admin_port=getattr(resource.spec, "admin_port", 0) or ADMIN_PORT,
-        dns_port=_number(request.get("dnsPort")),
-        readiness_port=_number(request.get("readinessPort")),
-        app_probe_proxy=request.get("appProbeProxyDisabled") is True,  # The name is inverted.
-        ipv6=request.get("ipv6Enabled") is True,
-        features=tuple(map(str, features)) if isinstance(features, list) else (),
-        system_ca_path=str(request.get("systemCaPath") or ""),
-        metadata=metadata,
+        dns_port=request.dns_port,
+        readiness_port=request.readiness_port,
+        app_probe_proxy=request.app_probe_proxy,
+        ipv6=request.ipv6,
+        features=request.features,
+        metrics_cert_path=request.metrics_cert_path,
+        metrics_key_path=request.metrics_key_path,
+        system_ca_path=request.system_ca_path,
+        spire_socket_path=request.spire_socket_path,
+        access_log_sink=bool(request.workdir),
+        health=facts.health and resource.key.type == "Dataplane",
+        unified_names=UNIFIED_NAMES in request.features and _is_exclusive(state, resource),
+        metadata=request.metadata,
     )
 
 
-def _number(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+def _is_exclusive(state: MeshState, resource: MeshResource) -> bool:
+    mesh = state.get(ResourceKey("Mesh", "", resource.key.mesh))
+    spec = mesh.spec if mesh is not None else None
+    return isinstance(spec, MeshSpec) and spec.mesh_services_mode == "Exclusive"
 
 
 def _service(resource: MeshResource) -> str:
     spec = resource.spec
-    services = sorted(i.service for i in spec.inbounds) if isinstance(spec, DataplaneSpec) else []
-    return services[0] if services else ""
+    if not isinstance(spec, DataplaneSpec):
+        return ""
+    tags = [pair for inbound in spec.inbounds for pair in inbound.tags] + list(spec.gateway_tags)
+    return min((value for key, value in tags if key == SERVICE), default="")

@@ -78,23 +78,31 @@ def declared(node: Node, zone: str) -> MeshResource | NotAdmitted:
 
 
 def document_of(text: str) -> Mapping[str, object] | NotAdmitted:
-    """The object in a JSON text. What passes can be stored, sent and shown: no number beyond all
-    others, no half of a character.
-    """
+    """The object in a JSON text. What passes can be stored, sent and shown."""
     try:
         data = json.loads(text)
-        if not isinstance(data, dict):
-            return NotAdmitted("is not an object")
-        if _is_deep(data):
-            return NotAdmitted(f"is nested more than {DEPTH_MAX} levels deep")
-        json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
     except RecursionError:
         return NotAdmitted(f"is nested more than {DEPTH_MAX} levels deep")
+    except ValueError as error:
+        return NotAdmitted(f"is not JSON: {error}")
+    if not isinstance(data, dict):
+        return NotAdmitted("is not an object")
+    return unfit(data) or cast("Mapping[str, object]", data)
+
+
+def unfit(data: Mapping[str, object]) -> NotAdmitted | None:
+    """Why an object read from JSON could not be written again: a number beyond all others, half of
+    a character, depth beyond all sense.
+    """
+    if _is_deep(data):
+        return NotAdmitted(f"is nested more than {DEPTH_MAX} levels deep")
+    try:
+        json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError:
         return NotAdmitted("holds a part of a character; write text as UTF-8")
     except ValueError as error:
         return NotAdmitted(f"is not JSON: {error}")
-    return cast("Mapping[str, object]", data)
+    return None
 
 
 def _is_deep(data: object) -> bool:

@@ -172,6 +172,9 @@ class ZoneControlPlane:
             note(self.log, "bootstrap.refused", status=found.status, reason=found.body)
         return BootstrapAnswer(found.status, found.body, found.content_type)
 
+    def unreadable(self, status: int, reason: str) -> None:
+        note(self.log, "bootstrap.refused", status=status, reason=reason)
+
     # ControlSource
 
     def status(self, *, proxies: bool) -> Mapping[str, object]:
@@ -410,6 +413,8 @@ class ZoneProcess:
     tls: ServerTls
     hosts: tuple[str, ...]
     dial: Dial
+    xds_host: str = ""
+    reloadable_tokens: bool = False
 
 
 async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Event) -> None:
@@ -431,8 +436,14 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
     ads_port = await plane.ads.start(
         process.host, process.ads_port, process.tls.cert_pem, process.tls.key_pem
     )
-    ca_pem = process.tls.ca_pem.decode()
-    plane.facts = ZoneFacts(plane.state.settings.zone, process.hosts, ads_port, ca_pem)
+    plane.facts = ZoneFacts(
+        zone=plane.state.settings.zone,
+        hosts=process.hosts,
+        ads_port=ads_port,
+        ca_pem=process.tls.ca_pem.decode(),
+        xds_host=process.xds_host,
+        reloadable_tokens=process.reloadable_tokens,
+    )
     folder = process.state_dir / "tls"
     bootstrap = HttpServer(
         bootstrap_app(plane),

@@ -23,6 +23,7 @@ ADMIN_PORT = 9901
 DELTA = "feature-delta-grpc"
 CONNECT_TIMEOUT = "1s"
 CP_VALIDATION = "cp_validation_ctx"
+UNIFIED = {ADS_CLUSTER: "system_ads", ACCESS_LOG_CLUSTER: "system_access_log_sink"}
 SOCKET_PATH_MAX = 98  # characters before ".sock"; a unix socket path holds 107
 
 
@@ -55,7 +56,12 @@ class BootstrapInput:
     metrics_key_path: str = ""
     system_ca_path: str = ""
     spire_socket_path: str = ""
-    access_log_sink: bool = False  # only where an access log goes through the proxy's agent
+    access_log_sink: bool = False  # logs go through the proxy's agent, by a socket in the workdir
+    health: bool = False  # HDS: the proxy reports the health of its applications
+    token_path: str = (
+        ""  # on the proxy's host: Envoy reads it anew for each stream; instead of `token`
+    )
+    unified_names: bool = False  # our clusters begin with "system_"
     metadata: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -71,10 +77,11 @@ def bootstrap(given: BootstrapInput) -> str:
 
 def bootstrap_document(given: BootstrapInput) -> Json:
     """envoy.config.bootstrap.v3.Bootstrap as JSON data."""
-    clusters = [_ads_cluster(given)]
+    clusters = [] if given.token_path else [_ads_cluster(given)]
     if given.access_log_sink:
         clusters.append(_access_log_sink(given))
     return {
+        **({"hdsConfig": _api(given, "GRPC")} if given.health else {}),
         "node": {
             "id": given.node_id,
             "cluster": given.cluster or "unknown",
@@ -161,19 +168,61 @@ def _admin(given: BootstrapInput) -> Json:
 def _dynamic_resources(given: BootstrapInput) -> Json:
     # 0s: Envoy waits for the first answer without limit rather than start with nothing.
     ads = {"ads": {}, "resourceApiVersion": "V3", "initialFetchTimeout": "0s"}
-    service: Json = {"envoyGrpc": {"clusterName": ADS_CLUSTER}}
+    variant = "DELTA_GRPC" if DELTA in given.features else "GRPC"
+    return {"ldsConfig": ads, "cdsConfig": ads, "adsConfig": _api(given, variant)}
+
+
+def _api(given: BootstrapInput, variant: str) -> Json:
+    """How Envoy reaches a service of the control plane."""
+    return {
+        "apiType": variant,
+        "transportApiVersion": "V3",
+        "setNodeOnFirstMessageOnly": True,
+        "grpcServices": [_reloading(given) if given.token_path else _with_token(given)],
+    }
+
+
+def _with_token(given: BootstrapInput) -> Json:
+    service: Json = {"envoyGrpc": {"clusterName": _name(given, ADS_CLUSTER)}}
     if given.token:
         service["initialMetadata"] = [{"key": "authorization", "value": given.token}]
-    return {
-        "ldsConfig": ads,
-        "cdsConfig": ads,
-        "adsConfig": {
-            "apiType": "DELTA_GRPC" if DELTA in given.features else "GRPC",
-            "transportApiVersion": "V3",
-            "setNodeOnFirstMessageOnly": True,
-            "grpcServices": [service],
-        },
+    return service
+
+
+def _reloading(given: BootstrapInput) -> Json:
+    """Google's gRPC client, the only one of Envoy's that reads a token from a file: one that is
+    replaced there counts from the next stream on.
+    """
+    credentials = "envoy.grpc_credentials.file_based_metadata"
+    secret = {
+        "@type": "type.googleapis.com/envoy.config.grpc_credential.v3.FileBasedMetadataConfig",
+        "secretData": {"filename": given.token_path},
     }
+    arguments = {
+        "grpc.keepalive_time_ms": 10_000,
+        "grpc.keepalive_timeout_ms": 30_000,
+        "grpc.http2.max_pings_without_data": 0,
+        "grpc.max_receive_message_length": 4 * 1024 * 1024,
+    }
+    host = _unbracketed(given.xds_host)
+    return {
+        "googleGrpc": {
+            "targetUri": f"[{host}]:{given.xds_port}"
+            if ":" in host
+            else f"{host}:{given.xds_port}",
+            "statPrefix": "ads",
+            "credentialsFactoryName": credentials,
+            "callCredentials": [{"fromPlugin": {"name": credentials, "typedConfig": secret}}],
+            "channelCredentials": {"sslCredentials": {"rootCerts": {"inlineString": given.ca_pem}}},
+            "channelArgs": {
+                "args": {name: {"intValue": str(value)} for name, value in arguments.items()}
+            },
+        }
+    }
+
+
+def _name(given: BootstrapInput, cluster: str) -> str:
+    return UNIFIED[cluster] if given.unified_names else cluster
 
 
 def _ads_cluster(given: BootstrapInput) -> Json:
@@ -181,7 +230,7 @@ def _ads_cluster(given: BootstrapInput) -> Json:
     # and wait for ever for a server that listens on IPv4 only.
     by_name: Json = {"type": "LOGICAL_DNS", "dnsLookupFamily": "ALL"}
     return {
-        "name": ADS_CLUSTER,
+        "name": _name(given, ADS_CLUSTER),
         **({"type": "STATIC"} if _ip(given.xds_host) else by_name),
         "connectTimeout": CONNECT_TIMEOUT,
         "typedExtensionProtocolOptions": _http2(),
@@ -189,7 +238,7 @@ def _ads_cluster(given: BootstrapInput) -> Json:
             "tcpKeepalive": {"keepaliveProbes": 3, "keepaliveTime": 10, "keepaliveInterval": 10}
         },
         "loadAssignment": _assignment(
-            ADS_CLUSTER, _socket_address(_unbracketed(given.xds_host), given.xds_port)
+            _name(given, ADS_CLUSTER), _socket_address(_unbracketed(given.xds_host), given.xds_port)
         ),
         "transportSocket": {
             "name": "envoy.transport_sockets.tls",
@@ -222,12 +271,13 @@ def _validation(given: BootstrapInput) -> Json:
 
 def _access_log_sink(given: BootstrapInput) -> Json:
     path = _socket(given.workdir, f"kuma-al-{given.name}-{given.mesh}")
+    name = _name(given, ACCESS_LOG_CLUSTER)
     return {
-        "name": ACCESS_LOG_CLUSTER,
+        "name": name,
         "type": "STATIC",
         "connectTimeout": CONNECT_TIMEOUT,
         "typedExtensionProtocolOptions": _http2(),
-        "loadAssignment": _assignment(ACCESS_LOG_CLUSTER, {"pipe": {"path": path}}),
+        "loadAssignment": _assignment(name, {"pipe": {"path": path}}),
     }
 
 

@@ -36,6 +36,9 @@ class BootstrapSource(Protocol):
         self, request: Mapping[str, object], host: str, accept: str
     ) -> BootstrapAnswer: ...
 
+    def unreadable(self, status: int, reason: str) -> None:
+        """A request that was refused before it was read."""
+
 
 class _TooLarge(Exception):
     """Over BODY_MAX."""
@@ -46,10 +49,13 @@ def bootstrap_app(source: BootstrapSource) -> Starlette:
         try:
             data = _object(await _body(request))
         except _TooLarge:
-            return Response(f"the request has over {BODY_MAX} bytes", status_code=413)
+            text = f"the request has over {BODY_MAX} bytes"
+            source.unreadable(413, text)
+            return Response(text, status_code=413)
         except ClientDisconnect:
             return Response(status_code=400)  # Nobody reads it.
         if data is None:
+            source.unreadable(400, "the request is no JSON object")
             return Response(status_code=400)  # With an empty body, as kuma-dp expects it.
         found = source.bootstrap(data, _host(request), request.headers.get("accept", ""))
         return Response(found.body, status_code=found.status, media_type=found.content_type)
@@ -58,7 +64,10 @@ def bootstrap_app(source: BootstrapSource) -> Starlette:
 
 
 async def _body(request: Request) -> bytes:
-    """Never holds more than the limit; raises _TooLarge."""
+    """Never holds more than the limit; raises _TooLarge, before it reads where the peer says so."""
+    said = request.headers.get("content-length", "")
+    if said.isdecimal() and int(said[:20]) > BODY_MAX:
+        raise _TooLarge
     found = bytearray()
     async for chunk in request.stream():
         found += chunk

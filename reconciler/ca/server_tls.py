@@ -130,3 +130,23 @@ def hosts_of(cert_pem: bytes) -> tuple[str, ...]:
         return ()
     names = found.get_values_for_type(x509.DNSName)
     return (*names, *map(str, found.get_values_for_type(x509.IPAddress)))
+
+
+def ca_problem(pem: str) -> str:
+    """Why nobody can verify a server by the first certificate in `pem`; "" when somebody can.
+
+    One without basic constraints passes: such CAs exist.
+    """
+    try:
+        certificate = x509.load_pem_x509_certificate(pem.encode())
+        found = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except x509.ExtensionNotFound:
+        return ""
+    except ValueError:
+        return "holds no certificate in PEM that can be read"
+    if found.ca:
+        return ""
+    return (
+        "is a certificate that may sign no others (basic constraint CA is false); give the CA "
+        "that signed the server's certificate with --ca-file (--ca-cert-file of kuma-dp)"
+    )

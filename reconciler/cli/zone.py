@@ -49,6 +49,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--ads-port", type=port, default=5679, help="of their configuration (default: 5679)"
     )
     parser.add_argument(
+        "--xds-host",
+        default="",
+        help="name or address by which proxies reach the ADS port (default: the one by which they "
+        "asked for their bootstrap)",
+    )
+    parser.add_argument(
+        "--reloadable-tokens",
+        action="store_true",
+        help="proxies read their token file anew for each stream; needs a token file at the proxy",
+    )
+    parser.add_argument(
         "--status-repo",
         help="repository that this zone commits its status to; without it no status is committed",
     )
@@ -163,6 +174,8 @@ async def _serve(args: argparse.Namespace, join: Join, folder: Path, stop: async
         diagnostics=diagnostics(args, folder),
         tls=certificate,
         hosts=hosts_of(certificate.cert_pem),
+        xds_host=args.xds_host,
+        reloadable_tokens=args.reloadable_tokens,
         dial=Dial(
             host=host,
             port=port,

@@ -58,6 +58,9 @@ class Zone:
         self.asked.append({**request, "(host)": host, "(accept)": accept})
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
+    def unreadable(self, status: int, reason: str) -> None:
+        raise AssertionError(reason)
+
     @property
     def ca_file(self) -> Path:
         return self.folder / "tls" / "ca.pem"

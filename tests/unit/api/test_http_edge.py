@@ -18,6 +18,7 @@ from reconciler.api.bootstrap_server import BODY_MAX, BootstrapAnswer, bootstrap
 from reconciler.api.client import ControlError, ask
 from reconciler.api.control_socket import control_app
 from reconciler.api.serving import (
+    REQUEST_S,
     UNIX_PATH_MAX,
     HttpServer,
     Impatient,
@@ -38,11 +39,15 @@ class Zone:
 
     def __init__(self) -> None:
         self.asked: list[tuple[Mapping[str, object], str, str]] = []
+        self.refused: list[tuple[int, str]] = []
         self.answer = BootstrapAnswer(200, "{}", "application/json")
 
     def bootstrap(self, request: Mapping[str, object], host: str, accept: str) -> BootstrapAnswer:
         self.asked.append((request, host, accept))
         return self.answer
+
+    def unreadable(self, status: int, reason: str) -> None:
+        self.refused.append((status, reason))
 
 
 class Plane:
@@ -176,6 +181,17 @@ async def test_body_at_the_limit_passes_and_beyond_is_413() -> None:
         assert (await asyncio.to_thread(post, port, fits))[0] == 200
         assert (await asyncio.to_thread(post, port, fits + b" "))[0] == 413
     assert len(zone.asked) == 1
+    assert zone.refused == [(413, f"the request has over {BODY_MAX} bytes")]
+
+
+async def test_a_body_said_to_be_over_the_limit_is_not_read() -> None:
+    zone = Zone()
+    async with bootstrap_port(zone) as port, asyncio.timeout(REQUEST_S / 2):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = f"POST /bootstrap HTTP/1.1\r\nhost: x\r\ncontent-length: {BODY_MAX + 1}\r\n\r\n"
+        writer.write(head.encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 413")
+        writer.close()
 
 
 @pytest.mark.parametrize("host", ["[", "[::1", "a b", "a:b:c"])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.bootstrap_answer import Answer, ZoneFacts, bootstrap_answer
+from reconciler.ca.server_tls import new_server_tls
 from reconciler.model.resource import MeshResource
 from reconciler.model.spec import ZoneIngressSpec
 from reconciler.registration import NotAdmitted, declared, identity_uris, traits_of
@@ -16,7 +17,12 @@ from tests.support.mesh import a_mesh
 from tests.support.zone import INGRESS, dataplane
 from xds.discovery import Node
 
-FACTS = ZoneFacts("east", ("cp.example", "127.0.0.1"), 5679, "the zone's CA")
+FACTS = ZoneFacts(
+    zone="east",
+    hosts=("cp.example", "127.0.0.1"),
+    ads_port=5679,
+    ca_pem=new_server_tls("east", ("cp.example",), 1_700_000_000.0).ca_pem.decode(),
+)
 STATE = from_resources((a_mesh(),))
 WEB = dataplane("web-1", "web", "backend")
 
