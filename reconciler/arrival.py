@@ -49,7 +49,7 @@ def global_outcome(state: GlobalState, commit: str) -> Outcome:
         return _not_in_force(state, commit)
     # Since it was in force last: what a rollback undid does not contain it.
     wanted = frozenset(state.history[found[-1] :])
-    lines = [_zone_line(record, wanted) for record in _records(state)]
+    lines = [_zone_line(record, wanted) for record in _records(state) if _counts(state, record)]
     waiting = tuple(text for outcome, text in lines if outcome == "pending")
     if waiting:
         return Outcome("pending", f"{len(waiting)} of {len(lines)} zones do not have it", waiting)
@@ -85,9 +85,16 @@ def _records(state: GlobalState) -> list[ZoneRecord]:
     return sorted(state.zones.values(), key=lambda record: record.name)
 
 
+def _counts(state: GlobalState, record: ZoneRecord) -> bool:
+    """A zone that the repository switched off and that is away is not waited for."""
+    away = record.connected_at is None or record.disconnected_at is not None
+    return not (away and record.name in state.rules.disabled)
+
+
 def _zone_line(record: ZoneRecord, wanted: frozenset[str]) -> tuple[str, str]:
     if record.connected_at is None or record.disconnected_at is not None:
-        return "pending", f"zone {record.name} is not connected"
+        text = f"zone {record.name} is not connected"
+        return "pending", f"{text}; if it is gone for good, set its Zone to enabled: false"
     if record.report is None:
         return "pending", f"zone {record.name} has not reported yet"
     if record.report.revision not in wanted and record.rejected:

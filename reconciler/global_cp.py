@@ -18,18 +18,19 @@ from reconciler.api.diagnostics import Diagnostics, diagnostics_server
 from reconciler.api.serving import HttpServer, unix_socket
 from reconciler.api.waiting import wait_until
 from reconciler.arrival import Outcome, global_outcome, held_text
-from reconciler.ca import keys, tokens
 from reconciler.figures import ProcessFigures, global_figures, process_figures
 from reconciler.git.errors import GitFailed
 from reconciler.git.status_ref import zone_of_ref
 from reconciler.git.watch import FetchFailed, FetchRecovered, TipsChanged, WatchOptions
 from reconciler.git.watch import tips as tips_of
+from reconciler.kds.admission import Proof, prove
 from reconciler.kds.server import Caller, KdsServer, Refusal
 from reconciler.mesh_ca import expiry_warnings
 from reconciler.runtime.log import NOTED, note
 from reconciler.runtime.loop_watch import LoopWatch
 from reconciler.runtime.outbox import Outbox
 from reconciler.runtime.service_manager import ServiceManager
+from reconciler.runtime.timer import Timer
 from reconciler.status.document import INGRESS_PATH, StatusUnreadable
 from reconciler.status_ingress import from_status
 from reconciler.steps import global_state as g
@@ -73,6 +74,7 @@ class GlobalControlPlane:
         self.outbox: Outbox[g.Effect, MeshResource | bytes] = Outbox(
             self._rows_of, self._write, self._carry_out, self._store_said
         )
+        self._timer = Timer(lambda now: self.deliver(g.Tick(now)))
         self._newest: str | None = None  # where the branch was when last looked at
         self._loads: set[asyncio.Task[None]] = set()
 
@@ -90,37 +92,44 @@ class GlobalControlPlane:
 
     def zone_opened(self, session: str, caller: Caller, *, downward: bool) -> Refusal | None:
         """Who proves to be the zone it names may come in, once there is a revision to give."""
-        identity = self._identity(caller)
-        if isinstance(identity, Refusal):
-            refused: tuple[int, str] | None = (identity.code, identity.message)
-        else:
-            refused = refusal(self.state, caller.zone, identity)
-        if refused is not None:
-            note(self.log, "zone.refused", zone=caller.zone, peer=caller.peer, reason=refused[1])
-            return Refusal(*refused)
-        assert isinstance(identity, str)
-        now, features = time.time(), caller.features
-        event = g.ZoneOpened(session, caller.zone, downward, identity, now, features)
+        proof = self._admitted(caller)
+        if isinstance(proof, Refusal):
+            return proof
+        event = g.ZoneOpened(
+            session,
+            caller.zone,
+            downward,
+            proof.identity,
+            time.time(),
+            caller.features,
+            proof,
+        )
         self.deliver(event)
         return None
 
-    def _identity(self, caller: Caller) -> str | Refusal:
-        """What the zone's token proves. Keys come with the revision; without one
-        `refusal` speaks.
-        """
-        if self.state.published is None:
-            return ""
-        resources = self.state.published.resources
-        known = keys.keys_of(resources, "GlobalSecret", "", keys.ZONE_PUBLIC_KEY)
-        revoked = keys.revoked(resources, "GlobalSecret", "", keys.ZONE_REVOCATIONS)
-        verdict = tokens.verify(caller.authorization or "", known, time.time(), revoked)
-        if isinstance(verdict, tokens.Claims):
-            verdict = tokens.allows_zone(verdict, caller.zone, "cp") or verdict
-        if isinstance(verdict, tokens.Refused):
-            cure = "issue a join file with `reconciler token zone`"
-            text = f'zone "{caller.zone}": {verdict.reason}; {cure}'
-            return Refusal(UNAUTHENTICATED, text)
-        return f"zone-token:{verdict.zone}"
+    def zone_admitted(self, caller: Caller) -> Refusal | None:
+        proof = self._admitted(caller)
+        return proof if isinstance(proof, Refusal) else None
+
+    def health(self, caller: Caller) -> Refusal | None:
+        return self.zone_admitted(caller)
+
+    def _admitted(self, caller: Caller) -> Proof | Refusal:
+        """Keys come with the revision; without one nobody is let in."""
+        state, proof = self.state, Proof("")
+        refused = refusal(state, caller.zone, "") if state.published is None else None
+        if state.published is not None:
+            settings, now = state.published.settings, time.time()
+            found = prove(state.keys, settings, caller.zone, caller.authorization, caller.peer, now)
+            if isinstance(found, str):
+                refused = UNAUTHENTICATED, found
+            else:
+                proof = found
+                refused = refusal(state, caller.zone, proof.identity)
+        if refused is None:
+            return proof
+        note(self.log, "zone.refused", zone=caller.zone, peer=caller.peer, reason=refused[1])
+        return Refusal(*refused)
 
     def subscription(self, session: str, request: DeltaRequest) -> None:
         self.deliver(g.ZoneSubscribed(session, request))
@@ -224,6 +233,8 @@ class GlobalControlPlane:
                     self.kds.close(session, code, message)
             case g.RevisionInForce() | g.KeepAccepted() | g.KeepRelayed():
                 raise AssertionError("the outbox writes")
+            case g.WakeAt(at):
+                self._timer.at(at)
             case g.Note(event, fields):
                 note(self.log, event, **fields)
 

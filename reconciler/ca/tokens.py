@@ -38,6 +38,8 @@ class Claims:
     zone: str = ""
     scope: tuple[str, ...] = ()
     type: str = ""  # of a dataplane token: the proxy type, "dataplane" or empty
+    kid: str = ""  # of the key that verified it
+    expires: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def verify(
         return Refused(late)
     if data.get("jti") in revoked:
         return Refused("the token is revoked")
-    return _claims(data)
+    return _claims(data, kid)
 
 
 _OPTIONS = cast(
@@ -134,7 +136,7 @@ def _time(value: object) -> float | None:
             return None
 
 
-def _claims(data: Mapping[str, object]) -> Verdict:
+def _claims(data: Mapping[str, object], kid: str) -> Verdict:
     tags, scope = data.get("Tags") or {}, data.get("Scope") or []
     texts = {name: data.get(name) or "" for name in ("Name", "Mesh", "Workload", "Zone", "Type")}
     if (
@@ -152,6 +154,8 @@ def _claims(data: Mapping[str, object]) -> Verdict:
         zone=str(texts["Zone"]),
         scope=tuple(cast("list[str]", scope)),
         type=str(texts["Type"]),
+        kid=kid,
+        expires=_time(data.get("exp")) or math.inf,
     )
 
 

@@ -75,6 +75,12 @@ class KdsEvents(Protocol):
     def zone_opened(self, session: str, caller: Caller, *, downward: bool) -> Refusal | None:
         """A sync stream; a refusal ends it, and nothing more is told of it."""
 
+    def zone_admitted(self, caller: Caller) -> Refusal | None:
+        """Whether it proves to be the zone it names, for everything but the sync streams."""
+
+    def health(self, caller: Caller) -> Refusal | None:
+        """A zone says that it lives."""
+
     def subscription(self, session: str, request: DeltaRequest) -> None: ...
 
     def published(self, session: str, response: DeltaResponse) -> None: ...
@@ -149,7 +155,7 @@ class KdsServer:
             "ZoneToGlobalSync": bidi(self._zone_to_global),
         }
         others: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-            "HealthCheck": grpc.unary_unary_rpc_method_handler(_health_check),
+            "HealthCheck": grpc.unary_unary_rpc_method_handler(self._health_check),
             "StreamXDSConfigs": bidi(_idle),
             "StreamStats": bidi(_idle),
             "StreamClusters": bidi(_idle),
@@ -178,6 +184,14 @@ class KdsServer:
 
     async def _zone_to_global(self, _requests: object, context: Context) -> None:
         await self._sync(context, downward=False)
+
+    async def _health_check(self, _request: bytes, context: Context) -> bytes:
+        refused = self._events.health(await _named_caller(context))
+        if refused is not None:
+            await context.abort(status_code(refused.code), refused.message)
+        answer = kds_pb2.ZoneHealthCheckResponse()
+        answer.interval.seconds = HEALTH_INTERVAL_S
+        return answer.SerializeToString()
 
     async def _sync(self, context: Context, *, downward: bool) -> None:
         caller = await _named_caller(context)
@@ -225,13 +239,6 @@ _METHODS = (
     "StreamHealthCheck",
     "FetchHealthCheck",
 )
-
-
-async def _health_check(_request: bytes, context: Context) -> bytes:
-    await _named_caller(context)
-    answer = kds_pb2.ZoneHealthCheckResponse()
-    answer.interval.seconds = HEALTH_INTERVAL_S
-    return answer.SerializeToString()
 
 
 async def _idle(_requests: object, context: Context) -> None:

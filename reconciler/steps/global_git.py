@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reconciler.kds.admission import zone_keys
 from reconciler.problems import Severity
-from reconciler.steps import global_down
+from reconciler.steps import global_down, global_presence
 from reconciler.steps.global_state import (
     HISTORY_MAX,
     PROBLEMS_MAX,
@@ -181,7 +182,7 @@ def accept(state: GlobalState, commit: str) -> Outcome:
 
 
 def _in_force(state: GlobalState, revision: Revision) -> Outcome:
-    commit = revision.commit
+    commit, declared = revision.commit, state.declared
     used: Effects = (KeepAccepted(None),) if commit == state.accepted else ()
     before = state.published.commit if state.published is not None else None
     history = state.history if commit == before else (*state.history, commit)[-HISTORY_MAX:]
@@ -194,10 +195,13 @@ def _in_force(state: GlobalState, revision: Revision) -> Outcome:
         base_due=False,
         accepted=None if used else state.accepted,
         rules=global_down.rules_of(revision),
+        keys=zone_keys(revision.resources),
+        declared=frozenset(r.key.name for r in revision.resources.of("Zone")),
     )
     state = _without_overtaken(state, commit)
     announce = RevisionInForce(commit)
     note = Note("revision.published", {"revision": commit, "zones": len(state.zones)})
     state, sent = global_down.reslice(state)
+    state, ended = global_presence.revised(state, declared)
     state, loading = _next(state, commit)
-    return state, (announce, *used, *sent, note, *loading)
+    return state, (announce, *used, *sent, note, *ended, *loading)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rpds import HashTrieMap
 
+from reconciler.kds.admission import Proof, ZoneKeys
 from reconciler.kds.filters import RelayRules
 from reconciler.kds.zone_node import HASH_SUFFIX
 from reconciler.repository_settings import RepositorySettings
@@ -118,6 +119,7 @@ class Session:
     zone: str
     downward: bool
     hashes: bool = True  # the names it sends carry the zone's hash
+    proof: Proof | None = None
     announced: Announced | None = None
     shown: Slice | None = None
     senders: HashTrieMap[str, DeltaSender] = field(default_factory=HashTrieMap)
@@ -172,6 +174,8 @@ class GlobalState:
     zones: HashTrieMap[str, ZoneRecord] = field(default_factory=HashTrieMap)
     framed: HashTrieMap[ZoneFeatures, Framed] = field(default_factory=HashTrieMap)
     rules: RelayRules = field(default_factory=RelayRules)
+    keys: ZoneKeys = field(default_factory=ZoneKeys)
+    declared: frozenset[str] = frozenset()  # zones with a Zone resource in the revision in force
     service_insights: MeshState = NO_RESOURCES
 
 
@@ -274,6 +278,7 @@ class ZoneOpened:
     identity: str
     now: float
     features: tuple[str, ...] = (HASH_SUFFIX,)  # of the call's headers
+    proof: Proof | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +303,13 @@ class ZoneClosed:
     now: float
 
 
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A moment that a `WakeAt` asked for."""
+
+    now: float
+
+
 Event = (
     Restored
     | StatusRefsRead
@@ -316,6 +328,7 @@ Event = (
     | ZoneSubscribed
     | ZonePublished
     | ZoneClosed
+    | Tick
 )
 
 # --- effects ---
@@ -383,6 +396,13 @@ class KeepAccepted:
 
 
 @dataclass(frozen=True, slots=True)
+class WakeAt:
+    """`Tick` is wanted at this moment: seconds since the epoch."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     event: str
     fields: Mapping[str, object]
@@ -396,6 +416,7 @@ Effect = (
     | KeepRelayed
     | RevisionInForce
     | KeepAccepted
+    | WakeAt
     | Note
 )
 Effects = tuple[Effect, ...]

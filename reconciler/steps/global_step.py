@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from reconciler.steps import global_down, global_git, global_zones
+from reconciler.steps import global_down, global_git, global_presence, global_zones
 from reconciler.steps.global_state import (
     Accepted,
     Event,
@@ -24,6 +24,7 @@ from reconciler.steps.global_state import (
     RetryDue,
     SecretsChanged,
     StatusRefsRead,
+    Tick,
     TipMoved,
     Unchanged,
     ZoneClosed,
@@ -73,5 +74,7 @@ def step(state: GlobalState, event: Event) -> Outcome:
             return global_zones.published(state, session, response)
         case ZoneClosed(session, now):
             return global_zones.closed(state, session, now)
+        case Tick(now):
+            return global_presence.tick(state, now)
         case _:
             assert_never(event)

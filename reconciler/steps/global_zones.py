@@ -27,7 +27,7 @@ from reconciler.model.decode import DecodeError
 from reconciler.model.kinds import KINDS
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.state import MeshState, ResourceDiff, apply, from_resources
-from reconciler.steps import global_down
+from reconciler.steps import global_down, global_presence
 from reconciler.steps.global_state import (
     CloseSession,
     Effect,
@@ -95,7 +95,10 @@ def refusal(state: GlobalState, zone: str, identity: str) -> tuple[int, str] | N
     record = state.zones.get(zone)
     holders = [s for s in state.sessions.values() if s.zone == zone]
     if holders and record is not None and record.identity != identity:
-        return 7, f'zone "{zone}" is connected under another identity; end that connection first'
+        return 7, (
+            f'zone "{zone}" is connected under another identity; end that connection first, or '
+            "give this zone a name of its own"
+        )
     return None
 
 
@@ -116,7 +119,9 @@ def opened(state: GlobalState, event: ZoneOpened) -> Outcome:
         receivers = HashTrieMap(opened)
         asks = tuple(SendRequest(event.session, r.subscribe()) for r in opened.values())
     hashes = event.downward or HASH_SUFFIX in event.features
-    session = Session(event.session, event.zone, event.downward, hashes, receivers=receivers)
+    session = Session(
+        event.session, event.zone, event.downward, hashes, event.proof, receivers=receivers
+    )
     record = state.zones.get(event.zone) or ZoneRecord(event.zone)
     record = replace(record, identity=event.identity, connected_at=event.now, disconnected_at=None)
     # What the last connection said of the revision in force may not be true any more.
@@ -129,7 +134,7 @@ def opened(state: GlobalState, event: ZoneOpened) -> Outcome:
         zones=state.zones.insert(event.zone, record),
     )
     note = Note("zone.connected", {"zone": event.zone, "downward": event.downward})
-    return state, (*asks, note)
+    return state, (*asks, *global_presence.watched(session), note)
 
 
 def closed(state: GlobalState, session_id: str, now: float) -> Outcome:

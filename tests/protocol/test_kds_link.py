@@ -86,6 +86,12 @@ class Link:
             self.open[session] = caller.zone
         return self.refusal
 
+    def zone_admitted(self, caller: Caller) -> Refusal | None:
+        return self.refusal
+
+    def health(self, caller: Caller) -> Refusal | None:
+        return self.refusal
+
     def subscription(self, session: str, request: DeltaRequest) -> None:
         self.requests.append(request)
         self.told.set()

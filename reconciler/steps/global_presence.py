@@ -1,0 +1,78 @@
+"""Whose streams stay open: what let a zone in is looked at again with every revision and when it
+runs out; a zone that is taken out of the repository is forgotten.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler.kds.admission import lapsed
+from reconciler.steps import global_down
+from reconciler.steps.global_state import CloseSession, Effect, KeepRelayed, Note, WakeAt
+
+if TYPE_CHECKING:
+    from reconciler.steps.global_state import Effects, GlobalState, Outcome, Session
+
+UNAUTHENTICATED, UNAVAILABLE = 16, 14  # gRPC status numbers
+
+
+def watched(session: Session) -> Effects:
+    """The moment at which the session's proof runs out, if there is one."""
+    if session.proof is None or not math.isfinite(session.proof.expires):
+        return ()
+    return (WakeAt(session.proof.expires),)
+
+
+def tick(state: GlobalState, now: float) -> Outcome:
+    """Ends what has run out."""
+    return state, _ended(state, now)
+
+
+def revised(state: GlobalState, declared_before: frozenset[str]) -> Outcome:
+    """After a revision came into force: tokens may be revoked, keys gone, zones taken out."""
+    effects: list[Effect] = list(_ended(state, -math.inf))
+    for zone in sorted(declared_before - state.declared):
+        state, more = _forgotten(state, zone)
+        effects += more
+    return state, tuple(effects)
+
+
+def _ended(state: GlobalState, now: float) -> Effects:
+    if state.published is None:
+        return ()
+    effects: list[Effect] = []
+    for session in sorted(state.sessions.values(), key=lambda s: s.id):
+        if session.proof is None:
+            continue
+        why = lapsed(state.keys, state.published.settings, session.zone, session.proof, now)
+        if why is not None:
+            effects.append(CloseSession(session.id, UNAUTHENTICATED, why))
+            effects.append(Note("zone.ended", {"zone": session.zone, "reason": why}))
+    return tuple(effects)
+
+
+def _forgotten(state: GlobalState, zone: str) -> Outcome:
+    """Its Zone resource is gone: streams, inventory and what it gave to the others go with it. It
+    comes back as a new zone if it may still come in.
+    """
+    record = state.zones.get(zone)
+    if record is None:
+        return state, ()
+    mine = sorted(s.id for s in state.sessions.values() if s.zone == zone)
+    text = (
+        f'zone "{zone}" was taken out of the repository and is forgotten here; '
+        "revoke its token to keep it out, or add its Zone resource again"
+    )
+    effects: list[Effect] = [CloseSession(session, UNAVAILABLE, text) for session in mine]
+    sessions = state.sessions
+    for session in mine:
+        sessions = sessions.remove(session)
+    state = replace(state, sessions=sessions, zones=state.zones.remove(zone))
+    gone = tuple(record.relayed.by_key.values())
+    if gone:
+        effects.append(KeepRelayed(zone, (), tuple(sorted(r.key for r in gone))))
+        state, sent = global_down.relay(state, zone, tuple((r, None) for r in gone))
+        effects += sent
+    return state, (*effects, Note("zone.forgotten", {"zone": zone, "resources": len(gone)}))
