@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from reconciler.figures import Figure
     from reconciler.model.resource import MeshResource
     from reconciler.revision_loader import RevisionLoader
+    from reconciler.status.relay import StatusRelay
     from reconciler.store import Store
     from reconciler.stored import Row, Rows
     from xds.discovery import DeltaRequest, DeltaResponse
@@ -68,6 +69,7 @@ class GlobalControlPlane:
         self.store = store
         self.log = log
         self.kds: KdsServer | None = None
+        self.relay: StatusRelay | None = None
         self.changed = asyncio.Event()  # replaced at every change; for whoever waits
         self.crash = asyncio.get_running_loop().create_future()  # a fault of ours: ends the process
         self.stalls = LoopWatch()
@@ -82,6 +84,8 @@ class GlobalControlPlane:
         """One decision. Its effects go out in order, and none before what was to be written."""
         self.state, effects = step(self.state, event)
         self.outbox.add(effects)
+        if self.relay is not None:
+            self.relay.look(self.state.zones)
         self._wake_waiters()
 
     def _wake_waiters(self) -> None:
@@ -154,6 +158,8 @@ class GlobalControlPlane:
             "warnings": _warnings(state.published, time.time()),
             "repository_error": state.fetch_error or state.load_error or "",
             "store_error": self.outbox.error or self.store.loss,
+            "status_error": self.relay.follower.error if self.relay else "",
+            "status_commits": self.relay.follower.facts() if self.relay else None,
             "loop_stall_ms_max": self.stalls.longest_ms,
             "zones": [_zone_row(state.zones[name]) for name in sorted(state.zones)],
         }
@@ -408,6 +414,7 @@ def _zone_row(record: g.ZoneRecord) -> dict[str, object]:
         "connected": record.connected_at is not None and record.disconnected_at is None,
         "revision": report.revision if report else None,
         "nacks": dict(record.rejected.items()),
+        "status_mode": record.announced.mode.value if record.announced else None,
     }
     if report is not None:
         row["proxies"] = {
@@ -459,6 +466,7 @@ async def serve(plane: GlobalControlPlane, process: GlobalProcess, stop: asyncio
     done, _ = await asyncio.wait(ending, return_when=asyncio.FIRST_COMPLETED)
     note(plane.log, "global.stopping")
     manager.stopping()
+    flushing = asyncio.create_task(_flush(plane.relay))
     for task in ending:
         task.cancel()
     # Breaks off a call to a server that hangs: its thread would hold this process up.
@@ -466,8 +474,14 @@ async def serve(plane: GlobalControlPlane, process: GlobalProcess, stop: asyncio
     await asyncio.gather(*ending, return_exceptions=True)
     await plane.kds.stop(1.0)
     await asyncio.gather(control.stop(), diagnostics.stop())
+    await flushing
     await plane.outbox.close()
     plane.stalls.stop()
     plane.store.close()
     for task in done - {stopping}:
         task.result()  # They end by an exception only.
+
+
+async def _flush(relay: StatusRelay | None) -> None:
+    if relay is not None:
+        await relay.follower.stop()

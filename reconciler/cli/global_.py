@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.cli.git_access import add_git, git_access
-from reconciler.cli.options import env_prefix, interval_s, port, ref_prefix
+from reconciler.cli.options import env_prefix, interval_s, port
 from reconciler.cli.running import (
     add_common,
     diagnostics,
@@ -18,12 +18,15 @@ from reconciler.cli.running import (
     tls_hosts,
     words_of,
 )
+from reconciler.cli.status_options import add_status, status_settings
 
 if TYPE_CHECKING:
     import argparse
     import asyncio
+    import logging
 
     from reconciler.git.mirror import Mirror
+    from reconciler.status.relay import StatusRelay
 
 EXAMPLE = (
     "example: reconciler global --repo https://git.example/mesh.git --state-dir /var/lib/global "
@@ -45,11 +48,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default=5.0,
         help="seconds between looks at a remote (default: 5)",
     )
+    add_status(parser, "of zones that do not say so themselves")
     parser.add_argument(
-        "--status-prefix",
-        type=ref_prefix,
-        default="refs/heads/status/",
-        help="where zones keep their status refs (default: refs/heads/status/)",
+        "--status-relay",
+        choices=("on", "off"),
+        default="on",
+        help="commit the status of zones that do not push it themselves (default: on)",
     )
     parser.add_argument(
         "--new-keys", action="store_true", help="make new keys although an earlier fleet shows"
@@ -71,6 +75,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     from reconciler.git.errors import GitFailed
+    from reconciler.git.status_ref import check_prefix
     from reconciler.keys.system_resources import KeysMissing
     from reconciler.runtime.log import configure
     from reconciler.runtime.state_dir import StateDirTaken, claim, held
@@ -78,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
     configure(as_json=args.log_format == "json")
     try:
+        check_prefix(args.status_prefix, f"refs/heads/{args.branch}")
         with held(args.state_dir) as folder:
             claim(folder, "a global control plane")
             run_until_signal(lambda stop: _serve(args, folder, stop))
@@ -124,7 +130,22 @@ async def _serve(args: argparse.Namespace, folder: Path, stop: asyncio.Event) ->
             watch=WatchOptions(poll_s=args.poll),
         ),
     )
-    await serve(GlobalControlPlane(settings, loader, store, log), process, stop)
+    plane = GlobalControlPlane(settings, loader, store, log)
+    if args.status_relay == "on":
+        plane.relay = _relay(args, folder, log)
+    await serve(plane, process, stop)
+
+
+def _relay(args: argparse.Namespace, folder: Path, log: logging.Logger) -> StatusRelay:
+    from reconciler.status.document import Inventory
+    from reconciler.status.follower import FollowerOptions, StatusFollower
+    from reconciler.status.relay import StatusRelay
+    from reconciler.status.writer import status_writer
+
+    where, limits = git_access(args, args.repo)
+    writer = status_writer(None, where, folder, time.time, prefix=args.status_prefix, limits=limits)
+    options = FollowerOptions(settings=status_settings(args, where), make_gap_s=1.0)
+    return StatusRelay(StatusFollower(writer, options, log), Inventory(args.inventory))
 
 
 def _mirror(args: argparse.Namespace, folder: Path) -> Mirror:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.cli.git_access import add_git, git_access
-from reconciler.cli.options import count, delay_s, port, ref_prefix
+from reconciler.cli.options import port
 from reconciler.cli.running import (
     add_common,
     diagnostics,
@@ -18,6 +18,7 @@ from reconciler.cli.running import (
     tls_hosts,
     words_of,
 )
+from reconciler.cli.status_options import add_status, status_settings
 
 if TYPE_CHECKING:
     import argparse
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import logging
 
     from reconciler.keys.join import Join
+    from reconciler.status.announcement import StatusMode
     from reconciler.status.follower import StatusFollower
 
 EXAMPLE = (
@@ -61,38 +63,22 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--status-repo",
-        help="repository that this zone commits its status to; without it no status is committed",
+        help="repository that this zone commits its status to; without it the global does",
     )
     parser.add_argument(
-        "--status-prefix",
-        type=ref_prefix,
-        default="refs/heads/status/",
-        help="of the status ref, as at the global (default: refs/heads/status/)",
+        "--status-mode",
+        choices=("direct", "relay", "off"),
+        help="who commits the status: this zone, the global for it, nobody (default: direct with "
+        "--status-repo, else relay)",
     )
-    parser.add_argument(
-        "--status-coalesce",
-        type=delay_s,
-        default=10.0,
-        help="seconds between two status commits (default: 10)",
-    )
-    parser.add_argument(
-        "--status-pushes",
-        type=count,
-        help="pushes a minute, 0 for no limit (default: 6 to a remote repository, else 0)",
-    )
-    parser.add_argument(
-        "--inventory",
-        choices=("classes", "full", "off"),
-        default="classes",
-        help="what of the proxies is committed: tags, ports and counts; names and addresses too; "
-        "nothing (default: classes)",
-    )
+    add_status(parser, "of this zone")
     add_git(parser)
     add_common(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from reconciler.git.errors import GitFailed
+    from reconciler.git.status_ref import ref_of_zone
     from reconciler.keys.join import JoinError
     from reconciler.runtime.log import configure
     from reconciler.runtime.state_dir import StateDirTaken, claim, held
@@ -101,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
     configure(as_json=args.log_format == "json")
     try:
         join = _join(args)
+        ref_of_zone(join.zone, args.status_prefix)  # no zone without one, whoever writes it
         with held(args.state_dir) as folder:
             claim(folder, f"zone {join.zone}")
             run_until_signal(lambda stop: _serve(args, join, folder, stop))
@@ -138,6 +125,8 @@ async def _serve(args: argparse.Namespace, join: Join, folder: Path, stop: async
     from reconciler.keys.server_certificate import server_tls
     from reconciler.proxy_token import verify_proxy
     from reconciler.runtime.log import note
+    from reconciler.status.announcement import ZoneStatus
+    from reconciler.status.document import Inventory
     from reconciler.steps.zone_state import ZoneSettings
     from reconciler.store import Store
     from reconciler.zone_cp import ZoneControlPlane, ZoneProcess, serve
@@ -156,6 +145,7 @@ async def _serve(args: argparse.Namespace, join: Join, folder: Path, stop: async
         node=zone_node(join.zone, instance, version),
         verify=verify_proxy,
         builders=Builders(),
+        status=ZoneStatus(_status_mode(args), Inventory(args.inventory)),
         admin_access=True,
     )
     plane = ZoneControlPlane(settings, store, log)
@@ -192,21 +182,27 @@ async def _serve(args: argparse.Namespace, join: Join, folder: Path, stop: async
 def _follower(
     args: argparse.Namespace, zone: str, folder: Path, log: logging.Logger
 ) -> StatusFollower:
-    from reconciler.runtime.retry import backoff_s
     from reconciler.status.document import Inventory
     from reconciler.status.follower import FollowerOptions, StatusFollower
     from reconciler.status.writer import status_writer
-    from reconciler.steps.status_state import StatusSettings
 
     where, limits = git_access(args, args.status_repo)
-    pushes = args.status_pushes
-    if pushes is None:
-        pushes = 0 if where.path is not None else 6
-    settings = StatusSettings(
-        backoff=lambda failures: backoff_s(failures, first_s=1.0, max_s=300.0),
-        coalesce_s=args.status_coalesce,
-        pushes_per_minute=pushes,
-    )
     writer = status_writer(zone, where, folder, time.time, prefix=args.status_prefix, limits=limits)
-    options = FollowerOptions(settings=settings, inventory=Inventory(args.inventory))
+    options = FollowerOptions(
+        settings=status_settings(args, where), inventory=Inventory(args.inventory)
+    )
     return StatusFollower(writer, options, log)
+
+
+def _status_mode(args: argparse.Namespace) -> StatusMode:
+    """Raises ValueError for options that contradict each other."""
+    from reconciler.status.announcement import StatusMode
+
+    given = StatusMode(args.status_mode) if args.status_mode else None
+    if given is StatusMode.DIRECT and not args.status_repo:
+        raise ValueError("--status-mode direct needs the repository: add --status-repo")
+    if given in (StatusMode.RELAY, StatusMode.OFF) and args.status_repo:
+        raise ValueError(
+            f"--status-mode {given}: this zone pushes nothing, leave --status-repo out"
+        )
+    return given or (StatusMode.DIRECT if args.status_repo else StatusMode.RELAY)

@@ -10,6 +10,7 @@ KUMA_RESOURCE = "type.googleapis.com/kuma.mesh.v1alpha1.KumaResource"
 MANIFEST = "RevisionManifest"
 REPORT = "ConvergenceReport"
 SERVICE_INSIGHT = "ServiceInsight"
+STATUS = "ZoneStatus"
 
 # Applied at once by a zone, outside a revision: what other zones own, and what the global computes
 # from that.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 from reconciler.kds.codec import CarriedResource, encode_carried
 from reconciler.kds.manifest import ConvergenceReport, encode_report
 from reconciler.kds.names import hashed_name
-from reconciler.kds.types import REPORT
+from reconciler.kds.types import REPORT, STATUS
 from reconciler.model.resource import (
     DISPLAY_NAME,
     ORIGIN,
@@ -59,6 +59,7 @@ def publication(
     connected: Mapping[ResourceKey, float],
     report: ConvergenceReport | None,
     previous: Publication,
+    announced: XdsResource | None = None,
 ) -> Publication:
     """`connected`: since when each proxy has its stream, seconds since the epoch.
 
@@ -71,6 +72,9 @@ def publication(
         frame = encode_report(zone, report)
         told = _kept(previous.types.get(REPORT), {frame.name: frame})
         made = replace(made, types={**made.types, REPORT: told})
+    if announced is not None:
+        told = _kept(previous.types.get(STATUS), {announced.name: announced})
+        made = replace(made, types={**made.types, STATUS: told})
     return made
 
 

@@ -72,14 +72,17 @@ class ProxyEntry:
 
 @dataclass(frozen=True, slots=True)
 class StatusInput:
-    """All that status files are made of. `ingresses`: JSON of each, `name` among its fields."""
+    """All that status files are made of. `ingresses`: JSON of each, `name` among its fields.
+
+    None is unknown: a real Kuma zone does not say what its proxies acknowledged.
+    """
 
     zone: str
-    revision: str = ""
+    revision: str | None = ""
     ingresses: tuple[str, ...] = ()
     total: int = 0
-    acked: int = 0
-    pending: int = 0
+    acked: int | None = 0
+    pending: int | None = 0
     rejections: tuple[Rejection, ...] = ()
     classes: tuple[ProxyClass, ...] = ()
     proxies: tuple[ProxyEntry, ...] = ()
@@ -112,9 +115,10 @@ def files_digest(tree: Mapping[str, bytes]) -> str:
 def summary(status: StatusInput) -> str:
     """What a commit says of itself in a few words."""
     names = ", ".join(sorted(str(_ingress(text)["name"]) for text in status.ingresses))
-    revision = status.revision[:12] or "none"
+    revision = "unknown" if status.revision is None else status.revision[:12] or "none"
     rejected = len({r.proxy for r in status.rejections})
-    counts = f"{status.acked}/{status.total} proxies" + (f", {rejected} rejected" * bool(rejected))
+    acked = "?" if status.acked is None else status.acked
+    counts = f"{acked}/{status.total} proxies" + (f", {rejected} rejected" * bool(rejected))
     return f"revision {revision}, {counts}" + (f", ingress {names}" if names else "")
 
 
@@ -198,14 +202,17 @@ def _ingress(text: str) -> dict[str, object]:
 
 
 def _applied(status: StatusInput) -> dict[str, object]:
-    rejected = len({(r.mesh, r.proxy) for r in status.rejections})
+    rejected: int | None = None
+    if status.acked is not None and status.pending is not None:
+        named = len({(r.mesh, r.proxy) for r in status.rejections})
+        rejected = max(named, status.total - status.acked - status.pending)
     return {
         "revision": status.revision,
         "proxies": {
             "total": status.total,
             "acked": status.acked,
             "pending": status.pending,
-            "rejected": max(rejected, status.total - status.acked - status.pending),
+            "rejected": rejected,
         },
         "rejections": [_rejection(rejection) for rejection in sorted(status.rejections)],
     }

@@ -43,8 +43,11 @@ CLOSE_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowerOptions:
+    """`make_gap_s`: between two looks at what changed; real zones send insights all the time."""
+
     settings: StatusSettings
     inventory: Inventory = Inventory.CLASSES
+    make_gap_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class StatusFollower:
         self._timer: asyncio.TimerHandle | None = None
         self._work: asyncio.Task[None] | None = None
         self._moved = asyncio.Event()
+        self._stopping = False
         self._stopped = False
 
     @property
@@ -112,20 +116,25 @@ class StatusFollower:
     async def _write_out(self) -> None:
         """Files of the newest status, in a thread: a thousand services take 25 ms."""
         while self._new:
-            zone, wish = self._new.popitem()
-            try:
-                content = await asyncio.to_thread(wish.make)
-            except Exception as error:  # a fault of ours: the next status may have none
-                self.log.exception("status.failed")
-                text = f"internal error, please report it: {type(error).__name__}: {error}"
-                self.errors[zone] = text
-                continue
-            if self._stopped or self._wishes.get(zone) is None:
-                continue
-            known = self.state.refs.get(zone)
-            self._tell(zone, known.reported if known is not None else "")
-            self._deliver(Wanted(zone, content, self.writer.clock()))
+            batch, self._new = self._new, {}
+            for zone, wish in batch.items():
+                await self._write_one(zone, wish)
+            if not self._stopping:
+                await asyncio.sleep(self.options.make_gap_s)
         self._written = None
+
+    async def _write_one(self, zone: str, wish: Wish) -> None:
+        try:
+            content = await asyncio.to_thread(wish.make)
+        except Exception as error:  # a fault of ours: the next status may have none
+            self.log.exception("status.failed")
+            self.errors[zone] = f"internal error, please report it: {type(error).__name__}: {error}"
+            return
+        if self._stopped or zone not in self._wishes:
+            return
+        known = self.state.refs.get(zone)
+        self._tell(zone, known.reported if known is not None else "")
+        self._deliver(Wanted(zone, content, self.writer.clock()))
 
     async def stop(self) -> None:
         """What waits is pushed if that works within a few seconds; nothing is pushed after this. A
@@ -145,6 +154,7 @@ class StatusFollower:
         note(self.log, "status.stopped", behind=sorted(behind(self.state)))
 
     async def _flush(self) -> None:
+        self._stopping = True
         while self._written is not None:
             await asyncio.shield(self._written)
         if not self._stopped:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from reconciler.kds.zone_node import Announced, ZoneFeatures
     from reconciler.model.resource import MeshResource, ResourceKey
     from reconciler.problems import Position, Problem
+    from reconciler.status.announcement import ZoneStatus
     from xds.delta_receiver import DeltaReceiver
     from xds.delta_sender import DeltaSender
 
@@ -147,6 +148,8 @@ class ZoneRecord:
     relayed: MeshState = NO_RESOURCES  # of these, what goes on to the other zones
     remembered: bool = False  # what it relays is from before this start, nothing live yet
     report: ConvergenceReport | None = None
+    announced: ZoneStatus | None = None  # who writes its status ref; None: not told yet
+    heard: frozenset[str] = frozenset()  # types it has told in full on its streams of now
     connected_at: float | None = None
     disconnected_at: float | None = None
     rejected: HashTrieMap[str, str] = field(default_factory=HashTrieMap)  # type -> its NACK

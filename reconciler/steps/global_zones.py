@@ -21,12 +21,13 @@ from reconciler.kds.receive import (
     name_fault,
     refusals_text,
 )
-from reconciler.kds.types import REPORT, ZONE_TO_GLOBAL_TYPES
+from reconciler.kds.types import REPORT, STATUS, ZONE_TO_GLOBAL_TYPES
 from reconciler.kds.zone_node import HASH_SUFFIX
 from reconciler.model.decode import DecodeError
 from reconciler.model.kinds import KINDS
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.state import MeshState, ResourceDiff, apply, from_resources
+from reconciler.status.announcement import StatusMode, ZoneStatus, parse_status
 from reconciler.steps import global_down, global_presence
 from reconciler.steps.global_state import (
     CloseSession,
@@ -115,7 +116,8 @@ def opened(state: GlobalState, event: ZoneOpened) -> Outcome:
     asks: Effects = ()
     if not event.downward:
         node = global_node(state.settings, event.zone)
-        opened = {t: DeltaReceiver(type_url=t, node=node) for t in (*ZONE_TO_GLOBAL_TYPES, REPORT)}
+        types = (*ZONE_TO_GLOBAL_TYPES, REPORT, STATUS)
+        opened = {t: DeltaReceiver(type_url=t, node=node) for t in types}
         receivers = HashTrieMap(opened)
         asks = tuple(SendRequest(event.session, r.subscribe()) for r in opened.values())
     hashes = event.downward or HASH_SUFFIX in event.features
@@ -126,7 +128,9 @@ def opened(state: GlobalState, event: ZoneOpened) -> Outcome:
     record = replace(record, identity=event.identity, connected_at=event.now, disconnected_at=None)
     # What the last connection said of the revision in force may not be true any more.
     record = (
-        replace(record, rejected=HashTrieMap()) if event.downward else replace(record, report=None)
+        replace(record, rejected=HashTrieMap())
+        if event.downward
+        else replace(record, report=None, announced=None, heard=frozenset())
     )
     state = replace(
         state,
@@ -166,10 +170,13 @@ def published(state: GlobalState, session_id: str, response: DeltaResponse) -> O
         receiver, news = receiver.on_response(response)
         if type_ == REPORT:
             state = _reported(state, session.zone, response)
+        elif type_ == STATUS:
+            state = _announced(state, session.zone, response)
         else:
             state, effects, errors = _received(state, session, response, news.is_initial)
     except RemoteProtocolError as error:
         return state, (CloseSession(session_id, INVALID_ARGUMENT, str(error)),)
+    state = _heard(state, session.zone, type_)
     receiver, answer = receiver.nack(refusals_text(errors)) if errors else receiver.ack()
     session = replace(session, receivers=session.receivers.insert(type_, receiver))
     state = replace(state, sessions=state.sessions.insert(session_id, session))
@@ -180,6 +187,23 @@ def _reported(state: GlobalState, zone: str, response: DeltaResponse) -> GlobalS
     if not response.resources:
         return state
     record = replace(state.zones[zone], report=parse_report(response.resources[-1].entry))
+    return replace(state, zones=state.zones.insert(zone, record))
+
+
+def _announced(state: GlobalState, zone: str, response: DeltaResponse) -> GlobalState:
+    """Who answers empty is a real Kuma zone, or an older one of ours."""
+    found = ZoneStatus(StatusMode.NONE)
+    if response.resources:
+        found = parse_status(response.resources[-1].entry)
+    record = replace(state.zones[zone], announced=found)
+    return replace(state, zones=state.zones.insert(zone, record))
+
+
+def _heard(state: GlobalState, zone: str, type_: str) -> GlobalState:
+    record = state.zones[zone]
+    if type_ in record.heard:
+        return state
+    record = replace(record, heard=record.heard | {type_})
     return replace(state, zones=state.zones.insert(zone, record))
 
 

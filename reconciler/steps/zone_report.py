@@ -18,7 +18,8 @@ from reconciler.kds.upward import publication
 from reconciler.model.resource import MeshResource, canonical_json
 from reconciler.model.spec import AvailableService, DataplaneSpec, ZoneIngressSpec
 from reconciler.state import MeshState, ResourceDiff, apply
-from reconciler.status.document import ProxyClass, ProxyEntry, StatusInput
+from reconciler.status.announcement import StatusMode, ZoneStatus, encode_status
+from reconciler.status.document import Inventory, ProxyClass, ProxyEntry, StatusInput
 from reconciler.steps import zone_build, zone_certificates, zone_proxies
 from reconciler.steps.zone_state import (
     Effect,
@@ -100,8 +101,15 @@ def publish(state: ZoneState) -> Outcome:
     if not state.loaded:
         return state, ()
     connected = {p.key: p.connected_at for p in state.proxies.values() if p.stream is not None}
+    if state.announcement is None:
+        state = _announced(state, state.settings.status)
     published = publication(
-        state.settings.zone, state.local, connected, state.reported, state.published
+        state.settings.zone,
+        state.local,
+        connected,
+        state.reported,
+        state.published,
+        state.announcement,
     )
     before, now = state.published.types, published.types
     state = replace(state, published=published)
@@ -160,7 +168,12 @@ def mark(state: ZoneState, now: float) -> Outcome:
     if state.report_due is not None:
         return state, ()
     due = now + state.settings.report_interval_s
-    return replace(state, report_due=due), (WakeAt(due),)
+    wakes: Effects = (WakeAt(due),)
+    if state.settings.status.mode is StatusMode.RELAY and state.announce_due is None:
+        first = state.announced is None or not state.announced.complete
+        later = due if first else now + state.settings.announce_interval_s
+        state, wakes = replace(state, announce_due=later), (*wakes, WakeAt(later))
+    return replace(state, report_due=due), wakes
 
 
 def report_due(state: ZoneState, now: float) -> Outcome:
@@ -174,6 +187,27 @@ def report_due(state: ZoneState, now: float) -> Outcome:
         return state, (StatusWanted(status_of(state, report)),)
     state, sent = publish(replace(state, reported=report))
     return state, (*sent, StatusWanted(status_of(state, report)))
+
+
+def announce_due(state: ZoneState, now: float) -> Outcome:
+    """For the global that writes this zone's ref: the inventory, at most once an interval."""
+    if state.announce_due is None or now < state.announce_due or not state.loaded:
+        return state, ()
+    state = replace(state, announce_due=None)
+    status = state.settings.status
+    if status.inventory is Inventory.FULL:
+        status = replace(status, complete=True, proxies=_entries(state))
+    else:
+        classes = () if status.inventory is Inventory.OFF else _classes(state)
+        status = replace(status, complete=True, classes=classes)
+    if status == state.announced:
+        return state, ()
+    return publish(_announced(state, status))
+
+
+def _announced(state: ZoneState, status: ZoneStatus) -> ZoneState:
+    frame = encode_status(state.settings.zone, status)
+    return replace(state, announced=status, announcement=frame)
 
 
 def report_of(state: ZoneState) -> ConvergenceReport:

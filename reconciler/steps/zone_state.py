@@ -18,6 +18,7 @@ from reconciler.kds.upward import Publication
 from reconciler.model.resource import MeshResource, ResourceKey
 from reconciler.state import EMPTY as NO_RESOURCES
 from reconciler.state import MeshState
+from reconciler.status.announcement import NO_STATUS, ZoneStatus
 from xds.ads_stream import AdsStream
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class ZoneSettings:
     mass_loss_min: int = 5  # below this many losses a share says nothing
     reconnect_grace_s: float = 60.0
     report_interval_s: float = 0.1
+    status: ZoneStatus = NO_STATUS  # what it announces first
+    announce_interval_s: float = 1.0
     retire_after_s: float = 30.0  # drain time of connections on replaced listeners
     proxies_max: int = 5000
     build_batch: int = 8
@@ -191,6 +194,9 @@ class ZoneState:
     resolved: HashTrieMap[str, str] = field(default_factory=HashTrieMap)  # host name -> IP
     report_due: float | None = None
     reported: ConvergenceReport | None = None
+    announced: ZoneStatus | None = None
+    announcement: XdsResource | None = None  # the same as it travels
+    announce_due: float | None = None
     published: Publication = field(default_factory=Publication)  # upward
     refused: HashTrieMap[str, str] = field(
         default_factory=HashTrieMap

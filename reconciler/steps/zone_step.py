@@ -113,5 +113,6 @@ def tick(state: ZoneState, now: float) -> Outcome:
     state, retired = zone_proxies.retire(state, now)
     state, renewed = zone_build.renew(state, now)
     state, reported = zone_report.report_due(state, now)
+    state, announced = zone_report.announce_due(state, now)
     state, overdue = zone_global.overdue(state, now)
-    return state, (*lost, *retired, *renewed, *reported, *overdue)
+    return state, (*lost, *retired, *renewed, *reported, *announced, *overdue)

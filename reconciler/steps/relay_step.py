@@ -1,0 +1,123 @@
+"""Whose status refs the global writes, and what they shall say. Pure.
+
+    the zone announces direct, off   it is none of ours: released
+    relay                            convergence and ingresses as the zone sends them in any case,
+                                     its inventory as it announces it
+    nothing (a real Kuma zone)       all of it derived from the inventory: ingresses, the proxies
+                                     that are online by their insights; what they acknowledged is
+                                     unknown and says so
+    not heard yet                    unknown: the ref stays as it is
+
+What a zone sends stands in its own ref only: the name is that of the identity it proved.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from reconciler.model.resource import canonical_json
+from reconciler.model.spec import DataplaneSpec
+from reconciler.status.announcement import StatusMode, ZoneStatus
+from reconciler.status.document import Inventory, ProxyClass, ProxyEntry, StatusInput
+
+if TYPE_CHECKING:
+    from reconciler.kds.manifest import ConvergenceReport
+    from reconciler.model.resource import MeshResource
+    from reconciler.state import MeshState
+    from reconciler.steps.global_state import ZoneRecord
+
+INGRESS, PROXY, INSIGHT = "ZoneIngress", "Dataplane", "DataplaneInsight"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Relayed:
+    """What one zone's ref is made of. `report` is None for a real Kuma zone.
+
+    Equal to itself only: to compare two inventories would cost more than to look.
+    """
+
+    zone: str
+    status: ZoneStatus
+    owned: MeshState
+    report: ConvergenceReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The ref is the zone's own to write, or nobody's."""
+
+    zone: str
+
+
+def decide(record: ZoneRecord, inventory: Inventory) -> Relayed | Release | None:
+    """None: not known yet, the ref stays as it is. `inventory` is for zones that announce none."""
+    told, owned = record.announced, record.owned
+    if told is None:
+        return None
+    if told.mode in (StatusMode.DIRECT, StatusMode.OFF):
+        return Release(record.name)
+    if told.mode is StatusMode.RELAY:
+        if not told.complete or record.report is None or INGRESS not in record.heard:
+            return None
+        return Relayed(record.name, told, owned, record.report)
+    if not record.heard >= {INGRESS, PROXY, INSIGHT}:
+        return None
+    return Relayed(record.name, replace(told, inventory=inventory), owned)
+
+
+def status_input(relayed: Relayed) -> StatusInput:
+    """May take long for a zone of thousands: in a thread."""
+    ingresses = tuple(
+        canonical_json({**json.loads(r.body), "name": r.display_name})
+        for r in relayed.owned.of(INGRESS)
+    )
+    told, report = relayed.status, relayed.report
+    if report is None:
+        return _derived(relayed, ingresses)
+    return StatusInput(
+        zone=relayed.zone,
+        revision=report.revision,
+        ingresses=ingresses,
+        total=report.total,
+        acked=report.acked,
+        pending=report.pending,
+        rejections=report.rejections,
+        classes=told.classes,
+        proxies=told.proxies,
+    )
+
+
+def _derived(relayed: Relayed, ingresses: tuple[str, ...]) -> StatusInput:
+    online = {(r.key.mesh, r.key.name) for r in relayed.owned.of(INSIGHT) if _is_online(r)}
+    there = [r for r in relayed.owned.of(PROXY) if (r.key.mesh, r.key.name) in online]
+    shapes = [(r, _shape(r.spec)) for r in there if isinstance(r.spec, DataplaneSpec)]
+    counts: dict[tuple[str, str], int] = {}
+    for resource, shape in shapes:
+        key = resource.key.mesh, shape
+        counts[key] = counts.get(key, 0) + 1
+    return StatusInput(
+        zone=relayed.zone,
+        revision=None,
+        ingresses=ingresses,
+        total=len(there),
+        acked=None,
+        pending=None,
+        classes=tuple(ProxyClass(mesh, shape, n) for (mesh, shape), n in sorted(counts.items())),
+        proxies=tuple(
+            ProxyEntry(r.key.mesh, r.display_name, r.spec.address, shape)
+            for r, shape in shapes
+            if isinstance(r.spec, DataplaneSpec)
+        ),
+    )
+
+
+def _is_online(insight: MeshResource) -> bool:
+    """One subscription that began and did not end."""
+    subscriptions = json.loads(insight.body).get("subscriptions", [])
+    return any(s.get("connectTime") and not s.get("disconnectTime") for s in subscriptions)
+
+
+def _shape(spec: DataplaneSpec) -> str:
+    return canonical_json([{"port": i.port, "tags": dict(i.tags)} for i in spec.inbounds])
