@@ -14,8 +14,9 @@ import pytest
 from reconciler.git.address import address
 from reconciler.kds.codec import CarriedResource, encode_carried
 from reconciler.kds.manifest import ConvergenceReport, encode_report
+from reconciler.kds.names import hashed_name
 from reconciler.kds.types import REPORT, STATUS
-from reconciler.model.resource import canonical_json
+from reconciler.model.resource import Labels, canonical_json
 from reconciler.status.announcement import (
     StatusMode,
     ZoneStatus,
@@ -31,7 +32,7 @@ from reconciler.steps import zone_state as z
 from reconciler.steps.relay_step import Relayed, Release, decide, status_input
 from reconciler.steps.status_state import StatusSettings
 from tests.support.git_repos import PolicyRepo, git
-from tests.support.global_plane import Global, ingress_entry
+from tests.support.global_plane import Global, ingress_entry, named_by
 from tests.support.zone import INGRESS, Zone, dataplane, zone
 from xds.discovery import DeltaRequest, DeltaResponse, RemoteProtocolError
 
@@ -182,8 +183,9 @@ def test_a_relayed_ref_says_what_the_zone_would_have_written() -> None:
 
 def kuma_resource(type_: str, name: str, data: dict[str, Any]) -> XdsResource:
     mesh = "" if type_.startswith("ZoneIngress") else "default"
-    labels = {"kuma.io/display-name": name}
-    return encode_carried(CarriedResource(type_, mesh, name, labels, canonical_json(data)))
+    labels = {"kuma.io/display-name": name, "kuma.io/zone": "east"}
+    wire = hashed_name(mesh, name, Labels.of(labels))
+    return encode_carried(CarriedResource(type_, mesh, wire, labels, canonical_json(data)))
 
 
 def insight(name: str, *, online: bool) -> XdsResource:
@@ -196,7 +198,7 @@ def kuma_zone() -> Global:
     """As a real zone sends it: the type that is ours it answers empty."""
     globe = globe_with()
     sends(globe, "east", STATUS)
-    sends(globe, "east", "ZoneIngress", ingress_entry("ingress"))
+    sends(globe, "east", "ZoneIngress", named_by("east", ingress_entry("ingress")))
     names = ("web-1", "web-2", "web-3")
     found = [kuma_resource("Dataplane", name, networking(name)) for name in names]
     sends(globe, "east", "Dataplane", *found)
