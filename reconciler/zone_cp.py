@@ -337,6 +337,7 @@ class ZoneControlPlane:
             effect.uris,
             effect.backend,
             digest((effect.ca_cert_pem,)),
+            effect.lifetime_s,
             issued.renew_at,
             issued.not_after,
         )

@@ -74,7 +74,8 @@ def certificate(
     if found.missing or proxy.issuing:
         return proxy, notes
     uris, ca_digest = identity_uris(resource), digest((found.cert_pem,))
-    if _is_good(proxy.certificate, uris, ca_digest, now):
+    lifetime_s = spec.mtls.certificate_s
+    if _is_good(proxy.certificate, (uris, ca_digest, lifetime_s), now):
         return replace(proxy, failing=None), notes
     wanted = (ca_digest, *uris)
     if proxy.failing is not None and proxy.failing.wanted == wanted and now < proxy.failing.again:
@@ -86,7 +87,7 @@ def certificate(
         uris,
         found.cert_pem,
         found.key_pem,
-        spec.mtls.certificate_s,
+        lifetime_s,
         identity_secret_name(mesh),
     )
     return replace(proxy, issuing=True), (*notes, issue)
@@ -104,8 +105,11 @@ def _missing(state: ZoneState, mesh: str, spec: MeshSpec) -> Effects:
     )
 
 
-def _is_good(held: Certificate | None, uris: tuple[str, ...], ca_digest: str, now: float) -> bool:
-    if held is None or held.uris != uris or held.ca_digest != ca_digest:
+def _is_good(
+    held: Certificate | None, wanted: tuple[tuple[str, ...], str, int], now: float
+) -> bool:
+    """It is what would be issued now, and not yet to be renewed."""
+    if held is None or (held.uris, held.ca_digest, held.lifetime_s) != wanted:
         return False
     return now < held.renew_at
 

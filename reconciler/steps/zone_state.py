@@ -79,6 +79,7 @@ class Certificate:
     uris: tuple[str, ...]
     backend: str
     ca_digest: str  # of the CA certificate it was signed by
+    lifetime_s: int  # that was asked for
     renew_at: float
     expires_at: float
 

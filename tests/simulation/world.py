@@ -434,6 +434,7 @@ class World:
             effect.uris,
             effect.backend,
             digest((effect.ca_cert_pem,)),
+            effect.lifetime_s,
             renew_at=self.clock.now + 10 * 86400,
             expires_at=self.clock.now + 12 * 86400,
         )

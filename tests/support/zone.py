@@ -158,6 +158,7 @@ def issued(effect: z.IssueCertificate, now: float) -> z.CertificateIssued:
         effect.uris,
         effect.backend,
         digest((effect.ca_cert_pem,)),
+        effect.lifetime_s,
         renew_at=now + 0.8 * effect.lifetime_s,
         expires_at=now + effect.lifetime_s,
     )

@@ -89,6 +89,16 @@ def test_rotation_trusts_the_new_ca_before_anything_is_signed_by_it() -> None:
     assert (trusts(made), issues(last)) == ([b"two"], [])
 
 
+def test_another_lifetime_means_another_certificate() -> None:
+    made = zone(mesh("one", builtin("one")), *ONE)
+    made.connect(dataplane("web", "web"))
+    assert issues(change(made, mesh("one", builtin("one", "1h")))) == [("one", b"one")]
+    made.tick(0.79 * 3600)
+    assert issues(made.effects) == []
+    made.tick(0.02 * 3600)
+    assert issues(made.effects) == [("one", b"one")]
+
+
 def test_ca_that_is_listed_and_not_here_takes_nothing_from_the_bundle() -> None:
     """Absent is not empty: the bundle stays as it was until every listed CA is known."""
     made = zone(mesh("one", builtin("one"), builtin("two")), *ONE, *TWO)
