@@ -7,6 +7,7 @@ address leads there: `/ready` for all, the rest for the zone's control plane alo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.model.proxy_rules import is_ip
@@ -71,12 +72,28 @@ def has_plain_admin(traits: ProxyTraits, address: str) -> bool:
     return (traits.admin_address or LOOPBACK) in (address, *WILDCARDS)
 
 
-def admin_host(spec: Spec) -> str:
-    """The name or address by which the control plane reaches a proxy; "" when it has none."""
-    if isinstance(spec, DataplaneSpec):
-        return spec.advertised_address or spec.address
-    networking = getattr(spec, "address", "")
-    return str(networking)
+@dataclass(frozen=True, slots=True)
+class AdminTarget:
+    """Where a proxy's admin interface is reached. `plain`: it is Envoy's own, on loopback."""
+
+    node_id: str
+    host: str
+    port: int
+    plain: bool = False
+
+
+def admin_target(traits: ProxyTraits, spec: Spec, address: str) -> AdminTarget | str:
+    """Or why it cannot be reached. `address` is what the proxy's name resolves to."""
+    host = str(getattr(spec, "address", ""))
+    if not traits.admin_port or not host:
+        return "the proxy has no admin port; start it with the bootstrap of this zone"
+    plain = has_plain_admin(traits, address)
+    if plain and address != LOOPBACK:
+        return (
+            f"Envoy's own admin interface takes the place of the admin listener on {address}; "
+            "start the proxy with a workdir, for it to use a socket there"
+        )
+    return AdminTarget(traits.node_id, host, traits.admin_port, plain)
 
 
 def admin_hosts(spec: Spec, resolved: Mapping[str, str]) -> tuple[str, ...]:

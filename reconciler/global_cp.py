@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import aclosing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler.api.control_socket import control_app
@@ -23,8 +23,17 @@ from reconciler.git.errors import GitFailed
 from reconciler.git.status_ref import zone_of_ref
 from reconciler.git.watch import FetchFailed, FetchRecovered, TipsChanged, WatchOptions
 from reconciler.git.watch import tips as tips_of
-from reconciler.kds.admission import Proof, prove
-from reconciler.kds.server import Caller, KdsServer, Refusal
+from reconciler.inspection import (
+    NO_ZONE,
+    TIMED_OUT,
+    Inspected,
+    Inspection,
+    outcome,
+    routed,
+)
+from reconciler.kds.admin_server import NoAnswer, Unreachable
+from reconciler.kds.admission import Caller, Proof, Refusal, prove
+from reconciler.kds.server import KdsServer
 from reconciler.mesh_ca import expiry_warnings
 from reconciler.runtime.log import NOTED, note
 from reconciler.runtime.loop_watch import LoopWatch
@@ -195,6 +204,22 @@ class GlobalControlPlane:
             return global_outcome(self.state, await self._standing_for(commit))
 
         return await wait_until(self, outcome, timeout_s)
+
+    async def inspect(self, asked: Inspection) -> Inspected:
+        """Of a proxy of any zone, asked from there."""
+        found = routed(self.state, asked)
+        if isinstance(found, Inspected):
+            return found
+        if self.kds is None:
+            return Inspected(NO_ZONE, error="no zone can be asked yet")
+        try:
+            question = replace(asked.question, name=found.name)
+            answer = await self.kds.admin.ask(found.zone, question)
+        except Unreachable as error:
+            return Inspected(NO_ZONE, error=str(error))
+        except NoAnswer as error:
+            return Inspected(TIMED_OUT, error=str(error))
+        return outcome(answer.body, answer.error)
 
     async def _standing_for(self, commit: str) -> str:
         """A burst converges on its last commit: one that was overtaken arrives with the revision

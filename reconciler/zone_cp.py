@@ -24,6 +24,8 @@ from reconciler.bootstrap_answer import ZoneFacts, bootstrap_answer
 from reconciler.ca.admin import issue_admin_server
 from reconciler.ca.authority import AuthorityPem, issue_workload
 from reconciler.figures import ProcessFigures, process_figures, zone_figures
+from reconciler.inspection import NO_ZONE, Inspected, Inspection, outcome
+from reconciler.kds.admin_client import AdminStreams
 from reconciler.kds.client import Dial, KdsClient
 from reconciler.model.proxy_rules import is_ip
 from reconciler.model.spec import DataplaneSpec, ZoneIngressSpec
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from reconciler.status.follower import StatusFollower
     from reconciler.store import Store
     from reconciler.stored import Row, Rows
+    from reconciler.zone_admin import ZoneAdmin
     from xds.discovery import DeltaRequest, DeltaResponse
 
 KINDS = ("policy", "relayed", "local")
@@ -73,6 +76,7 @@ class ZoneControlPlane:
         self.status_follower: StatusFollower | None = None
         self.facts: ZoneFacts | None = None
         self.admin_ca: bytes | None = None  # of admin access to proxies; None: there is none
+        self.admin: ZoneAdmin | None = None
         self.global_error = ""
         self.stalls = LoopWatch()
         self.stopping = False
@@ -238,6 +242,17 @@ class ZoneControlPlane:
         )
         yield from process_figures(process)
         yield from zone_figures(self.state)
+
+    async def inspect(self, asked: Inspection) -> Inspected:
+        """Of a proxy of this zone."""
+        zone = self.state.settings.zone
+        if asked.zone not in ("", zone):
+            text = f'this is zone "{zone}"; ask the global, or zone "{asked.zone}" itself'
+            return Inspected(NO_ZONE, error=text)
+        if self.admin is None:
+            return Inspected(NO_ZONE, error="this zone has no admin access to its proxies")
+        answer = await self.admin.respond(asked.question)
+        return outcome(answer.body, answer.error)
 
     async def wait(self, commit: str, timeout_s: float) -> Mapping[str, object]:
         return await wait_for(self, lambda: zone_outcome(self.state, commit), timeout_s)
@@ -452,7 +467,8 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
         (folder / "cert.pem", folder / "key.pem"),
     )
     control = HttpServer(control_app(plane), asked)
-    plane.client = KdsClient(plane, process.dial)
+    streams = AdminStreams(plane.admin.for_global) if plane.admin is not None else None
+    plane.client = KdsClient(plane, process.dial, streams)
     await diagnostics.start()
     await bootstrap.start()
     await control.start()

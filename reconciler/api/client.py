@@ -31,12 +31,24 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 def ask(path: Path, target: str, *, timeout_s: float, method: str = "GET") -> dict[str, object]:
-    """Request `target` on the socket at `path`. Raises ControlError with the cure."""
+    """`method` `target` on the socket at `path`. Raises ControlError with the cure."""
+    status, body = fetch(path, target, timeout_s=timeout_s, method=method)
+    try:
+        found = json.loads(body)
+    except ValueError as error:
+        raise ControlError(f"the control plane at {path} answered {status}") from error
+    if status != 200 or not isinstance(found, dict):
+        raise ControlError(str(found.get("error", found) if isinstance(found, dict) else found))
+    return found
+
+
+def fetch(path: Path, target: str, *, timeout_s: float, method: str = "GET") -> tuple[int, bytes]:
+    """Status and body as they are. Raises ControlError with the cure."""
     connection = UnixConnection(path, timeout_s)
     try:
         connection.request(method, target)
         response = connection.getresponse()
-        body = response.read(ANSWER_MAX)
+        return response.status, response.read(ANSWER_MAX)
     except FileNotFoundError as error:
         raise ControlError(
             f"no control plane at {path}: is it running with this state directory?"
@@ -45,10 +57,3 @@ def ask(path: Path, target: str, *, timeout_s: float, method: str = "GET") -> di
         raise ControlError(f"the control plane at {path} does not answer: {error}") from error
     finally:
         connection.close()
-    try:
-        found = json.loads(body)
-    except ValueError as error:
-        raise ControlError(f"the control plane at {path} answered {response.status}") from error
-    if response.status != 200 or not isinstance(found, dict):
-        raise ControlError(str(found.get("error", found) if isinstance(found, dict) else found))
-    return found

@@ -1,5 +1,5 @@
-"""The control socket: `/status`, `/wait` and `/accept` for the commands of the same machine's
-owner.
+"""The control socket: `/status`, `/wait`, `/accept` and `/inspect` for the commands of the same
+machine's owner.
 """
 
 from __future__ import annotations
@@ -7,21 +7,26 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from starlette.applications import Starlette
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from reconciler.inspection import inspection
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
     from starlette.requests import Request
 
+    from reconciler.inspection import Inspected, Inspection
+
 WAIT_MAX_S = 3600.0
 COMMIT = re.compile(r"[0-9a-f]{7,40}")
 
 Answer = dict[str, object]
+Result = TypeVar("Result")
 
 
 class ControlSource(Protocol):
@@ -32,6 +37,8 @@ class ControlSource(Protocol):
     async def wait(self, commit: str, timeout_s: float) -> Mapping[str, object]: ...
 
     def accept(self, commit: str) -> Mapping[str, object]: ...
+
+    async def inspect(self, asked: Inspection) -> Inspected: ...
 
 
 def control_app(source: ControlSource) -> Starlette:
@@ -60,7 +67,19 @@ def control_app(source: ControlSource) -> Starlette:
             return JSONResponse({"error": "accept needs the id of a commit"}, status_code=400)
         return JSONResponse(source.accept(commit))
 
+    async def inspect(request: Request) -> Response:
+        asked = inspection(dict(request.query_params))
+        if isinstance(asked, str):
+            return JSONResponse({"error": asked}, status_code=400)
+        found = await _unless_gone(request, source.inspect(asked))
+        if found is None or found.error:
+            text = found.error if found is not None else "nobody waits any more"
+            return JSONResponse({"error": text}, status_code=found.status if found else 400)
+        kind = "application/json" if asked.question.as_json else "text/plain; charset=utf-8"
+        return Response(found.body, media_type=kind)
+
     routes = [
+        Route("/inspect", inspect),
         Route("/status", status),
         Route("/wait", wait),
         Route("/accept", accept, methods=["POST"]),
@@ -68,7 +87,7 @@ def control_app(source: ControlSource) -> Starlette:
     return Starlette(routes=routes)
 
 
-async def _unless_gone(request: Request, work: Coroutine[None, None, Answer]) -> Answer | None:
+async def _unless_gone(request: Request, work: Coroutine[None, None, Result]) -> Result | None:
     """The work's result, or None as soon as the client has left; the work then ends."""
     working = asyncio.create_task(work)
     gone = asyncio.create_task(_gone(request))

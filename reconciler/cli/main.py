@@ -40,6 +40,7 @@ COMMANDS = (
     Command("status", "reconciler.cli.status", "where the newest commit has arrived"),
     Command("wait", "reconciler.cli.wait", "wait until a commit has arrived everywhere"),
     Command("accept", "reconciler.cli.accept", "put a commit in force that is held"),
+    Command("inspect", "reconciler.cli.inspect", "what a proxy's Envoy runs and counts"),
     Command("token", "reconciler.cli.token", "issue tokens and join files"),
 )
 

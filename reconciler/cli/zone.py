@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.cli.git_access import add_git, git_access
-from reconciler.cli.options import port
+from reconciler.cli.options import count, port
 from reconciler.cli.running import (
     add_common,
     diagnostics,
@@ -72,6 +72,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--status-repo, else relay)",
     )
     add_status(parser, "of this zone")
+    parser.add_argument(
+        "--admin-answer-max",
+        type=count,
+        default=48 * 1024 * 1024,
+        metavar="BYTES",
+        help="largest answer of a proxy's Envoy that is passed on, such as a configuration dump "
+        "(default: 50331648; a global of Kuma takes 10 MiB)",
+    )
     add_git(parser)
     add_common(parser)
 
@@ -117,6 +125,7 @@ def _join(args: argparse.Namespace) -> Join:
 async def _serve(args: argparse.Namespace, join: Join, folder: Path, stop: asyncio.Event) -> None:
     import logging
 
+    from reconciler.admin_client import AdminClient, AdminLimits
     from reconciler.ca.server_tls import hosts_of
     from reconciler.kds.client import Dial
     from reconciler.kds.zone_node import zone_node
@@ -129,6 +138,7 @@ async def _serve(args: argparse.Namespace, join: Join, folder: Path, stop: async
     from reconciler.status.document import Inventory
     from reconciler.steps.zone_state import ZoneSettings
     from reconciler.store import Store
+    from reconciler.zone_admin import ZoneAdmin
     from reconciler.zone_cp import ZoneControlPlane, ZoneProcess, serve
     from xds.translate import Builders
 
@@ -150,6 +160,9 @@ async def _serve(args: argparse.Namespace, join: Join, folder: Path, stop: async
     )
     plane = ZoneControlPlane(settings, store, log)
     plane.admin_ca = admin_ca(FileSecrets(folder / "secrets"), time.time())
+    limits = AdminLimits(answer_max=args.admin_answer_max)
+    asker = AdminClient(plane.admin_ca, folder, time.time(), limits)
+    plane.admin = ZoneAdmin(lambda: plane.state, asker)
     if args.status_repo:
         plane.status_follower = _follower(args, join.zone, folder, log)
     host, port, tls = join.target

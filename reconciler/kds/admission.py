@@ -20,6 +20,24 @@ RESERVED = "global"
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """A gRPC status number, never 0, and what the zone is told."""
+
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who opens a stream, as its headers say. Nothing here is proven yet."""
+
+    zone: str  # client-id
+    authorization: str | None
+    features: tuple[str, ...]
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
     """`identity` is equal for callers that proved the same; `expires`: seconds since the epoch."""
 

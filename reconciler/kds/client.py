@@ -31,6 +31,8 @@ from xds.wire import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from reconciler.kds.admin_client import AdminStreams
+
     _Call = grpc.aio.StreamStreamCall[bytes, bytes]
 
 MESSAGE_MAX = 64 * 1024 * 1024
@@ -97,9 +99,12 @@ class _Outgoing:
 class KdsClient:
     """`events` owns every decision."""
 
-    def __init__(self, events: KdsClientEvents, dial: Dial) -> None:
+    def __init__(
+        self, events: KdsClientEvents, dial: Dial, admin: AdminStreams | None = None
+    ) -> None:
         self._events = events
         self._dial = dial
+        self._admin = admin
         self._session: str | None = None
         self._sessions = 0
         self._down = _Outgoing()
@@ -225,6 +230,8 @@ class KdsClient:
             asyncio.create_task(self._check_health(channel)),
             asyncio.create_task(self._leaving()),
         ]
+        if self._admin is not None:
+            tasks.append(asyncio.create_task(self._admin.run(channel, self._headers)))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             return "; ".join(sorted({task.result() for task in done}))

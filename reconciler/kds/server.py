@@ -1,8 +1,8 @@
 """KDS on the global: moves bytes between zones and the owner of all state, and decides nothing.
 
-Six methods on one port. Zones publish and subscribe on two streams; the three admin streams are
-kept open and idle; health checks are answered. Proxies that dial this port are told where to go
-instead.
+Six methods on one port. Zones publish and subscribe on two streams and answer on three more what is
+asked of their proxies (`admin_server`); health checks are answered. Proxies that dial this port are
+told where to go instead.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 import grpc
 import grpc.aio
 
+from reconciler.kds.admin_server import AdminDesk
+from reconciler.kds.admission import Caller
 from reconciler.kds.proto import kds_pb2
 from xds.served_stream import ServedStream, listening_address, status_code
 from xds.wire import (
@@ -23,6 +25,7 @@ from xds.wire import (
 )
 
 if TYPE_CHECKING:
+    from reconciler.kds.admission import Refusal
     from xds.discovery import DeltaRequest, DeltaResponse
     from xds.served_stream import Context
 
@@ -49,24 +52,6 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.ping_timeout_ms", 15_000),
     ("grpc.so_reuseport", 0),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A gRPC status number, never 0, and what the zone is told."""
-
-    code: int
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who opens a stream, as its headers say. Nothing here is proven yet."""
-
-    zone: str  # client-id
-    authorization: str | None
-    features: tuple[str, ...]
-    peer: str
 
 
 class KdsEvents(Protocol):
@@ -105,6 +90,7 @@ class KdsServer:
         self._name = name
         self._streams: dict[str, _Stream] = {}
         self._opened = 0
+        self.admin = AdminDesk(self._admitted_zone, events.zone_admitted)
         self._server: grpc.aio.Server | None = None
 
     async def start(self, host: str, port: int, cert_pem: bytes, key_pem: bytes) -> int:
@@ -143,6 +129,7 @@ class KdsServer:
             return
         for stream in self._streams.values():
             stream.served.end(grpc.StatusCode.UNAVAILABLE, "the global control plane is stopping")
+        self.admin.stop()
         await self._server.stop(grace_s)
         self._server = None
 
@@ -156,9 +143,7 @@ class KdsServer:
         }
         others: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             "HealthCheck": grpc.unary_unary_rpc_method_handler(self._health_check),
-            "StreamXDSConfigs": bidi(_idle),
-            "StreamStats": bidi(_idle),
-            "StreamClusters": bidi(_idle),
+            **self.admin.handlers(),
         }
         proxies = [
             grpc.method_handlers_generic_handler(
@@ -192,6 +177,14 @@ class KdsServer:
         answer = kds_pb2.ZoneHealthCheckResponse()
         answer.interval.seconds = HEALTH_INTERVAL_S
         return answer.SerializeToString()
+
+    async def _admitted_zone(self, context: Context) -> Caller:
+        """Who opens a stream, proven to be a zone; ends the call of whoever is none."""
+        caller = await _named_caller(context)
+        refused = self._events.zone_admitted(caller)
+        if refused is not None:
+            await context.abort(status_code(refused.code), refused.message)
+        return caller
 
     async def _sync(self, context: Context, *, downward: bool) -> None:
         caller = await _named_caller(context)
@@ -239,14 +232,6 @@ _METHODS = (
     "StreamHealthCheck",
     "FetchHealthCheck",
 )
-
-
-async def _idle(_requests: object, context: Context) -> None:
-    """Open until the zone ends it; nothing is asked yet."""
-    await _named_caller(context)
-    while isinstance(await context.read(), bytes):
-        continue
-    await context.abort(grpc.StatusCode.CANCELLED, "the zone ended the stream")
 
 
 async def _named_caller(context: Context) -> Caller:

@@ -155,6 +155,7 @@ class ZoneRecord:
     rejected: HashTrieMap[str, str] = field(default_factory=HashTrieMap)  # type -> its NACK
     refused: Refusals = field(default_factory=HashTrieMap)
     claims: int = 0  # of another zone's name, refused since this start
+    store_type: str = ""  # "kubernetes": its resources have namespaces
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ def step(state: GlobalState, event: Event) -> Outcome:
         case ZoneOpened():
             return global_zones.opened(state, event)
         case ZoneSubscribed(session, request):
+            state = global_zones.introduced(state, session, request)
             return global_down.subscribed(state, session, request)
         case ZonePublished(session, response):
             return global_zones.published(state, session, response)

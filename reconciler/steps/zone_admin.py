@@ -1,4 +1,5 @@
-"""Certificates of proxies' admin listeners: asked for before a proxy's first configuration, so that
+"""The admin interfaces of the zone's proxies: where each is reached, and the certificates of their
+listeners. Those are asked for before a proxy's first configuration, so that
 it comes with its admin listener, and again when its addresses are others.
 """
 
@@ -7,11 +8,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.admin import admin_hosts
+from reconciler.admin import admin_hosts, admin_target
+from reconciler.kds.admin import TYPES
+from reconciler.model.resource import ResourceKey
+from reconciler.registration import node_id
 from reconciler.steps import zone_build
 from reconciler.steps.zone_state import IssueAdminCertificate, Note
 
 if TYPE_CHECKING:
+    from reconciler.admin import AdminTarget
+    from reconciler.kds.admin import Question
     from reconciler.model.resource import MeshResource
     from reconciler.steps.zone_state import AdminCertificate, Effects, Outcome, Proxy, ZoneState
     from reconciler.view import ProxyTraits
@@ -48,3 +54,19 @@ def certified(state: ZoneState, node: str, given: AdminCertificate, message: str
     state, effects = zone_build.mark_dirty(state, (node,) if proxy.stream is not None else ())
     note = Note("admin.certificate_failed", {"proxy": node, "message": message})
     return state, (*effects, note) if message else effects
+
+
+def target(state: ZoneState, question: Question) -> AdminTarget | str:
+    """Where to ask, or why there is nowhere; in Kuma's words where it has some."""
+    if question.type not in TYPES:
+        return f'invalid resource type "{question.type}"'
+    mesh = question.mesh if question.type == "Dataplane" else ""
+    resource = state.local.get(ResourceKey(question.type, mesh, question.name))
+    if resource is None:
+        where = f'name="{question.name}" mesh="{question.mesh}"'
+        return f'resource not found: type="{question.type}" {where}'
+    proxy = state.proxies.get(node_id(mesh, question.name))
+    if proxy is None or not proxy.connected_at:
+        return f'"{question.name}" has not connected since this zone control plane started'
+    address = str(getattr(resource.spec, "address", ""))
+    return admin_target(proxy.traits, resource.spec, state.resolved.get(address, address))

@@ -18,7 +18,7 @@ TARGETS = [
 ]  # fmt: skip
 COMMANDS = [
     "demo", "global", "zone", "dataplane", "validate", "render", "status", "wait", "accept",
-    "token",
+    "inspect", "token",
 ]  # fmt: skip
 
 

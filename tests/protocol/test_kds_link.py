@@ -15,14 +15,15 @@ import pytest
 
 from reconciler.ca.server_tls import ServerTls, new_server_tls
 from reconciler.kds import client
+from reconciler.kds.admission import Refusal
 from reconciler.kds.client import Dial, KdsClient
-from reconciler.kds.server import STREAMS_PER_ZONE_MAX, KdsServer, Refusal
+from reconciler.kds.server import STREAMS_PER_ZONE_MAX, KdsServer
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from reconciler.kds.server import Caller
+    from reconciler.kds.admission import Caller
 
     Call = grpc.aio.StreamStreamCall[bytes, bytes]
 

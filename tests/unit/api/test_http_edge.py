@@ -25,6 +25,7 @@ from reconciler.api.serving import (
     tcp_socket,
     unix_socket,
 )
+from reconciler.inspection import Inspected, Inspection
 from reconciler.keys.server_certificate import server_tls
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ class Plane:
 
     def status(self, *, proxies: bool) -> Mapping[str, object]:
         return {"role": "zone", "proxies": proxies}
+
+    async def inspect(self, asked: Inspection) -> Inspected:
+        return Inspected(404, error=asked.question.name)
 
     def accept(self, commit: str) -> Mapping[str, object]:
         return {"outcome": "refused", "message": commit}

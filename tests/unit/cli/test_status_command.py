@@ -11,6 +11,7 @@ import pytest
 from reconciler.api.control_socket import control_app
 from reconciler.api.serving import HttpServer, unix_socket
 from reconciler.cli.main import main
+from reconciler.inspection import Inspected, Inspection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +58,9 @@ class Plane:
     async def wait(self, commit: str, timeout_s: float) -> Mapping[str, object]:
         self.waited.append((commit, timeout_s))
         return self.outcome
+
+    async def inspect(self, asked: Inspection) -> Inspected:
+        return Inspected(404, error=asked.question.name)
 
     def accept(self, commit: str) -> Mapping[str, object]:
         self.accepted.append(commit)
