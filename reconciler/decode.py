@@ -5,7 +5,6 @@ from disk. Pure.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -16,16 +15,14 @@ from reconciler.model.decode import (
     decode_mesh,
     decode_zone,
     decode_zone_ingress,
-    fields_of,
 )
 from reconciler.model.proxy_rules import check_proxy_resource as check_proxy_resource
 from reconciler.model.resource import Labels, MeshResource, ResourceKey, canonical_json
 from reconciler.model.spec import OpaqueSpec, Spec
 from reconciler.policies import POLICIES
-from reconciler.policies.duration import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _DECODERS: Mapping[str, Callable[[Fields], Spec]] = {
     "Mesh": decode_mesh,
@@ -65,31 +62,3 @@ def mesh_resource(
 def _spec(type_: str, body: str) -> Spec:
     """Equal bodies share one spec; decoding is pure, so this is only memory traded for time."""
     return decode_resource(type_, json.loads(body))
-
-
-# --- documents as Kuma's messages can hold them ---
-
-_MESH_DURATIONS = (("dpCert", "requestTimeout"), ("rootChain", "requestTimeout"))
-
-
-def normal_data(type_: str, data: Fields) -> Fields:
-    """A spec as people write it, in the form that fits the kind's protobuf message: its Duration
-    knows seconds only, while `1m30s` is allowed in a document.
-    """
-    mtls = data.get("mtls")
-    if type_ != "Mesh" or not isinstance(mtls, Mapping) or not mtls.get("backends"):
-        return data
-    backends = [_normal_backend(fields_of(item, "mtls")) for item in mtls["backends"]]
-    return {**data, "mtls": {**mtls, "backends": backends}}
-
-
-def _normal_backend(backend: Fields) -> Fields:
-    found = dict(backend)
-    for section, name in _MESH_DURATIONS:
-        inner = found.get(section)
-        if isinstance(inner, Mapping) and isinstance(inner.get(name), str):
-            span = parse_duration(inner[name])
-            if span is None:
-                raise DecodeError(f"{section}.{name}", f'"{inner[name]}" is not a duration')
-            found[section] = {**inner, name: f"{span.total_seconds():.6f}s"}
-    return found

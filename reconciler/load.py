@@ -11,7 +11,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from reconciler.decode import mesh_resource, normal_data
+from reconciler.decode import mesh_resource
+from reconciler.legacy_fields import normal_data, read_legacy
 from reconciler.model.decode import DecodeError
 from reconciler.model.kinds import KINDS
 from reconciler.model.mesh_rules import check_mesh
@@ -27,7 +28,7 @@ from reconciler.model.resource import (
 from reconciler.policies import POLICIES
 from reconciler.problems import Position, Problem, Severity
 from reconciler.repository_settings import RepositorySettings, decode_settings, settings_faults
-from reconciler.schema import UNKNOWN_FIELD, has_schema, schema_faults, unknown_field
+from reconciler.schema import UNKNOWN_FIELD, SchemaFault, has_schema, schema_faults, unknown_field
 from reconciler.secret_references import (
     SECRETS_FILE,
     Need,
@@ -331,11 +332,20 @@ def _by_schema(found: Declared, *, strict: bool) -> Iterator[Problem]:
     else:
         data = {**_meta(found), "spec": found.spec}
         strip = 1
-    for fault in schema_faults(found.kind.name, data):
+    for fault in _faults(found, data):
         inner = fault.path[strip:] if fault.path[:1] == ("spec",) or not strip else ()
         at = found.at(inner, key=fault.key)
         severity = unknown if fault.unknown_field else Severity.ERROR
         yield Problem(at, fault.code, fault.message, severity)
+
+
+def _faults(found: Declared, data: Mapping[str, object]) -> tuple[SchemaFault, ...]:
+    """By the type's schema, or by its message: for the legacy kinds, this says as much of types
+    and names. A kind with neither is carried as it is.
+    """
+    if found.kind.legacy and not has_schema(found.kind.name):
+        return read_legacy(found.kind.name, found.spec)[1]
+    return schema_faults(found.kind.name, data)
 
 
 def _unknown_outside(found: Declared, path: tuple[str | int, ...]) -> str:

@@ -106,11 +106,10 @@ def _faults(error: ValidationError) -> Iterator[SchemaFault]:
         case "type":
             wanted = cast("str | list[str]", error.validator_value)
             name = wanted if isinstance(wanted, str) else " or ".join(wanted)
-            text = f"must be {_ARTICLES.get(name, name)}, not {_shown(error.instance)}"
-            yield SchemaFault(path, "SCH001", text)
+            yield SchemaFault(path, "SCH001", must_be(name, error.instance))
         case "enum":
             values = [str(value) for value in cast("list[object]", error.validator_value)]
-            yield SchemaFault(path, "SCH004", _one_of(error.instance, values))
+            yield SchemaFault(path, "SCH004", one_of(error.instance, values))
         case _:
             yield SchemaFault(path, "SCH002", _worded(error, schema))
 
@@ -123,6 +122,11 @@ _ARTICLES = {
     "number": "a number",
     "boolean": "true or false",
 }
+
+
+def must_be(wanted: str, value: object) -> str:
+    """`wanted` is JSON Schema's name of a type."""
+    return f"must be {_ARTICLES.get(wanted, wanted)}, not {_shown(value)}"
 
 
 def _unknown(
@@ -152,7 +156,7 @@ def _lower(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
-def _one_of(value: object, values: list[str]) -> str:
+def one_of(value: object, values: Sequence[str]) -> str:
     near = difflib.get_close_matches(str(value), values, n=1)
     hint = f' (did you mean "{near[0]}"?)' if near else ""
     return f"must be one of {', '.join(values)}, not {_shown(value)}{hint}"

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 
+from reconciler.kds.messages import MESSAGES
 from reconciler.kds.names import resource_name
-from reconciler.kds.proto import kds_pb2, kuma_mesh_pb2, kuma_system_pb2
+from reconciler.kds.proto import kds_pb2
 from reconciler.kds.types import KUMA_RESOURCE
 from reconciler.model.kinds import KINDS
 from reconciler.model.resource import canonical_json
@@ -26,37 +27,6 @@ if TYPE_CHECKING:
     from xds.resource import XdsResource
 
 DEPTH_MAX = 64  # of a JSON spec, as of a document in the repository
-_SYSTEM_KINDS = ("Config", "Secret", "Zone", "ZoneInsight")
-_MESH_KINDS = (
-    "CircuitBreaker",
-    "Dataplane",
-    "DataplaneInsight",
-    "ExternalService",
-    "FaultInjection",
-    "HealthCheck",
-    "Mesh",
-    "MeshGateway",
-    "MeshGatewayRoute",
-    "ProxyTemplate",
-    "RateLimit",
-    "Retry",
-    "ServiceInsight",
-    "Timeout",
-    "TrafficLog",
-    "TrafficPermission",
-    "TrafficRoute",
-    "TrafficTrace",
-    "VirtualOutbound",
-    "ZoneEgress",
-    "ZoneEgressInsight",
-    "ZoneIngress",
-    "ZoneIngressInsight",
-)
-MESSAGES: Mapping[str, type[Message]] = {
-    **{kind: getattr(kuma_system_pb2, kind) for kind in _SYSTEM_KINDS},
-    **{kind: getattr(kuma_mesh_pb2, kind) for kind in _MESH_KINDS},
-    "GlobalSecret": kuma_system_pb2.Secret,
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from reconciler.kds.codec import MESSAGES, CarriedResource, decode_entry, encode_carried
+from reconciler.kds.codec import CarriedResource, decode_entry, encode_carried
+from reconciler.kds.messages import MESSAGES
 from reconciler.kds.names import resource_name, wire_name
 from reconciler.kds.proto import kuma_mesh_pb2, kuma_system_pb2
 from reconciler.kds.receive import accept_from_global, accept_from_zone

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.decode import decode_resource, mesh_resource, normal_data
+from reconciler.decode import decode_resource, mesh_resource
+from reconciler.legacy_fields import normal_data
 from reconciler.model.decode import (
     DecodeError,
     Fields,
