@@ -27,6 +27,12 @@ GOLDEN = Path(__file__).parents[1] / "kds" / "golden"
 META = ("type", "mesh", "name", "labels", "status")
 TO_ZONE, TO_GLOBAL = "global_to_zone", "zone_to_global"
 TRAVELS = [(t, TO_ZONE) for t in GLOBAL_TO_ZONE] + [(t, TO_GLOBAL) for t in ZONE_TO_GLOBAL]
+# What the documents refer to.
+SECRETS = b"""
+secrets:
+- {mesh: default, name: pay-ca, file: a}
+- {mesh: default, name: edge-cert, file: b}
+"""
 NOT_FROM_GIT = ("Config", "GlobalSecret", "Secret", "ServiceInsight")  # the global makes them
 RELAYED = tuple(t for t in GLOBAL_TO_ZONE if not KINDS[t].down)
 
@@ -61,6 +67,7 @@ def down(type_: str) -> list[XdsResource]:
     else:
         blobs = {
             "mesh.yaml": Blob("", b"{type: Mesh, name: default}"),
+            "secrets.yaml": Blob("", SECRETS),
             "p.yaml": Blob("", (GOLDEN / f"{type_}.yaml").read_bytes()),
         }
         if type_ == "Mesh":
