@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.decode import mesh_resource
 from reconciler.legacy_fields import normal_data, read_legacy
+from reconciler.limits import DEFAULT, Limits, cure
 from reconciler.model.decode import DecodeError
 from reconciler.model.kinds import KINDS
 from reconciler.model.mesh_rules import check_mesh
@@ -41,7 +42,6 @@ from reconciler.source.document import OBJECT_META, Declared, declared, label_wa
 from reconciler.source.yaml import Document, documents
 
 SETTINGS_FILE = "reconciler.yaml"
-ENTRIES_MAX = 20_000
 SUFFIXES = (".yaml", ".yml", ".json")
 REGULAR_MODES = (0o100644, 0o100755, 0o100664)
 SYMLINK, SUBMODULE = 0o120000, 0o160000
@@ -89,7 +89,7 @@ class Loaded:
     needs: tuple[Need, ...] = ()  # by which resources
 
 
-MemoKey = tuple[str, str, int, bool]  # path, blob, mode, strict
+MemoKey = tuple[str, str, int, bool, Limits]  # path, blob, mode, strict
 
 
 @dataclass(slots=True)
@@ -125,32 +125,32 @@ def is_read(path: str) -> bool:
     return path in (SETTINGS_FILE, SECRETS_FILE) or is_policy_file(path)
 
 
-def load(blobs: Mapping[str, Blob], memo: LoadMemo) -> Loaded:
-    """Everything the files say, and everything that is wrong with them."""
-    settings, problems = _settings(blobs.get(SETTINGS_FILE))
-    if len(blobs) > ENTRIES_MAX:
-        text = (
-            f"the tree has {len(blobs)} files, at most {ENTRIES_MAX} are read; split the repository"
-        )
-        problems.append(Problem(Position("."), "SRC008", text))
-        return Loaded((), {}, tuple(problems), settings)
+def load(blobs: Mapping[str, Blob], memo: LoadMemo, maximum: Limits = DEFAULT) -> Loaded:
+    """Everything the files say, and everything that is wrong with them. `maximum` is what the
+    settings of the repository may ask for.
+    """
+    settings, problems = _settings(blobs.get(SETTINGS_FILE), maximum)
+    limits = settings.limits
+    beyond = _beyond(blobs, limits)
+    if beyond is not None:
+        return Loaded((), {}, (*problems, beyond), settings)
     reads: list[Read] = []
     count = 0
     for path, blob in sorted(blobs.items()):
         if not is_policy_file(path):
             continue
-        key = (path, blob.oid, blob.mode, settings.strict)
+        key = (path, blob.oid, blob.mode, settings.strict, limits)
         read = memo.get(key) if blob.oid else None
         if read is None:
             count += 1
-            read = read_file(path, blob, strict=settings.strict)
+            read = read_file(path, blob, strict=settings.strict, limits=limits)
             if blob.oid:
                 memo.put(key, read)
         reads.append(read)
         problems += read.problems
     named = [named for read in reads for named in read.named]
     problems += _across(named)
-    secrets, faults = _secrets(blobs.get(SECRETS_FILE))
+    secrets, faults = _secrets(blobs.get(SECRETS_FILE), limits)
     needed = tuple(need for read in reads for need in read.needs)
     meshes = frozenset(each.key.name for each in named if each.key.type == "Mesh")
     problems += [*faults, *across(secrets, needed, meshes)]
@@ -170,20 +170,38 @@ def _printable(problem: Problem) -> Problem:
     return replace(problem, message=text)
 
 
-def _settings(blob: Blob | None) -> tuple[RepositorySettings, list[Problem]]:
+def _beyond(blobs: Mapping[str, Blob], limits: Limits) -> Problem | None:
+    if len(blobs) > limits.tree_entries:
+        text = f"the tree has over {limits.tree_entries} files; split it, or {cure('treeEntries')}"
+        return Problem(Position("."), "SRC008", text)
+    deep = next((path for path in sorted(blobs) if path.count("/") >= limits.tree_depth), None)
+    if deep is None:
+        return None
+    text = f"folders are nested over {limits.tree_depth} levels; flatten them, or "
+    return Problem(Position(deep), "SRC010", text + cure("treeDepth"))
+
+
+def limits_in(data: bytes, maximum: Limits) -> Limits:
+    """Those of a `reconciler.yaml`: they are needed before the rest is read."""
+    return _settings(Blob("", data), maximum)[0].limits
+
+
+def _settings(blob: Blob | None, maximum: Limits) -> tuple[RepositorySettings, list[Problem]]:
     """What cannot be read is a problem, never the defaults: they are laxer than what was meant."""
-    document, problems = _single(SETTINGS_FILE, blob)
+    document, problems = _single(SETTINGS_FILE, blob, maximum)
     if document is None:
-        return RepositorySettings(), problems
+        return RepositorySettings(limits=maximum), problems
     data = document.data if isinstance(document.data, Mapping) else {}
-    for path, text in settings_faults(data):
+    for path, code, text in settings_faults(data, maximum):
         at = Position(SETTINGS_FILE, *document.value_at(path))
-        problems.append(Problem(at, "SET001", text))
-    return decode_settings(data), problems
+        problems.append(Problem(at, code, text))
+    return decode_settings(data, maximum), problems
 
 
-def _secrets(blob: Blob | None) -> tuple[tuple[SecretReference, ...], list[Problem]]:
-    document, problems = _single(SECRETS_FILE, blob)
+def _secrets(
+    blob: Blob | None, limits: Limits
+) -> tuple[tuple[SecretReference, ...], list[Problem]]:
+    document, problems = _single(SECRETS_FILE, blob, limits)
     if document is None:
         return (), problems
     found, faults = references(document)
@@ -191,15 +209,15 @@ def _secrets(blob: Blob | None) -> tuple[tuple[SecretReference, ...], list[Probl
     return found, [*(p for p in problems if p.at not in said), *faults]
 
 
-def _single(path: str, blob: Blob | None) -> tuple[Document | None, list[Problem]]:
+def _single(path: str, blob: Blob | None, limits: Limits) -> tuple[Document | None, list[Problem]]:
     """One of the two files of the repository itself: one document, checked by its schema."""
     if blob is None:
         return None, []
-    refused = _refused(path, blob)
+    refused = _refused(path, blob, limits)
     if refused is not None:
         return None, [refused]
     assert blob.data is not None
-    found, faults = documents(blob.data)
+    found, faults = documents(blob.data, limits)
     problems = [Problem(Position(path, *f.place), f.code, f.message) for f in faults]
     if not found:
         return None, problems
@@ -214,13 +232,13 @@ def _single(path: str, blob: Blob | None) -> tuple[Document | None, list[Problem
     return document, problems
 
 
-def read_file(path: str, blob: Blob, *, strict: bool) -> Read:
+def read_file(path: str, blob: Blob, *, strict: bool, limits: Limits = DEFAULT) -> Read:
     """One file by itself."""
-    refused = _refused(path, blob)
+    refused = _refused(path, blob, limits)
     if refused is not None:
         return Read(problems=(refused,))
     assert blob.data is not None
-    found, faults = documents(blob.data)
+    found, faults = documents(blob.data, limits)
     problems = [
         Problem(Position(path, *fault.place), fault.code, fault.message) for fault in faults
     ]
@@ -233,7 +251,7 @@ def read_file(path: str, blob: Blob, *, strict: bool) -> Read:
     )
 
 
-def _refused(path: str, blob: Blob) -> Problem | None:
+def _refused(path: str, blob: Blob, limits: Limits) -> Problem | None:
     at = Position(path)
     if not all(map(_is_plain, path.split("/"))):
         return Problem(at, "SRC012", "has a name that no checkout would accept; rename it")
@@ -244,7 +262,8 @@ def _refused(path: str, blob: Blob) -> Problem | None:
     if blob.mode not in REGULAR_MODES:
         return Problem(at, "SRC009", f"is no regular file (mode {blob.mode:o})")
     if blob.data is None:
-        return Problem(at, "SRC002", "is over the size limit of 1 MiB and was not read; split it")
+        text = f"has over {limits.blob_bytes} bytes and was not read; split it, or "
+        return Problem(at, "SRC002", text + cure("blobBytes"))
     return None
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Any
 
+from reconciler.limits import DEFAULT, Limits, narrowed, too_high
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -29,9 +31,10 @@ class RepositorySettings:
     strict: bool = False
     zone_policies: frozenset[tuple[str, str]] = frozenset()  # (zone, type) that others may get
     tokenless: tuple[Tokenless, ...] = ()
+    limits: Limits = DEFAULT
 
 
-def decode_settings(data: Mapping[str, Any]) -> RepositorySettings:
+def decode_settings(data: Mapping[str, Any], maximum: Limits = DEFAULT) -> RepositorySettings:
     """What the schema refused is left out."""
     kds = data.get("kds")
     return RepositorySettings(
@@ -46,18 +49,23 @@ def decode_settings(data: Mapping[str, Any]) -> RepositorySettings:
             for entry in _entries(kds.get("tokenless") if isinstance(kds, Mapping) else None)
             if (network := _network(entry.get("from"))) is not None
         ),
+        limits=narrowed(maximum, data.get("limits")),
     )
 
 
-def settings_faults(data: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-    """What a schema cannot say: (place, text)."""
+def settings_faults(
+    data: Mapping[str, Any], maximum: Limits = DEFAULT
+) -> Iterator[tuple[Path, str, str]]:
+    """What a schema cannot say: (place, code, text)."""
+    for key, text in too_high(maximum, data.get("limits")):
+        yield ("limits", key), "SET002", text
     kds = data.get("kds")
     entries = _items(kds.get("tokenless")) if isinstance(kds, Mapping) else []
     for index, entry in enumerate(entries):
         value = entry.get("from") if isinstance(entry, Mapping) else None
         if isinstance(value, str) and _network(value) is None:
             text = f'"{value}" is no network; write one like 10.1.0.0/16 or 2001:db8::/32'
-            yield ("kds", "tokenless", index, "from"), text
+            yield ("kds", "tokenless", index, "from"), "SET001", text
 
 
 def _network(value: object) -> Network | None:

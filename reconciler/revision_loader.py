@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.decode import mesh_resource
 from reconciler.defaults import with_defaults, with_warnings
 from reconciler.git.errors import CommitRejected, GitFailed
+from reconciler.git.trees import TreeLimits
 from reconciler.kds.codec import canonical_data
 from reconciler.kds.slice import Framed, next_framed
 from reconciler.kds.zone_node import ALL_FEATURES
 from reconciler.keys.secret_values import SecretValues
 from reconciler.keys.system_resources import KeysMissing
-from reconciler.load import SUBMODULE, SYMLINK, Blob, LoadMemo, is_read, load
+from reconciler.limits import DEFAULT, Limits
+from reconciler.load import SUBMODULE, SYMLINK, Blob, LoadMemo, is_read, limits_in, load
 from reconciler.mesh_ca import ca_changes
 from reconciler.problems import Position, Problem, has_errors
 from reconciler.revision_secrets import (
@@ -53,9 +56,11 @@ class RevisionLoader:
         policy_path: str,
         system: SystemResources,
         values: SecretValues | None = None,
+        maximum: Limits = DEFAULT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.mirror = mirror
+        self.maximum = maximum  # what a repository may ask for
         self.policy_path = policy_path
         self.system = system
         self.values = values or SecretValues(system.store)
@@ -63,6 +68,7 @@ class RevisionLoader:
         self.memo = LoadMemo()
         self.blobs_read = 0
         self._blobs: dict[str, Blob] = {}  # of the last commit read, by oid
+        self._limits = maximum  # it was read with these
         self._state: MeshState = from_resources(())  # of the last commit taken
         self._framed = Framed(ALL_FEATURES)  # as zones get it, made here and not on the loop
         self._listed: tuple[SecretReference, ...] = ()  # by the last commit taken
@@ -86,7 +92,7 @@ class RevisionLoader:
                 key = replace(key, secrets=self.values.resolve(self._listed).mark)
                 if key == published:
                     return g.Unchanged(commit)
-            loaded = with_warnings(load(self._read(commit), self.memo))
+            loaded = with_warnings(load(self._read(commit, key.settings), self.memo, self.maximum))
             return self._loaded(wanted, key, loaded)
         except CommitRejected as error:
             return g.LoadRejected(commit, (Problem(Position("."), "SRC010", str(error)),))
@@ -134,13 +140,17 @@ class RevisionLoader:
             self._waiting = commit, self.clock()
         return self.clock() - self._waiting[1] < CA_WAIT_MAX_S
 
-    def _read(self, commit: str) -> Mapping[str, Blob]:
+    def _read(self, commit: str, settings: str) -> Mapping[str, Blob]:
         """Path -> blob of the policy path; only oids not held from the commit before are read."""
-        entries = self.mirror.tree_entries(commit, self.policy_path)
+        limits = self._limits_of(settings)
+        if limits != self._limits:
+            self._limits, self._blobs = limits, {}
+        within = TreeLimits(entries_max=limits.tree_entries, depth_max=limits.tree_depth)
+        entries = self.mirror.tree_entries(commit, self.policy_path, within)
         wanted = [e for e in entries if is_read(e.path)]
         missing = {e.oid for e in wanted if e.mode not in _UNREAD and e.oid not in self._blobs}
         self.blobs_read = len(missing)
-        contents = self.mirror.read_blobs(sorted(missing))
+        contents = self.mirror.read_blobs(sorted(missing), limits.blob_bytes)
         blobs: dict[str, Blob] = {}
         for entry in wanted:
             data = contents.get(entry.oid)
@@ -151,6 +161,15 @@ class RevisionLoader:
             blobs[entry.path] = held if held.mode == entry.mode else replace(held, mode=entry.mode)
         self._blobs = {blob.oid: blob for blob in blobs.values() if blob.mode not in _UNREAD}
         return blobs
+
+    def _limits_of(self, settings: str) -> Limits:
+        """Those of the blob of `reconciler.yaml`; "" when there is none."""
+        if settings:
+            with suppress(CommitRejected):  # a folder of that name; its files say so
+                read = self.mirror.read_blobs((settings,), self.maximum.blob_bytes)[settings]
+                if isinstance(read, bytes):
+                    return limits_in(read, self.maximum)
+        return self.maximum
 
     def _meaning(self, loaded: Loaded, resolved: Resolved) -> MeshState:
         """Unchanged resources stay the same objects, so that later stages see at once what did not

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.cli.git_access import add_git, git_access
+from reconciler.cli.limits import add_limits, limits_of
 from reconciler.cli.options import env_prefix, interval_s, port
 from reconciler.cli.running import (
     add_common,
@@ -70,6 +71,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="what the variables that it may name begin with (default: RECONCILER_SECRET_)",
     )
     add_git(parser)
+    add_limits(parser)
     add_common(parser)
 
 
@@ -114,7 +116,7 @@ async def _serve(args: argparse.Namespace, folder: Path, stop: asyncio.Event) ->
     mirror = _mirror(args, folder)
     keys = FileSecrets(folder / "secrets")
     values = SecretValues(keys, args.secrets_dir, args.secrets_env_prefix)
-    loader = RevisionLoader(mirror, args.path, SystemResources(keys), values)
+    loader = RevisionLoader(mirror, args.path, SystemResources(keys), values, limits_of(args))
     version = metadata.version("mesh-reconciler")
     settings = GlobalSettings(instance=f"global-{uuid.uuid4().hex[:8]}", version=version)
     process = GlobalProcess(

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.cli.limits import add_limits, limits_of
 from reconciler.cli.validate import policy_blobs
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--policy-path", default="", help="folder of the policies inside PATH or the commit"
     )
     parser.add_argument("--explain", action="store_true", help="which policies shaped what")
+    add_limits(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from reconciler.source.single import SourceError
 
     try:
-        loaded = load(policy_blobs(args), LoadMemo())
+        loaded = load(policy_blobs(args), LoadMemo(), limits_of(args))
         if has_errors(loaded.problems):
             for problem in loaded.problems:
                 sys.stderr.write(f"{problem}\n")

@@ -9,15 +9,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.cli.limits import add_limits, limits_of
+
 if TYPE_CHECKING:
     import argparse
 
+    from reconciler.limits import Limits
     from reconciler.load import Blob, Loaded
     from reconciler.problems import Problem
 
 EXAMPLE = "example: reconciler validate examples-repo --format github"
-BLOB_MAX = 1024 * 1024
-ENTRIES_MAX = 20_001
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,6 +31,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--policy-path", default="", help="folder of the policies inside PATH or the commit"
     )
     parser.add_argument("--format", choices=("text", "json", "github"), default="text")
+    add_limits(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    loaded = with_warnings(load(blobs, LoadMemo()))
+    loaded = with_warnings(load(blobs, LoadMemo(), limits_of(args)))
     _print(loaded, args.format, _folder_for_ci(_policy_folder(args)))
     from reconciler.problems import has_errors
 
@@ -56,13 +58,13 @@ def _policy_folder(args: argparse.Namespace) -> Path:
 def policy_blobs(args: argparse.Namespace) -> dict[str, Blob]:
     """Of the commit that --rev names, else of the folder. Raises ValueError or OSError."""
     if not args.rev:
-        return folder_blobs(_policy_folder(args))
+        return folder_blobs(_policy_folder(args), limits_of(args))
     from reconciler.git.reading import revision_blobs
 
-    return revision_blobs(args.path, args.rev, args.policy_path)
+    return revision_blobs(args.path, args.rev, args.policy_path, limits_of(args))
 
 
-def folder_blobs(folder: Path) -> dict[str, Blob]:
+def folder_blobs(folder: Path, limits: Limits) -> dict[str, Blob]:
     """The files of a working folder; hidden folders are left out, links are not followed."""
     from reconciler.load import SYMLINK, Blob
 
@@ -77,8 +79,8 @@ def folder_blobs(folder: Path) -> dict[str, Blob]:
             if file.is_symlink():
                 found[path] = Blob("", b"", SYMLINK)
             elif name.endswith((".yaml", ".yml", ".json")):
-                found[path] = _file_blob(file)
-            if len(found) > ENTRIES_MAX:
+                found[path] = _file_blob(file, limits)
+            if len(found) > limits.tree_entries + 1:
                 return found
     return found
 
@@ -88,13 +90,13 @@ def _shown(path: str) -> str:
     return path if path.isprintable() else ascii(path)[1:-1]
 
 
-def _file_blob(file: Path) -> Blob:
+def _file_blob(file: Path, limits: Limits) -> Blob:
     from reconciler.load import Blob
 
     status = file.stat()
     if not stat.S_ISREG(status.st_mode):
         return Blob("", b"", stat.S_IFMT(status.st_mode))  # reading a pipe would wait for ever
-    return Blob("", file.read_bytes() if status.st_size <= BLOB_MAX else None)
+    return Blob("", file.read_bytes() if status.st_size <= limits.blob_bytes else None)
 
 
 def _folder_for_ci(folder: Path) -> str:

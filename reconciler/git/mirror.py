@@ -26,6 +26,7 @@ from reconciler.git.errors import CommitRejected, GitFailed, Permanent, Transien
 from reconciler.git.library import UNREADABLE, isolate, open_bare
 from reconciler.git.packing import is_scattered, pack
 from reconciler.git.trees import KINDS, EntryKind, TreeEntry, TreeLimits, TreeWalk
+from reconciler.limits import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -50,7 +51,7 @@ class MirrorOptions:
 
     branch: str | None = "main"
     also: tuple[str, ...] = ("refs/heads/status/",)
-    blob_bytes_max: int = 1024 * 1024
+    blob_bytes_max: int = DEFAULT.blob_bytes
     trees: TreeLimits = field(default_factory=TreeLimits)
 
     @property
@@ -173,21 +174,26 @@ class Mirror:
 
     # --- commits ---
 
-    def tree_entries(self, commit: str, policy_path: str = "") -> tuple[TreeEntry, ...]:
+    def tree_entries(
+        self, commit: str, policy_path: str = "", limits: TreeLimits | None = None
+    ) -> tuple[TreeEntry, ...]:
         """All files under the policy path, paths relative to it; CommitRejected at a limit."""
+        limits = limits or self.options.trees
+        if limits != self._walk.limits:
+            self._walk = TreeWalk(limits)
         return self._reading(
             lambda repository: self._walk.entries(
                 repository, tree_oid(repository, commit, policy_path)
             )
         )
 
-    def read_blobs(self, oids: Iterable[str]) -> Mapping[str, bytes | TooLarge]:
+    def read_blobs(
+        self, oids: Iterable[str], bytes_max: int | None = None
+    ) -> Mapping[str, bytes | TooLarge]:
         """Oid -> content, or `TooLarge` beyond the limit: of those only the size is read."""
-        wanted = tuple(oids)
+        wanted, most = tuple(oids), bytes_max or self.options.blob_bytes_max
         return self._reading(
-            lambda repository: {
-                oid: read_blob(repository, oid, self.options.blob_bytes_max) for oid in wanted
-            }
+            lambda repository: {oid: read_blob(repository, oid, most) for oid in wanted}
         )
 
     def read_files(self, commit: str) -> Mapping[str, bytes]:

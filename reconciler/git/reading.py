@@ -12,17 +12,18 @@ from reconciler.git.library import UNREADABLE
 from reconciler.git.local_refs import open_local, target
 from reconciler.git.mirror import TooLarge, read_blob, read_files, tree_oid
 from reconciler.git.status_ref import STATUS_PREFIX, zone_of_ref
-from reconciler.git.trees import EntryKind, TreeLimits, TreeWalk
-from reconciler.load import Blob, is_read
+from reconciler.git.trees import EntryKind, TreeEntry, TreeLimits, TreeWalk
+from reconciler.limits import DEFAULT, Limits
+from reconciler.load import SETTINGS_FILE, Blob, is_read, limits_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-BLOB_BYTES_MAX = 1024 * 1024
 
-
-def revision_blobs(repository: Path, revision: str, policy_path: str = "") -> dict[str, Blob]:
+def revision_blobs(
+    repository: Path, revision: str, policy_path: str = "", maximum: Limits = DEFAULT
+) -> dict[str, Blob]:
     """Path -> blob under the policy path, as the global would read them from that revision.
 
     Raises ValueError: no repository there, no such revision, or beyond a limit.
@@ -30,9 +31,14 @@ def revision_blobs(repository: Path, revision: str, policy_path: str = "") -> di
     try:
         with open_local(repository) as opened:
             commit = _commit(opened, revision)
-            entries = TreeWalk(TreeLimits()).entries(opened, tree_oid(opened, commit, policy_path))
+            tree = tree_oid(opened, commit, policy_path)
+            limits = _limits(opened, tree, maximum)
+            walk = TreeWalk(
+                TreeLimits(entries_max=limits.tree_entries, depth_max=limits.tree_depth)
+            )
+            entries = walk.entries(opened, tree)
             return {
-                entry.path: Blob(entry.oid, _content(opened, entry.oid, entry.kind), entry.mode)
+                entry.path: Blob(entry.oid, _content(opened, entry, limits), entry.mode)
                 for entry in entries
                 if is_read(entry.path)
             }
@@ -49,10 +55,22 @@ def _commit(repository: pygit2.Repository, revision: str) -> str:
         ) from error
 
 
-def _content(repository: pygit2.Repository, oid: str, kind: EntryKind) -> bytes | None:
-    if kind in {EntryKind.SYMLINK, EntryKind.SUBMODULE}:
+def _limits(repository: pygit2.Repository, tree: str, maximum: Limits) -> Limits:
+    found = repository[tree]
+    assert isinstance(found, pygit2.Tree)
+    if SETTINGS_FILE not in found:
+        return maximum
+    with suppress(CommitRejected):
+        read = read_blob(repository, str(found[SETTINGS_FILE].id), maximum.blob_bytes)
+        if isinstance(read, bytes):
+            return limits_in(read, maximum)
+    return maximum
+
+
+def _content(repository: pygit2.Repository, entry: TreeEntry, limits: Limits) -> bytes | None:
+    if entry.kind in {EntryKind.SYMLINK, EntryKind.SUBMODULE}:
         return b""  # never followed, never fetched
-    read = read_blob(repository, oid, BLOB_BYTES_MAX)
+    read = read_blob(repository, entry.oid, limits.blob_bytes)
     return None if isinstance(read, TooLarge) else read
 
 

@@ -14,6 +14,7 @@ import pygit2
 from pygit2.enums import FileMode, ObjectType
 
 from reconciler.git.errors import CommitRejected
+from reconciler.limits import DEFAULT, cure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,8 +52,8 @@ class TreeEntry:
 class TreeLimits:
     """Above these a commit is rejected; keys `limits.treeEntries` and `limits.treeDepth`."""
 
-    entries_max: int = 20_000
-    depth_max: int = 64
+    entries_max: int = DEFAULT.tree_entries
+    depth_max: int = DEFAULT.tree_depth
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class TreeWalk:
         if level > self.limits.depth_max:
             raise CommitRejected(
                 f"folders are nested deeper than {self.limits.depth_max} at {prefix}; "
-                "flatten them or raise limits.treeDepth"
+                f"flatten them, or {cure('treeDepth')}"
             )
         entries: list[TreeEntry] = []
         children: dict[str, Subtree] = {}
@@ -123,7 +124,7 @@ class TreeWalk:
         if visited > self.limits.entries_max:
             raise CommitRejected(
                 f"more than {self.limits.entries_max} files and folders; "
-                "move what is no policy elsewhere, or raise limits.treeEntries"
+                f"move what is no policy elsewhere, or {cure('treeEntries')}"
             )
 
 

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import yaml
 
+from reconciler.limits import DEFAULT, NESTING_MAX, Limits, cure
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-BLOB_MAX = 1024 * 1024  # bytes
-DEPTH_MAX = 64
-DOCUMENTS_MAX = 1000
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1  # what protobuf's and Go's integers can hold
 NUMBER_LENGTH_MAX = 400
 
@@ -73,16 +72,18 @@ class _Fault(Exception):
         self.fault = SyntaxFault(place, code, message)
 
 
-def documents(data: bytes) -> tuple[tuple[Document, ...], tuple[SyntaxFault, ...]]:
+def documents(
+    data: bytes, limits: Limits = DEFAULT
+) -> tuple[tuple[Document, ...], tuple[SyntaxFault, ...]]:
     """All documents of a file; on the first fault what came before it, and the fault. Empty ones
     are left out.
     """
-    if len(data) > BLOB_MAX:
-        text = f"the file has {len(data)} bytes, at most {BLOB_MAX} are read; split it"
-        return (), (SyntaxFault((1, 1), "SRC002", text),)
+    if len(data) > limits.blob_bytes:
+        text = f"has {len(data)} bytes, and {limits.blob_bytes} are read at most; split it, or "
+        return (), (SyntaxFault((1, 1), "SRC002", text + cure("blobBytes")),)
     found: list[Document] = []
     try:
-        _read(_decoded(data), found)
+        _read(_decoded(data), found, limits.documents)
     except _Fault as error:
         return tuple(found), (error.fault,)
     return tuple(found), ()
@@ -98,7 +99,7 @@ def _decoded(data: bytes) -> str:
         raise _Fault(place, "SRC001", "is not UTF-8 text; save it as UTF-8") from error
 
 
-def _read(text: str, found: list[Document]) -> None:
+def _read(text: str, found: list[Document], most: int) -> None:
     """Appends to `found` as long as there is no fault."""
     try:
         events = yaml.parse(text, Loader=yaml.CSafeLoader)
@@ -106,8 +107,8 @@ def _read(text: str, found: list[Document]) -> None:
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
                 count += 1
-                if count > DOCUMENTS_MAX:
-                    message = f"over {DOCUMENTS_MAX} documents in one file; split it"
+                if count > most:
+                    message = f"over {most} documents in one file; split it, or {cure('documents')}"
                     raise _Fault(_start(event), "SRC005", message)
                 document = _document(events)
                 if document.data is not None:
@@ -137,7 +138,9 @@ def _not_yaml(error: yaml.MarkedYAMLError) -> _Fault:
 
 
 def _too_deep(place: Place) -> _Fault:
-    return _Fault(place, "SRC003", f"is nested over {DEPTH_MAX} levels; flatten it")
+    return _Fault(
+        place, "SRC003", f"is nested over {NESTING_MAX} levels, which no setting allows; flatten it"
+    )
 
 
 class _Mark(Protocol):
@@ -169,13 +172,13 @@ def _document(events: Iterator[yaml.Event]) -> Document:
 def _value(
     event: yaml.Event, events: Iterator[yaml.Event], path: Path, key_place: Place, places: Places
 ) -> object:
-    """Recurses to at most DEPTH_MAX; `event` begins the value, its rest is taken from `events`."""
+    """Recurses to NESTING_MAX; `event` begins the value, its rest is taken from `events`."""
     place = _start(event)
     places[path] = (key_place, place)
     _check_node(event, place)
     if isinstance(event, yaml.ScalarEvent):
         return _scalar(event, place)
-    if len(path) >= DEPTH_MAX:
+    if len(path) >= NESTING_MAX:
         raise _too_deep(place)
     if isinstance(event, yaml.SequenceStartEvent):
         found: list[object] = []

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.git.reading import BLOB_BYTES_MAX, revision_blobs
+from reconciler.git.reading import revision_blobs
+from reconciler.limits import DEFAULT
 from tests.support.git_repos import PolicyRepo
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def test_a_revision_is_read_and_not_the_work_tree(tmp_path: Path) -> None:
 
 
 def test_links_are_not_followed_and_large_files_not_read(tmp_path: Path) -> None:
-    repo = PolicyRepo.create(tmp_path, {"big.yaml": "x" * (BLOB_BYTES_MAX + 1)})
+    repo = PolicyRepo.create(tmp_path, {"big.yaml": "x" * (DEFAULT.blob_bytes + 1)})
     (repo.work / "link.yaml").symlink_to("/etc/passwd")
     repo.push({"a.yaml": "a"})
     blobs = revision_blobs(repo.work, "HEAD")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.load import ENTRIES_MAX, SUBMODULE, SYMLINK, Blob, Loaded, LoadMemo, load
+from reconciler.limits import DEFAULT
+from reconciler.load import SUBMODULE, SYMLINK, Blob, Loaded, LoadMemo, load
 from reconciler.model.resource import ResourceKey
 
 MESH = "type: Mesh\nname: default\n"
@@ -210,7 +211,7 @@ def test_settings_that_are_not_understood_are_refused(text: str, problem: str) -
 
 
 def test_a_tree_with_more_files_than_the_limit_is_refused_unread() -> None:
-    many = {f"{i}.yaml": Blob(str(i), b"") for i in range(ENTRIES_MAX + 1)}
+    many = {f"{i}.yaml": Blob(str(i), b"") for i in range(DEFAULT.tree_entries + 1)}
     result = load(many, LoadMemo())
     assert [problem.code for problem in result.problems] == ["SRC008"]
     assert result.read == 0

@@ -10,9 +10,9 @@ from reconciler.defaults import with_defaults
 from reconciler.git.address import address
 from reconciler.git.mirror import Mirror, MirrorOptions
 from reconciler.git.remote import RemoteLimits, transport_to
-from reconciler.git.trees import TreeLimits
 from reconciler.keys.secret_store import FileSecrets
 from reconciler.keys.system_resources import SystemResources
+from reconciler.limits import DEFAULT, Limits
 from reconciler.revision_loader import RevisionLoader
 from reconciler.steps import global_state as g
 from tests.support.git_repos import PolicyRepo
@@ -25,13 +25,16 @@ BACKEND = "{{name: ca-1, type: builtin, {}}}"
 MESH = "type: Mesh\nname: {}\nmtls: {{enabledBackend: {}, backends: [{}]}}\n"
 
 
-def outcome(tmp_path: Path, files: dict[str, str], trees: TreeLimits | None = None) -> g.Event:
+def outcome(tmp_path: Path, files: dict[str, str], maximum: Limits = DEFAULT) -> g.Event:
+    tmp_path.mkdir(exist_ok=True)
     repo = PolicyRepo.create(tmp_path, files)
     where = address(str(repo.bare))
-    options = MirrorOptions(trees=trees or TreeLimits())
-    mirror = Mirror(tmp_path / "mirror.git", where, transport_to(where, RemoteLimits()), options)
+    transport = transport_to(where, RemoteLimits())
+    mirror = Mirror(tmp_path / "mirror.git", where, transport, MirrorOptions())
     system = SystemResources(FileSecrets(tmp_path / "keys"))
-    return RevisionLoader(mirror, "", system).load(g.Load(mirror.fetch()[MAIN], None))
+    return RevisionLoader(mirror, "", system, maximum=maximum).load(
+        g.Load(mirror.fetch()[MAIN], None)
+    )
 
 
 def mesh(backend: str, name: str = "default", enabled: str = "ca-1") -> dict[str, str]:
@@ -66,7 +69,7 @@ def test_what_no_certificate_or_message_can_hold_is_rejected_as_a_problem(
 
 
 def test_a_tree_beyond_its_limits_is_rejected_as_a_problem(tmp_path: Path) -> None:
-    rejected = outcome(tmp_path, {"a/b/c/d.yaml": ""}, TreeLimits(depth_max=2))
+    rejected = outcome(tmp_path, {"a/b/c/d.yaml": ""}, Limits(tree_depth=2))
     assert isinstance(rejected, g.LoadRejected)
     (problem,) = rejected.problems
     assert problem.code == "SRC010"

@@ -98,7 +98,7 @@ def world(tmp_path: Path) -> World:
     mirror = Mirror(tmp_path / "mirror.git", where, transport, MirrorOptions())
     store = MemorySecrets()
     values = SecretValues(store, folder, environment={})
-    loader = RevisionLoader(mirror, "", SystemResources(store), values, lambda: made.time)
+    loader = RevisionLoader(mirror, "", SystemResources(store), values, clock=lambda: made.time)
     made = World(folder, repo, mirror, loader)
     return made
 

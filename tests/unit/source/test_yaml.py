@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.source.yaml import BLOB_MAX, DEPTH_MAX, DOCUMENTS_MAX, SyntaxFault, documents
+from reconciler.limits import DEFAULT, NESTING_MAX, Limits
+from reconciler.source.yaml import SyntaxFault, documents
 
 
 def data_of(text: str) -> list[object]:
@@ -125,14 +126,14 @@ def test_nesting_up_to_the_limit_is_read_and_one_more_is_not() -> None:
     def nested(depth: int) -> str:
         return "[" * depth + "]" * depth
 
-    assert len(data_of(nested(DEPTH_MAX))) == 1
-    assert fault_of(nested(DEPTH_MAX + 1)).code == "SRC003"
+    assert len(data_of(nested(NESTING_MAX))) == 1
+    assert fault_of(nested(NESTING_MAX + 1)).code == "SRC003"
 
 
 def test_documents_up_to_the_limit_are_read_and_one_more_is_not() -> None:
-    assert len(data_of("--- a\n" * DOCUMENTS_MAX)) == DOCUMENTS_MAX
-    fault = fault_of("--- a\n" * (DOCUMENTS_MAX + 1))
-    assert (fault.code, fault.place) == ("SRC005", (DOCUMENTS_MAX + 1, 1))
+    assert len(data_of("--- a\n" * DEFAULT.documents)) == DEFAULT.documents
+    fault = fault_of("--- a\n" * (DEFAULT.documents + 1))
+    assert (fault.code, fault.place) == ("SRC005", (DEFAULT.documents + 1, 1))
 
 
 def test_empty_documents_count_too() -> None:
@@ -141,11 +142,20 @@ def test_empty_documents_count_too() -> None:
 
 def test_bytes_up_to_the_limit_are_read_and_one_more_is_not() -> None:
     head = b"a: "
-    assert documents(head + b"x" * (BLOB_MAX - len(head)))[1] == ()
-    assert fault_of(head + b"x" * (BLOB_MAX - len(head) + 1)).code == "SRC002"
+    assert documents(head + b"x" * (DEFAULT.blob_bytes - len(head)))[1] == ()
+    assert fault_of(head + b"x" * (DEFAULT.blob_bytes - len(head) + 1)).code == "SRC002"
 
 
 def test_what_stands_before_a_fault_is_kept() -> None:
     found, faults = documents(b"a: 1\n---\nb: *x\n")
     assert [document.data for document in found] == [{"a": 1}]
     assert faults[0].place == (3, 4)
+
+
+def test_limits_are_those_given() -> None:
+    limits = Limits(blob_bytes=20, documents=2)
+    assert len(documents(b"--- a\n--- b\n", limits)[0]) == 2
+    (fault,) = documents(b"--- a\n--- b\n--- c\n", limits)[1]
+    assert (fault.code, "limits.documents" in fault.message) == ("SRC005", True)
+    (fault,) = documents(b"x" * 21, limits)[1]
+    assert (fault.code, "limits.blobBytes" in fault.message) == ("SRC002", True)
