@@ -148,3 +148,18 @@ def zone_figures(state: ZoneState) -> Iterator[Figure]:
     if expiries:
         text = "When the first workload certificate ends, seconds since the epoch."
         yield _one("reconciler_certificate_first_expiry_seconds", text, min(expiries))
+
+
+def door_figures(figures: Mapping[str, int]) -> Iterator[Figure]:
+    """Of the port that proxies dial first (`api.door.Door.figures`)."""
+    now = ("waiting", "open")
+    yield Figure(
+        "reconciler_door_connections", "gauge", "Connections of the proxies' port, by state.",
+        tuple(((("state", name),), figures[name]) for name in now),
+    )  # fmt: skip
+    ended = sorted((name, n) for name, n in figures.items() if name not in now)
+    yield Figure(
+        "reconciler_door_decisions", "counter",
+        "Connections handed to grpc or http, or turned away and why.",
+        tuple(((("decision", name),), n) for name, n in ended),
+    )  # fmt: skip

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 from reconciler.api.bootstrap_server import BootstrapAnswer, bootstrap_app
 from reconciler.api.control_socket import control_app
 from reconciler.api.diagnostics import Diagnostics, diagnostics_server
+from reconciler.api.door import Behind, Door, reach
 from reconciler.api.serving import HttpServer, tcp_socket, unix_socket
 from reconciler.api.waiting import wait_for
 from reconciler.arrival import Outcome, zone_outcome
 from reconciler.bootstrap_answer import ZoneFacts, bootstrap_answer
 from reconciler.ca.admin import issue_admin_server
 from reconciler.ca.authority import AuthorityPem, issue_workload
-from reconciler.figures import ProcessFigures, process_figures, zone_figures
+from reconciler.figures import ProcessFigures, door_figures, process_figures, zone_figures
 from reconciler.inspection import NO_ZONE, Inspected, Inspection, outcome
 from reconciler.kds.admin_client import AdminStreams
 from reconciler.kds.client import Dial, KdsClient
@@ -74,6 +75,7 @@ class ZoneControlPlane:
         self.ads: AdsServer | None = None
         self.client: KdsClient | None = None
         self.status_follower: StatusFollower | None = None
+        self.door: Door | None = None
         self.facts: ZoneFacts | None = None
         self.admin_ca: bytes | None = None  # of admin access to proxies; None: there is none
         self.admin: ZoneAdmin | None = None
@@ -179,6 +181,9 @@ class ZoneControlPlane:
     def unreadable(self, status: int, reason: str) -> None:
         note(self.log, "bootstrap.refused", status=status, reason=reason)
 
+    def crowded(self, why: str) -> None:
+        note(self.log, "door.refused", reason=why)
+
     # ControlSource
 
     def status(self, *, proxies: bool) -> Mapping[str, object]:
@@ -242,6 +247,8 @@ class ZoneControlPlane:
         )
         yield from process_figures(process)
         yield from zone_figures(self.state)
+        if self.door is not None:
+            yield from door_figures(self.door.figures)
 
     async def inspect(self, asked: Inspection) -> Inspected:
         """Of a proxy of this zone."""
@@ -461,16 +468,20 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
         reloadable_tokens=process.reloadable_tokens,
     )
     folder = process.state_dir / "tls"
+    inside = process.state_dir / "boot.sock"
     bootstrap = HttpServer(
         bootstrap_app(plane),
-        listening,
+        unix_socket(inside),
         (folder / "cert.pem", folder / "key.pem"),
     )
+    behind = Behind((reach(process.host), ads_port), inside)
+    plane.door = Door(listening, behind, plane.crowded)
     control = HttpServer(control_app(plane), asked)
     streams = AdminStreams(plane.admin.for_global) if plane.admin is not None else None
     plane.client = KdsClient(plane, process.dial, streams)
     await diagnostics.start()
     await bootstrap.start()
+    await plane.door.start()
     await control.start()
     plane.client.start()
     resolving = asyncio.create_task(plane.resolve_forever())
@@ -485,6 +496,7 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
     resolving.cancel()
     await plane.client.stop()
     await asyncio.gather(bootstrap.stop(), plane.ads.stop(1.0))
+    await plane.door.stop()
     await asyncio.gather(control.stop(), diagnostics.stop())
     await flushing
     await plane.outbox.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 import threading
@@ -30,6 +31,8 @@ def run_until_signal(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     at any moment. A second signal does the same at once.
     """
 
+    _many_open_files()
+
     async def running() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -47,6 +50,13 @@ def run_until_signal(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
         await main(stop)
 
     asyncio.run(running())
+
+
+def _many_open_files() -> None:
+    """A connection is an open file; the usual soft limit of 1,024 is soon reached by proxies."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _cut_off(reason: str) -> None:

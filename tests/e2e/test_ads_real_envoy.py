@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
+from reconciler.api.door import Behind, Door
+from reconciler.api.serving import tcp_socket
 from tests.support.ads_client import Served, server_certificate
 from tests.support.real_envoy import (
     Connection,
@@ -106,7 +108,14 @@ async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
         served.snapshot = world.routed_to("blue")
         port = await served.server.start("127.0.0.1", 0, CERTIFICATE.cert_pem, CERTIFICATE.key_pem)
         stack.push_async_callback(served.server.stop, 0)
-        text = bootstrap_at("127.0.0.1", port, delta=getattr(request, "param", "delta") == "delta")
+        how = getattr(request, "param", "delta")
+        if how == "one port":  # The one that answers the bootstrap, too.
+            listening = tcp_socket("127.0.0.1", 0)
+            door = Door(listening, Behind(("127.0.0.1", port), tmp_path / "no.sock"), print)
+            port = listening.getsockname()[1]
+            await door.start()
+            stack.push_async_callback(door.stop)
+        text = bootstrap_at("127.0.0.1", port, delta=how == "delta")
         await stack.enter_async_context(envoy(text, tmp_path, drain_s=DRAIN_S))
         await answers(world.port, "blue")
         await world.in_sync(served.snapshot)
@@ -167,7 +176,7 @@ async def requests_running(port: int) -> AsyncIterator[Seen]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-@BOTH
+@pytest.mark.parametrize("world", ["delta", "state of the world", "one port"], indirect=True)
 async def test_traffic_reaches_the_application_and_the_node_and_token_are_ours(
     world: World,
 ) -> None:
