@@ -26,10 +26,14 @@ SECRET_FIELDS = frozenset(
 )
 SECRET_HEADERS = frozenset((b'"authorization"', b'"proxy-authorization"'))
 NAMES = frozenset((b'"key"', b'"name"', b'"header_name"'))  # of a header, beside its value
+VALUES = frozenset((b'"value"', b'"raw_value"'))
 PEM_KEY = b"PRIVATE KEY-----"
 PEM_BASE64 = b'"' + base64.b64encode(b"-----BEGIN ")[:14]
 _JWT = re.compile(rb'"(?:Bearer )?eyJ[\w-]+\.eyJ[\w-]+\.[\w-]*"', re.IGNORECASE)
-_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]', re.DOTALL)
+_STARTS = (PEM_BASE64, b'"eyJ', b'"Bearer ', b'"bearer ')
+# A string, with the colon that makes it the name of a member; or a bracket.
+_TOKEN = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")(\s*:)?|[{}\[\]]', re.DOTALL)
+_STRING, _NAME = 1, 2  # groups
 
 
 class NotJson(ValueError):
@@ -40,68 +44,56 @@ class NotJson(ValueError):
 class _Container:
     is_object: bool
     secret: bool  # so are all strings in it
-    key: bytes = b""
-    wants_key: bool = True
+    key: bytes = b""  # of the member that comes, in quotes
     values: list[tuple[int, int]] | None = None  # strings before the name of a secret header
 
 
 def redacted(text: bytes) -> bytes:
     """The same JSON with `[redacted]` for what is secret. Raises NotJson."""
     found: list[tuple[int, int]] = []
+    here = _Container(is_object=False, secret=False)
     stack: list[_Container] = []
     for token in _TOKEN.finditer(text):
-        sign = text[token.start()]
-        if sign == 0x22:  # "
-            _string(token, stack, found)
-        elif sign in b"{[":
-            stack.append(_Container(sign == 0x7B, secret=_is_secret(stack)))
-        elif sign in b"}]":
-            if not stack or stack.pop().is_object is not (sign == 0x7D):
-                raise NotJson("brackets do not match")
-        elif stack:
-            stack[-1].wants_key = sign == 0x2C  # , begins the next member, : its value
+        if token.lastindex == _NAME:
+            here.key = token[_STRING]
+        elif token.lastindex == _STRING:
+            _string(token, here, found)
+        elif (sign := token[0]) in (b"{", b"["):
+            secret = here.secret or here.key in SECRET_FIELDS
+            stack.append(here)
+            here = _Container(sign == b"{", secret)
+        elif not stack or here.is_object is not (sign == b"}"):
+            raise NotJson("brackets do not match")
+        else:
+            here = stack.pop()
     if stack or not text.strip():
         raise NotJson("the text ends too early")
     return _replaced(text, sorted(set(found)))
 
 
-def _is_secret(stack: list[_Container]) -> bool:
-    if not stack:
-        return False
-    above = stack[-1]
-    return above.secret or (above.is_object and above.key.lower() in SECRET_FIELDS)
-
-
-def _string(token: re.Match[bytes], stack: list[_Container], found: list[tuple[int, int]]) -> None:
-    value, here = token[0], stack[-1] if stack else None
-    if here is None:
-        if _tells(value):
-            found.append(token.span())
-        return
-    if here.is_object and here.wants_key:
-        here.key, here.wants_key = value, False
-        return
-    key = here.key.lower() if here.is_object else b""
+def _string(token: re.Match[bytes], here: _Container, found: list[tuple[int, int]]) -> None:
+    value, key = token[_STRING], here.key
     if key in NAMES and value.lower() in SECRET_HEADERS:
         here.secret = True  # What follows in this object, and below.
         found += here.values or ()
-        return
-    if here.secret or key in SECRET_FIELDS or key in SECRET_HEADERS or _tells(value):
-        found.append(token.span())
-    elif key == b'"value"':
-        here.values = [*(here.values or ()), token.span()]
+    elif here.secret or key in SECRET_FIELDS or key.lower() in SECRET_HEADERS or _tells(value):
+        found.append(token.span(_STRING))
+    elif key in VALUES:
+        here.values = [*(here.values or ()), token.span(_STRING)]
 
 
 def _tells(value: bytes) -> bool:
     """A key or a token, wherever it stands."""
     if PEM_KEY in value:
         return True
-    if value.startswith(PEM_BASE64):
-        try:
-            return PEM_KEY in base64.b64decode(value[1:-1].replace(b"\\u003d", b"="))
-        except ValueError:
-            return True
-    return value.startswith((b'"eyJ', b'"Bearer ', b'"bearer ')) and bool(_JWT.fullmatch(value))
+    if not value.startswith(_STARTS):
+        return False
+    if not value.startswith(PEM_BASE64):
+        return bool(_JWT.fullmatch(value))
+    try:
+        return PEM_KEY in base64.b64decode(value[1:-1].replace(b"\\u003d", b"="))
+    except ValueError:
+        return True
 
 
 def _replaced(text: bytes, spans: list[tuple[int, int]]) -> bytes:
