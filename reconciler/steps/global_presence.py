@@ -10,12 +10,20 @@ from typing import TYPE_CHECKING
 
 from reconciler.kds.admission import lapsed
 from reconciler.steps import global_down
-from reconciler.steps.global_state import CloseSession, Effect, KeepRelayed, Note, WakeAt
+from reconciler.steps.global_state import (
+    CloseSession,
+    Effect,
+    KeepRelayed,
+    Note,
+    SendRequest,
+    WakeAt,
+)
 
 if TYPE_CHECKING:
     from reconciler.steps.global_state import Effects, GlobalState, Outcome, Session
 
 UNAUTHENTICATED, UNAVAILABLE = 16, 14  # gRPC status numbers
+REACK_S = 45.0  # between repeated answers to a real Kuma zone
 
 
 def watched(session: Session) -> Effects:
@@ -25,9 +33,39 @@ def watched(session: Session) -> Effects:
     return (WakeAt(session.proof.expires),)
 
 
+def guarded(session: Session, now: float) -> tuple[Session, Effects]:
+    """When its last answers are told again to a zone that publishes."""
+    if session.downward:
+        return session, ()
+    due = now + REACK_S
+    return replace(session, reack_at=due), (WakeAt(due),)
+
+
 def tick(state: GlobalState, now: float) -> Outcome:
-    """Ends what has run out."""
-    return state, _ended(state, now)
+    """Ends what has run out, and repeats what a peer may have lost."""
+    effects = list(_ended(state, now))
+    ours = {
+        s.zone
+        for s in state.sessions.values()
+        if s.announced is not None and s.announced.features.manifests
+    }
+    for session in sorted(state.sessions.values(), key=lambda s: s.id):
+        if session.reack_at is None or now < session.reack_at:
+            continue
+        session, guard = guarded(session, now)
+        state = replace(state, sessions=state.sessions.insert(session.id, session))
+        effects += guard
+        if session.zone not in ours:
+            effects += _reacked(session)
+    return state, tuple(effects)
+
+
+def _reacked(session: Session) -> Effects:
+    """A Kuma zone may have lost the watch of a stream whose predecessor ended late, and would be
+    silent from then on (facts/kds-wire.md 1.10, item 9).
+    """
+    again = (receiver.reack() for _, receiver in sorted(session.receivers.items()))
+    return tuple(SendRequest(session.id, request) for request in again if request is not None)
 
 
 def revised(state: GlobalState, declared_before: frozenset[str]) -> Outcome:

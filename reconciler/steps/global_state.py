@@ -121,6 +121,7 @@ class Session:
     downward: bool
     hashes: bool = True  # the names it sends carry the zone's hash
     proof: Proof | None = None
+    reack_at: float | None = None  # a real Kuma zone is told its last answers again
     announced: Announced | None = None
     shown: Slice | None = None
     senders: HashTrieMap[str, DeltaSender] = field(default_factory=HashTrieMap)

@@ -126,6 +126,7 @@ def opened(state: GlobalState, event: ZoneOpened) -> Outcome:
     session = Session(
         event.session, event.zone, event.downward, hashes, event.proof, receivers=receivers
     )
+    session, guard = global_presence.guarded(session, event.now)
     record = state.zones.get(event.zone) or ZoneRecord(event.zone)
     record = replace(record, identity=event.identity, connected_at=event.now, disconnected_at=None)
     # What the last connection said of the revision in force may not be true any more.
@@ -140,7 +141,7 @@ def opened(state: GlobalState, event: ZoneOpened) -> Outcome:
         zones=state.zones.insert(event.zone, record),
     )
     note = Note("zone.connected", {"zone": event.zone, "downward": event.downward})
-    return state, (*asks, *global_presence.watched(session), note)
+    return state, (*asks, *global_presence.watched(session), *guard, note)
 
 
 def introduced(state: GlobalState, session_id: str, request: DeltaRequest) -> GlobalState:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from xds.discovery import DeltaResponse
 
+REACK_S = 45.0  # between repeated answers to a real Kuma global (facts 1.10, item 9)
 INCOMPLETE_MAX_S = 60.0  # without news of a revision that is not whole yet
 
 
@@ -66,6 +67,7 @@ def connected(state: ZoneState, session: str) -> Outcome:
         piecewise=False,
         refused=HashTrieMap(),
         incomplete_since=None,
+        reack_at=None,
     )
     return replace(state, link=link), (*asks, Note("global.connected", {"session": session}))
 
@@ -97,10 +99,31 @@ def response(state: ZoneState, session: str, received: DeltaResponse, now: float
         return state, (LeaveGlobal(session, str(error)),)
     text = refusals_text(errors)
     state, answer = _answer(state, receiver, text)
+    if state.link.piecewise and state.link.reack_at is None:
+        state, guard = _guarded(state, now)
+        effects = (*effects, *guard)
     state, swapped = _swap_when_whole(state, now)
     fields = {"type": received.type_url, "error": text}
     notes = (Note("global.resource_refused", fields),) if errors else ()
     return state, (*effects, *swapped, answer, *notes)
+
+
+def _guarded(state: ZoneState, now: float) -> Outcome:
+    due = now + REACK_S
+    return replace(state, link=replace(state.link, reack_at=due)), (WakeAt(due),)
+
+
+def reack(state: ZoneState, now: float) -> Outcome:
+    """A Kuma global may have lost the watch of a stream whose predecessor ended late, and would be
+    silent from then on: the last answer of each type brings it back.
+    """
+    link = state.link
+    if link.session is None or link.reack_at is None or now < link.reack_at:
+        return state, ()
+    again = (receiver.reack() for receiver in link.receivers.values())
+    requests = tuple(ToGlobalRequest(link.session, request) for request in again if request)
+    state, wake = _guarded(state, now)
+    return state, (*sorted(requests, key=lambda effect: effect.request.type_url), *wake)
 
 
 def _answer(state: ZoneState, receiver: DeltaReceiver, refusals: str) -> tuple[ZoneState, Effect]:

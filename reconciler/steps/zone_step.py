@@ -115,4 +115,5 @@ def tick(state: ZoneState, now: float) -> Outcome:
     state, reported = zone_report.report_due(state, now)
     state, announced = zone_report.announce_due(state, now)
     state, overdue = zone_global.overdue(state, now)
-    return state, (*lost, *retired, *renewed, *reported, *announced, *overdue)
+    state, again = zone_global.reack(state, now)
+    return state, (*lost, *retired, *renewed, *reported, *announced, *overdue, *again)

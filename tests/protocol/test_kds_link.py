@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import grpc
@@ -19,6 +19,7 @@ from reconciler.kds.admission import Refusal
 from reconciler.kds.client import Dial, KdsClient
 from reconciler.kds.server import STREAMS_PER_ZONE_MAX, KdsServer
 from xds.discovery import DeltaRequest, DeltaResponse, Node
+from xds.wire import delta_response_bytes, resource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -212,6 +213,87 @@ async def test_health_is_told_to_zones_only(link: Link) -> None:
         with pytest.raises(grpc.aio.AioRpcError, match="client-id"):
             await check(b"")
         assert await check(b"", metadata=(("client-id", "east"),))
+
+
+async def ending_with_ok(link: Link, method: str) -> int:
+    """A global that lets a zone in and ends one of its streams in good order; sessions seen."""
+
+    async def ok(_requests: object, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        await context.send_initial_metadata(())
+
+    async def held(_requests: object, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        await context.send_initial_metadata(())
+        await asyncio.Event().wait()
+
+    server = grpc.aio.server()
+    bidi = grpc.stream_stream_rpc_method_handler
+    sync: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+        name: bidi(ok if name == method else held)
+        for name in ("GlobalToZoneSync", "ZoneToGlobalSync")
+    }
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("kuma.mesh.v1alpha1.KDSSyncService", sync),)
+    )
+    credentials = grpc.ssl_server_credentials([(link.tls.key_pem, link.tls.cert_pem)])
+    port = server.add_secure_port("127.0.0.1:0", credentials)
+    await server.start()
+    zone = KdsClient(link, replace(link.dial(), port=port))
+    link.client = zone
+    zone.start()
+    try:
+        await link.until(lambda: len(link.sessions) >= 3)
+    finally:
+        await zone.stop()
+        await server.stop(0.1)
+    return len(link.reasons)
+
+
+@pytest.mark.parametrize("method", ["GlobalToZoneSync", "ZoneToGlobalSync"])
+async def test_kuma_16326_a_stream_that_the_global_ends_with_ok_is_an_end(
+    link: Link, method: str
+) -> None:
+    """A clean end left a zone "connected" and deaf; here it dials again."""
+    assert await ending_with_ok(link, method) >= 2
+
+
+async def test_kuma_14486_a_global_that_does_not_read_holds_up_nothing_it_says(link: Link) -> None:
+    """`Send` blocked for ever, and with it what came in."""
+    reading = asyncio.Event()
+
+    async def deaf(_requests: object, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        await context.send_initial_metadata(())
+        await reading.wait()
+
+    async def talking(_requests: object, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        for number in range(100):
+            await context.write(delta_response_bytes(DeltaResponse("Mesh", str(number))))
+        await asyncio.Event().wait()
+
+    server = grpc.aio.server()
+    bidi = grpc.stream_stream_rpc_method_handler
+    methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+        "GlobalToZoneSync": bidi(talking),
+        "ZoneToGlobalSync": bidi(deaf),
+    }
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("kuma.mesh.v1alpha1.KDSSyncService", methods),)
+    )
+    credentials = grpc.ssl_server_credentials([(link.tls.key_pem, link.tls.cert_pem)])
+    port = server.add_secure_port("127.0.0.1:0", credentials)
+    await server.start()
+    zone = link.client = KdsClient(link, replace(link.dial(), port=port))
+    zone.start()
+    try:
+        await link.until(lambda: bool(link.sessions))
+        big = tuple(resource("type.googleapis.com/x", f"r{i}", b"x" * 4000) for i in range(1000))
+        for number in range(5):
+            zone.send_response(link.sessions[0], DeltaResponse(f"Type{number}", "1", big))
+        await link.until(lambda: len(link.responses) == 100)
+        assert not link.reasons
+    finally:
+        reading.set()
+        await zone.stop()
+        await server.stop(0.1)
 
 
 async def test_request_of_no_meaning_ends_its_stream_alone(link: Link) -> None:
