@@ -362,7 +362,8 @@ class GlobalControlPlane:
     async def follow(self, options: Following) -> None:
         """Every change of the repository, for as long as this process lives."""
         started = False
-        async with aclosing(tips_of(self.loader.mirror, options.watch)) as changes:
+        watch = replace(options.watch, quiet=options.status_prefix)
+        async with aclosing(tips_of(self.loader.mirror, watch)) as changes:
             async for change in changes:
                 match change:
                     case TipsChanged(found) if not started:
@@ -384,9 +385,16 @@ class GlobalControlPlane:
                 note(self.log, "secrets.changed")
                 self.deliver(g.SecretsChanged())
 
-    async def _start(self, tips: Mapping[str, str], options: Following) -> bool:
+    async def _start(
+        self, tips: Mapping[str, str], options: Following, *, known: frozenset[str] = frozenset()
+    ) -> bool:
+        """`known` are zones of which there is better news than these status refs. Who starts asks
+        the zones themselves from then on: their refs are not looked at again.
+        """
         ingresses = await asyncio.to_thread(self._prepare, tips, options)
-        self.start_from(tips, ingresses, options)
+        news = {zone: found for zone, found in ingresses.items() if zone not in known}
+        self.start_from(tips, news, options)
+        self.loader.mirror.follow_branch_only()
         return True
 
     async def _start_from_disk(self, options: Following) -> bool:
@@ -397,7 +405,8 @@ class GlobalControlPlane:
         if not same or options.branch_ref not in held:
             return False
         note(self.log, "repository.kept", revision=held[options.branch_ref])
-        return await self._start(held, options)
+        # These refs are as old as the last start, what zones sent since then is on our disk.
+        return await self._start(held, options, known=frozenset(self._relayed()))
 
     def _prepare(
         self, tips: Mapping[str, str], options: Following

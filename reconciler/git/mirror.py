@@ -15,7 +15,7 @@ from __future__ import annotations
 import shutil
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import pygit2
@@ -103,6 +103,11 @@ class Mirror:
     def trees_read(self) -> int:
         """How many trees the last `tree_entries` entered."""
         return self._walk.trees_read
+
+    def follow_branch_only(self) -> None:
+        """From here on nothing else is fetched; what was, stays as it is."""
+        with self._writing:
+            self.options = replace(self.options, also=())
 
     # --- refs ---
 

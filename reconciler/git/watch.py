@@ -9,6 +9,7 @@ poll. Changes during a fetch melt into one more fetch: a burst converges on the 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -35,13 +36,16 @@ REWATCH_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchOptions:
-    """`poll_s` for a remote; `safety_poll_s` for a local one, beside watching it."""
+    """`poll_s` for a remote; `safety_poll_s` for a local one, beside watching it. Refs that begin
+    with `quiet` wake nobody ("": none).
+    """
 
     poll_s: float = 5.0
     safety_poll_s: float = 10.0
     jitter: float = 0.1  # ± this share of every wait
     retry_first_s: float = 0.5
     retry_max_s: float = 60.0
+    quiet: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ async def tips(mirror: Mirror, options: WatchOptions) -> AsyncGenerator[Change, 
     """
     seen: Mapping[str, str] | None = None
     failures = 0
-    async with hints_of(mirror.address.path) as hint:
+    async with hints_of(mirror.address.path, options.quiet) as hint:
         while True:
             hint.clear()
             try:
@@ -104,12 +108,14 @@ def _wait_s(mirror: Mirror, options: WatchOptions, failures: int) -> float:
 
 
 @asynccontextmanager
-async def hints_of(path: Path | None) -> AsyncIterator[asyncio.Event]:
-    """Set whenever refs of the local repository may have moved; never, for a remote one."""
+async def hints_of(path: Path | None, quiet: str = "") -> AsyncIterator[asyncio.Event]:
+    """Set whenever refs of the local repository may have moved, other than the quiet ones; never,
+    for a remote one.
+    """
     hint = asyncio.Event()
     async with AsyncExitStack() as stack:
         if path is not None:
-            task = asyncio.create_task(_watch(path, hint), name=f"watch {path}")
+            task = asyncio.create_task(_watch(path, hint, quiet), name=f"watch {path}")
             stack.push_async_callback(_cancel, task)
         yield hint
 
@@ -120,15 +126,16 @@ async def _cancel(task: asyncio.Task[None]) -> None:
         await task
 
 
-async def _watch(path: Path, hint: asyncio.Event) -> None:
+async def _watch(path: Path, hint: asyncio.Event, quiet: str) -> None:
     """Watch refs/ and the folder it is in; again when the repository was replaced, or appears."""
     while True:
         folder = await asyncio.to_thread(refs_folder, path)
         watched = _identity(folder)
         if watched is not None:
             async with asyncio.TaskGroup() as group:
-                below = group.create_task(_notice(folder / "refs", hint, recursive=True))
-                top = group.create_task(_notice(folder, hint, recursive=False))
+                still = str(folder / quiet) if quiet else ""
+                below = group.create_task(_notice(folder / "refs", hint, still, recursive=True))
+                top = group.create_task(_notice(folder, hint, "", recursive=False))
                 await asyncio.sleep(0)  # both watch from here on
                 hint.set()  # what moved before that is found now
                 await _replaced(folder, watched)
@@ -138,7 +145,7 @@ async def _watch(path: Path, hint: asyncio.Event) -> None:
         await asyncio.sleep(REWATCH_S)
 
 
-async def _notice(folder: Path, hint: asyncio.Event, *, recursive: bool) -> None:
+async def _notice(folder: Path, hint: asyncio.Event, still: str, *, recursive: bool) -> None:
     """Never ends. When nothing can be watched (the machine has no inotify instance left, or the
     folder went) it looks every second, until something can.
     """
@@ -152,10 +159,15 @@ async def _notice(folder: Path, hint: asyncio.Event, *, recursive: bool) -> None
             recursive=recursive,
         )
         with suppress(OSError, RuntimeError):
-            async for _ in changes:
-                hint.set()
+            async for found in changes:
+                if not still or not all(_is_below(path, still) for _, path in found):
+                    hint.set()
         await asyncio.sleep(REWATCH_S)
         hint.set()
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}{os.sep}")
 
 
 async def _replaced(folder: Path, watched: tuple[int, ...]) -> None:

@@ -7,8 +7,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+
+import pygit2
 
 from reconciler.git.address import address
 from reconciler.git.mirror import Mirror, MirrorOptions
@@ -25,7 +28,7 @@ from tests.support.git_repos import PolicyRepo
 from tests.support.status_refs import commit_status
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
     import pytest
@@ -72,12 +75,6 @@ async def until(plane: GlobalControlPlane, claim: Callable[[], bool]) -> None:
             await plane.changed.wait()
 
 
-async def until_fetched(plane: GlobalControlPlane, ref: str, tip: str) -> None:
-    async with asyncio.timeout(20):
-        while plane.loader.mirror.held().get(ref) != tip:  # noqa: ASYNC110 - no event tells
-            await asyncio.sleep(0.01)
-
-
 def in_force(plane: GlobalControlPlane) -> str | None:
     return plane.state.published.commit if plane.state.published else None
 
@@ -93,10 +90,9 @@ async def test_restart_while_the_repository_is_away_serves_what_was_fetched(tmp_
     first = repo.tip("main")
     async with running(state, repo.bare) as plane:
         await until(plane, lambda: in_force(plane) == first)
-        tip = commit_status(
-            repo.bare, EAST, {"ingress.yaml": INGRESS.replace(b"west", b"east")}, None
-        )
-        await until_fetched(plane, EAST, tip)
+    commit_status(repo.bare, EAST, {"ingress.yaml": INGRESS.replace(b"west", b"east")}, None)
+    async with running(state, repo.bare) as plane:
+        await until(plane, lambda: in_force(plane) == first)
     away = repo.bare.rename(tmp_path / "away.git")
     async with running(state, repo.bare) as plane:
         await until(plane, lambda: in_force(plane) == first)
@@ -222,27 +218,53 @@ async def test_fault_while_a_revision_is_put_in_force_ends_the_process(
         assert str(plane.crash.exception()) == "a bug"
 
 
-async def test_status_push_loads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def ten_thousand_status_commits(bare: Path) -> None:
+    """On the refs of four zones, as fast as they can be made."""
+    repository = pygit2.Repository(str(bare))
+    author = pygit2.Signature("Z", "z@invalid", 1, 0)
+    trees = []
+    for body in (b"one", b"two"):
+        builder = repository.TreeBuilder()
+        builder.insert("ingress.yaml", repository.create_blob(body), pygit2.enums.FileMode.BLOB)
+        trees.append(builder.write())
+    tips: list[list[pygit2.Oid]] = [[], [], [], []]
+    for number in range(10_000):
+        ref, parents = f"refs/heads/status/zone-{number % 4}", tips[number % 4]
+        tip = repository.create_commit(None, author, author, "s", trees[number // 4 % 2], parents)
+        repository.references.create(ref, tip, force=True)
+        tips[number % 4] = [tip]
+
+
+async def test_ten_thousand_status_commits_cause_no_reconcile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No load, and not even a look at the repository beyond the one that comes with time."""
     repo, state = PolicyRepo.create(tmp_path, MESH), state_folder(tmp_path)
     async with running(state, repo.bare) as plane:
         await until(plane, lambda: in_force(plane) == repo.tip("main"))
         loads: list[str] = []
-        load = plane.loader.load
+        looks: list[float] = []
+        load, fetch = plane.loader.load, plane.loader.mirror.fetch
 
         def counted(wanted: g.Load) -> g.Event:
             loads.append(wanted.commit)
             return load(wanted)
 
+        def looked() -> Mapping[str, str]:
+            looks.append(time.monotonic())
+            return fetch()
+
         monkeypatch.setattr(plane.loader, "load", counted)
-        tip = None
-        for number in range(10):
-            files = {"ingress.yaml": str(number).encode()}
-            tip = commit_status(repo.bare, EAST, files, tip)
-        assert tip is not None
-        await until_fetched(plane, EAST, tip)
+        monkeypatch.setattr(plane.loader.mirror, "fetch", looked)
+        started = time.monotonic()
+        await asyncio.to_thread(ten_thousand_status_commits, repo.bare)
+        took_s = time.monotonic() - started
+        assert len(looks) <= 2 + took_s / 5, "the safety poll is every 10 s, less its jitter"
+        assert loads == []
         commit = repo.push({"mesh.yaml": "type: Mesh\nname: other\n"})
         await until(plane, lambda: in_force(plane) == commit)
         assert loads == [commit]
+        assert plane.loader.mirror.held() == {"refs/heads/main": commit}
 
 
 def test_links_and_folders_are_no_status_file(tmp_path: Path) -> None:
