@@ -118,7 +118,11 @@ async def _serve(args: argparse.Namespace, folder: Path, stop: asyncio.Event) ->
     values = SecretValues(keys, args.secrets_dir, args.secrets_env_prefix)
     loader = RevisionLoader(mirror, args.path, SystemResources(keys), values, limits_of(args))
     version = metadata.version("mesh-reconciler")
-    settings = GlobalSettings(instance=f"global-{uuid.uuid4().hex[:8]}", version=version)
+    settings = GlobalSettings(
+        instance=f"global-{uuid.uuid4().hex[:8]}",
+        version=version,
+        takes_over=args.new_keys or loader.system.takes_over,
+    )
     process = GlobalProcess(
         state_dir=folder,
         host=args.host,

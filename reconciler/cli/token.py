@@ -123,13 +123,15 @@ def _zone_proxy(args: argparse.Namespace, store: SecretStore) -> None:
 
 
 def _zone(args: argparse.Namespace, store: SecretStore) -> None:
+    from reconciler.fleet import CLUSTER_ID
     from reconciler.keys.join import Join, write_join
 
     tls = Path(args.state_dir) / "tls"
     if not (tls / "ca.pem").exists():
         raise TokenError("the global has no certificate yet: start it once")
     ca_pem = (tls / "ca.pem").read_text()
-    join = Join(args.zone, args.address, ca_pem, _zone_token(args, store, ("cp",)))
+    cluster = (store.get(CLUSTER_ID) or b"").decode()
+    join = Join(args.zone, args.address, ca_pem, _zone_token(args, store, ("cp",)), cluster)
     _check_host(join, (tls / "cert.pem").read_bytes())
     write_join(args.out, join)
     sys.stderr.write(f"{args.out} lets a control plane join as zone {args.zone}; keep it private\n")

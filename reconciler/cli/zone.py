@@ -57,6 +57,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "asked for their bootstrap)",
     )
     parser.add_argument(
+        "--accept-global",
+        metavar="CLUSTER",
+        default="",
+        help="id of a fleet that may replace the keys this zone holds (the join file names one)",
+    )
+    parser.add_argument(
         "--reloadable-tokens",
         action="store_true",
         help="proxies read their token file anew for each stream; needs a token file at the proxy",
@@ -153,6 +159,7 @@ async def _serve(args: argparse.Namespace, join: Join, folder: Path, stop: async
         instance=instance,
         version=version,
         node=zone_node(join.zone, instance, version),
+        accepts_cluster=args.accept_global or join.cluster,
         verify=verify_proxy,
         builders=Builders(),
         status=ZoneStatus(_status_mode(args), Inventory(args.inventory)),

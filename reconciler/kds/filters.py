@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from reconciler.fleet import CLUSTER_ID
 from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES
 from reconciler.model.kinds import KINDS
 from reconciler.model.resource import NAMESPACE, ROLE, ZONE, MeshResource
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from reconciler.kds.zone_node import ZoneFeatures
 
 SYNC_LABEL = "kuma.io/kds-sync"
-CLUSTER_ID = "kuma-cluster-id"
 SYSTEM_NAMESPACE = "kuma-system"
 PRODUCER, CONSUMER = "producer", "consumer"
 WORKLOAD_OWNER, SYSTEM = "workload-owner", "system"

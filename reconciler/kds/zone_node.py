@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from reconciler.fleet import HELD, ID_MAX
 from xds.discovery import Node
 
 HASH_SUFFIX = "hash-suffix"  # in the node's metadata and, as a header, for what the zone sends
@@ -47,6 +48,7 @@ class Announced:
     version: Mapping[str, str] = field(default_factory=dict)  # of kumaCp
     config: str = ""
     instance: str = ""  # the zone's control-plane-id
+    cluster: str = ""  # whose keys it holds
 
 
 def announced(node: Node | None) -> Announced:
@@ -66,6 +68,7 @@ def announced(node: Node | None) -> Announced:
         version=_version(metadata.get("version")),
         config=config if len(config) <= CONFIG_MAX else "",
         instance=str(metadata.get("control-plane-id") or "")[:INSTANCE_MAX],
+        cluster=str(metadata.get(HELD) or "")[:ID_MAX],
     )
 
 

@@ -32,6 +32,7 @@ class Join:
     address: str  # grpcs://host:port
     ca_pem: str
     token: str
+    cluster: str = ""  # id of the fleet that the zone may be taken over by
 
     def __post_init__(self) -> None:
         if _ZONE.fullmatch(self.zone) is None or self.zone == RESERVED_ZONE:
@@ -57,6 +58,8 @@ class Join:
 
 def write_join(path: Path, join: Join) -> None:
     document = {"zone": join.zone, "global": join.address, "ca": join.ca_pem, "token": join.token}
+    if join.cluster:
+        document["cluster"] = join.cluster
     write_private(path, (json.dumps(document, indent=2) + "\n").encode())
 
 
@@ -76,6 +79,7 @@ def read_join(path: Path) -> Join:
     if missing:
         raise JoinError(f"{path}: {', '.join(missing)} is missing; make a new join file")
     try:
-        return Join(data["zone"], data["global"], str(data.get("ca") or ""), data["token"].strip())
+        ca, cluster = str(data.get("ca") or ""), str(data.get("cluster") or "")
+        return Join(data["zone"], data["global"], ca, data["token"].strip(), cluster)
     except JoinError as error:
         raise JoinError(f"{path}: {error}") from error

@@ -20,6 +20,7 @@ from reconciler.ca.authority import (
     public_pkcs1_pem,
 )
 from reconciler.decode import mesh_resource
+from reconciler.fleet import CLUSTER_ID
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.model.spec import CaBackend, MeshSpec
 
@@ -28,19 +29,21 @@ if TYPE_CHECKING:
 
     from reconciler.keys.secret_store import SecretStore
 
-CLUSTER_ID = "kuma-cluster-id"
 FIRST_KID = "1"
+MADE = "made"  # names of what was made, a line each: none of them may be missing
+NEW_KEYS = "new-keys"  # that somebody wanted new ones: zones of the old fleet are taken over
 
 
 class KeysMissing(Exception):
     """Keys of an earlier fleet are not here."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SystemResources:
     """Makes what is missing and answers resources. `store` is the global's."""
 
     store: SecretStore
+    _known: frozenset[str] | None = None
 
     def prepare(self, *, earlier_fleet: str | None, new_keys: bool) -> None:
         """Before the first revision. `earlier_fleet` says how an earlier fleet shows. Raises
@@ -56,14 +59,33 @@ class SystemResources:
                 "restore the directory, or start once with --new-keys to make what is missing "
                 "(tokens and CAs of the old keys then end)"
             )
+        if new_keys:
+            self._known = frozenset()
+            self.store.replace(MADE, b"")
+            self.store.replace(NEW_KEYS, b"wanted\n")
         self._made(zone_key, new_rsa_key_pem)
         self._made(CLUSTER_ID, lambda: str(uuid.uuid4()).encode())
 
+    @property
+    def takes_over(self) -> bool:
+        return self.store.get(NEW_KEYS) is not None
+
     def _made(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """The one that was made, for ever: one that is lost is not made again unasked."""
+        if self._known is None:
+            self._known = frozenset((self.store.get(MADE) or b"").decode().split())
         found = self.store.get(name)
         if found is None:
+            if name in self._known:
+                raise KeysMissing(
+                    f"{name} was made and is not among the secrets any more: restore it, or start "
+                    "once with --new-keys to make it anew (what trusts the old one then breaks)"
+                )
             found = make()
             self.store.put(name, found)
+        if name not in self._known:
+            self._known |= {name}
+            self.store.replace(MADE, "\n".join(sorted(self._known)).encode())
         return found
 
     def resources(self, meshes: Iterable[MeshResource]) -> tuple[MeshResource, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reconciler.fleet import cluster_id, global_refuses
 from reconciler.kds.filters import RelayRules
 from reconciler.kds.slice import Framed, Slice, next_framed, next_slice, size_of
 from reconciler.kds.slice import relay as relayed_slice
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from reconciler.steps.global_state import Revision
     from xds.discovery import DeltaRequest, DeltaResponse
 
+FAILED_PRECONDITION = 9
 RESOURCE_EXHAUSTED = 8  # gRPC status number
 TYPES_MAX = 256  # that one stream may subscribe to; Kuma has 45
 ENVELOPE = 256  # bytes of a response beside its resources
@@ -206,6 +208,23 @@ def _standing(state: GlobalState, session_id: str, type_: str) -> GlobalState:
     return replace(state, zones=zones)
 
 
+def _foreign(state: GlobalState, session: Session) -> str | None:
+    """Why a zone that holds the keys of another fleet is not served: they would be replaced."""
+    if state.published is None or session.announced is None:
+        return None
+    held, own = session.announced.cluster, cluster_id(state.published.resources)
+    return global_refuses(session.zone, held, own, takes_over=state.settings.takes_over)
+
+
+def _refused(state: GlobalState, session: Session, why: str) -> Outcome:
+    """Told once, although the zone has sent a request for each type by then."""
+    closing = CloseSession(session.id, FAILED_PRECONDITION, why)
+    if state.sessions[session.id].announced is not None:
+        return state, (closing,)
+    state = replace(state, sessions=state.sessions.insert(session.id, session))
+    return state, (closing, Note("zone.foreign_refused", {"zone": session.zone, "reason": why}))
+
+
 def subscribed(state: GlobalState, session_id: str, request: DeltaRequest) -> Outcome:
     session = state.sessions.get(session_id)
     if session is None:
@@ -216,7 +235,11 @@ def subscribed(state: GlobalState, session_id: str, request: DeltaRequest) -> Ou
         return state, (CloseSession(session_id, RESOURCE_EXHAUSTED, text),)
     if session.announced is None:
         session = replace(session, announced=announced(request.node))
-        state, session = _sliced(state, session)
+        if _foreign(state, session) is None:
+            state, session = _sliced(state, session)
+    foreign = _foreign(state, session)
+    if foreign is not None:
+        return _refused(state, session, foreign)
     sender = session.senders.get(type_) or DeltaSender(type_url=type_, dialect=KDS_DIALECT)
     sender, answer = sender.on_request(request)
     notes: Effects = ()

@@ -46,6 +46,7 @@ class GlobalSettings:
     version: str
     message_max: int = 64 * MIB
     kuma_message_max: int = 10 * MIB
+    takes_over: bool = False  # zones of another cluster: --new-keys was given
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from rpds import HashTrieMap
 
 from reconciler.decode import mesh_resource
+from reconciler.fleet import HELD, carried_id, cluster_id, zone_refuses
 from reconciler.kds.codec import CarriedResource, decode_entry
 from reconciler.kds.manifest import matches, parse_manifest
 from reconciler.kds.receive import accept_from_global, refusals_text
@@ -51,7 +52,9 @@ def connected(state: ZoneState, session: str) -> Outcome:
     """Subscribe to every type; the manifest last, so that what it speaks of tends to be
     here first.
     """
+    held = cluster_id(state.policy)
     node = state.settings.node
+    node = replace(node, metadata={**node.metadata, HELD: held}) if held else node
     receivers = {
         type_: DeltaReceiver(type_url=type_, node=node)
         for type_ in (*GLOBAL_TO_ZONE_TYPES, MANIFEST)
@@ -89,6 +92,9 @@ def response(state: ZoneState, session: str, received: DeltaResponse, now: float
     effects: Effects = ()
     try:
         receiver, news = receiver.on_response(received)
+        foreign = _foreign(state, received)
+        if foreign is not None:
+            return _left(state, foreign)
         if received.type_url == MANIFEST:
             state = _manifest_received(state, received)
         elif received.type_url in RELAYED_TYPES:
@@ -124,6 +130,34 @@ def reack(state: ZoneState, now: float) -> Outcome:
     requests = tuple(ToGlobalRequest(link.session, request) for request in again if request)
     state, wake = _guarded(state, now)
     return state, (*sorted(requests, key=lambda effect: effect.request.type_url), *wake)
+
+
+def _foreign(state: ZoneState, received: DeltaResponse) -> str | None:
+    """Why this global may not replace the keys and CAs that this zone holds."""
+    if received.type_url != "Config":
+        return None
+    offered = [carried_id(decode_entry("Config", r.entry)) for r in received.resources]
+    held, accepted = cluster_id(state.policy), state.settings.accepts_cluster
+    told = (zone_refuses(held, each, accepted) for each in offered)
+    return next((why for why in told if why is not None), None)
+
+
+def _left(state: ZoneState, why: str) -> Outcome:
+    """At once: what else of that session is on its way must not be taken."""
+    session = state.link.session or ""
+    link = replace(state.link, session=None, receivers=HashTrieMap(), senders=HashTrieMap())
+    note = Note("global.foreign_refused", {"reason": why})
+    return replace(state, link=link), (note, LeaveGlobal(session, why))
+
+
+def _knows_fleet(state: ZoneState) -> bool:
+    """A peer that has no manifest says whose fleet it is in a type of its own, which may come after
+    the keys: they wait for it where this zone has some to lose.
+    """
+    if not cluster_id(state.policy):
+        return True
+    configs = state.link.staged.get("Config") or HashTrieMap()
+    return any(carried_id(entry.resource) for entry in configs.values())
 
 
 def _answer(state: ZoneState, receiver: DeltaReceiver, refusals: str) -> tuple[ZoneState, Effect]:
@@ -193,7 +227,8 @@ def typed(carried: CarriedResource) -> MeshResource:
 def _swap_when_whole(state: ZoneState, now: float) -> Outcome:
     link = state.link
     if link.piecewise:
-        return _swap(state, None, now) if "Mesh" in link.staged else (state, ())
+        whole = "Mesh" in link.staged and _knows_fleet(state)
+        return _swap(state, None, now) if whole else (state, ())
     if link.manifest is None:
         return state, ()
     versions = {

@@ -50,6 +50,7 @@ class ZoneSettings:
     instance: str
     version: str = ""  # of this program
     node: Node  # how this zone introduces itself to the global
+    accepts_cluster: str = ""  # a global of this cluster id may take the zone over
     verify: Verify
     builders: Builders
     deregister_after_s: float = 10.0

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler.decode import mesh_resource
 from reconciler.keys.secret_store import NAME_MAX, FileSecrets, SecretExists
 from reconciler.keys.system_resources import KeysMissing, SystemResources
+from reconciler.model.resource import Labels, ResourceKey
 from tests.support.secrets import MemorySecrets
 
 if TYPE_CHECKING:
@@ -91,3 +93,26 @@ def test_a_store_that_does_not_answer_makes_no_new_keys() -> None:
     with pytest.raises(OSError, match="does not answer"):
         SystemResources(store).resources(())
     assert store.held == before
+
+
+def test_key_that_was_made_and_is_lost_is_not_made_again_unasked(store: SecretStore) -> None:
+    """One file among many: the others are there, and nothing else shows it."""
+    system = SystemResources(store)
+    system.prepare(earlier_fleet=None, new_keys=False)
+    ca = mesh_resource(
+        ResourceKey("Mesh", "", "default"),
+        Labels(),
+        {"mtls": {"enabledBackend": "ca", "backends": [{"name": "ca", "type": "builtin"}]}},
+    )
+    system.resources([ca])
+    before = store.get("default.ca-builtin-ca")
+    store.remove("default.ca-builtin-ca")
+    again = SystemResources(store)
+    again.prepare(earlier_fleet=None, new_keys=False)
+    with pytest.raises(KeysMissing, match=r"default\.ca-builtin-ca was made .* --new-keys"):
+        again.resources([ca])
+    assert again.takes_over is False
+    again.prepare(earlier_fleet=None, new_keys=True)
+    again.resources([ca])
+    assert store.get("default.ca-builtin-ca") not in (None, before)
+    assert SystemResources(store).takes_over  # Zones that come later are taken over, too.

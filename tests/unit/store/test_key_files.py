@@ -150,6 +150,8 @@ def test_lost_signing_key_beside_others_is_not_made_anew(tmp_path: Path) -> None
 
 def test_first_start_that_was_cut_off_goes_on(tmp_path: Path) -> None:
     SystemResources(FileSecrets(tmp_path)).prepare(earlier_fleet=None, new_keys=False)
+    (tmp_path / "made").write_text("zone-token-signing-key-1")
     (tmp_path / "kuma-cluster-id").unlink()  # As if the process had died after its first key.
     SystemResources(FileSecrets(tmp_path)).prepare(earlier_fleet=None, new_keys=False)
-    assert FileSecrets(tmp_path).names() == ("kuma-cluster-id", "zone-token-signing-key-1")
+    made = ("kuma-cluster-id", "made", "zone-token-signing-key-1")
+    assert FileSecrets(tmp_path).names() == made

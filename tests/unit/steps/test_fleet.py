@@ -1,0 +1,130 @@
+"""Keys are made once: neither side replaces those of another fleet unless somebody said so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler.decode import mesh_resource
+from reconciler.fleet import HELD, cluster_id
+from reconciler.kds.codec import CarriedResource, encode_carried
+from reconciler.model.resource import Labels, MeshResource, ResourceKey, canonical_json
+from reconciler.state import from_resources
+from reconciler.steps import global_state as g
+from reconciler.steps import zone_state as z
+from tests.support.global_plane import Global
+from tests.support.zone import MESH, Zone, zone
+from xds.discovery import DeltaRequest, DeltaResponse, Node
+
+FAILED_PRECONDITION = 9
+
+
+def config(id_: str) -> MeshResource:
+    return mesh_resource(ResourceKey("Config", "", "kuma-cluster-id"), Labels(), {"config": id_})
+
+
+# --- the global ---
+
+
+def asked(held: str | None, *, takes_over: bool = False) -> Global:
+    """A global of cluster "new", asked for its Mesh by a zone that holds the keys of `held`."""
+    made = Global()
+    settings = replace(made.state.settings, takes_over=takes_over)
+    made.state = replace(made.state, settings=settings)
+    made.publish(config("new"))
+    metadata = {} if held is None else {HELD: held}
+    made.deliver(g.ZoneOpened("d", "east", True, "key-1", 0.0))
+    made.deliver(g.ZoneSubscribed("d", DeltaRequest("Mesh", Node("east", metadata=metadata))))
+    return made
+
+
+def closing(made: Global) -> g.CloseSession | None:
+    return next((e for e in made.effects if isinstance(e, g.CloseSession)), None)
+
+
+def test_global_gives_nothing_to_a_zone_that_holds_other_keys() -> None:
+    made = asked("old")
+    found = closing(made)
+    assert found is not None
+    assert found.code == FAILED_PRECONDITION
+    assert "cluster old, this one is new" in found.message
+    assert "--new-keys" in found.message
+    assert made.sent == {}
+    assert [e.event for e in made.effects if isinstance(e, g.Note)] == ["zone.foreign_refused"]
+    made.deliver(g.ZoneSubscribed("d", DeltaRequest("Secret")))  # It had asked for more already.
+    assert closing(made) is not None
+    assert not [e for e in made.effects if isinstance(e, g.Note)]
+    made.publish(config("new"), commit="c2")
+    assert made.sent == {}
+
+
+def test_global_serves_zones_of_its_own_new_ones_and_all_after_new_keys() -> None:
+    for made in (asked("new"), asked(None), asked("old", takes_over=True)):
+        assert closing(made) is None
+        assert "d" in made.sent
+
+
+# --- the zone ---
+
+
+def holding(id_: str | None, accepts: str = "") -> Zone:
+    made = zone(MESH, *((config(id_),) if id_ else ()))
+    settings = replace(made.state.settings, accepts_cluster=accepts)
+    made.state = replace(made.state, settings=settings)
+    made.deliver(z.GlobalConnected("g1"))
+    return made
+
+
+def receive(made: Zone, type_: str, *resources: tuple[str, dict[str, object]]) -> None:
+    entries = tuple(
+        encode_carried(
+            CarriedResource(type_, "", name, {"kuma.io/origin": "global"}, canonical_json(data))
+        )
+        for name, data in resources
+    )
+    made.deliver(z.GlobalResponse("g1", DeltaResponse(type_, "1", entries), made.now))
+
+
+def offered(made: Zone, id_: str) -> None:
+    receive(made, "Config", ("kuma-cluster-id", {"config": id_}))
+
+
+def left(made: Zone) -> str | None:
+    return next((e.reason for e in made.effects if isinstance(e, z.LeaveGlobal)), None)
+
+
+def test_zone_says_whose_keys_it_holds() -> None:
+    for held, said in (("old", "old"), (None, None)):
+        made = holding(held)
+        nodes = [e.request.node for e in made.effects if isinstance(e, z.ToGlobalRequest)]
+        assert {node.metadata.get(HELD) for node in nodes if node is not None} == {said}
+
+
+def test_zone_leaves_a_global_of_other_keys_before_it_takes_anything() -> None:
+    made = holding("old")
+    before = made.state
+    offered(made, "new")
+    reason = left(made)
+    assert reason is not None
+    assert "--accept-global new" in reason
+    assert made.state.link.session is None
+    receive(made, "ZoneIngress")  # It was on its way: what other zones offer would be withdrawn.
+    receive(made, "Mesh")
+    assert made.state.policy == before.policy
+    assert cluster_id(made.state.policy) == "old"
+
+
+def test_zone_takes_its_own_global_the_one_it_was_told_of_and_its_first() -> None:
+    for made in (holding("new"), holding("old", accepts="new"), holding(None)):
+        offered(made, "new")
+        assert left(made) is None
+        assert made.state.link.session == "g1"
+
+
+def test_keys_of_a_peer_without_manifests_wait_until_it_has_said_whose_they_are() -> None:
+    """A real Kuma global sends its types in any order."""
+    made = holding("old")
+    receive(made, "RevisionManifest")
+    receive(made, "Mesh", ("other", {}))
+    assert made.state.policy == from_resources((MESH, config("old")))
+    offered(made, "old")
+    assert {r.key.name for r in made.state.policy.of("Mesh")} == {"other"}
