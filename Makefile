@@ -61,7 +61,7 @@ golden: .venv ## Rewrite the expected files of the golden tests; look at the dif
 	$(PYTEST) $(wildcard tests/policies tests/kds tests/bootstrap) --golden $(ARGS)
 
 protos: .venv ## Make the message classes anew from schemas/proto
-	$(BIN)/python -m grpc_tools.protoc -Ischemas/proto --python_out=xds/proto --pyi_out=xds/proto discovery.proto
+	$(BIN)/python -m grpc_tools.protoc -Ischemas/proto --python_out=xds/proto --pyi_out=xds/proto discovery.proto health.proto
 	$(BIN)/python -m grpc_tools.protoc -Ischemas/proto --python_out=reconciler/kds/proto --pyi_out=reconciler/kds/proto kuma_system.proto kuma_mesh.proto kds.proto
 
 policy: .venv ## Scaffold a policy in its five places: make policy NAME=MeshFoo

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.bootstrap_request import BootstrapRequest, request_of
 from reconciler.ca.server_tls import ca_problem
+from reconciler.membership import not_a_member
 from reconciler.model.proxy_rules import is_ip
 from reconciler.model.resource import SERVICE, MeshResource, ResourceKey
 from reconciler.model.spec import DataplaneSpec, MeshSpec
@@ -108,6 +109,13 @@ def _foreign_host(host: str, hosts: tuple[str, ...]) -> str:
     )
 
 
+def leaving_proxy(request: Mapping[str, object]) -> tuple[ResourceKey, str]:
+    """Who says that it leaves, and its token; named as in its bootstrap request."""
+    type_ = TYPES.get(str(request.get("proxyType") or ""), "")
+    key = ResourceKey(type_, str(request.get("mesh") or ""), str(request.get("name") or ""))
+    return key, str(request.get("dataplaneToken") or "")
+
+
 def _resource(
     facts: ZoneFacts, state: MeshState, request: BootstrapRequest
 ) -> MeshResource | Answer:
@@ -130,9 +138,11 @@ def _resource(
         text = "outbound: should be empty since dataplane is in Transparent Proxying mode"
         return Answer(422, text)
     mesh = found.key.mesh
-    if mesh and state.get(ResourceKey("Mesh", "", mesh)) is None:
+    its_mesh = state.get(ResourceKey("Mesh", "", mesh)) if mesh else None
+    if mesh and its_mesh is None:
         return Answer(422, f'mesh: mesh "{mesh}" does not exist')
-    return found
+    stranger = not_a_member(its_mesh, found) if its_mesh is not None else None
+    return found if stranger is None else Answer(422, stranger)
 
 
 def _input(

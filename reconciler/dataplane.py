@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from reconciler.drain import Leaving, drain
 from reconciler.keys.secret_store import write_private
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ RETRY_S = 3.0
 RETRY_MAX_S = 300.0
 TIMEOUT_S = 10.0
 ANSWER_MAX = 4 * 1024 * 1024
-DRAIN_S = 30
+DRAIN_S = 30.0
 FEATURES = ("feature-delta-grpc", "feature-reuse-port", "feature-strict-inbound-ports")
 NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 TOKEN = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
@@ -55,6 +57,7 @@ class DataplaneOptions:
     ca_file: Path | None = None
     concurrency: int = 1
     log_level: str = "warning"
+    drain_s: float = DRAIN_S  # how long requests under way may hold up the end
 
 
 def find_envoy() -> Path:
@@ -159,11 +162,13 @@ def run(options: DataplaneOptions, report: Callable[[str], None]) -> int:
     config = options.workdir / "bootstrap.yaml"
     write_private(config, bootstrap_with_retry(options, report).encode())
     (options.workdir / "kuma-envoy-admin.sock").unlink(missing_ok=True)
-    with _Forwarding() as child:
+    leaving = _leaving(options)
+    with _Forwarding(lambda: drain(leaving, report)) as child:
         process = subprocess.Popen(  # noqa: S603 - Envoy
             [
                 str(envoy), "--config-path", str(config), "--disable-hot-restart",
-                "--drain-time-s", str(DRAIN_S), "--drain-strategy", "immediate",
+                "--drain-time-s", str(max(1, round(options.drain_s))),
+                "--drain-strategy", "immediate",
                 "--concurrency", str(options.concurrency), "--log-level", options.log_level,
             ]
         )  # fmt: skip
@@ -173,14 +178,31 @@ def run(options: DataplaneOptions, report: Callable[[str], None]) -> int:
     return 0 if code in (0, -signal.SIGTERM, -signal.SIGINT) else 128 - code if code < 0 else code
 
 
+def _leaving(options: DataplaneOptions) -> Leaving:
+    asked = bootstrap_request(options)
+    named = {key: asked[key] for key in ("mesh", "name", "proxyType", "dataplaneToken")}
+    return Leaving(
+        zone=_connection(options),
+        request=named,
+        workdir=options.workdir,
+        drain_s=options.drain_s,
+    )
+
+
 class _Forwarding:
     """Signals of this process are its child's, from before the child is there: one that comes
     while it starts must not leave it behind alone.
+
+    The first that asks it to end is passed on after `drain`, which may take a while; a second one
+    at once.
     """
 
     SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    ENDING = (signal.SIGTERM, signal.SIGINT)
 
-    def __init__(self) -> None:
+    def __init__(self, drain: Callable[[], None]) -> None:
+        self._drain = drain
+        self._draining: threading.Thread | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._early: list[int] = []
         self._before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
@@ -201,7 +223,18 @@ class _Forwarding:
     def _forward(self, number: int, _frame: FrameType | None) -> None:
         if self._process is None:
             self._early.append(number)
+        elif number in self.ENDING and self._draining is None:
+            # A thread: this one waits for the child, and must be free for a second signal.
+            self._draining = threading.Thread(target=self._end, args=(number,), daemon=True)
+            self._draining.start()
         else:
+            self._process.send_signal(number)
+
+    def _end(self, number: int) -> None:
+        assert self._process is not None
+        try:
+            self._drain()
+        finally:
             self._process.send_signal(number)
 
 

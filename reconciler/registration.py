@@ -29,6 +29,7 @@ from reconciler.model.resource import (
     ResourceKey,
 )
 from reconciler.model.spec import DataplaneSpec, TagDestination, ZoneIngressSpec
+from reconciler.proxy_health import unprobed
 from reconciler.view import ProxyTraits
 from xds.names import is_own_cluster, spiffe_id, tag_id
 
@@ -183,7 +184,9 @@ def _labels(key: ResourceKey, zone: str, given: Mapping[str, str]) -> Labels:
 
 
 def _stamped(type_: str, spec: dict[str, object], zone: str) -> dict[str, object]:
-    """`kuma.io/zone` on every inbound's tags: the zone says where a proxy is, not the proxy."""
+    """`kuma.io/zone` on the tags of every inbound and gateway: the zone says where a proxy is, not
+    the proxy.
+    """
     if type_ == "ZoneIngress":
         return {key: value for key, value in spec.items() if key != "availableServices"} | {
             "zone": zone
@@ -193,13 +196,16 @@ def _stamped(type_: str, spec: dict[str, object], zone: str) -> dict[str, object
     networking = dict(cast("Mapping[str, object]", spec.get("networking") or {}))
     inbounds = cast("list[Mapping[str, object]]", networking.get("inbound") or [])
     if inbounds:
-        networking["inbound"] = [_zoned(inbound, zone) for inbound in inbounds]
+        networking["inbound"] = [unprobed(_zoned(inbound, zone)) for inbound in inbounds]
+    if isinstance(networking.get("gateway"), dict):
+        gateway = cast("Mapping[str, object]", networking["gateway"])
+        networking["gateway"] = _zoned(gateway, zone)
     return spec | {"networking": networking}
 
 
-def _zoned(inbound: Mapping[str, object], zone: str) -> dict[str, object]:
-    tags = cast("Mapping[str, str]", inbound.get("tags") or {})
-    return {**inbound, "tags": {**tags, ZONE: zone}} if tags else dict(inbound)
+def _zoned(part: Mapping[str, object], zone: str) -> dict[str, object]:
+    tags = cast("Mapping[str, str]", part.get("tags") or {})
+    return {**part, "tags": {**tags, ZONE: zone}} if tags else dict(part)
 
 
 def traits_of(node: Node, resource: MeshResource) -> ProxyTraits:

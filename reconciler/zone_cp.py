@@ -21,7 +21,7 @@ from reconciler.api.door import Behind, Door, reach
 from reconciler.api.serving import HttpServer, tcp_socket, unix_socket
 from reconciler.api.waiting import wait_for
 from reconciler.arrival import Outcome, zone_outcome
-from reconciler.bootstrap_answer import ZoneFacts, bootstrap_answer
+from reconciler.bootstrap_answer import ZoneFacts, bootstrap_answer, leaving_proxy
 from reconciler.ca.admin import issue_admin_server
 from reconciler.ca.authority import AuthorityPem, issue_workload
 from reconciler.figures import ProcessFigures, door_figures, process_figures, zone_figures
@@ -30,17 +30,20 @@ from reconciler.kds.admin_client import AdminStreams
 from reconciler.kds.client import Dial, KdsClient
 from reconciler.model.proxy_rules import is_ip
 from reconciler.model.spec import DataplaneSpec, ZoneIngressSpec
+from reconciler.registration import node_id
 from reconciler.runtime.log import NOTED, note
 from reconciler.runtime.loop_watch import LoopWatch
 from reconciler.runtime.outbox import Outbox
 from reconciler.runtime.service_manager import ServiceManager
 from reconciler.steps import zone_state as z
+from reconciler.steps.zone_admission import may_leave
 from reconciler.steps.zone_certificates import told
 from reconciler.steps.zone_report import is_current, rejections, report_of
 from reconciler.steps.zone_step import step
 from reconciler.stored import decode_stored, encode_rows
 from reconciler.warm_up import warm_up
 from xds.build.secrets import identity_secret
+from xds.health_server import HealthServer
 from xds.resource import digest
 from xds.server import AdsServer
 
@@ -57,11 +60,13 @@ if TYPE_CHECKING:
     from reconciler.stored import Row, Rows
     from reconciler.zone_admin import ZoneAdmin
     from xds.discovery import DeltaRequest, DeltaResponse
+    from xds.health import HealthReport, Introduction
 
 KINDS = ("policy", "relayed", "local")
 NO_POLICIES = "this zone has not received its policies yet"
 RESOLVE_INTERVAL_S = 10.0
 RESOLVE_START_S = 5.0
+LEAVE_MAX_S = 3.0  # a proxy that leaves waits no longer for its neighbours
 PROXIES = ("Dataplane", "ZoneIngress")
 
 
@@ -73,6 +78,7 @@ class ZoneControlPlane:
         self.store = store
         self.log = log
         self.ads: AdsServer | None = None
+        self.health = HealthServer(self)
         self.client: KdsClient | None = None
         self.status_follower: StatusFollower | None = None
         self.door: Door | None = None
@@ -121,6 +127,7 @@ class ZoneControlPlane:
     def stop(self) -> None:
         """From here on a closing stream is our doing: no endpoint is taken out for it."""
         self.stopping = True
+        self.changed.set()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -147,6 +154,18 @@ class ZoneControlPlane:
     def closed(self, stream: str, by_peer: bool) -> None:
         if not self.stopping:
             self.deliver(z.ProxyClosed(stream, by_peer, time.time()))
+
+    # HealthEvents, called by the HDS server on the loop
+
+    def health_opened(self, stream: str, authorization: str | None) -> None:
+        self.deliver(z.HealthOpened(stream, authorization, time.time()))
+
+    def health_said(self, stream: str, message: Introduction | HealthReport) -> None:
+        self.deliver(z.HealthSaid(stream, message, time.time()))
+
+    def health_closed(self, stream: str) -> None:
+        if not self.stopping:
+            self.deliver(z.HealthClosed(stream))
 
     # KdsClientEvents, called by the KDS client on the loop
 
@@ -183,6 +202,26 @@ class ZoneControlPlane:
 
     def crowded(self, why: str) -> None:
         note(self.log, "door.refused", reason=why)
+
+    async def leave(self, request: Mapping[str, object]) -> BootstrapAnswer:
+        """A proxy that is about to end; answered once its neighbours no longer call it."""
+        key, token = leaving_proxy(request)
+        now = time.time()
+        refused = may_leave(self.state, key, token, now)
+        if refused is not None:
+            note(self.log, "leave.refused", proxy=str(key), reason=refused)
+            return BootstrapAnswer(403, refused)
+        self.deliver(z.ProxyLeaves(node_id(key.mesh, key.name), now))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_MAX_S):
+                while not (self._told() or self.stopping):
+                    await self.changed.wait()
+        return BootstrapAnswer(200, "the endpoints are out")
+
+    def _told(self) -> bool:
+        """Whether every proxy has acknowledged what was last computed. Costs nothing per proxy."""
+        report = self.state.reported
+        return self.state.report_due is None and (report is None or report.pending == 0)
 
     # ControlSource
 
@@ -280,6 +319,10 @@ class ZoneControlPlane:
             case z.CloseStream(stream, code, message):
                 if self.ads is not None:
                     self.ads.close(stream, code, message)
+            case z.AskHealth(stream, specifier):
+                self.health.send(stream, specifier)
+            case z.CloseHealth(stream, code, message):
+                self.health.close(stream, code, message)
             case z.ToGlobalRequest(session, request):
                 if self.client is not None:
                     self.client.send_request(session, request)
@@ -455,7 +498,7 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
     with suppress(TimeoutError):  # What is not known yet would be taken from proxies that have it.
         async with asyncio.timeout(RESOLVE_START_S):
             await plane.resolve()
-    plane.ads = AdsServer(plane)
+    plane.ads = AdsServer(plane, plane.health)
     ads_port = await plane.ads.start(
         process.host, process.ads_port, process.tls.cert_pem, process.tls.key_pem
     )
@@ -466,11 +509,12 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
         ca_pem=process.tls.ca_pem.decode(),
         xds_host=process.xds_host,
         reloadable_tokens=process.reloadable_tokens,
+        health=True,
     )
     folder = process.state_dir / "tls"
     inside = process.state_dir / "boot.sock"
     bootstrap = HttpServer(
-        bootstrap_app(plane),
+        bootstrap_app(plane, plane.leave),
         unix_socket(inside),
         (folder / "cert.pem", folder / "key.pem"),
     )

@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from xds.discovery import DeltaRequest, DeltaResponse
+    from xds.health_server import HealthServer
     from xds.served_stream import Context
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 REQUEST_BYTES_MAX = 4 * 1024 * 1024
 QUEUE_MAX = 16  # responses waiting in one stream
+STOPPING = "the control plane is stopping"
 OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", REQUEST_BYTES_MAX),
     ("grpc.max_send_message_length", -1),  # our own messages; the client sets what it takes
@@ -81,10 +83,13 @@ class _Stream:
 
 
 class AdsServer:
-    """ADS for the proxies of one zone, in both variants. `events` owns every decision."""
+    """ADS for the proxies of one zone, in both variants, and `health` on the same port. `events`
+    owns every decision.
+    """
 
-    def __init__(self, events: AdsEvents) -> None:
+    def __init__(self, events: AdsEvents, health: HealthServer | None = None) -> None:
         self._events = events
+        self._health = health
         self._streams: dict[str, _Stream] = {}
         self._opened = 0
         self._server: grpc.aio.Server | None = None
@@ -100,6 +105,8 @@ class AdsServer:
         """
         server = grpc.aio.server(options=OPTIONS)
         server.add_generic_rpc_handlers((self._handler(),))
+        if self._health is not None:
+            server.add_generic_rpc_handlers((self._health.handler(),))
         credentials = grpc.ssl_server_credentials([(key_pem, cert_pem)])
         address = listening_address(host, port)
         try:
@@ -129,7 +136,9 @@ class AdsServer:
         if self._server is None:
             return
         for stream in self._streams.values():
-            stream.served.end(grpc.StatusCode.UNAVAILABLE, "the control plane is stopping")
+            stream.served.end(grpc.StatusCode.UNAVAILABLE, STOPPING)
+        if self._health is not None:
+            self._health.end_all(STOPPING)
         await self._server.stop(grace_s)
         self._server = None
 

@@ -8,6 +8,7 @@ whether a proxy tries again, so what is nobody's fault is never a 4xx.
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,8 +18,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from starlette.requests import Request
 
 BODY_MAX = 1024 * 1024  # bytes
@@ -40,27 +39,51 @@ class BootstrapSource(Protocol):
         """A request that was refused before it was read."""
 
 
+Leave = Callable[[Mapping[str, object]], Awaitable[BootstrapAnswer]]
+
+
 class _TooLarge(Exception):
     """Over BODY_MAX."""
 
 
-def bootstrap_app(source: BootstrapSource) -> Starlette:
+def bootstrap_app(source: BootstrapSource, leave: Leave | None = None) -> Starlette:
+    """`leave` answers `POST /leave`, by which a proxy of ours says that it is about to end."""
+
     async def bootstrap(request: Request) -> Response:
-        try:
-            data = _object(await _body(request))
-        except _TooLarge:
-            text = f"the request has over {BODY_MAX} bytes"
-            source.unreadable(413, text)
-            return Response(text, status_code=413)
-        except ClientDisconnect:
-            return Response(status_code=400)  # Nobody reads it.
-        if data is None:
-            source.unreadable(400, "the request is no JSON object")
-            return Response(status_code=400)  # With an empty body, as kuma-dp expects it.
+        data = await _asked(request, source)
+        if isinstance(data, Response):
+            return data
         found = source.bootstrap(data, _host(request), request.headers.get("accept", ""))
         return Response(found.body, status_code=found.status, media_type=found.content_type)
 
-    return Starlette(routes=[Route("/bootstrap", bootstrap, methods=["GET", "POST", "PUT"])])
+    async def leaving(request: Request) -> Response:
+        data = await _asked(request, source)
+        if isinstance(data, Response):
+            return data
+        assert leave is not None
+        found = await leave(data)
+        return Response(found.body, status_code=found.status, media_type=found.content_type)
+
+    routes = [Route("/bootstrap", bootstrap, methods=["GET", "POST", "PUT"])]
+    if leave is not None:
+        routes.append(Route("/leave", leaving, methods=["POST"]))
+    return Starlette(routes=routes)
+
+
+async def _asked(request: Request, source: BootstrapSource) -> Mapping[str, object] | Response:
+    """The object in the body, or what to answer to a body that holds none."""
+    try:
+        data = _object(await _body(request))
+    except _TooLarge:
+        text = f"the request has over {BODY_MAX} bytes"
+        source.unreadable(413, text)
+        return Response(text, status_code=413)
+    except ClientDisconnect:
+        return Response(status_code=400)  # Nobody reads it.
+    if data is None:
+        source.unreadable(400, "the request is no JSON object")
+        return Response(status_code=400)  # With an empty body, as kuma-dp expects it.
+    return data
 
 
 async def _body(request: Request) -> bytes:

@@ -6,9 +6,10 @@ RS256 is taken, `kid` is mandatory, and times are checked against the `now` that
 
 from __future__ import annotations
 
+import hashlib
 import math
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 import jwt
@@ -39,6 +40,8 @@ class Claims:
     scope: tuple[str, ...] = ()
     type: str = ""  # of a dataplane token: the proxy type, "dataplane" or empty
     kid: str = ""  # of the key that verified it
+    signed_by: str = ""  # that key's fingerprint
+    issued_at: float = 0.0  # `iat`, else `nbf`; 0: the token does not say
     expires: float = math.inf
 
 
@@ -50,17 +53,21 @@ class Refused:
 Verdict = Claims | Refused
 
 
-def issue(key_pem: bytes, claims: Mapping[str, object], now: float, valid_s: float) -> str:
-    """A token with these claims (Kuma's capitalised names), signed as kid 1."""
+def issue(
+    key_pem: bytes,
+    claims: Mapping[str, object],
+    now: float,
+    valid_s: float,
+    kid: str = FIRST_KID,
+) -> str:
+    """A token with these claims (Kuma's capitalised names), signed by the key of this kid."""
     registered = {
         "jti": str(uuid.uuid4()),
         "iat": int(now) - BACKDATE_S,
         "nbf": int(now) - BACKDATE_S,
         "exp": int(now + valid_s),
     }
-    return jwt.encode(
-        {**claims, **registered}, key_pem, algorithm=ALGORITHM, headers={"kid": FIRST_KID}
-    )
+    return jwt.encode({**claims, **registered}, key_pem, algorithm=ALGORITHM, headers={"kid": kid})
 
 
 def dataplane_claims(
@@ -105,7 +112,15 @@ def verify(
         return Refused(late)
     if data.get("jti") in revoked:
         return Refused("the token is revoked")
-    return _claims(data, kid)
+    claims = _claims(data, kid)
+    return (
+        claims if isinstance(claims, Refused) else replace(claims, signed_by=fingerprint(keys[kid]))
+    )
+
+
+def fingerprint(key: bytes) -> str:
+    """Names a key without being it."""
+    return hashlib.sha256(key).hexdigest()
 
 
 _OPTIONS = cast(
@@ -147,6 +162,7 @@ def _claims(data: Mapping[str, object], kid: str) -> Verdict:
         return Refused("the token's claims have another form than Kuma's")
     return Claims(
         token_id=str(data.get("jti") or ""),
+        issued_at=_time(data.get("iat", data.get("nbf"))) or 0.0,
         name=str(texts["Name"]),
         mesh=str(texts["Mesh"]),
         tags={str(key): tuple(values) for key, values in tags.items()},

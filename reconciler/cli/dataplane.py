@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.options import count, port
 from reconciler.cli.running import words_of
+from reconciler.cli.wait import seconds
 
 if TYPE_CHECKING:
     import argparse
@@ -42,6 +43,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--concurrency", type=count, default=1, help="Envoy's worker threads (default: 1)"
     )
     parser.add_argument(
+        "--drain-time",
+        type=seconds,
+        default=30.0,
+        help="how long requests under way may hold up the end, such as 30s (default: 30s)",
+    )
+    parser.add_argument(
         "--log-level", choices=LEVELS, default="warning", help="Envoy's (default: warning)"
     )
 
@@ -73,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
             ca_file=args.ca_file,
             concurrency=args.concurrency,
             log_level=args.log_level,
+            drain_s=args.drain_time,
         )
         return run_envoy(options, report)
     except (Fatal, SourceError, OSError) as error:

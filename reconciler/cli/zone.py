@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 import uuid
@@ -19,6 +20,7 @@ from reconciler.cli.running import (
     words_of,
 )
 from reconciler.cli.status_options import add_status, status_settings
+from reconciler.cli.wait import seconds
 
 if TYPE_CHECKING:
     import argparse
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from reconciler.keys.join import Join
     from reconciler.status.announcement import StatusMode
     from reconciler.status.follower import StatusFollower
+    from reconciler.steps.zone_state import ZoneSettings
 
 EXAMPLE = (
     "example: reconciler zone --join east.join --state-dir /var/lib/east --host 0.0.0.0 "
@@ -67,6 +70,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="store_true",
         help="proxies read their token file anew for each stream; needs a token file at the proxy",
     )
+    _add_limits(parser)
     parser.add_argument(
         "--status-repo",
         help="repository that this zone commits its status to; without it the global does",
@@ -88,6 +92,28 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_git(parser)
     add_common(parser)
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--proxies-max",
+        type=count,
+        default=5000,
+        help="proxies this zone takes; more are refused (default: 5000)",
+    )
+    parser.add_argument(
+        "--health-interval",
+        type=seconds,
+        default=5.0,
+        help="how often sidecars report their health, such as 5s (default: 5s)",
+    )
+    parser.add_argument(
+        "--token-age-max",
+        type=seconds,
+        default=math.inf,
+        help="proxies' tokens that were issued longer ago are refused, such as 720h (default: a "
+        "token counts until it expires)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -134,37 +160,20 @@ async def _serve(args: argparse.Namespace, join: Join, folder: Path, stop: async
     from reconciler.admin_client import AdminClient, AdminLimits
     from reconciler.ca.server_tls import hosts_of
     from reconciler.kds.client import Dial
-    from reconciler.kds.zone_node import zone_node
     from reconciler.keys.admin_ca import admin_ca
     from reconciler.keys.secret_store import FileSecrets
     from reconciler.keys.server_certificate import server_tls
-    from reconciler.proxy_token import verify_proxy
     from reconciler.runtime.log import note
-    from reconciler.status.announcement import ZoneStatus
-    from reconciler.status.document import Inventory
-    from reconciler.steps.zone_state import ZoneSettings
     from reconciler.store import Store
     from reconciler.zone_admin import ZoneAdmin
     from reconciler.zone_cp import ZoneControlPlane, ZoneProcess, serve
-    from xds.translate import Builders
 
     log = logging.getLogger("reconciler.zone")
     store = Store(folder / "store.sqlite")
     if store.loss:
         note(log, "store.damaged_failed", reason=store.loss)
     version = metadata.version("mesh-reconciler")
-    instance = f"{join.zone}-{uuid.uuid4().hex[:8]}"
-    settings = ZoneSettings(
-        zone=join.zone,
-        instance=instance,
-        version=version,
-        node=zone_node(join.zone, instance, version),
-        accepts_cluster=args.accept_global or join.cluster,
-        verify=verify_proxy,
-        builders=Builders(),
-        status=ZoneStatus(_status_mode(args), Inventory(args.inventory)),
-        admin_access=True,
-    )
+    settings = _settings(args, join, version)
     plane = ZoneControlPlane(settings, store, log)
     plane.admin_ca = admin_ca(FileSecrets(folder / "secrets"), time.time())
     limits = AdminLimits(answer_max=args.admin_answer_max)
@@ -197,6 +206,31 @@ async def _serve(args: argparse.Namespace, join: Join, folder: Path, stop: async
         ),
     )
     await serve(plane, process, stop)
+
+
+def _settings(args: argparse.Namespace, join: Join, version: str) -> ZoneSettings:
+    from reconciler.kds.zone_node import zone_node
+    from reconciler.proxy_token import verify_proxy
+    from reconciler.status.announcement import ZoneStatus
+    from reconciler.status.document import Inventory
+    from reconciler.steps.zone_state import ZoneSettings
+    from xds.translate import Builders
+
+    instance = f"{join.zone}-{uuid.uuid4().hex[:8]}"
+    return ZoneSettings(
+        zone=join.zone,
+        instance=instance,
+        version=version,
+        node=zone_node(join.zone, instance, version),
+        accepts_cluster=args.accept_global or join.cluster,
+        verify=verify_proxy,
+        builders=Builders(),
+        status=ZoneStatus(_status_mode(args), Inventory(args.inventory)),
+        admin_access=True,
+        proxies_max=args.proxies_max,
+        health_interval_s=args.health_interval,
+        token_age_max_s=args.token_age_max,
+    )
 
 
 def _follower(

@@ -22,7 +22,7 @@ from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES, MANIFEST, RELAYED_TYPES
 from reconciler.model.decode import DecodeError
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.state import MeshState, ResourceDiff, apply
-from reconciler.steps import zone_build, zone_report
+from reconciler.steps import zone_build, zone_proxies, zone_report
 from reconciler.steps.zone_state import (
     Effect,
     Effects,
@@ -280,7 +280,10 @@ def _swap(state: ZoneState, revision: str | None, now: float) -> Outcome:
     meshes = any(key.type == "Mesh" for key in (*(r.key for r in change.put), *change.drop))
     state, reported = (zone_report.local_changed if meshes else zone_report.mark)(state, now)
     fields = {"revision": revision, "put": len(change.put), "drop": len(change.drop)}
-    return state, (persist, *built, *reported, Note("revision.in_force", fields))
+    ended: Effects = ()
+    if change.types & {"Secret", "GlobalSecret"}:  # Keys of tokens, and lists of revoked ones.
+        state, ended = zone_proxies.end_outlived(state, now)
+    return state, (persist, *built, *reported, Note("revision.in_force", fields), *ended)
 
 
 def _difference(

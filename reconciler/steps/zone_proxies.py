@@ -7,14 +7,21 @@ vanishes within seconds it is taken for our own failure: endpoints stay for the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.ca.tokens import Refused
-from reconciler.model.resource import MeshResource, ResourceKey
-from reconciler.registration import NotAdmitted, declared, node_id, traits_of
+from reconciler.proxy_health import with_kept_health
+from reconciler.registration import NotAdmitted, traits_of
 from reconciler.state import ResourceDiff, apply
-from reconciler.steps import zone_build, zone_report
+from reconciler.steps import zone_build, zone_health, zone_report
+from reconciler.steps.zone_admission import (
+    admitted,
+    next_expiry,
+    outlived,
+    with_refusal,
+    without_refusal,
+)
 from reconciler.steps.zone_state import (
     CloseStream,
     Effect,
@@ -31,9 +38,11 @@ from xds.ads_stream import AdsStream
 from xds.delta_sender import Nacked
 
 if TYPE_CHECKING:
-    from xds.discovery import DeltaRequest, Node
+    from reconciler.ca.tokens import Claims
+    from reconciler.model.resource import MeshResource, ResourceKey
+    from xds.discovery import DeltaRequest
 
-UNKNOWN, RESOURCE_EXHAUSTED, UNAVAILABLE = 2, 8, 14  # gRPC status numbers
+UNKNOWN, UNAVAILABLE = 2, 14  # gRPC status numbers
 
 
 def opened(state: ZoneState, stream: str, authorization: str | None) -> Outcome:
@@ -126,92 +135,117 @@ def _introduced(state: ZoneState, stream: str, received: DeltaRequest, now: floa
         return state, (CloseStream(stream, UNKNOWN, "the first request carries no node metadata"),)
     verdict = admitted(state, node, token, now)
     if isinstance(verdict, NotAdmitted):
-        refused = (
-            state.refused.insert(node.id, verdict.reason)
-            if len(state.refused) < 100
-            else state.refused
-        )
-        state, marked = zone_report.mark(replace(state, refused=refused), now)
+        state, marked = zone_report.mark(with_refusal(state, node.id, verdict.reason), now)
         note = Note("proxy.refused", {"proxy": node.id, "reason": verdict.reason})
         return state, (CloseStream(stream, UNKNOWN, verdict.reason), *marked, note)
-    return _registered(state, stream, received, verdict, now)
-
-
-def admitted(state: ZoneState, node: Node, token: str, now: float) -> MeshResource | NotAdmitted:
-    """The resource to register, or why not: identity, mesh, token, one stream a proxy, the zone's
-    limit.
-    """
-    resource = declared(node, state.settings.zone)
-    if isinstance(resource, NotAdmitted):
-        return resource
-    key = resource.key
-    if node.id != node_id(key.mesh, key.name):
-        return NotAdmitted(f'node id "{node.id}" is not that of {key}')
-    if key.mesh and state.policy.get(ResourceKey("Mesh", "", key.mesh)) is None:
-        return NotAdmitted(
-            f'mesh: mesh "{key.mesh}" does not exist; its policy repository has no such Mesh'
-        )
-    verdict = state.settings.verify(state.policy, resource, token, now)
-    if isinstance(verdict, Refused):
-        return NotAdmitted(f"authentication failed: {verdict.reason}")
-    earlier = state.proxies.get(node.id)
-    if earlier is not None and earlier.stream is not None:
-        return NotAdmitted("there is already an active stream from this node, try again later")
-    if earlier is None and len(state.proxies) >= state.settings.proxies_max:
-        return NotAdmitted(
-            f"this zone has its {state.settings.proxies_max} proxies; raise proxies_max"
-        )
-    return resource
+    resource, claims = verdict
+    state, effects = _registered(state, stream, received, resource, claims, now)
+    state, asked = zone_health.registered(state, node.id, now)
+    return state, (*effects, *asked)
 
 
 def _registered(
-    state: ZoneState, stream: str, received: DeltaRequest, resource: MeshResource, now: float
+    state: ZoneState,
+    stream: str,
+    received: DeltaRequest,
+    resource: MeshResource,
+    claims: Claims,
+    now: float,
 ) -> Outcome:
     node = received.node
     assert node is not None
     earlier = state.proxies.get(node.id)
-    traits = traits_of(node, resource)
+    was_in = earlier is not None and _is_present(earlier)
     ads, _ = AdsStream.open().on_request(received)
     proxy = Proxy(
         node.id,
         resource.key,
-        traits,
+        traits_of(node, resource),
         stream=stream,
         connected_at=now,
         ads=ads,
         certificate=earlier.certificate if earlier else None,
         failing=earlier.failing if earlier else None,
         admin=earlier.admin if earlier else None,
+        claims=claims,
+        listening=was_in,
     )
-    was_in = earlier is not None and _is_present(earlier)
-    proxy = replace(proxy, listening=was_in)
     state = replace(
-        state,
+        without_refusal(state, node.id),
         proxies=state.proxies.insert(node.id, proxy),
         streams=state.streams.insert(stream, node.id),
-        refused=state.refused.discard(node.id),
     )
-    resource = _with_services(state, resource)
-    if state.local.get(resource.key) == resource and was_in:
+    state, wake = _token_wake(state, claims.expires)
+    stored = state.local.get(resource.key)
+    resource = with_kept_health(resource, stored if was_in else None)
+    resource = _with_services(state, resource, proxy)
+    note = Note("proxy.connected", {"proxy": node.id})
+    if stored == resource and was_in:
         state, built = zone_build.mark_dirty(state, (node.id,))
         state, marked = zone_report.mark(state, now)
-        return state, (*built, *marked, Note("proxy.connected", {"proxy": node.id}))
+        return state, (*built, *marked, *wake, note)
     change = ResourceDiff(put=(resource,))
     state = replace(state, local=apply(state.local, change), merged=apply(state.merged, change))
     state, built = zone_build.touched(state, change)
     state, more = zone_build.mark_dirty(state, (node.id,))
     state, published = zone_report.local_changed(state, now)
-    persist = Persist("local", change.put)
-    return state, (persist, *built, *more, *published, Note("proxy.connected", {"proxy": node.id}))
+    return state, (Persist("local", change.put), *built, *more, *published, *wake, note)
 
 
-def _with_services(state: ZoneState, resource: MeshResource) -> MeshResource:
-    """An ingress that comes back keeps the services computed for it until they are
-    computed anew.
+def _with_services(state: ZoneState, resource: MeshResource, proxy: Proxy) -> MeshResource:
+    """An ingress that comes back keeps the services computed for it until they are computed anew;
+    a new one offers none before it listens.
     """
     if resource.key.type != "ZoneIngress":
         return resource
-    return zone_report.serving(resource, zone_report.services(state))
+    return zone_report.serving(resource, zone_report.services(state) if proxy.listening else ())
+
+
+# --- tokens that end ---
+
+
+def _token_wake(state: ZoneState, expires_at: float) -> Outcome:
+    """One wake for all tokens: that of the first to run out."""
+    if math.isinf(expires_at) or (state.token_due is not None and state.token_due <= expires_at):
+        return state, ()
+    return replace(state, token_due=expires_at), (WakeAt(expires_at),)
+
+
+def token_due(state: ZoneState, now: float) -> Outcome:
+    if state.token_due is None or now < state.token_due:
+        return state, ()
+    state, ended = end_outlived(state, now)
+    state = replace(state, token_due=None)
+    due = next_expiry(state, now)
+    state, wake = (state, ()) if due is None else _token_wake(state, due)
+    return state, (*ended, *wake)
+
+
+def end_outlived(state: ZoneState, now: float) -> Outcome:
+    """Proxies whose token is no longer good: the streams end with the reason, the endpoints go out
+    at once, and nothing is held for them.
+    """
+    over = tuple(outlived(state, now))
+    if not over:
+        return state, ()
+    effects: list[Effect] = []
+    for proxy, reason in over:
+        assert proxy.stream is not None
+        stream, node = proxy.stream, proxy.node_id
+        gone = _without_stream(replace(proxy, leaving=True), lost_at=now, held_until=None)
+        state = replace(
+            with_refusal(state, node, reason),
+            proxies=state.proxies.insert(node, gone),
+            streams=state.streams.remove(stream),
+        )
+        state, unheard = zone_health.ended_with(state, node, UNKNOWN, reason)
+        note = Note("proxy.refused", {"proxy": node, "reason": reason})
+        effects += [CloseStream(stream, UNKNOWN, reason), *unheard, note]
+    change = ResourceDiff(drop=tuple(sorted(p.key for p, _ in over)))  # For what is touched only.
+    state, built = zone_build.touched(state, change)
+    state, published = zone_report.local_changed(state, now)
+    wake = WakeAt(now + state.settings.deregister_after_s)
+    return state, (*built, *published, *effects, wake)
 
 
 # --- losing a proxy ---
@@ -219,7 +253,22 @@ def _with_services(state: ZoneState, resource: MeshResource) -> MeshResource:
 
 def _is_present(proxy: Proxy) -> bool:
     """Its endpoints are in: it listens, or they are held because the loss is taken for ours."""
-    return proxy.listening and (proxy.lost_at is None or proxy.held_until is not None)
+    if proxy.leaving or not proxy.listening:
+        return False
+    return proxy.lost_at is None or proxy.held_until is not None
+
+
+def leaves(state: ZoneState, node: str, now: float) -> Outcome:
+    """A clean leave: the endpoints go out while the proxy still serves. It is over with its stream,
+    or when the proxy comes anew.
+    """
+    proxy = state.proxies.get(node)
+    if proxy is None or proxy.leaving:
+        return state, ()
+    gone = replace(proxy, leaving=True)
+    state = replace(state, proxies=state.proxies.insert(node, gone))
+    state, effects = _presence_changed(state, proxy.key, now)
+    return state, (*effects, Note("proxy.leaving", {"proxy": node}))
 
 
 def closed(state: ZoneState, stream: str, *, by_peer: bool, now: float) -> Outcome:
@@ -232,20 +281,27 @@ def closed(state: ZoneState, stream: str, *, by_peer: bool, now: float) -> Outco
     if proxy is None or proxy.stream != stream:
         return state, ()
     grace = now + state.settings.reconnect_grace_s
-    gone = replace(
-        proxy,
-        stream=None,
-        ads=AdsStream.open(),
-        view=None,
-        snapshot=None,
-        lost_at=now if by_peer else None,
-        held_until=None if by_peer else grace,
+    theirs = by_peer or proxy.leaving
+    gone = _without_stream(
+        proxy, lost_at=now if theirs else None, held_until=None if theirs else grace
     )
     state = replace(state, proxies=state.proxies.insert(node, gone))
     state = _hold_mass_loss(state, now)
     state, effects = _presence_changed(state, gone.key, now)
     wake = WakeAt(now + state.settings.deregister_after_s)
     return state, (*effects, wake, Note("proxy.disconnected", {"proxy": node, "by_peer": by_peer}))
+
+
+def _without_stream(proxy: Proxy, *, lost_at: float | None, held_until: float | None) -> Proxy:
+    return replace(
+        proxy,
+        stream=None,
+        ads=AdsStream.open(),
+        view=None,
+        snapshot=None,
+        lost_at=lost_at,
+        held_until=held_until,
+    )
 
 
 def _hold_mass_loss(state: ZoneState, now: float) -> ZoneState:
@@ -256,7 +312,7 @@ def _hold_mass_loss(state: ZoneState, now: float) -> ZoneState:
     recent = [
         p
         for p in state.proxies.values()
-        if p.lost_at is not None and p.lost_at > now - settings.mass_loss_window_s
+        if p.lost_at is not None and p.lost_at > now - settings.mass_loss_window_s and not p.leaving
     ]
     if len(recent) < settings.mass_loss_min:
         return state

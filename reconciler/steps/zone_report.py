@@ -75,10 +75,13 @@ def local_changed(state: ZoneState, now: float) -> Outcome:
     Nothing is written: they are computed anew at start, and an endpoint that is gone must not wait
     for a disk.
     """
-    found = services(state)
-    ingresses = state.local.of("ZoneIngress")
+    found, out = services(state), zone_proxies.absent(state)
     changed = tuple(
-        after for before in ingresses for after in (serving(before, found),) if after is not before
+        after
+        for before in state.local.of("ZoneIngress")
+        # One that is gone, or does not listen yet, leads nowhere: the others do without it.
+        for after in (serving(before, () if before.key in out else found),)
+        if after is not before
     )
     effects: Effects = ()
     if changed:

@@ -7,13 +7,14 @@ seconds since the epoch), so that a simulator can replay a run exactly.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from rpds import HashTrieMap
 
-from reconciler.ca.tokens import Verdict
+from reconciler.ca.tokens import Claims, Verdict
 from reconciler.kds.upward import Publication
 from reconciler.model.resource import MeshResource, ResourceKey
 from reconciler.state import EMPTY as NO_RESOURCES
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from xds.delta_receiver import DeltaReceiver
     from xds.delta_sender import DeltaSender
     from xds.discovery import DeltaRequest, DeltaResponse, Node
+    from xds.health import HealthReport, Introduction, Specifier
     from xds.resource import XdsResource
     from xds.snapshot import Snapshot
     from xds.translate import Builders
@@ -62,7 +64,10 @@ class ZoneSettings:
     status: ZoneStatus = NO_STATUS  # what it announces first
     announce_interval_s: float = 1.0
     retire_after_s: float = 30.0  # drain time of connections on replaced listeners
+    health_interval_s: float = 5.0  # proxies report their health this often
+    health_wait_s: float = 30.0  # an HDS stream may be this far ahead of its proxy's ADS stream
     proxies_max: int = 5000
+    token_age_max_s: float = math.inf  # tokens issued longer ago let nobody in
     build_batch: int = 8
     admin_access: bool = False  # certificates for admin listeners can be had
 
@@ -133,6 +138,8 @@ class Proxy:
     lost_at: float | None = None
     held_until: float | None = None
     listening: bool = True  # False: new, and not yet told to listen anywhere
+    leaving: bool = False  # it ends, or may not stay: its endpoints are out, whatever it serves
+    claims: Claims | None = None  # of the token that let it in; None: not seen since our start
     retire_at: float | None = None  # clusters that are gone are taken out then
 
 
@@ -171,6 +178,18 @@ class GlobalLink:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthStream:
+    """One HDS stream. `asked` is what its proxy was told to check; None while it waits for that
+    proxy's ADS stream, which registers it.
+    """
+
+    token: str = field(repr=False)
+    since: float
+    node_id: str = ""  # until the proxy has introduced itself
+    asked: Specifier | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ZoneState:
     settings: ZoneSettings
     loaded: bool = False  # the store was read; nothing is published upward before
@@ -188,6 +207,12 @@ class ZoneState:
     credentials: HashTrieMap[str, str] = field(
         default_factory=HashTrieMap
     )  # stream -> token, until its first request
+    health: HashTrieMap[str, HealthStream] = field(default_factory=HashTrieMap)  # by stream
+    health_of: HashTrieMap[str, str] = field(default_factory=HashTrieMap)  # node id -> stream
+    health_waits: HashTrieMap[str, str] = field(
+        default_factory=HashTrieMap
+    )  # node id -> stream that waits for its proxy's ADS stream
+    health_due: float | None = None  # the first time at which a stream may have waited too long
     stale: HashTrieMap[str, MeshContext] = field(
         default_factory=HashTrieMap
     )  # before a change: what they computed is reused where its inputs are the same
@@ -201,9 +226,8 @@ class ZoneState:
     announcement: XdsResource | None = None  # the same as it travels
     announce_due: float | None = None
     published: Publication = field(default_factory=Publication)  # upward
-    refused: HashTrieMap[str, str] = field(
-        default_factory=HashTrieMap
-    )  # node id -> why, for status
+    refused: Mapping[str, str] = field(default_factory=dict)  # node id -> why, for status
+    token_due: float | None = None  # the next token of a connected proxy runs out
 
 
 # --- events ---
@@ -273,6 +297,33 @@ class ProxyClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class ProxyLeaves:
+    """The proxy says that it is about to end. It was found to be allowed to (`may_leave`)."""
+
+    node_id: str
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class HealthOpened:
+    stream: str
+    authorization: str | None
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class HealthSaid:
+    stream: str
+    message: Introduction | HealthReport
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class HealthClosed:
+    stream: str
+
+
+@dataclass(frozen=True, slots=True)
 class CertificateIssued:
     node_id: str
     certificate: Certificate
@@ -324,6 +375,10 @@ Event = (
     | ProxyOpened
     | ProxyRequest
     | ProxyClosed
+    | ProxyLeaves
+    | HealthOpened
+    | HealthSaid
+    | HealthClosed
     | CertificateIssued
     | IssueFailed
     | AdminCertificateIssued
@@ -378,6 +433,21 @@ class ToProxy:
 class CloseStream:
     """`code` is a gRPC status number (2 UNKNOWN for a refused authentication, as Kuma's)."""
 
+    stream: str
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskHealth:
+    """Tell an Envoy on its HDS stream what to check."""
+
+    stream: str
+    specifier: Specifier
+
+
+@dataclass(frozen=True, slots=True)
+class CloseHealth:
     stream: str
     code: int
     message: str
@@ -441,6 +511,8 @@ Effect = (
     | LeaveGlobal
     | ToProxy
     | CloseStream
+    | AskHealth
+    | CloseHealth
     | IssueCertificate
     | IssueAdminCertificate
     | StatusWanted

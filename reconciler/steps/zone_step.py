@@ -4,9 +4,10 @@ out.
     store, global (KDS) and proxies (ADS)  ──event──▶  step  ──effects──▶  store, then global and
     proxies
 
-The parts: `zone_global` (policies in, a revision as a whole), `zone_proxies` (registration,
-streams, liveness), `zone_build` (views and snapshots, a few at a time) and `zone_report` (ledger,
-status, what goes up).
+The parts: `zone_global` (policies in, a revision as a whole), `zone_admission` (who may be a
+proxy), `zone_proxies` (registration, streams, liveness), `zone_health` (what proxies report),
+`zone_build` (views and snapshots, a few at a time) and `zone_report` (ledger, status, what goes
+up).
 """
 
 from __future__ import annotations
@@ -18,7 +19,14 @@ from rpds import HashTrieMap
 
 from reconciler.registration import node_id
 from reconciler.state import ResourceDiff, apply, from_resources
-from reconciler.steps import zone_admin, zone_build, zone_global, zone_proxies, zone_report
+from reconciler.steps import (
+    zone_admin,
+    zone_build,
+    zone_global,
+    zone_health,
+    zone_proxies,
+    zone_report,
+)
 from reconciler.steps.zone_state import (
     AdminCertificateIssued,
     BuildDue,
@@ -28,11 +36,15 @@ from reconciler.steps.zone_state import (
     GlobalDisconnected,
     GlobalRequest,
     GlobalResponse,
+    HealthClosed,
+    HealthOpened,
+    HealthSaid,
     IssueFailed,
     Note,
     Outcome,
     Proxy,
     ProxyClosed,
+    ProxyLeaves,
     ProxyOpened,
     ProxyRequest,
     Resolved,
@@ -63,20 +75,38 @@ def step(state: ZoneState, event: Event) -> Outcome:
             return zone_proxies.request(state, stream, request, now)
         case ProxyClosed(stream, by_peer, now):
             return zone_proxies.closed(state, stream, by_peer=by_peer, now=now)
+        case ProxyLeaves(node, now):
+            return zone_proxies.leaves(state, node, now)
+        case HealthOpened() | HealthSaid() | HealthClosed():
+            return health(state, event)
         case CertificateIssued(node, certificate):
             return zone_build.certified(state, node, certificate)
         case IssueFailed(node, message, now):
             return zone_build.not_certified(state, node, message, now)
         case AdminCertificateIssued(node, admin, message):
             return zone_admin.certified(state, node, admin, message)
-        case Resolved(addresses):
-            return zone_global.resolved(state, addresses)
+        case Resolved(addresses, now):
+            before = state.resolved
+            state, built = zone_global.resolved(state, addresses)
+            changed = state.resolved is not before
+            state, asked = zone_health.refresh(state, now) if changed else (state, ())
+            return state, (*built, *asked)
         case BuildDue(now):
             return zone_build.build_due(state, now)
         case Tick(now):
             return tick(state, now)
         case _:
             assert_never(event)
+
+
+def health(state: ZoneState, event: HealthOpened | HealthSaid | HealthClosed) -> Outcome:
+    match event:
+        case HealthOpened(stream, authorization, now):
+            return zone_health.opened(state, stream, authorization, now)
+        case HealthSaid(stream, message, now):
+            return zone_health.said(state, stream, message, now)
+        case HealthClosed(stream):
+            return zone_health.closed(state, stream)
 
 
 def restore(state: ZoneState, event: Restored) -> Outcome:
@@ -116,4 +146,7 @@ def tick(state: ZoneState, now: float) -> Outcome:
     state, announced = zone_report.announce_due(state, now)
     state, overdue = zone_global.overdue(state, now)
     state, again = zone_global.reack(state, now)
-    return state, (*lost, *retired, *renewed, *reported, *announced, *overdue, *again)
+    state, unheard = zone_health.expire(state, now)
+    state, outlived = zone_proxies.token_due(state, now)
+    more = (*overdue, *again, *unheard, *outlived)
+    return state, (*lost, *retired, *renewed, *reported, *announced, *more)

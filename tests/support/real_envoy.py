@@ -95,7 +95,7 @@ async def envoy(
 
 
 @asynccontextmanager
-async def application(says: str) -> AsyncIterator[int]:
+async def application(says: str, port: int = 0) -> AsyncIterator[int]:
     """An HTTP/1.1 server that answers every request with `says`; yields its port."""
     tasks: set[asyncio.Task[None]] = set()
 
@@ -113,7 +113,7 @@ async def application(says: str) -> AsyncIterator[int]:
             writer.close()
             tasks.discard(task)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", port)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

@@ -131,6 +131,7 @@ def test_proxies_from_disk_count_as_present_for_the_reconnect_grace() -> None:
     assert made.services == {"backend": 2}
     made.tick(59.0)
     assert made.services == {"backend": 2}
+    made.connect(INGRESS)
     made.connect(dataplane("backend-1", "backend", address="10.0.1.2"))
     made.tick(2.0)
     assert made.services == {"backend": 1}
@@ -189,7 +190,7 @@ def test_zone_has_a_limit_of_proxies() -> None:
     made.connect(dataplane("b", "b"), listeners=False)
     closing = made.closing()
     assert closing is not None
-    assert "proxies_max" in closing.message
+    assert "has its 1 proxies; raise its limit --proxies-max" in closing.message
 
 
 def test_node_id_must_be_that_of_the_resource() -> None:
