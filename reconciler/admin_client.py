@@ -19,6 +19,7 @@ from reconciler.keys.secret_store import write_private
 from reconciler.redaction import redacted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from typing import Any
 
@@ -49,24 +50,31 @@ class AdminClient:
 
     def __init__(self, ca_pem: bytes, folder: Path, now: float, limits: AdminLimits) -> None:
         self.limits = limits
-        self.asked = self.failed = 0
+        self._asked = self._failed = self._waiting = 0
         self._context = _context(ca_pem, folder, now)
         self._turns = asyncio.Semaphore(limits.at_once)
 
     async def get(self, target: AdminTarget, path: str, *, is_config: bool, limit: int) -> bytes:
         """The body of the answer, without secrets. Raises AdminFailed."""
-        self.asked += 1
+        self._asked += 1
+        self._waiting += 1
         try:
             async with asyncio.timeout(self.limits.overall_s), self._turns:
                 data = await self._exchange(target, path, min(limit, self.limits.answer_max))
                 return await asyncio.to_thread(_body, data, is_config)
         except TimeoutError:
-            self.failed += 1
+            self._failed += 1
             text = f"timed out after {self.limits.overall_s:g} s"
             raise AdminFailed(f"{_what(target, path)}: {text}") from None
         except AdminFailed as error:
-            self.failed += 1
+            self._failed += 1
             raise AdminFailed(f"{_what(target, path)}: {error}") from error
+        finally:
+            self._waiting -= 1
+
+    @property
+    def figures(self) -> Mapping[str, int]:
+        return {"asked": self._asked, "failed": self._failed, "waiting": self._waiting}
 
     async def _exchange(self, target: AdminTarget, path: str, limit: int) -> bytes:
         """All bytes of one answer, over a connection of its own."""

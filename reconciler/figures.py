@@ -163,3 +163,13 @@ def door_figures(figures: Mapping[str, int]) -> Iterator[Figure]:
         "Connections handed to grpc or http, or turned away and why.",
         tuple(((("decision", name),), n) for name, n in ended),
     )  # fmt: skip
+
+
+def admin_figures(figures: Mapping[str, int]) -> Iterator[Figure]:
+    """Of questions to proxies (`admin_client.AdminClient`, `kds.admin_server.AdminDesk`)."""
+    text = "Questions to proxies that wait for their answer."
+    yield _one("reconciler_admin_waiting", text, figures["waiting"])
+    yield Figure(
+        "reconciler_admin_questions", "counter", "Questions to proxies, and how they ended.",
+        tuple(((("outcome", k),), n) for k, n in sorted(figures.items()) if k != "waiting"),
+    )  # fmt: skip

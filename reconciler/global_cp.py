@@ -18,7 +18,7 @@ from reconciler.api.diagnostics import Diagnostics, diagnostics_server
 from reconciler.api.serving import HttpServer, unix_socket
 from reconciler.api.waiting import wait_until
 from reconciler.arrival import Outcome, global_outcome, held_text
-from reconciler.figures import ProcessFigures, global_figures, process_figures
+from reconciler.figures import ProcessFigures, admin_figures, global_figures, process_figures
 from reconciler.git.errors import GitFailed
 from reconciler.git.status_ref import zone_of_ref
 from reconciler.git.watch import FetchFailed, FetchRecovered, TipsChanged, WatchOptions
@@ -198,6 +198,8 @@ class GlobalControlPlane:
         )
         yield from process_figures(process)
         yield from global_figures(self.state)
+        if self.kds is not None:
+            yield from admin_figures(self.kds.admin.figures)
 
     async def wait(self, commit: str, timeout_s: float) -> Mapping[str, object]:
         async def outcome() -> Outcome:

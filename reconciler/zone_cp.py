@@ -24,7 +24,13 @@ from reconciler.arrival import Outcome, zone_outcome
 from reconciler.bootstrap_answer import ZoneFacts, bootstrap_answer, leaving_proxy
 from reconciler.ca.admin import issue_admin_server
 from reconciler.ca.authority import AuthorityPem, issue_workload
-from reconciler.figures import ProcessFigures, door_figures, process_figures, zone_figures
+from reconciler.figures import (
+    ProcessFigures,
+    admin_figures,
+    door_figures,
+    process_figures,
+    zone_figures,
+)
 from reconciler.inspection import NO_ZONE, Inspected, Inspection, outcome
 from reconciler.kds.admin_client import AdminStreams
 from reconciler.kds.client import Dial, KdsClient
@@ -288,6 +294,8 @@ class ZoneControlPlane:
         yield from zone_figures(self.state)
         if self.door is not None:
             yield from door_figures(self.door.figures)
+        if self.admin is not None:
+            yield from admin_figures(self.admin.client.figures)
 
     async def inspect(self, asked: Inspection) -> Inspected:
         """Of a proxy of this zone."""

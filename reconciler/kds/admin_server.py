@@ -18,7 +18,7 @@ from reconciler.kds.admin import METHODS, AdminKind, parse_answer, question_byte
 from xds.served_stream import ServedStream, status_code
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from reconciler.kds.admin import Answer, Question
     from reconciler.kds.admission import Caller, Refusal
@@ -62,7 +62,7 @@ class AdminDesk:
         self._still = still
         self._streams: list[_Stream] = []  # oldest first
         self._ids = itertools.count(1)
-        self.asked = self.late = 0  # `late`: answers that nobody waited for
+        self._asked = self._unanswered = self._late = 0
 
     def handlers(self) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
         return {
@@ -73,7 +73,7 @@ class AdminDesk:
     async def ask(self, zone: str, question: Question, timeout_s: float = ANSWER_S) -> Answer:
         """Raises Unreachable or NoAnswer."""
         stream = self._stream(zone, question.kind)
-        self.asked += 1
+        self._asked += 1
         request_id = f"{zone}-{next(self._ids)}"
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         stream.waiting[request_id] = answer
@@ -82,6 +82,7 @@ class AdminDesk:
             async with asyncio.timeout(timeout_s):
                 return await answer
         except TimeoutError:
+            self._unanswered += 1
             raise NoAnswer(f'zone "{zone}" did not answer within {timeout_s:g} s') from None
         finally:
             stream.waiting.pop(request_id, None)
@@ -108,6 +109,13 @@ class AdminDesk:
             stream.served.end(status_code(refused.code), refused.message)
         return refused is None
 
+    @property
+    def figures(self) -> Mapping[str, int]:
+        """`late`: answers that nobody waited for any more."""
+        waiting = sum(len(stream.waiting) for stream in self._streams)
+        ended = {"asked": self._asked, "unanswered": self._unanswered, "late": self._late}
+        return {**ended, "waiting": waiting}
+
     def stop(self) -> None:
         for stream in self._streams:
             stream.served.end(grpc.StatusCode.UNAVAILABLE, "the global control plane is stopping")
@@ -130,7 +138,7 @@ class AdminDesk:
         answer = parse_answer(stream.kind, data)
         waits = stream.waiting.get(answer.request_id)
         if waits is None or waits.done():
-            self.late += 1
+            self._late += 1
         else:
             waits.set_result(answer)
 

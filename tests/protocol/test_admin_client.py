@@ -34,7 +34,9 @@ def http(body: bytes, status: str = "200 OK", head: str = "") -> bytes:
 
 
 @asynccontextmanager
-async def envoy(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def envoy(
+    serve: Serve, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[int]:
     """Something that listens where an Envoy would."""
     tasks: set[asyncio.Task[None]] = set()
 
@@ -51,7 +53,7 @@ async def envoy(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterato
             tasks.discard(task)
             writer.close()
 
-    server = await asyncio.start_server(one, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(one, host, 0, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -118,6 +120,15 @@ async def test_both_sides_prove_themselves(client: AdminClient, tmp_path: Path) 
     assert stat.S_IMODE((tmp_path / CLIENT_FILE).stat().st_mode) == 0o600
 
 
+async def test_a_proxy_with_an_ipv6_address(client: AdminClient, tmp_path: Path) -> None:
+    tls = server_tls(CA, tmp_path, host="::1")
+    async with envoy(saying(http(b"x")), tls, "::1") as port:
+        target = AdminTarget(NODE, "::1", port)
+        assert await client.get(target, "/stats", is_config=False, limit=100) == b"x"
+    with pytest.raises(AdminFailed, match=rf"stats of \[::1\]:{port}: cannot connect"):
+        await client.get(target, "/stats", is_config=False, limit=100)
+
+
 async def test_server_of_another_ca_or_address_is_not_asked(
     client: AdminClient, tmp_path: Path
 ) -> None:
@@ -164,7 +175,7 @@ async def test_answer_that_is_none_is_said_in_words(
         said = f"unable to send GET to stats of 127.0.0.1:{port}: .*{why}"
         with pytest.raises(AdminFailed, match=said):
             await asked(client, port, config=True)
-    assert client.failed == 1
+    assert client.figures == {"asked": 1, "failed": 1, "waiting": 0}
 
 
 async def test_nobody_there(client: AdminClient) -> None:

@@ -157,7 +157,7 @@ async def test_an_answer_too_late_is_dropped_and_the_stream_lives(desk: Desk) ->
             await desk.desk.ask("east", about("late"), timeout_s=0.05)
         release.set()
         assert (await desk.desk.ask("east", about("next"))).body == b"next"
-        assert desk.desk.late == 1
+        assert desk.desk.figures["late"] == 1
 
 
 async def test_answer_under_an_unknown_id_ends_nothing(desk: Desk) -> None:
@@ -172,7 +172,7 @@ async def test_answer_under_an_unknown_id_ends_nothing(desk: Desk) -> None:
         assert isinstance(await call.read(), bytes)
         await call.write(answer_bytes(STATS, Answer("east-1", b"right")))
         assert (await asking).body == b"right"
-        assert desk.desk.late == 1
+        assert desk.desk.figures["late"] == 1
 
 
 async def test_zone_without_a_stream_is_told_at_once(desk: Desk) -> None:
@@ -212,9 +212,11 @@ async def test_questions_of_one_zone_are_bounded_and_others_proceed(desk: Desk) 
         with pytest.raises(Unreachable, match=f"{WAITING_MAX} such questions"):
             await desk.desk.ask("east", about("one more"))
         assert (await desk.desk.ask("west", about("web"))).body == b"web"
+        assert desk.desk.figures["waiting"] == WAITING_MAX
         for task in asking:
             task.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
+        assert desk.desk.figures["waiting"] == 0
 
 
 async def test_zone_answers_more_than_it_can_with_an_error(desk: Desk) -> None:
@@ -319,6 +321,27 @@ async def test_session_lives_on_without_its_admin_streams() -> None:
         await eventually(lambda: len(admin._streams) == 3)  # opened again
         assert (await admin.ask("east", about("web"))).body == b"web"
         assert link.sessions == ["east-1"]
+        assert link.reasons == []
+    finally:
+        await link.client.stop()
+        await link.server.stop(0.1)
+
+
+async def test_a_dump_of_tens_of_megabytes_comes_through() -> None:
+    """More than gRPC takes by default, and than a real Kuma does; ours take 64 MiB."""
+    body = b"x" * (40 * 1024 * 1024)
+
+    async def respond(question: Question) -> Answer:
+        return Answer(question.request_id, body)
+
+    link = Link(new_server_tls("global", ("127.0.0.1",), 1_750_000_000.0))
+    await link.start()
+    link.client = KdsClient(link, link.dial(), AdminStreams(respond))
+    link.client.start()
+    try:
+        await eventually(lambda: len(link.server.admin._streams) == 3)
+        answer = await link.server.admin.ask("east", about("web", AdminKind.CONFIG))
+        assert answer.body == body
         assert link.reasons == []
     finally:
         await link.client.stop()
