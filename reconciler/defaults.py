@@ -190,11 +190,17 @@ def overridden(
     for default in with_defaults(written):
         if default.key not in places and default.key.mesh:
             defaults.setdefault((default.key.type, default.key.mesh), []).append(default)
+    tagged = {
+        r.key.name
+        for r in written
+        if isinstance(r.spec, MeshSpec) and r.spec.mesh_services_mode == "Disabled"
+    }
     for resource in written:
         for default in defaults.get((resource.key.type, resource.key.mesh), ()):
             if resource.display_name <= default.key.name or not _is_for_the_mesh(resource.spec):
                 continue
-            lost = _lost(resource.body, default.body)
+            by_tags = resource.key.mesh in tagged
+            lost = _lost(resource.body, default.body, by_tags=by_tags)
             if lost:
                 text = (
                     f"{', '.join(lost)}: the default policy {default.key.name} sets it, too, and "
@@ -211,16 +217,18 @@ def _is_for_the_mesh(spec: Spec) -> bool:
 
 
 @lru_cache(maxsize=20_000)
-def _lost(body: str, default: str) -> tuple[str, ...]:
-    """What both set, differently, and for the same proxies."""
+def _lost(body: str, default: str, *, by_tags: bool) -> tuple[str, ...]:
+    """What both set, differently, and for the same proxies. `by_tags`: an item for one service has
+    no advantage over one for the mesh, as it has where services are resources.
+    """
     mine, other = json.loads(body), json.loads(default)
     target = _fields(mine.get("targetRef")) or _MESH
     if target.get("kind", "Mesh") != "Mesh" or not _proxies(target) & _proxies(other["targetRef"]):
         return ()
     lost: dict[str, None] = {}
     for section, names in (("to", ("to",)), ("from", ("from", "rules"))):
-        strong = _said(other.get(section))
-        for at, value in (said for name in names for said in _said(mine.get(name))):
+        strong = _said(other.get(section), by_tags)
+        for at, value in (said for name in names for said in _said(mine.get(name), by_tags)):
             if any(place == at and _meant(kept) != _meant(value) for place, kept in strong):
                 lost[at] = None
     return tuple(lost)
@@ -242,10 +250,15 @@ def _meant(value: object) -> object:
     return value if span is None else span
 
 
-def _said(items: object) -> list[tuple[str, object]]:
+def _said(items: object, by_tags: bool) -> list[tuple[str, object]]:
     """What the items of a section set: `http.requestTimeout` and its value."""
-    found = items if isinstance(items, list) else []
-    return [pair for item in found for pair in _flat("", _fields(item).get("default"))]
+    found = [_fields(item) for item in items] if isinstance(items, list) else []
+    return [
+        pair
+        for item in found
+        if by_tags or (_fields(item.get("targetRef")) or _MESH).get("kind") == "Mesh"
+        for pair in _flat("", item.get("default"))
+    ]
 
 
 def _flat(at: str, value: object) -> list[tuple[str, object]]:

@@ -76,8 +76,7 @@ def _object(reading: _Reading, message: Descriptor, data: object, path: Path) ->
     if not isinstance(data, Mapping):
         reading.fault(path, "SCH001", must_be("object", data))
         return {}
-    by_name: dict[str, FieldDescriptor] = {f.name: f for f in message.fields}
-    by_name |= {f.json_name: f for f in message.fields}
+    by_name = _by_name(message)
     found: dict[str, object] = {}
     chosen: dict[str, str] = {}
     for name, value in data.items():
@@ -87,6 +86,12 @@ def _object(reading: _Reading, message: Descriptor, data: object, path: Path) ->
         elif value is not None and not _is_second(reading, known, name, chosen, path):
             found[known.json_name] = _field(reading, known, value, (*path, name))
     return found
+
+
+@lru_cache(maxsize=1024)
+def _by_name(message: Descriptor) -> Mapping[str, FieldDescriptor]:
+    """By both names of each."""
+    return {f.name: f for f in message.fields} | {f.json_name: f for f in message.fields}
 
 
 def _is_second(

@@ -237,6 +237,6 @@ def _frame(resource: MeshResource, *, hashed: bool) -> XdsResource:
 def _encoded(key: ResourceKey, given: Labels, body: str, *, hashed: bool) -> XdsResource:
     labels = {**dict(given.pairs), ORIGIN: "global"}
     name = wire_name(key.type, key.mesh, key.name, given) if hashed else key.name
-    if name != key.name:
-        labels.setdefault(DISPLAY_NAME, key.name)
+    if name != key.name and not labels.get(DISPLAY_NAME):
+        labels[DISPLAY_NAME] = key.name
     return encode_carried(CarriedResource(key.type, key.mesh, name, labels, body))

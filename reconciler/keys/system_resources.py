@@ -21,7 +21,7 @@ from reconciler.ca.authority import (
 )
 from reconciler.decode import mesh_resource
 from reconciler.fleet import CLUSTER_ID
-from reconciler.model.resource import Labels, MeshResource, ResourceKey
+from reconciler.model.resource import DISPLAY_NAME, Labels, MeshResource, ResourceKey
 from reconciler.model.spec import CaBackend, MeshSpec
 
 if TYPE_CHECKING:
@@ -93,9 +93,7 @@ class SystemResources:
         zone_key = self._made(f"{keys.ZONE_SIGNING_KEY}{FIRST_KID}", new_rsa_key_pem)
         cluster_id = self._made(CLUSTER_ID, lambda: str(uuid.uuid4()).encode())
         found = [
-            _secret(
-                "GlobalSecret", "", f"{keys.ZONE_PUBLIC_KEY}{FIRST_KID}", public_pkcs1_pem(zone_key)
-            ),
+            _zone_public_key(zone_key),
             mesh_resource(
                 ResourceKey("Config", "", CLUSTER_ID), Labels(), {"config": cluster_id.decode()}
             ),
@@ -135,6 +133,15 @@ class SystemResources:
             _secret("Secret", mesh, cert_name, cert),
             _secret("Secret", mesh, key_name, mark + key),
         ]
+
+
+def _zone_public_key(zone_key: bytes) -> MeshResource:
+    """Under the name that zones look for, with that of the key it belongs to for display, as
+    Kuma's mapper leaves it.
+    """
+    key = ResourceKey("GlobalSecret", "", f"{keys.ZONE_PUBLIC_KEY}{FIRST_KID}")
+    labels = Labels.of({DISPLAY_NAME: f"{keys.ZONE_SIGNING_KEY}{FIRST_KID}"})
+    return mesh_resource(key, labels, keys.secret_data(public_pkcs1_pem(zone_key)))
 
 
 def _secret(type_: str, mesh: str, name: str, value: bytes) -> MeshResource:

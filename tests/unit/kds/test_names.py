@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
+from reconciler.decode import mesh_resource
+from reconciler.kds.codec import decode_entry, encode_carried
 from reconciler.kds.names import hashed_name, resource_name, wire_name
-from reconciler.model.resource import DISPLAY_NAME, NAMESPACE, ZONE, Labels
+from reconciler.kds.upward import zone_carried
+from reconciler.keys.secret_store import FileSecrets
+from reconciler.keys.system_resources import SystemResources
+from reconciler.model.resource import (
+    DISPLAY_NAME,
+    NAMESPACE,
+    ORIGIN,
+    ZONE,
+    Labels,
+    MeshResource,
+    ResourceKey,
+)
+from reconciler.state import EMPTY, from_resources
+from reconciler.steps import global_state as g
+from tests.support.global_plane import Global
+from tests.support.slices import sliced
+from xds.discovery import DeltaRequest, DeltaResponse
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VECTORS = (
     ("default", "redis-zone-1", "zone-1", None, "redis-zone-1-2v6wfvvcvbc9f55d"),
@@ -51,3 +74,68 @@ def test_long_names_are_cut_by_bytes() -> None:
 
 def test_global_scope_ends_in_a_dot() -> None:
     assert resource_name("", "default") == "default."
+
+
+def service_of_kubernetes() -> MeshResource:
+    """`backend` in namespace kuma-demo of zone east, as its control plane has it (facts 4.3)."""
+    labels = {
+        DISPLAY_NAME: "backend",
+        "kuma.io/env": "kubernetes",
+        "kuma.io/mesh": "default",
+        NAMESPACE: "kuma-demo",
+    }
+    key = ResourceKey("MeshService", "default", "backend.kuma-demo")
+    return mesh_resource(key, Labels.of(labels), {"ports": [{"port": 80}]}, '{"vips":[]}')
+
+
+def test_a_namespaced_resource_travels_under_one_name_from_zone_to_zone() -> None:
+    """The worked example: up, on the global, down to others and not back, and removed."""
+    name = "backend-4dv9w4x47w8w98v4"
+    up = zone_carried("east", service_of_kubernetes())
+    assert encode_carried(up).name == f"{name}.default"
+    plane = Global()
+    plane.publish()
+    for zone in ("east", "west"):
+        plane.connect(zone)
+        plane.deliver(g.ZoneSubscribed(f"{zone}-down", DeltaRequest("MeshService")))
+    sent = DeltaResponse("MeshService", "1", (encode_carried(up),), ())
+    plane.deliver(g.ZonePublished("east-up", sent))
+    (held,) = plane.state.zones["east"].owned.of("MeshService")
+    assert (held.key.name, held.labels.get(NAMESPACE)) == (name, "kuma-demo")
+    assert plane.held("east", "MeshService") == set()
+    assert plane.held("west", "MeshService") == {f"{name}.default"}
+    shown = plane.state.sessions["west-down"].shown
+    assert shown is not None
+    down = decode_entry("MeshService", shown.types["MeshService"][f"{name}.default"].entry)
+    assert down.name == name
+    assert down.labels == {**up.labels, ORIGIN: "global", ZONE: "east"}
+    assert down.status is None
+    gone = DeltaResponse("MeshService", "2", (), (f"{name}.default",))
+    plane.deliver(g.ZonePublished("east-up", gone))
+    assert plane.held("west", "MeshService") == set()
+
+
+def test_a_renamed_resource_keeps_its_name_for_display() -> None:
+    """Added where there is none, or an empty one; a name that was given stays."""
+    for given, shown in (({}, "t"), ({DISPLAY_NAME: ""}, "t"), ({DISPLAY_NAME: "T"}, "T")):
+        policy = mesh_resource(ResourceKey("MeshTimeout", "default", "t"), Labels.of(given), {})
+        (frame,) = (
+            sliced(None, "east", "c1", from_resources([policy]), EMPTY)
+            .types["MeshTimeout"]
+            .values()
+        )
+        assert decode_entry("MeshTimeout", frame.entry).labels[DISPLAY_NAME] == shown
+
+
+def test_types_that_keep_their_name_get_none_for_display() -> None:
+    mesh = mesh_resource(ResourceKey("Mesh", "", "default"), Labels(), {})
+    (frame,) = sliced(None, "east", "c1", from_resources([mesh]), EMPTY).types["Mesh"].values()
+    assert decode_entry("Mesh", frame.entry).labels == {ORIGIN: "global"}
+
+
+def test_the_zone_tokens_public_key_shows_the_name_of_its_key(tmp_path: Path) -> None:
+    """As Kuma's mapper leaves it: it is made from `zone-token-signing-key-1`, which stays."""
+    made = SystemResources(FileSecrets(tmp_path)).resources(())
+    (found,) = [r for r in made if r.key.type == "GlobalSecret"]
+    assert found.key.name == "zone-token-signing-public-key-1"
+    assert found.labels.items() == ((DISPLAY_NAME, "zone-token-signing-key-1"),)

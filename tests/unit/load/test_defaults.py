@@ -229,6 +229,16 @@ def test_a_policy_that_wins_or_agrees_is_not(document: str) -> None:
     assert warnings(document) == []
 
 
+def test_an_item_for_one_service_wins_where_services_are_resources() -> None:
+    """By tags it does not: there the order of the policies is all."""
+    item = "{targetRef: {kind: MeshService, name: s}, default: {connectionTimeout: 6s}}"
+    document = f"type: MeshTimeout\nmesh: m\nname: slow\nspec: {{to: [{item}]}}"
+    assert len(warnings(document)) == 1
+    text = f"type: Mesh\nname: m\nmeshServices: {{mode: Exclusive}}\n---\n{document}"
+    loaded = load({"p.yaml": Blob("", text.encode())}, LoadMemo())
+    assert with_warnings(loaded).problems == ()
+
+
 def test_inbounds_and_gateways_have_their_own_defaults() -> None:
     gateways = "{kind: Mesh, proxyTypes: [Gateway]}"
     (found,) = warnings(policy("slow", SLOW, top=gateways, section="from"))
