@@ -24,11 +24,14 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A move of a ref from `old` (None: it did not exist) to `new`, a commit of this content."""
+    """A move of a ref from `old` (None: it did not exist) to `new`, a commit of this content on
+    top of it, or for a rollover in its place.
+    """
 
     old: str | None
     new: str
     digest: str
+    rollover: bool = False
 
 
 class Journal(Protocol):

@@ -153,7 +153,7 @@ class StatusWriter:
             ref = self.ref(zone)
             oid = self._repeated(ref, change) or self.refs.prepare(self._commit(zone, change))
             moves[zone] = Move(ref, change.parent, oid, change.rollover)
-            intents[ref] = Intent(change.parent, oid, change.content.digest)
+            intents[ref] = Intent(change.parent, oid, change.content.digest, change.rollover)
         self.journal.keep(intents)  # before anyone is told
         failed = self.refs.move(tuple(moves.values()))
         return {
@@ -164,7 +164,7 @@ class StatusWriter:
     def _repeated(self, ref: str, change: Change) -> str | None:
         """The commit that was about to be pushed when we last looked, if it is the same again."""
         intent = self.journal.intents.get(ref)
-        if intent is None or change.rollover:
+        if intent is None or change.rollover or intent.rollover:
             return None
         same = (intent.old, intent.digest) == (change.parent, change.content.digest)
         return intent.new if same and self.refs.has(intent.new) else None

@@ -82,11 +82,12 @@ class PolicyRepo:
 
 
 @contextmanager
-def git_daemon(folder: Path) -> Iterator[str]:
+def git_daemon(folder: Path, port: int = 0) -> Iterator[str]:
     """git:// over loopback for the repositories in `folder`, pushes allowed; yields its URL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    if not port:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
     program = Path(git(folder, "--exec-path")) / "git-daemon"
     daemon = subprocess.Popen(
         [program, "--export-all", "--enable=receive-pack", "--reuseaddr", "--listen=127.0.0.1",
