@@ -20,6 +20,7 @@ from reconciler.api.waiting import wait_until
 from reconciler.arrival import Outcome, global_outcome, held_text
 from reconciler.figures import ProcessFigures, admin_figures, global_figures, process_figures
 from reconciler.git.errors import GitFailed
+from reconciler.git.status_reading import prefix_fault, read_status
 from reconciler.git.status_ref import zone_of_ref
 from reconciler.git.watch import FetchFailed, FetchRecovered, TipsChanged, WatchOptions
 from reconciler.git.watch import tips as tips_of
@@ -40,8 +41,6 @@ from reconciler.runtime.loop_watch import LoopWatch
 from reconciler.runtime.outbox import Outbox
 from reconciler.runtime.service_manager import ServiceManager
 from reconciler.runtime.timer import Timer
-from reconciler.status.document import INGRESS_PATH, StatusUnreadable
-from reconciler.status_ingress import from_status
 from reconciler.steps import global_state as g
 from reconciler.steps.global_step import step
 from reconciler.steps.global_zones import refusal
@@ -79,6 +78,7 @@ class GlobalControlPlane:
         self.log = log
         self.kds: KdsServer | None = None
         self.relay: StatusRelay | None = None
+        self.ref_faults: Mapping[str, str] = {}  # found at start, by ref
         self.changed = asyncio.Event()  # replaced at every change; for whoever waits
         self.crash = asyncio.get_running_loop().create_future()  # a fault of ours: ends the process
         self.stalls = LoopWatch()
@@ -167,7 +167,7 @@ class GlobalControlPlane:
             "warnings": _warnings(state.published, time.time()),
             "repository_error": state.fetch_error or state.load_error or "",
             "store_error": self.outbox.error or self.store.loss,
-            "status_error": self.relay.follower.error if self.relay else "",
+            "status_error": self._status_error(),
             "status_commits": self.relay.follower.facts() if self.relay else None,
             "loop_stall_ms_max": self.stalls.longest_ms,
             "zones": [_zone_row(state.zones[name]) for name in sorted(state.zones)],
@@ -200,6 +200,13 @@ class GlobalControlPlane:
         yield from global_figures(self.state)
         if self.kds is not None:
             yield from admin_figures(self.kds.admin.figures)
+
+    def _status_error(self) -> str:
+        """What keeps status from being read (at start) or written."""
+        faults = [f"{ref}: {reason}" for ref, reason in sorted(self.ref_faults.items())]
+        if self.relay is not None and self.relay.follower.error:
+            faults.append(self.relay.follower.error)
+        return "; ".join(faults)
 
     async def wait(self, commit: str, timeout_s: float) -> Mapping[str, object]:
         async def outcome() -> Outcome:
@@ -344,17 +351,12 @@ class GlobalControlPlane:
     def _ingresses(
         self, tips: Mapping[str, str], options: Following
     ) -> dict[str, tuple[MeshResource, ...]]:
-        found: dict[str, tuple[MeshResource, ...]] = {}
-        for ref, commit in sorted(tips.items()):
-            zone = zone_of_ref(ref, options.status_prefix)
-            if zone is None:
-                continue
-            try:
-                body = self.loader.mirror.read_file(commit, INGRESS_PATH)
-                found[zone] = tuple(from_status(zone, body)) if body is not None else ()
-            except (StatusUnreadable, GitFailed) as error:
-                note(self.log, "status.unreadable_failed", zone=zone, reason=str(error))
-        return found
+        read = read_status(self.loader.mirror, tips, options.status_prefix)
+        fault = prefix_fault(self.loader.mirror, options.status_prefix)
+        self.ref_faults = {**read.faults, **({options.status_prefix: fault} if fault else {})}
+        for ref, reason in self.ref_faults.items():
+            note(self.log, "status.unreadable_failed", ref=ref, reason=reason)
+        return read.ingresses
 
     def _tip(self, tips: Mapping[str, str], options: Following) -> None:
         self._newest = tips.get(options.branch_ref)

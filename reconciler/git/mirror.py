@@ -16,6 +16,7 @@ import shutil
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import pygit2
@@ -39,6 +40,7 @@ T = TypeVar("T")
 SETTINGS_FILE = "reconciler.yaml"
 BRANCHES_SHOWN_MAX = 10
 SUBJECT_MAX = 200
+ROOT_NAMES_MAX = 100
 STATUS_BLOB_BYTES_MAX = 8 * 1024 * 1024
 PACKS_WHEN_IDLE = 20  # joined when nothing moved, so that nobody waits
 PACK_SUFFIXES = {".pack", ".idx"}
@@ -207,15 +209,30 @@ class Mirror:
         return self._reading(lambda repository: read_files(repository, commit))
 
     def read_file(self, commit: str, path: str) -> bytes | None:
-        """One file of a status ref; None when it is not there, too large or no regular file."""
+        """One file of a status ref; None when it is not there. Raises CommitRejected for one that
+        is too large or no regular file.
+        """
 
         def read(repository: pygit2.Repository) -> bytes | None:
             tree = _commit(repository, commit).tree
-            if path not in tree or KINDS.get(int(tree[path].filemode)) is not EntryKind.FILE:
+            if path not in tree:
                 return None
             found = tree[path]
+            if KINDS.get(int(found.filemode)) is not EntryKind.FILE:
+                raise CommitRejected(f"{path} in {commit[:12]} is no regular file")
             body = read_blob(repository, str(found.id), STATUS_BLOB_BYTES_MAX)
-            return body if isinstance(body, bytes) else None
+            if isinstance(body, TooLarge):
+                raise CommitRejected(f"{path} has {body.size} bytes, over {body.limit}")
+            return body
+
+        return self._reading(read)
+
+    def root_names(self, commit: str) -> tuple[str, ...]:
+        """The first names at the root of a commit's tree."""
+
+        def read(repository: pygit2.Repository) -> tuple[str, ...]:
+            tree = _commit(repository, commit).tree
+            return tuple(entry.name or "" for entry in islice(tree, ROOT_NAMES_MAX))
 
         return self._reading(read)
 

@@ -12,8 +12,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pygit2
+import pytest
 
 from reconciler.git.address import address
+from reconciler.git.errors import CommitRejected
 from reconciler.git.mirror import Mirror, MirrorOptions
 from reconciler.git.remote import RemoteLimits, transport_to
 from reconciler.git.watch import WatchOptions
@@ -24,14 +26,12 @@ from reconciler.revision_loader import RevisionLoader
 from reconciler.status_ingress import from_status
 from reconciler.steps import global_state as g
 from reconciler.store import Store
-from tests.support.git_repos import PolicyRepo
+from tests.support.git_repos import PolicyRepo, git
 from tests.support.status_refs import commit_status
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
-
-    import pytest
 
 MESH = {"mesh.yaml": "type: Mesh\nname: default\n"}
 FOLLOWING = Following(
@@ -102,6 +102,51 @@ async def test_restart_while_the_repository_is_away_serves_what_was_fetched(tmp_
         second = repo.push({"more.yaml": "type: Mesh\nname: more\n"})
         await until(plane, lambda: in_force(plane) == second)
         await until(plane, lambda: not plane.status(proxies=False)["repository_error"])
+
+
+async def test_refs_that_no_zone_wrote_are_left_out_and_told(tmp_path: Path) -> None:
+    """The zone is unknown then, and not without ingresses; the others are read."""
+    repo, state = PolicyRepo.create(tmp_path, MESH), state_folder(tmp_path)
+    async with running(state, repo.bare) as plane:
+        await until(plane, lambda: in_force(plane) == repo.tip("main"))
+    good = INGRESS + b"zone: east\n"
+    policy = b"type: MeshTimeout\nname: t\nmesh: default\n"
+    found = {
+        "east": {"ingress.yaml": good, "policies.yaml": policy},
+        "large": {"ingress.yaml": b"#" * (8 * 1024 * 1024 + 1)},
+        "malformed": {"ingress.yaml": b"type: [\n"},
+        "newer": {"ingress.yaml": b"format: 99\n"},
+        "north": {"ingress.yaml": good},
+        "policy": {"ingress.yaml": policy},
+        "without": {"applied.yaml": b"format: 2\n"},
+    }
+    for name, files in found.items():
+        commit_status(repo.bare, f"refs/heads/status/{name}", files, None)
+    async with running(state, repo.bare) as plane:
+        await until(plane, lambda: in_force(plane) == repo.tip("main"))
+        assert list(plane.state.zones.keys()) == ["east"]
+        told = {ref.rpartition("/")[2]: reason for ref, reason in plane.ref_faults.items()}
+        assert set(told) == set(found)
+        for name, words in {
+            "east": "policies.yaml: no status, and read by nobody",
+            "large": "over 8388608",
+            "newer": "upgrade this control plane",
+            "north": 'claims zone "east"',
+            "policy": "is a MeshTimeout",
+            "without": "has no ingress.yaml",
+        }.items():
+            assert words in told[name]
+            assert words in str(plane.status(proxies=False)["status_error"])
+
+
+async def test_a_branch_in_the_place_of_status_refs_is_told_at_start(tmp_path: Path) -> None:
+    repo, state = PolicyRepo.create(tmp_path, MESH), state_folder(tmp_path)
+    git(repo.bare, "update-ref", "refs/heads/status", "refs/heads/main")
+    async with running(state, repo.bare) as plane:
+        await until(plane, lambda: in_force(plane) == repo.tip("main"))
+        told = str(plane.status(proxies=False)["status_error"])
+    assert "the ref refs/heads/status exists" in told
+    assert "--status-prefix" in told
 
 
 async def test_wait_goes_on_while_neither_mirror_nor_repository_can_be_read(tmp_path: Path) -> None:
@@ -275,7 +320,8 @@ def test_links_and_folders_are_no_status_file(tmp_path: Path) -> None:
     transport = transport_to(where, RemoteLimits())
     mirror = Mirror(tmp_path / "mirror.git", where, transport, MirrorOptions())
     mirror.fetch()
-    assert mirror.read_file(commit, "ingress.yaml") is None
-    assert mirror.read_file(commit, "sub") is None
+    for path in ("ingress.yaml", "sub"):
+        with pytest.raises(CommitRejected, match="no regular file"):
+            mirror.read_file(commit, path)
     assert mirror.read_file(commit, "absent.yaml") is None
     assert mirror.read_file(commit, "mesh.yaml") == b"type: Mesh\nname: default\n"

@@ -16,6 +16,7 @@ from reconciler.git.status_journal import MemoryJournal
 from reconciler.git.status_ref import (
     LocalStatusRefs,
     NewCommit,
+    check_prefix,
     ref_of_zone,
     zone_of_ref,
 )
@@ -188,6 +189,14 @@ def test_names_that_make_no_ref_are_refused() -> None:
     for prefix in ("heads/status/", "refs/heads/status", "refs/a b/"):
         with pytest.raises(Permanent, match="--status-prefix"):
             ref_of_zone("east", prefix)
+    for prefix in ("refs/", "refs/heads/", "refs/tags/"):
+        with pytest.raises(Permanent, match="name a folder of its own"):
+            ref_of_zone("main", prefix)
+    with pytest.raises(Permanent, match="lies among the status refs"):
+        check_prefix("refs/heads/team/", "refs/heads/team/main")
+    with pytest.raises(Permanent, match="--status-prefix"):
+        check_prefix("refs/heads/status/", "refs/heads/status")
+    check_prefix("refs/heads/status/", "refs/heads/main")
     assert ref_of_zone("east", "refs/mesh/status/") == "refs/mesh/status/east"
     assert zone_of_ref("refs/heads/status/east") == "east"
     assert zone_of_ref("refs/heads/main") is None
