@@ -98,6 +98,18 @@ def _zone_figures(state: GlobalState) -> Iterator[Figure]:
         tuple((_zone(r), len(r.rejected)) for r in records),
     )  # fmt: skip
     yield Figure(
+        "reconciler_zone_claims_refused", "counter",
+        "Resources with which the zone claimed another zone's name.",
+        tuple((_zone(r), r.claims) for r in records),
+    )  # fmt: skip
+    yield Figure(
+        "reconciler_zone_types_too_large", "gauge", "Types that are not sent: the zone reads less.",
+        tuple(
+            (_zone(r), sum(len(s.held) for s in state.sessions.values() if s.zone == r.name))
+            for r in records
+        ),
+    )  # fmt: skip
+    yield Figure(
         "reconciler_zone_proxies", "gauge", "Connected proxies by zone and state.",
         tuple(
             ((*_zone(r), ("state", standing)), value)

@@ -24,6 +24,7 @@ from reconciler.git.status_reading import prefix_fault, read_status
 from reconciler.git.status_ref import zone_of_ref
 from reconciler.git.watch import FetchFailed, FetchRecovered, TipsChanged, WatchOptions
 from reconciler.git.watch import tips as tips_of
+from reconciler.global_status import zone_row
 from reconciler.inspection import (
     NO_ZONE,
     TIMED_OUT,
@@ -34,7 +35,7 @@ from reconciler.inspection import (
 )
 from reconciler.kds.admin_server import NoAnswer, Unreachable
 from reconciler.kds.admission import Caller, Proof, Refusal, prove
-from reconciler.kds.server import KdsServer
+from reconciler.kds.server import KdsLimits, KdsServer
 from reconciler.mesh_ca import expiry_warnings
 from reconciler.runtime.log import NOTED, note
 from reconciler.runtime.loop_watch import LoopWatch
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
     from reconciler.stored import Row, Rows
     from xds.discovery import DeltaRequest, DeltaResponse
 
-UNAUTHENTICATED = 16  # gRPC status number
+UNAUTHENTICATED, INTERNAL = 16, 13  # gRPC status numbers
 RELAYED = "relayed"  # kind of the rows
 LOAD_RETRY_S = 5.0
 SECRETS_POLL_S = 0.5
@@ -125,7 +126,10 @@ class GlobalControlPlane:
         return proof if isinstance(proof, Refusal) else None
 
     def health(self, caller: Caller) -> Refusal | None:
-        return self.zone_admitted(caller)
+        refused = self.zone_admitted(caller)
+        if refused is None:
+            self.deliver(g.ZoneHealthy(caller.zone, time.time()))
+        return refused
 
     def _admitted(self, caller: Caller) -> Proof | Refusal:
         """Keys come with the revision; without one nobody is let in."""
@@ -148,7 +152,7 @@ class GlobalControlPlane:
         self.deliver(g.ZoneSubscribed(session, request))
 
     def published(self, session: str, response: DeltaResponse) -> None:
-        self.deliver(g.ZonePublished(session, response))
+        self.deliver(g.ZonePublished(session, response, time.time()))
 
     def closed(self, session: str) -> None:
         self.deliver(g.ZoneClosed(session, time.time()))
@@ -170,7 +174,7 @@ class GlobalControlPlane:
             "status_error": self._status_error(),
             "status_commits": self.relay.follower.facts() if self.relay else None,
             "loop_stall_ms_max": self.stalls.longest_ms,
-            "zones": [_zone_row(state.zones[name]) for name in sorted(state.zones)],
+            "zones": [zone_row(state, name) for name in sorted(state.zones)],
         }
         if proxies:
             found["inventory"] = sorted(
@@ -257,6 +261,23 @@ class GlobalControlPlane:
     # --- effects ---
 
     def _carry_out(self, effect: g.Effect) -> None:
+        try:
+            self._do(effect)
+        except Exception as error:
+            self._not_done(effect, error)
+
+    def _not_done(self, effect: g.Effect, error: Exception) -> None:
+        """A fault of ours. A stream that lacks what was decided for it begins anew and is sent
+        everything; without anything else this process would not know what it has done.
+        """
+        self.log.error("effect.failed", exc_info=error)
+        match effect:
+            case g.SendResponse(session) | g.SendRequest(session) if self.kds is not None:
+                self.kds.close(session, INTERNAL, "a fault of the global; connect anew")
+            case _ if not self.crash.done():
+                self.crash.set_exception(error)
+
+    def _do(self, effect: g.Effect) -> None:
         match effect:
             case g.Load():
                 task = asyncio.get_running_loop().create_task(self._load(effect))
@@ -445,26 +466,6 @@ def _held_row(held: g.Held) -> dict[str, str]:
     return {**asdict(held), "message": held_text(held.commit, held.in_force)}
 
 
-def _zone_row(record: g.ZoneRecord) -> dict[str, object]:
-    report = record.report
-    row: dict[str, object] = {
-        "zone": record.name,
-        "connected": record.connected_at is not None and record.disconnected_at is None,
-        "revision": report.revision if report else None,
-        "nacks": dict(record.rejected.items()),
-        "status_mode": record.announced.mode.value if record.announced else None,
-    }
-    if report is not None:
-        row["proxies"] = {
-            "total": report.total,
-            "acked": report.acked,
-            "pending": report.pending,
-            "rejected": report.rejected,
-        }
-        row["rejections"] = [asdict(rejection) for rejection in report.rejections]
-    return row
-
-
 # --- the process ---
 
 
@@ -475,6 +476,7 @@ class GlobalProcess:
     state_dir: Path
     host: str
     kds_port: int
+    kds_limits: KdsLimits
     diagnostics: Diagnostics
     tls: ServerTls
     following: Following
@@ -489,7 +491,7 @@ async def serve(plane: GlobalControlPlane, process: GlobalProcess, stop: asyncio
     control = HttpServer(control_app(plane), unix_socket(process.state_dir / "control.sock"))
     diagnostics = diagnostics_server(plane, process.diagnostics)
     await diagnostics.start()
-    plane.kds = KdsServer(plane, str(plane.loader.mirror.address))
+    plane.kds = KdsServer(plane, str(plane.loader.mirror.address), process.kds_limits)
     port = await plane.kds.start(
         process.host, process.kds_port, process.tls.cert_pem, process.tls.key_pem
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.cli.git_access import add_git, git_access
-from reconciler.cli.limits import add_limits, limits_of
+from reconciler.cli.limits import add_limits, limits_of, positive
 from reconciler.cli.options import env_prefix, interval_s, port
 from reconciler.cli.running import (
     add_common,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from reconciler.git.mirror import Mirror
     from reconciler.status.relay import StatusRelay
 
+MIB = 1024 * 1024
 EXAMPLE = (
     "example: reconciler global --repo https://git.example/mesh.git --state-dir /var/lib/global "
     "--host 0.0.0.0 --tls-host global.example"
@@ -42,6 +43,25 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--path", default="", help="folder of the policies in the repository")
     parser.add_argument(
         "--kds-port", type=port, default=5685, help="where zones dial (default: 5685)"
+    )
+    parser.add_argument(
+        "--kds-streams-per-zone",
+        type=positive,
+        default=2,
+        help="open streams of one kind and zone: a new one may overlap the old one's end "
+        "(default: 2)",
+    )
+    parser.add_argument(
+        "--kds-message-bytes",
+        type=positive,
+        default=64 * MIB,
+        help="of one message to or from a zone of this program (default: 64 MiB)",
+    )
+    parser.add_argument(
+        "--kds-kuma-message-bytes",
+        type=positive,
+        default=10 * MIB,
+        help="of one message to a zone of a real Kuma (default: 10 MiB)",
     )
     parser.add_argument(
         "--poll",
@@ -100,6 +120,7 @@ async def _serve(args: argparse.Namespace, folder: Path, stop: asyncio.Event) ->
 
     from reconciler.git.watch import WatchOptions
     from reconciler.global_cp import Following, GlobalControlPlane, GlobalProcess, serve
+    from reconciler.kds.server import KdsLimits
     from reconciler.keys.secret_store import FileSecrets
     from reconciler.keys.secret_values import SecretValues
     from reconciler.keys.server_certificate import server_tls
@@ -122,11 +143,16 @@ async def _serve(args: argparse.Namespace, folder: Path, stop: asyncio.Event) ->
         instance=f"global-{uuid.uuid4().hex[:8]}",
         version=version,
         takes_over=args.new_keys or loader.system.takes_over,
+        message_max=args.kds_message_bytes,
+        kuma_message_max=args.kds_kuma_message_bytes,
     )
     process = GlobalProcess(
         state_dir=folder,
         host=args.host,
         kds_port=args.kds_port,
+        kds_limits=KdsLimits(
+            message_max=args.kds_message_bytes, streams_per_zone=args.kds_streams_per_zone
+        ),
         diagnostics=diagnostics(args, folder),
         tls=server_tls(folder, "mesh-reconciler global", tls_hosts(args), time.time()),
         following=Following(

@@ -76,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
 def _is_bad(status: Mapping[str, object]) -> bool:
     """A commit with problems or one that is held, or something that a proxy or a zone rejected."""
     return bool(status.get("problems") or status.get("held")) or any(
-        row.get("nacks") or _counts(row).get("rejected") for row in _rows(status)
+        row.get("nacks") or row.get("too_large") or _counts(row).get("rejected")
+        for row in _rows(status)
     )
 
 
@@ -191,4 +192,12 @@ def _rejections(rows: list[Mapping[str, object]]) -> list[str]:
         nacks = row.get("nacks")
         for type_, message in sorted(nacks.items()) if isinstance(nacks, dict) else ():
             found.append(f"zone {row.get('zone')} rejected {type_}: {message}")
+        too_large = row.get("too_large")
+        for type_, size in sorted(too_large.items()) if isinstance(too_large, dict) else ():
+            text = f"{type_} is not sent: {size} bytes are more than the zone can read"
+            found.append(f"zone {row.get('zone')}: {text}")
+        refused = row.get("refused_by_type")
+        for type_, names in sorted(refused.items()) if isinstance(refused, dict) else ():
+            for name, why in sorted(names.items()):
+                found.append(f"{type_} {name} of zone {row.get('zone')} is refused: {why}")
     return found

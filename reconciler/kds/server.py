@@ -7,7 +7,7 @@ told where to go instead.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import grpc
@@ -41,8 +41,6 @@ STREAMS_PER_ZONE_MAX = 2  # of one method: a new one may overlap the old one's e
 CALLS_PER_CONNECTION_MAX = 32  # a zone has five streams and a health check open
 HEALTH_INTERVAL_S = 60
 OPTIONS: tuple[tuple[str, int], ...] = (
-    ("grpc.max_receive_message_length", MESSAGE_MAX),
-    ("grpc.max_send_message_length", MESSAGE_MAX),
     ("grpc.max_concurrent_streams", CALLS_PER_CONNECTION_MAX),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # a real zone pings every 15 s
     ("grpc.keepalive_permit_without_calls", 1),
@@ -73,21 +71,28 @@ class KdsEvents(Protocol):
     def closed(self, session: str) -> None: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KdsLimits:
+    """Bytes of a message, and open streams of one method and zone."""
+
+    message_max: int = MESSAGE_MAX
+    streams_per_zone: int = STREAMS_PER_ZONE_MAX
+
+
 @dataclass(frozen=True, slots=True)
 class _Stream:
     zone: str
     downward: bool
-    served: ServedStream = field(
-        default_factory=lambda: ServedStream(QUEUE_MAX, MESSAGE_MAX, greets=True)
-    )
+    served: ServedStream
 
 
 class KdsServer:
     """`events` owns every decision; `name` is what proxies that come here are told."""
 
-    def __init__(self, events: KdsEvents, name: str) -> None:
+    def __init__(self, events: KdsEvents, name: str, limits: KdsLimits | None = None) -> None:
         self._events = events
         self._name = name
+        self._limits = limits or KdsLimits()
         self._streams: dict[str, _Stream] = {}
         self._opened = 0
         self.admin = AdminDesk(self._admitted_zone, events.zone_admitted)
@@ -95,7 +100,11 @@ class KdsServer:
 
     async def start(self, host: str, port: int, cert_pem: bytes, key_pem: bytes) -> int:
         """Listens with TLS and returns the port; 0 picks a free one. Raises OSError."""
-        server = grpc.aio.server(options=OPTIONS)
+        sizes = (
+            ("grpc.max_receive_message_length", self._limits.message_max),
+            ("grpc.max_send_message_length", self._limits.message_max),
+        )
+        server = grpc.aio.server(options=(*OPTIONS, *sizes))
         server.add_generic_rpc_handlers(self._handlers())
         credentials = grpc.ssl_server_credentials([(key_pem, cert_pem)])
         address = listening_address(host, port)
@@ -191,12 +200,17 @@ class KdsServer:
         open_now = [
             s for s in self._streams.values() if s.zone == caller.zone and s.downward is downward
         ]
-        if len(open_now) >= STREAMS_PER_ZONE_MAX:
-            text = f'zone "{caller.zone}" has {len(open_now)} such streams open; end one first'
+        if len(open_now) >= self._limits.streams_per_zone:
+            text = (
+                f'zone "{caller.zone}" has {len(open_now)} such streams open; end one first, '
+                "or raise --kds-streams-per-zone of the global"
+            )
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         self._opened += 1
         session = f"{caller.zone}-{self._opened}"
-        stream = self._streams[session] = _Stream(caller.zone, downward)
+        stream = self._streams[session] = _Stream(
+            caller.zone, downward, ServedStream(QUEUE_MAX, self._limits.message_max, greets=True)
+        )
         admitted = False
         try:
             refused = self._events.zone_opened(session, caller, downward=downward)

@@ -16,9 +16,9 @@ from reconciler.kds.slice import relay as relayed_slice
 from reconciler.kds.types import MANIFEST
 from reconciler.kds.zone_node import announced
 from reconciler.model.spec import ZoneSpec
+from reconciler.steps.global_counts import Counts
 from reconciler.steps.global_state import (
     CloseSession,
-    Counts,
     Effect,
     Effects,
     GlobalState,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.kds.admission import lapsed
-from reconciler.steps import global_down
+from reconciler.steps import global_down, global_services
 from reconciler.steps.global_state import (
     CloseSession,
     Effect,
@@ -74,6 +74,8 @@ def revised(state: GlobalState, declared_before: frozenset[str]) -> Outcome:
     for zone in sorted(declared_before - state.declared):
         state, more = _forgotten(state, zone)
         effects += more
+    state, told = global_services.revised(state)
+    effects += told
     return state, tuple(effects)
 
 
@@ -108,6 +110,8 @@ def _forgotten(state: GlobalState, zone: str) -> Outcome:
     for session in mine:
         sessions = sessions.remove(session)
     state = replace(state, sessions=sessions, zones=state.zones.remove(zone))
+    state, told = global_services.zone_forgotten(state, zone, record.owned)
+    effects += told
     gone = tuple(record.relayed.by_key.values())
     if gone:
         effects.append(KeepRelayed(zone, (), tuple(sorted(r.key for r in gone))))

@@ -17,6 +17,7 @@ from reconciler.kds.zone_node import HASH_SUFFIX
 from reconciler.repository_settings import RepositorySettings
 from reconciler.state import EMPTY as NO_RESOURCES
 from reconciler.state import MeshState
+from reconciler.steps.global_counts import Counts, Services, Subscription
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 
 if TYPE_CHECKING:
@@ -94,22 +95,6 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
-    """Responses of one type on one stream."""
-
-    sent: int = 0
-    acknowledged: int = 0
-    rejected: int = 0
-
-    def __add__(self, more: Counts) -> Counts:
-        return Counts(
-            self.sent + more.sent,
-            self.acknowledged + more.acknowledged,
-            self.rejected + more.rejected,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Session:
     """One sync stream of a zone; `downward` is GlobalToZoneSync, the other has receivers.
 
@@ -122,6 +107,7 @@ class Session:
     downward: bool
     hashes: bool = True  # the names it sends carry the zone's hash
     proof: Proof | None = None
+    opened_at: float = 0.0
     reack_at: float | None = None  # a real Kuma zone is told its last answers again
     announced: Announced | None = None
     shown: Slice | None = None
@@ -156,6 +142,8 @@ class ZoneRecord:
     disconnected_at: float | None = None
     rejected: HashTrieMap[str, str] = field(default_factory=HashTrieMap)  # type -> its NACK
     refused: Refusals = field(default_factory=HashTrieMap)
+    past: tuple[Subscription, ...] = ()  # streams that ended, oldest first
+    health_at: float | None = None  # when it last said that it lives
     claims: int = 0  # of another zone's name, refused since this start
     store_type: str = ""  # "kubernetes": its resources have namespaces
 
@@ -182,6 +170,7 @@ class GlobalState:
     rules: RelayRules = field(default_factory=RelayRules)
     keys: ZoneKeys = field(default_factory=ZoneKeys)
     declared: frozenset[str] = frozenset()  # zones with a Zone resource in the revision in force
+    services: Services = field(default_factory=Services)
     service_insights: MeshState = NO_RESOURCES
 
 
@@ -301,6 +290,15 @@ class ZonePublished:
 
     session: str
     response: DeltaResponse
+    now: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneHealthy:
+    """A zone's health check."""
+
+    zone: str
+    now: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,6 +332,7 @@ Event = (
     | ZoneSubscribed
     | ZonePublished
     | ZoneClosed
+    | ZoneHealthy
     | Tick
 )
 

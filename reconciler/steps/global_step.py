@@ -7,7 +7,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from reconciler.steps import global_down, global_git, global_presence, global_zones
+from reconciler.steps import (
+    global_down,
+    global_git,
+    global_presence,
+    global_services,
+    global_zones,
+)
 from reconciler.steps.global_state import (
     Accepted,
     Event,
@@ -28,6 +34,7 @@ from reconciler.steps.global_state import (
     TipMoved,
     Unchanged,
     ZoneClosed,
+    ZoneHealthy,
     ZoneOpened,
     ZonePublished,
     ZoneSubscribed,
@@ -71,11 +78,15 @@ def step(state: GlobalState, event: Event) -> Outcome:
         case ZoneSubscribed(session, request):
             state = global_zones.introduced(state, session, request)
             return global_down.subscribed(state, session, request)
-        case ZonePublished(session, response):
-            return global_zones.published(state, session, response)
+        case ZonePublished(session, response, now):
+            return global_zones.published(state, session, response, now)
+        case ZoneHealthy(zone, now):
+            return global_zones.healthy(state, zone, now)
         case ZoneClosed(session, now):
             return global_zones.closed(state, session, now)
         case Tick(now):
-            return global_presence.tick(state, now)
+            state, ended = global_presence.tick(state, now)
+            state, told = global_services.tick(state, now)
+            return state, (*ended, *told)
         case _:
             assert_never(event)

@@ -29,7 +29,7 @@ from reconciler.model.kinds import KINDS
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.state import MeshState, ResourceDiff, apply, from_resources
 from reconciler.status.announcement import StatusMode, ZoneStatus, parse_status
-from reconciler.steps import global_down, global_presence
+from reconciler.steps import global_down, global_insights, global_presence, global_services
 from reconciler.steps.global_state import (
     CloseSession,
     Effect,
@@ -124,7 +124,13 @@ def opened(state: GlobalState, event: ZoneOpened) -> Outcome:
         asks = tuple(SendRequest(event.session, r.subscribe()) for r in opened.values())
     hashes = event.downward or HASH_SUFFIX in event.features
     session = Session(
-        event.session, event.zone, event.downward, hashes, event.proof, receivers=receivers
+        event.session,
+        event.zone,
+        event.downward,
+        hashes,
+        event.proof,
+        opened_at=event.now,
+        receivers=receivers,
     )
     session, guard = global_presence.guarded(session, event.now)
     record = state.zones.get(event.zone) or ZoneRecord(event.zone)
@@ -162,14 +168,26 @@ def closed(state: GlobalState, session_id: str, now: float) -> Outcome:
     if session is None:
         return state, ()
     state = replace(state, sessions=state.sessions.remove(session_id))
+    record = state.zones[session.zone]
+    if session.downward:
+        record = replace(record, past=global_insights.with_ended(record, session, now))
+        state = replace(state, zones=state.zones.insert(session.zone, record))
     if any(s.zone == session.zone for s in state.sessions.values()):
         return state, ()
-    record = replace(state.zones[session.zone], disconnected_at=now)
+    record = replace(record, disconnected_at=now)
     state = replace(state, zones=state.zones.insert(session.zone, record))
     return state, (Note("zone.disconnected", {"zone": session.zone}),)
 
 
-def published(state: GlobalState, session_id: str, response: DeltaResponse) -> Outcome:
+def healthy(state: GlobalState, zone: str, now: float) -> Outcome:
+    """A zone may say so before its first stream: nothing is known of it then."""
+    record = state.zones.get(zone)
+    if record is None:
+        return state, ()
+    return replace(state, zones=state.zones.insert(zone, replace(record, health_at=now))), ()
+
+
+def published(state: GlobalState, session_id: str, response: DeltaResponse, now: float) -> Outcome:
     session = state.sessions.get(session_id)
     if session is None:
         return state, ()
@@ -188,7 +206,9 @@ def published(state: GlobalState, session_id: str, response: DeltaResponse) -> O
         elif type_ == STATUS:
             state = _announced(state, session.zone, response)
         else:
-            state, effects, errors = _received(state, session, response, news.is_initial)
+            state, effects, errors = _received(
+                state, session, response, is_initial=news.is_initial, now=now
+            )
     except RemoteProtocolError as error:
         return state, (CloseSession(session_id, INVALID_ARGUMENT, str(error)),)
     state = _heard(state, session.zone, type_)
@@ -223,7 +243,12 @@ def _heard(state: GlobalState, zone: str, type_: str) -> GlobalState:
 
 
 def _received(
-    state: GlobalState, session: Session, response: DeltaResponse, is_initial: bool
+    state: GlobalState,
+    session: Session,
+    response: DeltaResponse,
+    *,
+    is_initial: bool,
+    now: float,
 ) -> tuple[GlobalState, Effects, Mapping[str, str]]:
     """Take a zone's resources into the inventory; what travels goes on to the other zones. A
     refused one leaves what was accepted under its name.
@@ -254,6 +279,12 @@ def _received(
     )
     after, told = _refusals(after, type_, found, is_initial=is_initial)
     state = replace(state, zones=state.zones.insert(zone, after))
+    if type_ in global_services.PROXY_TYPES:
+        keys = (*(r.key for r in change.put), *change.drop)
+        state, counted = global_services.proxies_changed(
+            state, zone, record.owned, owned, keys, now
+        )
+        told = (*told, *counted)
     if not travels or not pairs:
         return state, told, errors
     keep = KeepRelayed(zone, change.put, change.drop)

@@ -27,7 +27,9 @@ from reconciler.status_ingress import from_status
 from reconciler.steps import global_state as g
 from reconciler.store import Store
 from tests.support.git_repos import PolicyRepo, git
+from tests.support.global_link import global_link
 from tests.support.status_refs import commit_status
+from xds.discovery import DeltaResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -325,3 +327,24 @@ def test_links_and_folders_are_no_status_file(tmp_path: Path) -> None:
             mirror.read_file(commit, path)
     assert mirror.read_file(commit, "absent.yaml") is None
     assert mirror.read_file(commit, "mesh.yaml") == b"type: Mesh\nname: default\n"
+
+
+async def test_fault_in_what_one_stream_is_sent_begins_that_stream_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would otherwise lack what was decided for it, with nobody the wiser."""
+    async with global_link(tmp_path) as link:
+        plane, closed = link.plane, list[tuple[str, int]]()
+        assert plane.kds is not None
+
+        def faulty(*_: object) -> None:
+            raise ValueError("a bug")
+
+        monkeypatch.setattr(plane.kds, "send_response", faulty)
+        monkeypatch.setattr(plane.kds, "close", lambda s, code, _: closed.append((s, code)))
+        plane.outbox.add([g.SendResponse("east-1", DeltaResponse("Mesh", "1"))])
+        assert closed == [("east-1", 13)]
+        assert not plane.crash.done()
+        monkeypatch.setattr(plane._timer, "at", faulty)
+        plane.outbox.add([g.WakeAt(1.0)])
+        assert str(plane.crash.exception()) == "a bug"
