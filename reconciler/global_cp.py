@@ -15,10 +15,17 @@ from typing import TYPE_CHECKING
 
 from reconciler.api.control_socket import control_app
 from reconciler.api.diagnostics import Diagnostics, diagnostics_server
+from reconciler.api.refusing import RefusingDoor
 from reconciler.api.serving import HttpServer, unix_socket
 from reconciler.api.waiting import wait_until
 from reconciler.arrival import Outcome, global_outcome, held_text
-from reconciler.figures import ProcessFigures, admin_figures, global_figures, process_figures
+from reconciler.figures import (
+    ProcessFigures,
+    admin_figures,
+    door_figures,
+    global_figures,
+    process_figures,
+)
 from reconciler.git.errors import GitFailed
 from reconciler.git.status_reading import prefix_fault, read_status
 from reconciler.git.status_ref import zone_of_ref
@@ -37,6 +44,7 @@ from reconciler.kds.admin_server import NoAnswer, Unreachable
 from reconciler.kds.admission import Caller, Proof, Refusal, prove
 from reconciler.kds.server import KdsLimits, KdsServer
 from reconciler.mesh_ca import expiry_warnings
+from reconciler.refusal import words_for_proxy, zone_by_name, zone_by_token
 from reconciler.runtime.log import NOTED, note
 from reconciler.runtime.loop_watch import LoopWatch
 from reconciler.runtime.outbox import Outbox
@@ -56,6 +64,7 @@ if TYPE_CHECKING:
     from reconciler.figures import Figure
     from reconciler.model.resource import MeshResource
     from reconciler.revision_loader import RevisionLoader
+    from reconciler.state import MeshState
     from reconciler.status.relay import StatusRelay
     from reconciler.store import Store
     from reconciler.stored import Row, Rows
@@ -78,6 +87,7 @@ class GlobalControlPlane:
         self.store = store
         self.log = log
         self.kds: KdsServer | None = None
+        self.refusing: RefusingDoor | None = None
         self.relay: StatusRelay | None = None
         self.ref_faults: Mapping[str, str] = {}  # found at start, by ref
         self.changed = asyncio.Event()  # replaced at every change; for whoever waits
@@ -124,6 +134,26 @@ class GlobalControlPlane:
     def zone_admitted(self, caller: Caller) -> Refusal | None:
         proof = self._admitted(caller)
         return proof if isinstance(proof, Refusal) else None
+
+    def proxy_came(self, caller: Caller) -> str:
+        return self._refuse(zone_by_token(caller.authorization, self._zones()))
+
+    def refuse(self, request: Mapping[str, object]) -> str:
+        """The same for a bootstrap (RefusalSource)."""
+        zones, token = self._zones(), request.get("dataplaneToken")
+        by_token = zone_by_token(token, zones) if isinstance(token, str) else ""
+        return self._refuse(by_token or zone_by_name(request, zones))
+
+    def _refuse(self, zone: str) -> str:
+        text = words_for_proxy(str(self.loader.mirror.address), self._zones(), zone)
+        note(self.log, "proxy.refused", zone=zone, reason="the global serves zones only")
+        return text
+
+    def _zones(self) -> Mapping[str, MeshState]:
+        return {record.name: record.owned for record in self.state.zones.values()}
+
+    def crowded(self, why: str) -> None:
+        note(self.log, "door.refused", reason=why)
 
     def health(self, caller: Caller) -> Refusal | None:
         refused = self.zone_admitted(caller)
@@ -202,6 +232,8 @@ class GlobalControlPlane:
         )
         yield from process_figures(process)
         yield from global_figures(self.state)
+        if self.refusing is not None:
+            yield from door_figures(self.refusing.door.figures)
         if self.kds is not None:
             yield from admin_figures(self.kds.admin.figures)
 
@@ -477,6 +509,7 @@ class GlobalProcess:
     host: str
     kds_port: int
     kds_limits: KdsLimits
+    proxy_port: int | None  # where proxies are told to go elsewhere; None: nowhere
     diagnostics: Diagnostics
     tls: ServerTls
     following: Following
@@ -491,10 +524,11 @@ async def serve(plane: GlobalControlPlane, process: GlobalProcess, stop: asyncio
     control = HttpServer(control_app(plane), unix_socket(process.state_dir / "control.sock"))
     diagnostics = diagnostics_server(plane, process.diagnostics)
     await diagnostics.start()
-    plane.kds = KdsServer(plane, str(plane.loader.mirror.address), process.kds_limits)
+    plane.kds = KdsServer(plane, process.kds_limits)
     port = await plane.kds.start(
         process.host, process.kds_port, process.tls.cert_pem, process.tls.key_pem
     )
+    plane.refusing = await _refusing(plane, process, port)
     await control.start()
     note(plane.log, "global.started", kds_port=port, repository=str(plane.loader.mirror.address))
     plane.stalls.start()
@@ -512,6 +546,8 @@ async def serve(plane: GlobalControlPlane, process: GlobalProcess, stop: asyncio
     # Breaks off a call to a server that hangs: its thread would hold this process up.
     await asyncio.to_thread(plane.loader.mirror.transport.close)
     await asyncio.gather(*ending, return_exceptions=True)
+    if plane.refusing is not None:
+        await plane.refusing.stop()
     await plane.kds.stop(1.0)
     await asyncio.gather(control.stop(), diagnostics.stop())
     await flushing
@@ -520,6 +556,22 @@ async def serve(plane: GlobalControlPlane, process: GlobalProcess, stop: asyncio
     plane.store.close()
     for task in done - {stopping}:
         task.result()  # They end by an exception only.
+
+
+async def _refusing(
+    plane: GlobalControlPlane, process: GlobalProcess, kds_port: int
+) -> RefusingDoor | None:
+    """A zone of the same machine may have the port: then proxies are where they belong."""
+    if process.proxy_port is None:
+        return None
+    listen, kds = (process.host, process.proxy_port), (process.host, kds_port)
+    try:
+        door = RefusingDoor(plane, listen, kds, process.state_dir)
+    except OSError as error:
+        note(plane.log, "door.port_taken", reason=str(error))
+        return None
+    await door.start()
+    return door
 
 
 async def _flush(relay: StatusRelay | None) -> None:

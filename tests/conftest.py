@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Several control planes run on one machine here; what is tested on it names its port.
 os.environ.setdefault("RECONCILER_DIAGNOSTICS_PORT", "0")
+os.environ.setdefault("RECONCILER_PROXY_PORT", "0")
 IN_CI = bool(os.environ.get("CI"))
 
 # Deadlines measure the machine, not the code; two cores are shared with real Envoys here.

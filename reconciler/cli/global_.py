@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.git_access import add_git, git_access
 from reconciler.cli.limits import add_limits, limits_of, positive
-from reconciler.cli.options import env_prefix, interval_s, port
+from reconciler.cli.options import env_prefix, interval_s, port, port_or_off
 from reconciler.cli.running import (
     add_common,
     diagnostics,
@@ -43,6 +43,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--path", default="", help="folder of the policies in the repository")
     parser.add_argument(
         "--kds-port", type=port, default=5685, help="where zones dial (default: 5685)"
+    )
+    parser.add_argument(
+        "--proxy-port",
+        type=port_or_off,
+        default=5678,
+        help='where proxies that dial the global are told to go to their zone, or "off"; a zone on '
+        "the same machine may have the port (default: 5678)",
     )
     parser.add_argument(
         "--kds-streams-per-zone",
@@ -153,6 +160,7 @@ async def _serve(args: argparse.Namespace, folder: Path, stop: asyncio.Event) ->
         kds_limits=KdsLimits(
             message_max=args.kds_message_bytes, streams_per_zone=args.kds_streams_per_zone
         ),
+        proxy_port=args.proxy_port,
         diagnostics=diagnostics(args, folder),
         tls=server_tls(folder, "mesh-reconciler global", tls_hosts(args), time.time()),
         following=Following(

@@ -168,6 +168,10 @@ def port(text: str) -> int:
     return int(text)
 
 
+def port_or_off(text: str) -> int | None:
+    return None if text == "off" else port(text)
+
+
 def interval_s(text: str) -> float:
     """Seconds between two looks: never nothing, or the process would do nothing else."""
     found = _number(text)

@@ -102,6 +102,7 @@ class World:
         self.taps: dict[str, Tap] = {}
         ports = free_ports(40)
         self.kds_port = ports.pop()
+        self.refusing_port = ports.pop()
         self.diagnostics = {role: ports.pop() for role in ("global", *self.zones)}
         self.ports = {z: ZonePorts(*(ports.pop() for _ in range(5))) for z in self.zones}
         self.workloads = self._workloads(ports)
@@ -187,6 +188,7 @@ class World:
         self._reconciler(
             "global", "global", "--repo", str(self.bare), "--state-dir", str(self.state("global")),
             "--host", "127.0.0.1", "--kds-port", str(self.kds_port),
+            "--proxy-port", str(self.refusing_port),
             "--diagnostics-port", str(self.diagnostics["global"]),
         )  # fmt: skip
 

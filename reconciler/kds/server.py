@@ -64,6 +64,9 @@ class KdsEvents(Protocol):
     def health(self, caller: Caller) -> Refusal | None:
         """A zone says that it lives."""
 
+    def proxy_came(self, caller: Caller) -> str:
+        """What a proxy is told that dialled this port; only `authorization` says who it is."""
+
     def subscription(self, session: str, request: DeltaRequest) -> None: ...
 
     def published(self, session: str, response: DeltaResponse) -> None: ...
@@ -89,9 +92,8 @@ class _Stream:
 class KdsServer:
     """`events` owns every decision; `name` is what proxies that come here are told."""
 
-    def __init__(self, events: KdsEvents, name: str, limits: KdsLimits | None = None) -> None:
+    def __init__(self, events: KdsEvents, limits: KdsLimits | None = None) -> None:
         self._events = events
-        self._name = name
         self._limits = limits or KdsLimits()
         self._streams: dict[str, _Stream] = {}
         self._opened = 0
@@ -167,11 +169,8 @@ class KdsServer:
         )
 
     async def _proxy(self, _requests: object, context: Context) -> None:
-        await context.abort(
-            grpc.StatusCode.FAILED_PRECONDITION,
-            f"this is the global control plane ({self._name}); it serves zones only. "
-            "A proxy connects to the control plane of its own zone: set --zone-address to it",
-        )
+        text = self._events.proxy_came(_caller(context))
+        await context.abort(grpc.StatusCode.FAILED_PRECONDITION, text)
 
     async def _global_to_zone(self, _requests: object, context: Context) -> None:
         await self._sync(context, downward=True)

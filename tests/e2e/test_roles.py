@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+SOTW = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
+HDS = "/envoy.service.health.v3.HealthDiscoveryService/StreamHealthCheck"
 DOWN = "/kuma.mesh.v1alpha1.KDSSyncService/GlobalToZoneSync"
 
 
@@ -62,20 +64,65 @@ def global_ca(planes: Planes) -> bytes:
     return (planes.state("global") / "tls" / "ca.pem").read_bytes()
 
 
-@pytest.mark.parametrize("token", ["", "not-a-token", "dataplane", "zone-proxy"])
-async def test_global_refuses_proxies_and_names_where_to_go(planes: Planes, token: str) -> None:
-    if token == "dataplane":
-        token = planes.run_once("token", "dataplane", "--state-dir", str(planes.state("global")))
-    elif token == "zone-proxy":
-        token = planes.run_once(
-            "token", "zone-proxy", "--zone", "east", "--scope", "ingress",
-            "--state-dir", str(planes.state("global")),
-        )  # fmt: skip
+async def token_for(planes: Planes, kind: str) -> str:
+    folder = str(planes.state("global"))
+    if kind == "dataplane":
+        return await asyncio.to_thread(planes.run_once, "token", "dataplane", "--state-dir", folder)
+    if kind == "zone-proxy":
+        return await asyncio.to_thread(
+            planes.run_once,
+            *("token", "zone-proxy", "--zone", "east", "--scope", "ingress"),
+            *("--state-dir", folder),
+        )
+    return kind
+
+
+@pytest.mark.parametrize("kind", ["", "not-a-token", "dataplane", "zone-proxy"])
+async def test_global_refuses_proxies_on_every_port_and_names_the_zone(
+    planes: Planes, kind: str
+) -> None:
+    """ADS of both variants, HDS and the bootstrap, at the KDS port and at 5678."""
+    await planes.start_zone("east")
+    token = await token_for(planes, kind)
     metadata = (("authorization", token),) if token else ()
-    code, text = await refusal(planes.kds_port, global_ca(planes), ADS, metadata)
-    assert code is grpc.StatusCode.FAILED_PRECONDITION
-    assert "serves zones only" in text
-    assert "--zone-address" in text
+    named = 'belongs to zone "east"' if kind == "zone-proxy" else "knows these zones: east"
+    for port in (planes.kds_port, planes.refusing_port):
+        for method in (ADS, SOTW, HDS):
+            code, text = await refusal(port, global_ca(planes), method, metadata)
+            assert code is grpc.StatusCode.FAILED_PRECONDITION
+            assert "serves zones only" in text
+            assert named in text
+            assert "--zone-address" in text
+    request = {"name": "web-1", "mesh": "default", "dataplaneToken": token}
+    status, text = bootstrap(planes, request, "global", planes.refusing_port)
+    assert status == 403
+    assert named in text
+    assert planes.status("global")["zones"][0]["proxies"]["total"] == 0  # type: ignore[index]
+
+
+async def test_a_real_proxy_at_the_global_ends_with_its_words(planes: Planes) -> None:
+    token = planes.folder / "web.token"
+    token.write_text(await token_for(planes, "dataplane"))
+    document = planes.folder / "web.json"
+    networking = {
+        "address": "127.0.0.1",
+        "inbound": [{"port": 1, "tags": {"kuma.io/service": "w"}}],
+    }
+    document.write_text(
+        json.dumps({"type": "Dataplane", "mesh": "default", "name": "w", "networking": networking})
+    )
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [
+            *(sys.executable, "-m", "reconciler.cli.main", "dataplane", "--file", str(document)),
+            *("--zone-address", f"https://127.0.0.1:{planes.refusing_port}"),
+            *("--token-file", str(token), "--workdir", str(planes.folder / "w")),
+            *("--ca-file", str(planes.state("global") / "tls" / "ca.pem")),
+        ],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "serves zones only" in done.stderr
 
 
 async def test_global_refuses_zones_without_proof(planes: Planes) -> None:
@@ -128,10 +175,12 @@ async def test_bootstrap_answers_as_a_proxy_expects(planes: Planes) -> None:
     assert bootstrap(planes, wrong) == (422, 'mesh: mesh "nowhere" does not exist')
 
 
-def bootstrap(planes: Planes, body: object) -> tuple[int, str]:
-    context = ssl.create_default_context(cafile=planes.state("east") / "tls" / "ca.pem")
+def bootstrap(
+    planes: Planes, body: object, at: str = "east", port: int | None = None
+) -> tuple[int, str]:
+    context = ssl.create_default_context(cafile=planes.state(at) / "tls" / "ca.pem")
     connection = http.client.HTTPSConnection(
-        "127.0.0.1", planes.ports["east"].bootstrap, context=context, timeout=10
+        "127.0.0.1", port or planes.ports[at].bootstrap, context=context, timeout=10
     )
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     connection.request("POST", "/bootstrap", body=data, headers={"accept": "application/json"})

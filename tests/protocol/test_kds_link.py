@@ -53,7 +53,7 @@ class Link:
     told: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self.server = KdsServer(self, "the policies")
+        self.server = KdsServer(self)
 
     async def start(self) -> None:
         self.port = await self.server.start("127.0.0.1", 0, self.tls.cert_pem, self.tls.key_pem)
@@ -90,6 +90,9 @@ class Link:
 
     def zone_admitted(self, caller: Caller) -> Refusal | None:
         return self.refusal
+
+    def proxy_came(self, caller: Caller) -> str:
+        return f"no proxies here, {caller.authorization}"
 
     def health(self, caller: Caller) -> Refusal | None:
         return self.refusal
