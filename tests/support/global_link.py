@@ -112,7 +112,7 @@ async def global_link(folder: Path, **settings: Any) -> AsyncIterator[GlobalLink
     plane = GlobalControlPlane(made, cast("Any", loader), store, logging.getLogger("test"))
     tls = new_server_tls("global", ("127.0.0.1",), time.time())
     link = GlobalLink(plane, tls, new_rsa_key_pem())
-    plane.kds = KdsServer(plane, "the test's policies")
+    plane.kds = KdsServer(plane)
     link.port = await plane.kds.start("127.0.0.1", 0, tls.cert_pem, tls.key_pem)
     try:
         yield link
