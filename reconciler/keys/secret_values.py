@@ -88,10 +88,12 @@ class SecretValues:
 
     def moved(self) -> bool:
         """Whether a file of the last `resolve` is another one now; told once. Blocking."""
-        now = self._marks_of(self._marks)
-        if now == self._marks:
+        before = self._marks
+        now = self._marks_of(before)
+        if now == before:
             return False
-        self._marks = now
+        if self._marks is before:  # Else a `resolve` in another thread has looked meanwhile.
+            self._marks = now
         return True
 
     # --- reading ---

@@ -1,0 +1,63 @@
+"""A value that changes on the operator's disk is in force soon after, without a commit."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from reconciler.ca import keys
+from reconciler.global_cp import SECRETS_POLL_S
+from reconciler.keys.secret_store import write_private
+from tests.support.git_repos import PolicyRepo
+from tests.unit.reconciler.test_global_cp import plane_of, running, state_folder, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.global_cp import GlobalControlPlane
+
+FILES = {
+    "mesh.yaml": "type: Mesh\nname: default\n",
+    "secrets.yaml": "secrets:\n  - {name: zone-token-revocations, file: revoked}\n",
+}
+
+
+def revoked(plane: GlobalControlPlane) -> frozenset[str]:
+    if plane.state.published is None:
+        return frozenset()
+    resources = plane.state.published.resources
+    return keys.revoked(resources, "GlobalSecret", "", keys.ZONE_REVOCATIONS)
+
+
+async def test_changed_file_is_in_force_within_a_second(tmp_path: Path) -> None:
+    repo, state = PolicyRepo.create(tmp_path, FILES), state_folder(tmp_path)
+    folder = tmp_path / "values"
+    folder.mkdir(mode=0o700)
+    async with running(state, repo.bare) as plane:
+        plane.loader.values.folder = folder
+        following = asyncio.create_task(plane.follow_secrets())
+        try:
+            await until(plane, lambda: plane.state.rejected is not None)
+            assert plane.state.published is None
+            assert "SEC006" in str(plane.status(proxies=False)["problems"])
+            write_private(folder / "revoked", b"id-1")
+            await until(plane, lambda: revoked(plane) == {"id-1"})
+            assert plane.state.rejected is None
+            write_private(folder / "revoked", b"id-1,id-2")
+            began = time.monotonic()
+            await until(plane, lambda: revoked(plane) == {"id-1", "id-2"})
+            took = time.monotonic() - began
+            (folder / "revoked").unlink()
+            await until(plane, lambda: "SEC007" in str(plane.status(proxies=False)["warnings"]))
+            assert revoked(plane) == {"id-1", "id-2"}
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+    assert took < SECRETS_POLL_S + 5.0  # The load takes milliseconds; the machine may be busy.
+    assert SECRETS_POLL_S <= 0.5
+    again = plane_of(state, repo.bare)  # Over a restart without the file, too.
+    resolved = again.loader.values.resolve(plane.loader._listed)
+    assert list(resolved.values.values()) == [b"id-1,id-2"]
+    assert resolved.missing == {}
+    again.store.close()
