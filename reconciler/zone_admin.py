@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from reconciler.admin_client import AdminFailed
 from reconciler.kds.admin import AdminKind, Answer
+from reconciler.kds.client import MESSAGE_MAX
 from reconciler.steps.zone_admin import target
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from reconciler.steps.zone_state import ZoneState
 
 ENVELOPE_MAX = 64 * 1024  # bytes of a KDS message beside the body
+OURS_MAX = MESSAGE_MAX - ENVELOPE_MAX  # whatever the setting says
 KUMA_MAX = 10 * 1024 * 1024 - ENVELOPE_MAX  # a real Kuma global takes no larger message
 
 
@@ -29,19 +31,18 @@ class ZoneAdmin:
     async def for_global(self, question: Question) -> Answer:
         """As an answer on its stream, within what the global at the other end takes."""
         piecewise = self._state().link.piecewise  # Kuma's: it has no manifest to send.
-        limit = KUMA_MAX if piecewise else self.client.limits.answer_max
-        return await self.respond(question, limit)
+        return await self.respond(question, KUMA_MAX if piecewise else OURS_MAX)
 
-    async def respond(self, question: Question, limit: int | None = None) -> Answer:
-        found = target(self._state(), question)
-        if isinstance(found, str):
-            return Answer(question.request_id, error=found)
+    async def respond(self, question: Question, limit: int = OURS_MAX) -> Answer:
         try:
+            found = target(self._state(), question)
+            if isinstance(found, str):
+                return Answer(question.request_id, error=found)
             body = await self.client.get(
                 found,
                 path_of(question),
                 is_config=question.kind is AdminKind.CONFIG,
-                limit=self.client.limits.answer_max if limit is None else limit,
+                limit=limit,
             )
         except AdminFailed as error:
             return Answer(question.request_id, error=str(error))

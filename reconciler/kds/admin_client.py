@@ -48,7 +48,12 @@ class AdminStreams:
         loop, failures = asyncio.get_running_loop(), 0
         while True:
             began = loop.time()
-            code = await self._one(channel, headers, kind)
+            try:
+                code = await self._one(channel, headers, kind)
+            except Exception as error:  # ours, and no reason to end the session
+                text = "an admin stream ended by a fault of ours"
+                loop.call_exception_handler({"message": text, "exception": error})
+                code = grpc.StatusCode.INTERNAL
             if code in OVER:
                 await asyncio.Event().wait()
             failures = 1 if loop.time() - began > AGAIN_MAX_S else failures + 1

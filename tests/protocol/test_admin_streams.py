@@ -19,6 +19,7 @@ from reconciler.kds.admin import (
     Answer,
     Question,
     answer_bytes,
+    parse_question,
     question_bytes,
 )
 from reconciler.kds.admin_client import RUNNING_MAX, SERVICE, AdminStreams
@@ -303,6 +304,31 @@ async def test_global_without_these_streams_is_not_asked_again(
         await eventually(lambda: len(rude.opened) == 3)
         await asyncio.sleep(0.1)  # Many times what a second try would wait.
         assert rude.opened == dict.fromkeys(AdminKind, 1)
+
+
+async def test_a_fault_of_ours_ends_one_stream_and_not_for_long(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = [AssertionError("ours"), AssertionError("again")]
+    told: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+    parse = parse_question
+
+    def parse_or_fail(kind: AdminKind, data: bytes) -> Question:
+        if faults:
+            raise faults.pop()
+        return parse(kind, data)
+
+    monkeypatch.setattr(admin_client, "parse_question", parse_or_fail)
+    async with desk.zone(AdminStreams(echo)):
+        for _ in range(2):
+            await desk.until_open("east")
+            with pytest.raises(Unreachable):
+                await desk.desk.ask("east", about("web"))
+        await desk.until_open("east")
+        assert (await desk.desk.ask("east", about("web"))).body == b"web"
+    assert len(told) == 2
 
 
 async def test_session_lives_on_without_its_admin_streams() -> None:
