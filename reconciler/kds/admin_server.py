@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from xds.served_stream import Context
 
 WAITING_MAX = 64  # questions of one stream without an answer: as many as a zone answers at once
-STREAMS_PER_ZONE_MAX = 2  # of one kind: a new one may overlap the old one's end
+STREAMS_PER_ZONE_MAX = 2  # of one kind: a new one may overlap the old one's end; more end it
 ANSWER_S = 12.0  # a zone answers within 10 s, whatever its proxy does
 MESSAGE_MAX = 1024 * 1024  # bytes of a question
 
@@ -122,10 +122,8 @@ class AdminDesk:
 
     async def _serve(self, kind: AdminKind, _requests: object, context: Context) -> None:
         caller = await self._admitted(context)
-        open_now = len(self._of(caller.zone, kind))
-        if open_now >= STREAMS_PER_ZONE_MAX:
-            text = f'zone "{caller.zone}" has {open_now} such streams open; end one first'
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+        for old in self._of(caller.zone, kind)[: 1 - STREAMS_PER_ZONE_MAX]:
+            old.served.end(grpc.StatusCode.CANCELLED, "a newer stream took the place of this one")
         stream = _Stream(caller, kind)
         self._streams.append(stream)
         await stream.served.run(context, partial(self._deliver, stream), partial(self._end, stream))

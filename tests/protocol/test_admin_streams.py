@@ -239,6 +239,21 @@ async def test_zone_answers_more_than_it_can_with_an_error(desk: Desk) -> None:
         assert "are being answered; try again" in (await answer).error
 
 
+async def test_the_newest_stream_of_a_zone_is_asked_and_old_ones_end(desk: Desk) -> None:
+    """A zone that comes back before its old connection is known to be dead."""
+
+    async def old(question: Question) -> Answer:
+        return Answer(question.request_id, b"old")
+
+    async with desk.zone(AdminStreams(old)), desk.zone(AdminStreams(old)):
+        await desk.until_open("east", 6)
+        first = desk.desk._streams[0]
+        async with desk.zone(AdminStreams(echo)):
+            await eventually(lambda: first not in desk.desk._streams)
+            await desk.until_open("east", 6)
+            assert (await desk.desk.ask("east", about("web"))).body == b"web"
+
+
 async def test_who_is_no_zone_gets_no_stream_and_who_was_one_loses_it(desk: Desk) -> None:
     desk.refusals["west"] = Refusal(16, "no token")
     async with desk.zone(AdminStreams(echo), "west"), desk.zone(AdminStreams(echo)):
