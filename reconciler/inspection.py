@@ -93,10 +93,11 @@ def routed(state: GlobalState, asked: Inspection) -> Routed | Inspected:
         return Inspected(NO_ZONE, error=f'zone "{asked.zone}" is not known; known are: {known}')
     records = [state.zones[zone] for zone in sorted(state.zones) if asked.zone in ("", zone)]
     found = [
-        (record, resource)
-        for record in records
+        (record, name)
+        for record, namespaced in ((r, _has_namespaces(state, r.name)) for r in records)
         for resource in record.owned.of(question.type, question.mesh)
-        if question.name in (resource.key.name, name_in_zone(record, resource))
+        for name in (name_in_zone(record.name, resource, namespaced=namespaced),)
+        if question.name in (resource.key.name, name)
     ]
     if not found and asked.zone:
         found_in = state.zones[asked.zone]
@@ -108,8 +109,8 @@ def routed(state: GlobalState, asked: Inspection) -> Routed | Inspected:
     if len(found) > 1:
         zones = ", ".join(record.name for record, _ in found)
         return Inspected(AMBIGUOUS, error=f"several have that name: say --zone, one of {zones}")
-    record, resource = found[0]
-    return _offline(record) or Routed(record.name, name_in_zone(record, resource))
+    record, name = found[0]
+    return _offline(record) or Routed(record.name, name)
 
 
 def _offline(record: ZoneRecord) -> Inspected | None:
@@ -118,22 +119,29 @@ def _offline(record: ZoneRecord) -> Inspected | None:
     return Inspected(NO_ZONE, error=f'zone "{record.name}" is offline: its proxies cannot be asked')
 
 
-def name_in_zone(record: ZoneRecord, resource: MeshResource) -> str:
+def name_in_zone(zone: str, resource: MeshResource, *, namespaced: bool) -> str:
     """What a zone calls its resource: its display name, and on Kubernetes the namespace. One that
     travelled under a name that begins with the zone's has it from before there were namespaces.
     """
     name = resource.labels.get(DISPLAY_NAME) or resource.key.name
     namespace = resource.labels.get(NAMESPACE)
-    legacy = resource.key.name.startswith(f"{record.name}.")
-    if record.store_type != KUBERNETES or not namespace or legacy:
-        return name
-    return f"{name}.{namespace}"
+    legacy = resource.key.name.startswith(f"{zone}.")
+    return f"{name}.{namespace}" if namespaced and namespace and not legacy else name
 
 
-def store_type(metadata: Mapping[str, object]) -> str:
-    """`store.type` of the configuration that a zone shows in its Node; "" when it shows none."""
+def _has_namespaces(state: GlobalState, zone: str) -> bool:
+    """As the configuration says that the zone showed in its Node."""
+    return any(
+        store_type(s.announced.config) == KUBERNETES
+        for s in state.sessions.values()
+        if s.zone == zone and s.announced is not None
+    )
+
+
+def store_type(text: str) -> str:
+    """`store.type` of a zone's configuration; "" when it shows none."""
     try:
-        config = json.loads(str(metadata.get("config") or "{}"))
+        config = json.loads(text or "{}")
     except (ValueError, RecursionError):
         return ""
     store = config.get("store") if isinstance(config, Mapping) else None

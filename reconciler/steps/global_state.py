@@ -145,7 +145,6 @@ class ZoneRecord:
     past: tuple[Subscription, ...] = ()  # streams that ended, oldest first
     health_at: float | None = None  # when it last said that it lives
     claims: int = 0  # of another zone's name, refused since this start
-    store_type: str = ""  # "kubernetes": its resources have namespaces
 
 
 @dataclass(frozen=True, slots=True)

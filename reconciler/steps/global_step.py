@@ -76,7 +76,6 @@ def step(state: GlobalState, event: Event) -> Outcome:
         case ZoneOpened():
             return global_zones.opened(state, event)
         case ZoneSubscribed(session, request):
-            state = global_zones.introduced(state, session, request)
             return global_down.subscribed(state, session, request)
         case ZonePublished(session, response, now):
             return global_zones.published(state, session, response, now)

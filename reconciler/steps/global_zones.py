@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from rpds import HashTrieMap
 
 from reconciler.decode import mesh_resource
-from reconciler.inspection import store_type
 from reconciler.kds.codec import decode_entry
 from reconciler.kds.manifest import parse_report
 from reconciler.kds.receive import (
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.kds.codec import CarriedResource
-    from xds.discovery import DeltaRequest
 
 INVALID_ARGUMENT = 3  # gRPC status number
 REFUSED_MAX = 100  # kept for status, a type and zone
@@ -148,18 +146,6 @@ def opened(state: GlobalState, event: ZoneOpened) -> Outcome:
     )
     note = Note("zone.connected", {"zone": event.zone, "downward": event.downward})
     return state, (*asks, *global_presence.watched(session), *guard, note)
-
-
-def introduced(state: GlobalState, session_id: str, request: DeltaRequest) -> GlobalState:
-    """What its first request says of the zone itself."""
-    session = state.sessions.get(session_id)
-    if session is None or request.node is None or not request.node.metadata:
-        return state
-    record, found = state.zones[session.zone], store_type(request.node.metadata)
-    if record.store_type == found:
-        return state
-    zones = state.zones.insert(session.zone, replace(record, store_type=found))
-    return replace(state, zones=zones)
 
 
 def closed(state: GlobalState, session_id: str, now: float) -> Outcome:
