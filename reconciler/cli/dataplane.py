@@ -37,7 +37,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--ca-file", type=Path, help="CA of the zone (default: the system's)")
     parser.add_argument("--workdir", type=Path, help="sockets and bootstrap of this proxy")
     parser.add_argument(
-        "--admin-port", type=port, help="of /ready, instead of networking.admin.port in the file"
+        "--admin-port",
+        type=port,
+        help="of /ready and admin access, instead of networking.admin.port in the file",
     )
     parser.add_argument(
         "--concurrency", type=count, default=1, help="Envoy's worker threads (default: 1)"

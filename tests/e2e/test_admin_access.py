@@ -93,12 +93,24 @@ async def test_what_any_envoy_runs_is_asked_from_the_global(planes: Planes) -> N
     await names_nobody_has(planes)
     await only_the_zone_gets_in(planes, port)
     await one_that_hangs(planes)
+    kept = (planes.state("west") / "secrets" / "envoy-admin-ca").read_bytes()
     planes.processes["zone-west"].kill_now()
     await planes.until("west is gone", lambda: not connected(planes, "west"))
     code, text = await inspect(planes, "global", "web-1", "--stats")
     assert (code, "offline" in text) == (1, True)
     code, text = await inspect(planes, "global", "ingress-east", "--type", "zone-ingress")
     assert code == 0
+    planes.run_zone("west")
+    await planes.until("west is back", lambda: acked(planes, "west") == 2)
+    await planes.until("its streams", lambda: connected(planes, "west"))
+    await planes.until("an answer", lambda: answered(planes))
+    assert (planes.state("west") / "secrets" / "envoy-admin-ca").read_bytes() == kept
+
+
+def answered(planes: Planes) -> bool:
+    socket = str(planes.control_socket("global"))
+    argv = [sys.executable, "-m", "reconciler.cli.main", "inspect", "web-1", "--socket", socket]
+    return subprocess.run(argv, capture_output=True, check=False).returncode == 0
 
 
 def acked(planes: Planes, zone: str) -> object:
