@@ -438,7 +438,7 @@ class GlobalControlPlane:
         """A file that a commit refers to is looked at often; its change is a new state."""
         while True:
             await asyncio.sleep(SECRETS_POLL_S)
-            if await asyncio.to_thread(self.loader.values.moved):
+            if await asyncio.to_thread(self.loader.secrets_moved):
                 note(self.log, "secrets.changed")
                 self.deliver(g.SecretsChanged())
 

@@ -89,7 +89,7 @@ class RevisionLoader:
             key = g.ReconcileKey(found.tree, found.settings)
             published = wanted.published
             if published is not None and key == replace(published, secrets=""):
-                key = replace(key, secrets=self.values.resolve(self._listed).mark)
+                key = replace(key, secrets=self._mark(self.values.resolve(self._listed)))
                 if key == published:
                     return g.Unchanged(commit)
             loaded = with_warnings(load(self._read(commit, key.settings), self.memo, self.maximum))
@@ -123,7 +123,7 @@ class RevisionLoader:
         self._framed = next_framed(self._framed, state)
         revision = g.Revision(
             commit,
-            replace(key, secrets=resolved.mark),
+            replace(key, secrets=self._mark(resolved)),
             state,
             loaded.provenance,
             tuple(sorted(told)),
@@ -131,6 +131,15 @@ class RevisionLoader:
             self._framed,
         )
         return g.Loaded(revision)
+
+    def _mark(self, resolved: Resolved) -> str:
+        """Of everything that a revision holds and its commit does not."""
+        return f"{resolved.mark} {self.system.mark()}"
+
+    def secrets_moved(self) -> bool:
+        """Whether values or the keys of tokens are others than at the last look. Blocking."""
+        values, tokens = self.values.moved(), self.system.moved()
+        return values or tokens
 
     def _is_early(self, commit: str) -> bool:
         """Zones that lack the CA are waited for, but not for ever: one proxy that hangs would hold
@@ -178,7 +187,8 @@ class RevisionLoader:
         policies = with_defaults(as_carried(resource) for resource in loaded.resources)
         meshes = [resource for resource in policies if resource.key.type == "Mesh"]
         secrets = map(as_carried, secret_resources(resolved.values))
-        wanted = from_resources((*policies, *secrets, *self.system.resources(meshes)))
+        listed = {reference.key: value for reference, value in resolved.values.items()}
+        wanted = from_resources((*policies, *secrets, *self.system.resources(meshes, listed)))
         return apply(self._state, diff(self._state, wanted))
 
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.cli.options import count
 from reconciler.cli.wait import seconds
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ EXAMPLES = {
     "--state-dir DIR --out east.join",
     "zone-proxy": "reconciler token zone-proxy --zone east --scope ingress "
     "--state-dir DIR --out ingress.token",
+    "new-key": "reconciler token new-key --mesh default --state-dir DIR",
+    "remove-key": "reconciler token remove-key --mesh default --kid 1 --state-dir DIR",
+    "revoke": "reconciler token revoke --mesh default --token-file web-1.token --state-dir DIR",
 }
 YEAR_S = 365 * 86400.0
 
@@ -32,7 +36,7 @@ class TokenError(Exception):
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser(
         "token",
-        help="issue tokens and join files",
+        help="issue and revoke tokens, change their keys",
         epilog="example: reconciler token dataplane --mesh default --name web-1 --state-dir DIR\n"
         + "\n".join(f"         {example}" for example in EXAMPLES.values()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -58,6 +62,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     for kind in (dataplane, proxy):
         kind.add_argument("--out", type=Path, help="file to write (mode 0600) instead of printing")
     zone.add_argument("--out", type=Path, required=True, help="the join file to write (mode 0600)")
+    _add_keys(kinds)
 
 
 def _kind(
@@ -73,10 +78,11 @@ def _kind(
 
 def run(args: argparse.Namespace) -> int:
     from reconciler.keys.join import JoinError
+    from reconciler.keys.token_keys import TokenKeyError
 
     try:
         _ISSUE[args.kind](args, _secrets(args))
-    except (TokenError, JoinError, OSError, ValueError) as error:
+    except (TokenError, TokenKeyError, JoinError, OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0
@@ -95,15 +101,12 @@ def _secrets(args: argparse.Namespace) -> SecretStore:
 
 def _dataplane(args: argparse.Namespace, store: SecretStore) -> None:
     from reconciler.ca.keys import dataplane_signing_key
-    from reconciler.ca.tokens import FIRST_KID, dataplane_claims, issue
+    from reconciler.ca.tokens import dataplane_claims, issue
+    from reconciler.keys.token_keys import signing_key
 
-    key = store.get(f"{dataplane_signing_key(args.mesh)}{FIRST_KID}")
-    if key is None:
-        raise TokenError(
-            f'mesh "{args.mesh}" has no signing key here: the global makes it with the mesh'
-        )
+    kid, key = signing_key(store, dataplane_signing_key(args.mesh))
     claims = dataplane_claims(args.mesh, args.name, _tags(args.tag), args.workload)
-    _hand_out(args, issue(key, claims, time.time(), args.valid_for))
+    _hand_out(args, issue(key, claims, time.time(), args.valid_for, kid))
 
 
 def _tags(pairs: list[str]) -> dict[str, list[str]]:
@@ -152,12 +155,11 @@ def _check_host(join: Join, cert_pem: bytes) -> None:
 
 def _zone_token(args: argparse.Namespace, store: SecretStore, scope: tuple[str, ...]) -> str:
     from reconciler.ca.keys import ZONE_SIGNING_KEY
-    from reconciler.ca.tokens import FIRST_KID, issue, zone_claims
+    from reconciler.ca.tokens import issue, zone_claims
+    from reconciler.keys.token_keys import signing_key
 
-    key = store.get(f"{ZONE_SIGNING_KEY}{FIRST_KID}")
-    if key is None:
-        raise TokenError("the global has no zone signing key yet: start it once")
-    return issue(key, zone_claims(args.zone, scope), time.time(), args.valid_for)
+    kid, key = signing_key(store, ZONE_SIGNING_KEY)
+    return issue(key, zone_claims(args.zone, scope), time.time(), args.valid_for, kid)
 
 
 def _hand_out(args: argparse.Namespace, token: str) -> None:
@@ -169,4 +171,60 @@ def _hand_out(args: argparse.Namespace, token: str) -> None:
         write_private(args.out, f"{token}\n".encode())
 
 
-_ISSUE = {"dataplane": _dataplane, "zone": _zone, "zone-proxy": _zone_proxy}
+# --- keys that change, and tokens that end ---
+
+
+def _add_keys(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    new = _keeper(kinds, "new-key", "make a signing key; new tokens are signed with it")
+    old = _keeper(kinds, "remove-key", "remove a signing key; the tokens it signed end")
+    old.add_argument("--kid", type=count, required=True, help="of the key, as its tokens have it")
+    revoke = _keeper(kinds, "revoke", "end one token, and the streams it opened")
+    revoke.add_argument("--token-file", type=Path, help="the token, or the join file that holds it")
+    revoke.add_argument("--id", help="the token's id (jti), instead of its file")
+    for parser in (new, old, revoke):
+        parser.add_argument("--mesh", help="of dataplane tokens; without: zones and zone proxies")
+
+
+def _keeper(
+    kinds: argparse._SubParsersAction[argparse.ArgumentParser], name: str, purpose: str
+) -> argparse.ArgumentParser:
+    parser = kinds.add_parser(name, help=purpose, epilog=f"example: {EXAMPLES[name]}")
+    parser.add_argument("--state-dir", type=Path, help="state directory of the global")
+    return parser
+
+
+def _new_key(args: argparse.Namespace, store: SecretStore) -> None:
+    from reconciler.keys.token_keys import add_key, prefix_of
+
+    kid = add_key(store, prefix_of(args.mesh))
+    sys.stderr.write(
+        f"key {kid} signs from now on. Once all tokens are issued anew, end the old ones with "
+        f"`reconciler token remove-key`\n"
+    )
+
+
+def _remove_key(args: argparse.Namespace, store: SecretStore) -> None:
+    from reconciler.keys.token_keys import prefix_of, remove_key
+
+    remove_key(store, prefix_of(args.mesh), args.kid)
+    sys.stderr.write(f"key {args.kid} is removed; tokens that it signed open nothing any more\n")
+
+
+def _revoke(args: argparse.Namespace, store: SecretStore) -> None:
+    from reconciler.keys.token_keys import revoke, token_id
+
+    if (args.id is None) == (args.token_file is None):
+        raise TokenError("which token? give --token-file, or --id")
+    found = args.id or token_id(store, args.mesh, args.token_file.read_text(), time.time())
+    revoke(store, args.mesh, found)
+    sys.stderr.write(f"token {found} is revoked\n")
+
+
+_ISSUE = {
+    "dataplane": _dataplane,
+    "zone": _zone,
+    "zone-proxy": _zone_proxy,
+    "new-key": _new_key,
+    "remove-key": _remove_key,
+    "revoke": _revoke,
+}

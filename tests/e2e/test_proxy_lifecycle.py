@@ -192,6 +192,17 @@ async def _story(east: East, apps: Apps, load: Load) -> None:
     back = await load.sees({"one", "two"})
     assert set(load.since(back)) == {"one", "two"}
 
+    # Its token is revoked at the global: its open stream ends, and the zone says why.
+    token = east.folder / "proxies" / "one" / "token"
+    state = ("--state-dir", str(east.state("global")))
+    revoke = ("token", "revoke", "--mesh", "default", "--token-file", str(token), *state)
+    await asyncio.to_thread(east.run_once, *revoke)
+    alone = await load.sees({"two"})
+    refused = east.status("east")["refused"]
+    assert isinstance(refused, dict)
+    assert "revoked" in refused["default.one"]
+    assert set(load.since(alone)) == {"two"}
+
 
 def _ready(east: East, name: str) -> bool:
     log = east.processes["zone-east"].log.read_text()

@@ -1,0 +1,89 @@
+"""Signing keys of tokens and lists of revoked tokens, in the global's SecretStore.
+
+The highest kid signs, all that are there verify. A running global looks at the store once a second
+and gives what changed to its zones with the revision in force.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from reconciler.ca import keys, tokens
+from reconciler.ca.authority import new_rsa_key_pem
+from reconciler.keys.system_resources import RETIRED, kids
+
+if TYPE_CHECKING:
+    from reconciler.keys.secret_store import SecretStore
+
+LIST_MAX = 512 * 1024  # bytes; a secret and its resource must fit into messages
+
+
+class TokenKeyError(Exception):
+    """It cannot be done; the text says why and what to do."""
+
+
+def prefix_of(mesh: str | None) -> str:
+    """Of the names of signing keys; without a mesh those of zones and zone proxies."""
+    return keys.dataplane_signing_key(mesh) if mesh else keys.ZONE_SIGNING_KEY
+
+
+def signing_key(store: SecretStore, prefix: str) -> tuple[str, bytes]:
+    """The kid and the key that new tokens are signed with."""
+    known = kids(store.names(), prefix)
+    key = store.get(f"{prefix}{known[-1]}") if known else None
+    if key is None:
+        if prefix == keys.ZONE_SIGNING_KEY:
+            raise TokenKeyError("the global has no zone signing key yet: start it once")
+        text = f"there is no key {prefix}N here: the global makes it with the mesh"
+        raise TokenKeyError(text)
+    return str(known[-1]), key
+
+
+def add_key(store: SecretStore, prefix: str) -> int:
+    """A new key with the next kid. The kid of a removed key is not given again."""
+    signing_key(store, prefix)
+    kid = max(*kids(store.names(), prefix), *kids(_retired(store), prefix), 0) + 1
+    store.put(f"{prefix}{kid}", new_rsa_key_pem())
+    return kid
+
+
+def remove_key(store: SecretStore, prefix: str, kid: int) -> None:
+    known = kids(store.names(), prefix)
+    if kid not in known:
+        raise TokenKeyError(f"there is no key {kid}; there are {', '.join(map(str, known))}")
+    if kid == known[-1]:
+        raise TokenKeyError(f"key {kid} signs new tokens; make another with `token new-key` first")
+    name = f"{prefix}{kid}"
+    # First the word that it goes on purpose: without it, it would be missed.
+    store.replace(RETIRED, "\n".join([*_retired(store), name]).encode())
+    store.remove(name)
+
+
+def _retired(store: SecretStore) -> list[str]:
+    return (store.get(RETIRED) or b"").decode().split()
+
+
+def token_id(store: SecretStore, mesh: str | None, text: str, now: float) -> str:
+    """The id of a token that one of our keys signed; `text` may be a join file."""
+    token = str(json.loads(text).get("token", "")) if text.lstrip().startswith("{") else text
+    prefix = prefix_of(mesh)
+    found = {str(kid): store.get(f"{prefix}{kid}") or b"" for kid in kids(store.names(), prefix)}
+    verdict = tokens.verify(token.strip(), found, now)
+    if isinstance(verdict, tokens.Refused):
+        of = f'dataplanes of mesh "{mesh}"' if mesh else "zones and zone proxies"
+        raise TokenKeyError(f"as a token of {of}: {verdict.reason}")
+    return verdict.token_id
+
+
+def revoke(store: SecretStore, mesh: str | None, revoked: str) -> None:
+    if not revoked or any(c in ", \n" for c in revoked):
+        raise TokenKeyError(f"{revoked!r} is not the id of a token")
+    name = keys.dataplane_revocations(mesh) if mesh else keys.ZONE_REVOCATIONS
+    known = [part for part in (store.get(name) or b"").decode().split(",") if part]
+    value = ",".join(dict.fromkeys([*known, revoked])).encode()
+    if len(value) > LIST_MAX:
+        raise TokenKeyError(
+            f"{name} would be over its limit of {LIST_MAX} bytes; change the signing key instead"
+        )
+    store.replace(name, value)
