@@ -5,12 +5,12 @@ convergence report.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 from reconciler.kds.codec import CarriedResource, encode_carried
 from reconciler.kds.manifest import ConvergenceReport, encode_report
 from reconciler.kds.names import hashed_name
+from reconciler.kds.proxy_insight import ProxyInsight, insight_body
 from reconciler.kds.types import REPORT, STATUS
 from reconciler.model.resource import (
     DISPLAY_NAME,
@@ -19,7 +19,6 @@ from reconciler.model.resource import (
     Labels,
     MeshResource,
     ResourceKey,
-    canonical_json,
 )
 from reconciler.state import EMPTY as NO_RESOURCES
 from reconciler.state import MeshState
@@ -30,8 +29,9 @@ if TYPE_CHECKING:
     from xds.resource import XdsResource
     from xds.snapshot import Resources
 
-# What a frame is made of: a proxy, and since when it has its stream.
-_Made: TypeAlias = tuple[MeshResource, float | None]
+# What a frame is made of: a proxy, and what is told of its streams.
+_Made: TypeAlias = tuple[MeshResource, ProxyInsight | None]
+NO_INSIGHT = ProxyInsight()
 _Kept: TypeAlias = "tuple[_Made, XdsResource]"
 
 INSIGHTS = {
@@ -49,25 +49,25 @@ class Publication:
 
     types: Mapping[str, Resources] = field(default_factory=dict)
     local: MeshState = NO_RESOURCES
-    connected: Mapping[ResourceKey, float] = field(default_factory=dict)
+    insights: Mapping[ResourceKey, ProxyInsight] = field(default_factory=dict)
     frames: Mapping[tuple[str, ResourceKey], _Kept] = field(default_factory=dict)
 
 
 def publication(
     zone: str,
     local: MeshState,
-    connected: Mapping[ResourceKey, float],
+    insights: Mapping[ResourceKey, ProxyInsight],
     report: ConvergenceReport | None,
     previous: Publication,
     announced: XdsResource | None = None,
 ) -> Publication:
-    """`connected`: since when each proxy has its stream, seconds since the epoch.
+    """`insights`: what is told of the streams of each proxy that had one.
 
     A type that says what it said before keeps its mapping.
     """
     made = previous
-    if not previous.types or local is not previous.local or connected != previous.connected:
-        made = _of_proxies(zone, local, connected, previous)
+    if not previous.types or local is not previous.local or insights != previous.insights:
+        made = _of_proxies(zone, local, insights, previous)
     if report is not None:
         frame = encode_report(zone, report)
         told = _kept(previous.types.get(REPORT), {frame.name: frame})
@@ -79,7 +79,10 @@ def publication(
 
 
 def _of_proxies(
-    zone: str, local: MeshState, connected: Mapping[ResourceKey, float], previous: Publication
+    zone: str,
+    local: MeshState,
+    insights: Mapping[ResourceKey, ProxyInsight],
+    previous: Publication,
 ) -> Publication:
     found: dict[str, Resources] = {}
     frames: dict[tuple[str, ResourceKey], _Kept] = {}
@@ -87,13 +90,13 @@ def _of_proxies(
         for told in (type_, insight):
             of_type: dict[str, XdsResource] = {}
             for resource in local.of(type_):
-                made = (resource, connected.get(resource.key) if told == insight else None)
+                made = (resource, insights.get(resource.key) if told == insight else None)
                 at = (told, resource.key)
                 before = previous.frames.get(at)
                 frames[at] = before if _says(before, made) else (made, _frame(zone, told, made))
                 of_type[frames[at][1].name] = frames[at][1]
             found[told] = _kept(previous.types.get(told), of_type)
-    return Publication(found, local, connected, frames)
+    return Publication(found, local, insights, frames)
 
 
 def _says(before: _Kept | None, made: _Made) -> TypeGuard[_Kept]:
@@ -101,10 +104,10 @@ def _says(before: _Kept | None, made: _Made) -> TypeGuard[_Kept]:
 
 
 def _frame(zone: str, told: str, made: _Made) -> XdsResource:
-    resource, since = made
+    resource, insight = made
     if told == resource.key.type:
         return encode_carried(zone_carried(zone, resource))
-    return encode_carried(_insight(zone, told, resource, since))
+    return encode_carried(_insight(zone, told, resource, insight or NO_INSIGHT))
 
 
 def _kept(before: Resources | None, now: Resources) -> Resources:
@@ -128,19 +131,9 @@ def zone_carried(zone: str, resource: MeshResource) -> CarriedResource:
     return CarriedResource(key.type, key.mesh, name, told, resource.body, resource.status)
 
 
-def _insight(zone: str, type_: str, resource: MeshResource, since: float | None) -> CarriedResource:
-    """Online means: a subscription with a connect time and no disconnect time."""
+def _insight(
+    zone: str, type_: str, resource: MeshResource, insight: ProxyInsight
+) -> CarriedResource:
     name, labels = _named(zone, resource)
     kept = {key: value for key, value in labels.pairs if key in (DISPLAY_NAME, ORIGIN, ZONE)}
-    subscriptions = []
-    if since is not None:
-        moment = datetime.fromtimestamp(since, UTC).isoformat(timespec="milliseconds")
-        subscriptions.append(
-            {
-                "id": f"{name}-{int(since * 1000)}",
-                "controlPlaneInstanceId": zone,
-                "connectTime": moment.replace("+00:00", "Z"),
-            }
-        )
-    body = canonical_json({"subscriptions": subscriptions})
-    return CarriedResource(type_, resource.key.mesh, name, kept, body)
+    return CarriedResource(type_, resource.key.mesh, name, kept, insight_body(name, insight))

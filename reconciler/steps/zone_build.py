@@ -162,11 +162,18 @@ def _holds(proxy: Proxy, secrets: Resources) -> bool:
 # --- workload certificates ---
 
 
-def certified(state: ZoneState, node: str, certificate: Certificate) -> Outcome:
+def certified(state: ZoneState, node: str, certificate: Certificate, now: float) -> Outcome:
     proxy = state.proxies.get(node)
     if proxy is None:
         return state, ()
-    proxy = replace(proxy, certificate=certificate, issuing=False, failing=None)
+    told = replace(
+        proxy.insight,
+        backend=certificate.backend,
+        expires_at=certificate.expires_at,
+        regenerated_at=now,
+        regenerations=proxy.insight.regenerations + 1,
+    )
+    proxy = replace(proxy, certificate=certificate, issuing=False, failing=None, insight=told)
     state = replace(state, proxies=state.proxies.insert(node, proxy))
     state, effects = mark_dirty(state, (node,) if proxy.stream is not None else ())
     return state, (*effects, *zone_certificates.wakes(proxy))

@@ -11,6 +11,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reconciler.kds.proxy_insight import ProxyInsight, Subscription
 from reconciler.proxy_health import with_kept_health
 from reconciler.registration import NotAdmitted, traits_of
 from reconciler.state import ResourceDiff, apply
@@ -40,7 +41,7 @@ from xds.delta_sender import Nacked
 if TYPE_CHECKING:
     from reconciler.ca.tokens import Claims
     from reconciler.model.resource import MeshResource, ResourceKey
-    from xds.discovery import DeltaRequest
+    from xds.discovery import DeltaRequest, Node
 
 UNKNOWN, UNAVAILABLE = 2, 14  # gRPC status numbers
 
@@ -169,6 +170,7 @@ def _registered(
         admin=earlier.admin if earlier else None,
         claims=claims,
         listening=was_in,
+        insight=_told_open(earlier, state.settings.instance, node, now),
     )
     state = replace(
         without_refusal(state, node.id),
@@ -190,6 +192,17 @@ def _registered(
     state, more = zone_build.mark_dirty(state, (node.id,))
     state, published = zone_report.local_changed(state, now)
     return state, (Persist("local", change.put), *built, *more, *published, *wake, note)
+
+
+def _told_open(earlier: Proxy | None, instance: str, node: Node, now: float) -> ProxyInsight:
+    before = earlier.insight if earlier is not None else ProxyInsight()
+    opened = Subscription(instance, now, metadata=node.metadata)
+    return replace(before, subscriptions=before.opened(opened))
+
+
+def _told_over(insight: ProxyInsight, now: float) -> ProxyInsight:
+    *before, last = insight.subscriptions
+    return replace(insight, subscriptions=(*before, replace(last, until=now)))
 
 
 def _with_services(state: ZoneState, resource: MeshResource, proxy: Proxy) -> MeshResource:
@@ -232,7 +245,7 @@ def end_outlived(state: ZoneState, now: float) -> Outcome:
     for proxy, reason in over:
         assert proxy.stream is not None
         stream, node = proxy.stream, proxy.node_id
-        gone = _without_stream(replace(proxy, leaving=True), lost_at=now, held_until=None)
+        gone = _without_stream(replace(proxy, leaving=True), now, lost_at=now, held_until=None)
         state = replace(
             with_refusal(state, node, reason),
             proxies=state.proxies.insert(node, gone),
@@ -283,7 +296,7 @@ def closed(state: ZoneState, stream: str, *, by_peer: bool, now: float) -> Outco
     grace = now + state.settings.reconnect_grace_s
     theirs = by_peer or proxy.leaving
     gone = _without_stream(
-        proxy, lost_at=now if theirs else None, held_until=None if theirs else grace
+        proxy, now, lost_at=now if theirs else None, held_until=None if theirs else grace
     )
     state = replace(state, proxies=state.proxies.insert(node, gone))
     state = _hold_mass_loss(state, now)
@@ -292,7 +305,9 @@ def closed(state: ZoneState, stream: str, *, by_peer: bool, now: float) -> Outco
     return state, (*effects, wake, Note("proxy.disconnected", {"proxy": node, "by_peer": by_peer}))
 
 
-def _without_stream(proxy: Proxy, *, lost_at: float | None, held_until: float | None) -> Proxy:
+def _without_stream(
+    proxy: Proxy, now: float, *, lost_at: float | None, held_until: float | None
+) -> Proxy:
     return replace(
         proxy,
         stream=None,
@@ -301,6 +316,7 @@ def _without_stream(proxy: Proxy, *, lost_at: float | None, held_until: float | 
         snapshot=None,
         lost_at=lost_at,
         held_until=held_until,
+        insight=_told_over(proxy.insight, now),
     )
 
 

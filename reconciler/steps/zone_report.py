@@ -103,13 +103,13 @@ def publish(state: ZoneState) -> Outcome:
     """
     if not state.loaded:
         return state, ()
-    connected = {p.key: p.connected_at for p in state.proxies.values() if p.stream is not None}
+    insights = {p.key: p.insight for p in state.proxies.values() if p.insight.subscriptions}
     if state.announcement is None:
         state = _announced(state, state.settings.status)
     published = publication(
         state.settings.zone,
         state.local,
-        connected,
+        insights,
         state.reported,
         state.published,
         state.announcement,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from rpds import HashTrieMap
 
 from reconciler.ca.tokens import Claims, Verdict
+from reconciler.kds.proxy_insight import ProxyInsight
 from reconciler.kds.upward import Publication
 from reconciler.model.resource import MeshResource, ResourceKey
 from reconciler.state import EMPTY as NO_RESOURCES
@@ -139,6 +140,7 @@ class Proxy:
     held_until: float | None = None
     listening: bool = True  # False: new, and not yet told to listen anywhere
     leaving: bool = False  # it ends, or may not stay: its endpoints are out, whatever it serves
+    insight: ProxyInsight = field(default_factory=ProxyInsight)  # what is told of its streams
     claims: Claims | None = None  # of the token that let it in; None: not seen since our start
     retire_at: float | None = None  # clusters that are gone are taken out then
 

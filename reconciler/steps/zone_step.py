@@ -79,8 +79,8 @@ def step(state: ZoneState, event: Event) -> Outcome:
             return zone_proxies.leaves(state, node, now)
         case HealthOpened() | HealthSaid() | HealthClosed():
             return health(state, event)
-        case CertificateIssued(node, certificate):
-            return zone_build.certified(state, node, certificate)
+        case CertificateIssued(node, certificate, now):
+            return zone_build.certified(state, node, certificate, now)
         case IssueFailed(node, message, now):
             return zone_build.not_certified(state, node, message, now)
         case AdminCertificateIssued(node, admin, message):

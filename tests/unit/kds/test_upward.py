@@ -9,6 +9,7 @@ import pytest
 from reconciler.decode import mesh_resource
 from reconciler.kds.codec import CarriedResource, encode_carried
 from reconciler.kds.manifest import ConvergenceReport
+from reconciler.kds.proxy_insight import ProxyInsight, Subscription
 from reconciler.kds.types import REPORT
 from reconciler.kds.upward import Publication, publication
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
@@ -29,7 +30,13 @@ def dataplane(name: str, port: int = 8080) -> MeshResource:
 
 A, B = dataplane("a"), dataplane("b")
 STATE = from_resources((A, B))
-SINCE = {A.key: 1.0, B.key: 2.0}
+
+
+def since(at: float) -> ProxyInsight:
+    return ProxyInsight((Subscription("east-1", at),))
+
+
+SINCE = {A.key: since(1.0), B.key: since(2.0)}
 
 
 @pytest.fixture
@@ -45,9 +52,9 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return found
 
 
-def told(local: MeshState, previous: Publication = Publication(), **since: float) -> Publication:  # noqa: B008 - frozen
-    connected = SINCE | {ResourceKey("Dataplane", "default", n): at for n, at in since.items()}
-    return publication("east", local, connected, REPORT_1, previous)
+def told(local: MeshState, previous: Publication = Publication(), **came: float) -> Publication:  # noqa: B008 - frozen
+    insights = SINCE | {ResourceKey("Dataplane", "default", n): since(at) for n, at in came.items()}
+    return publication("east", local, insights, REPORT_1, previous)
 
 
 def test_a_report_alone_encodes_no_proxy(encoded: list[tuple[str, str]]) -> None:

@@ -1,0 +1,95 @@
+"""What the global is told of a proxy's streams, from the zone's step to the insight's body."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from reconciler.kds.codec import canonical_data
+from reconciler.kds.proxy_insight import METADATA_MAX, ProxyInsight, Subscription, insight_body
+from reconciler.model.resource import ResourceKey
+from reconciler.steps import zone_state as z
+from tests.support.zone import START, Zone, dataplane, issued, zone
+
+WEB = ResourceKey("Dataplane", "default", "web")
+VERSION = {
+    "kumaDp": {"version": "2.14.3", "gitTag": "v2.14.3", "more": 1},
+    "envoy": {"version": "1.38.2", "build": "a/b"},
+    "dependencies": {"coredns": "1.12"},
+    "unknown": {},
+}
+METADATA = {"version": VERSION, "features": ["feature-delta-grpc"], "ipv6Enabled": True}
+
+
+def told(made: Zone) -> dict[str, Any]:
+    insight = made.state.published.insights[WEB]
+    body = json.loads(insight_body("web", insight))
+    canonical_data("DataplaneInsight", body)  # It fits the message.
+    assert isinstance(body, dict)
+    return body
+
+
+def test_streams_are_told_at_once_and_at_most_two() -> None:
+    made = zone()
+    for _ in range(3):
+        stream = made.connect(dataplane("web", "web"))
+        (*_, newest) = told(made)["subscriptions"]
+        assert "disconnectTime" not in newest
+        made.now += 1.0
+        made.lose(stream)
+        made.now += 1.0
+    first, second = told(made)["subscriptions"]
+    assert (first["connectTime"], first["disconnectTime"]) == (
+        "2027-01-15T08:00:02.000Z",
+        "2027-01-15T08:00:03.000Z",
+    )
+    assert (second["connectTime"], second["disconnectTime"]) == (
+        "2027-01-15T08:00:04.000Z",
+        "2027-01-15T08:00:05.000Z",
+    )
+    assert second["controlPlaneInstanceId"] == "east-1"
+    assert "generation" not in second
+    assert START == 1_800_000_000.0
+
+
+def test_versions_are_those_that_the_proxy_names() -> None:
+    insight = ProxyInsight((Subscription("east-1", START, metadata=METADATA),))
+    body = json.loads(insight_body("web", insight))
+    assert body["subscriptions"][0]["version"] == {
+        "kumaDp": {"version": "2.14.3", "gitTag": "v2.14.3"},
+        "envoy": {"version": "1.38.2", "build": "a/b"},
+        "dependencies": {"coredns": "1.12"},
+    }
+    assert body["metadata"] == METADATA
+    canonical_data("DataplaneInsight", body)
+
+
+def test_what_a_proxy_says_of_itself_in_another_form_harms_nothing() -> None:
+    for version in (None, "2.14", {"kumaDp": "2.14", "envoy": {"version": 1}}):
+        insight = ProxyInsight((Subscription("e", START, metadata={"version": version}),))
+        body = json.loads(insight_body("web", insight))
+        assert "version" not in body["subscriptions"][0]
+        canonical_data("DataplaneInsight", body)
+    huge = Subscription("e", START, metadata={"x": "y" * METADATA_MAX})
+    assert "metadata" not in json.loads(insight_body("web", ProxyInsight((huge,))))
+
+
+def test_certificate_is_told_with_how_often_it_was_made() -> None:
+    made = zone()
+    made.connect(dataplane("web", "web"))
+    proxy = made.state.proxies["default.web"]
+    issue = z.IssueCertificate("default.web", "default", "ca-1", (), b"ca", b"key", 100, "identity")
+    for at in (START, START + 80.0):
+        made.deliver(replace(issued(issue, at), now=at))
+    insight = made.state.proxies["default.web"].insight
+    assert insight.subscriptions == proxy.insight.subscriptions
+    body = json.loads(insight_body("web", insight))
+    assert body["mTLS"] == {
+        "certificateExpirationTime": "2027-01-15T08:03:00.000Z",
+        "lastCertificateRegeneration": "2027-01-15T08:01:20.000Z",
+        "certificateRegenerations": 2,
+        "issuedBackend": "ca-1",
+        "supportedBackends": ["ca-1"],
+    }
+    canonical_data("DataplaneInsight", body)
