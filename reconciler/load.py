@@ -42,6 +42,7 @@ from reconciler.source.document import OBJECT_META, Declared, declared, label_wa
 from reconciler.source.yaml import Document, documents
 
 SETTINGS_FILE = "reconciler.yaml"
+MESSAGE_MAX = 1000
 SUFFIXES = (".yaml", ".yml", ".json")
 REGULAR_MODES = (0o100644, 0o100755, 0o100664)
 SYMLINK, SUBMODULE = 0o120000, 0o160000
@@ -163,10 +164,16 @@ def load(blobs: Mapping[str, Blob], memo: LoadMemo, maximum: Limits = DEFAULT) -
 
 
 def _printable(problem: Problem) -> Problem:
-    """Messages quote what people wrote: a line break or escape in it must not reach a log or CI."""
-    if problem.message.isprintable():
+    """Messages quote what people wrote: a line break or escape in it must not reach a log or CI,
+    nor a megabyte.
+    """
+    message = problem.message
+    if message.isprintable() and len(message) <= MESSAGE_MAX:
         return problem
-    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in problem.message)
+    if len(message) > MESSAGE_MAX:
+        head, tail = message[: MESSAGE_MAX // 2], message[-MESSAGE_MAX // 2 :]
+        message = f"{head} … {tail}"  # the cure is at the end
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
     return replace(problem, message=text)
 
 

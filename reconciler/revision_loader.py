@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,16 @@ from reconciler.kds.zone_node import ALL_FEATURES
 from reconciler.keys.secret_values import SecretValues
 from reconciler.keys.system_resources import KeysMissing
 from reconciler.limits import DEFAULT, Limits
-from reconciler.load import SUBMODULE, SYMLINK, Blob, LoadMemo, is_read, limits_in, load
+from reconciler.load import (
+    SETTINGS_FILE,
+    SUBMODULE,
+    SYMLINK,
+    Blob,
+    LoadMemo,
+    is_read,
+    limits_in,
+    load,
+)
 from reconciler.mesh_ca import ca_changes
 from reconciler.problems import Position, Problem, has_errors
 from reconciler.revision_secrets import (
@@ -92,7 +100,7 @@ class RevisionLoader:
                 key = replace(key, secrets=self._mark(self.values.resolve(self._listed)))
                 if key == published:
                     return g.Unchanged(commit)
-            loaded = with_warnings(load(self._read(commit, key.settings), self.memo, self.maximum))
+            loaded = with_warnings(load(self._read(commit), self.memo, self.maximum))
             return self._loaded(wanted, key, loaded)
         except CommitRejected as error:
             return g.LoadRejected(commit, (Problem(Position("."), "SRC010", str(error)),))
@@ -149,9 +157,9 @@ class RevisionLoader:
             self._waiting = commit, self.clock()
         return self.clock() - self._waiting[1] < CA_WAIT_MAX_S
 
-    def _read(self, commit: str, settings: str) -> Mapping[str, Blob]:
+    def _read(self, commit: str) -> Mapping[str, Blob]:
         """Path -> blob of the policy path; only oids not held from the commit before are read."""
-        limits = self._limits_of(settings)
+        limits = self._limits_of(commit)
         if limits != self._limits:
             self._limits, self._blobs = limits, {}
         within = TreeLimits(entries_max=limits.tree_entries, depth_max=limits.tree_depth)
@@ -171,14 +179,13 @@ class RevisionLoader:
         self._blobs = {blob.oid: blob for blob in blobs.values() if blob.mode not in _UNREAD}
         return blobs
 
-    def _limits_of(self, settings: str) -> Limits:
-        """Those of the blob of `reconciler.yaml`; "" when there is none."""
-        if settings:
-            with suppress(CommitRejected):  # a folder of that name; its files say so
-                read = self.mirror.read_blobs((settings,), self.maximum.blob_bytes)[settings]
-                if isinstance(read, bytes):
-                    return limits_in(read, self.maximum)
-        return self.maximum
+    def _limits_of(self, commit: str) -> Limits:
+        """Those its `reconciler.yaml` asks for; what is wrong with that file is told when it is
+        loaded with the rest.
+        """
+        folders = [part for part in self.policy_path.split("/") if part not in {"", "."}]
+        read = self.mirror.read_file(commit, "/".join((*folders, SETTINGS_FILE)))
+        return self.maximum if read is None else limits_in(read, self.maximum)
 
     def _meaning(self, loaded: Loaded, resolved: Resolved) -> MeshState:
         """Unchanged resources stay the same objects, so that later stages see at once what did not

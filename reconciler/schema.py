@@ -37,10 +37,15 @@ class SchemaFault:
     key: bool = False
 
 
+PATTERN_LENGTH_MAX = 4096  # of a text whose form is checked; some forms take more than linear time
+
+
 def _pattern(_: object, pattern: str, instance: object, __: object) -> Iterator[ValidationError]:
     """`$` is the end of the text, as JSON Schema means it; Python's lets a line break follow."""
     whole = rf"{pattern[:-1]}\Z" if pattern.endswith("$") else pattern
-    if isinstance(instance, str) and re.search(whole, instance) is None:
+    if not isinstance(instance, str):
+        return
+    if len(instance) > PATTERN_LENGTH_MAX or re.search(whole, instance) is None:
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
 

@@ -28,6 +28,11 @@ def open_local(path: Path) -> Iterator[pygit2.Repository]:
         raise Permanent(
             f"{path} does not exist; create it with `git init --bare`, or correct --repo"
         )
+    for name in ("refs", "objects"):
+        if (path / name).is_symlink():
+            raise Permanent(
+                f"{path / name} is a link into another repository; name that one with --repo"
+            )
     try:
         repository = pygit2.Repository(str(path), RepositoryOpenFlag.NO_SEARCH)
     except pygit2.GitError as error:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 SETTINGS_FILE = "reconciler.yaml"
 BRANCHES_SHOWN_MAX = 10
+REF_LENGTH_MAX = 1000  # what a server may send is longer than what a file can be called
 SUBJECT_MAX = 200
 ROOT_NAMES_MAX = 100
 STATUS_BLOB_BYTES_MAX = 8 * 1024 * 1024
@@ -154,6 +155,8 @@ class Mirror:
         return {ref: oid for ref, oid in refs.items() if self._follows(ref)}
 
     def _follows(self, ref: str) -> bool:
+        if len(ref) > REF_LENGTH_MAX:
+            return False
         return ref == self.options.branch_ref or any(
             ref.startswith(given) if given.endswith("/") else ref == given
             for given in self.options.also
@@ -305,7 +308,11 @@ class Mirror:
             fresh = self.folder.with_name(self.folder.name + ".fresh")
             shutil.rmtree(fresh, ignore_errors=True)
             _create(fresh)
-            self.transport.fetch(fresh, self._refspecs())
+            try:
+                self.transport.fetch(fresh, self._refspecs())
+            except GitFailed:
+                shutil.rmtree(fresh, ignore_errors=True)
+                raise
             shutil.rmtree(self.folder, ignore_errors=True)
             fresh.rename(self.folder)
 
@@ -340,9 +347,14 @@ class Mirror:
                 pack(self.folder)
 
     def _is_sound(self, refs: Iterable[str]) -> bool:
-        """Each of these that is here leads to a tree that is there, or is no commit at all."""
+        """Each of these that is here leads to a tree that is there, or is no commit at all; and
+        what libgit2 reads besides can be read.
+        """
         try:
             with open_bare(self.folder) as repository:
+                repository.lookup_reference("HEAD")
+                repository.config.get_bool("core.bare")
+                tuple(repository.references)  # packed-refs
                 tips = [local_refs.target(repository, ref) for ref in refs]
                 for oid in filter(None, tips):
                     with suppress(CommitRejected):

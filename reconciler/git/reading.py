@@ -12,7 +12,7 @@ from reconciler.git.library import UNREADABLE
 from reconciler.git.local_refs import open_local, target
 from reconciler.git.mirror import TooLarge, read_blob, read_files, tree_oid
 from reconciler.git.status_ref import STATUS_PREFIX, zone_of_ref
-from reconciler.git.trees import EntryKind, TreeEntry, TreeLimits, TreeWalk
+from reconciler.git.trees import KINDS, EntryKind, TreeEntry, TreeLimits, TreeWalk
 from reconciler.limits import DEFAULT, Limits
 from reconciler.load import SETTINGS_FILE, Blob, is_read, limits_in
 
@@ -60,11 +60,11 @@ def _limits(repository: pygit2.Repository, tree: str, maximum: Limits) -> Limits
     assert isinstance(found, pygit2.Tree)
     if SETTINGS_FILE not in found:
         return maximum
-    with suppress(CommitRejected):
-        read = read_blob(repository, str(found[SETTINGS_FILE].id), maximum.blob_bytes)
-        if isinstance(read, bytes):
-            return limits_in(read, maximum)
-    return maximum
+    settings = found[SETTINGS_FILE]
+    if KINDS.get(int(settings.filemode)) is not EntryKind.FILE:
+        return maximum
+    read = read_blob(repository, str(settings.id), maximum.blob_bytes)
+    return limits_in(read, maximum) if isinstance(read, bytes) else maximum
 
 
 def _content(repository: pygit2.Repository, entry: TreeEntry, limits: Limits) -> bytes | None:

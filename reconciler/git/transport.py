@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from reconciler.git.address import Address
 
+SAID_MAX = 1000
 ZERO = "0" * 40
 REDIRECTS = "http.followRedirects"
 REFS_MAX = 50_000
@@ -206,11 +207,17 @@ def _server(mirror: pygit2.Repository, address: Address) -> pygit2.Remote:
     return mirror.remotes.create_anonymous(address.url)
 
 
+def printable(text: str) -> str:
+    """What a server says reaches logs and terminals."""
+    shown = "".join(c if c.isprintable() else " " for c in text)
+    return shown if len(shown) <= SAID_MAX else f"{shown[:SAID_MAX]} …"
+
+
 def failure(error: Exception, address: Address) -> GitFailed:
     """What libgit2 said, sorted into worth another try or not."""
     if isinstance(error, GitFailed):
         return error
-    said = str(error).replace(address.url, str(address))
+    said = printable(str(error).replace(address.url, str(address)))
     lowered = said.lower()
     if AUTHENTICATION.search(lowered):
         return Permanent(f"{_no_access(address)} ({said})")

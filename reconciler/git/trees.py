@@ -92,9 +92,14 @@ class TreeWalk:
             )
         entries: list[TreeEntry] = []
         children: dict[str, Subtree] = {}
+        names: set[bytes] = set()
         visited = 1
         for item in self._tree(repository, prefix, oid):
-            name = (item.raw_name or b"").decode("utf-8", "backslashreplace")
+            raw = item.raw_name or b""
+            name = raw.decode("utf-8", "backslashreplace")
+            if raw in names:  # Which of the two counts, every reader decides for itself.
+                raise CommitRejected(f"{prefix}{shown(name)} is there twice; remove one")
+            names.add(raw)
             if item.type == ObjectType.TREE:
                 # Whatever its name is: a policy that stands below must not be lost unseen.
                 below = last.children.get(name) if last is not None else None

@@ -68,6 +68,7 @@ _ESCAPED = re.compile(r"\\.", re.DOTALL)
 _CLASS = re.compile(r"\[\^?\]?[^\]]*\]")
 _REPEATED_MAX = 1000  # RE2's own limit
 _WEIGHTS_MAX = 0xFFFFFFFF  # of all backends of a rule together
+_REGEX_LENGTH_MAX = 2000  # reading one takes more than linear time
 _BREAKS = re.compile(r"[\x00\r\n]")
 _COMMAND = re.compile(r"%%|%[A-Z0-9_]+(\(.*?\))?(:[0-9]+)?%")  # in a header's value; %% is a %
 _UNKNOWN_ESCAPES = ("\\Z", "\\u", "\\U", "\\N")  # to RE2; Python has them
@@ -322,6 +323,10 @@ def _check_value_match(part: Fields, path: Path, at: At) -> Iterator[Problem]:
 
 def _check_regex(value: str, path: Path, at: At) -> Iterator[Problem]:
     """Envoy runs RE2. What only RE2 knows is taken out before Python judges the rest."""
+    if len(value) > _REGEX_LENGTH_MAX:
+        text = f"a regular expression has at most {_REGEX_LENGTH_MAX} characters; write several"
+        yield Problem(at(path), "MHR006", text)
+        return
     known = _RE2_ONLY.sub("x", value)
     try:
         re.compile(known)

@@ -27,14 +27,18 @@ MESH = "type: Mesh\nname: {}\nmtls: {{enabledBackend: {}, backends: [{}]}}\n"
 
 def outcome(tmp_path: Path, files: dict[str, str], maximum: Limits = DEFAULT) -> g.Event:
     tmp_path.mkdir(exist_ok=True)
-    repo = PolicyRepo.create(tmp_path, files)
+    loader = loader_of(tmp_path, PolicyRepo.create(tmp_path, files), maximum=maximum)
+    return loader.load(g.Load(loader.mirror.fetch()[MAIN], None))
+
+
+def loader_of(
+    folder: Path, repo: PolicyRepo, policy_path: str = "", maximum: Limits = DEFAULT
+) -> RevisionLoader:
     where = address(str(repo.bare))
     transport = transport_to(where, RemoteLimits())
-    mirror = Mirror(tmp_path / "mirror.git", where, transport, MirrorOptions())
-    system = SystemResources(FileSecrets(tmp_path / "keys"))
-    return RevisionLoader(mirror, "", system, maximum=maximum).load(
-        g.Load(mirror.fetch()[MAIN], None)
-    )
+    mirror = Mirror(folder / "mirror.git", where, transport, MirrorOptions())
+    system = SystemResources(FileSecrets(folder / "keys"))
+    return RevisionLoader(mirror, policy_path, system, maximum=maximum)
 
 
 def mesh(backend: str, name: str = "default", enabled: str = "ca-1") -> dict[str, str]:
