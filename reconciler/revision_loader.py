@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -184,8 +185,11 @@ class RevisionLoader:
         loaded with the rest.
         """
         folders = [part for part in self.policy_path.split("/") if part not in {"", "."}]
-        read = self.mirror.read_file(commit, "/".join((*folders, SETTINGS_FILE)))
-        return self.maximum if read is None else limits_in(read, self.maximum)
+        with suppress(CommitRejected):  # no regular file
+            read = self.mirror.read_file(commit, "/".join((*folders, SETTINGS_FILE)))
+            if read is not None:
+                return limits_in(read, self.maximum)
+        return self.maximum
 
     def _meaning(self, loaded: Loaded, resolved: Resolved) -> MeshState:
         """Unchanged resources stay the same objects, so that later stages see at once what did not
