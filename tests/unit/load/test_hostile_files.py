@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from reconciler.load import MESSAGE_MAX, Blob, LoadMemo, load
 from reconciler.problems import Severity
+from reconciler.schema import _pattern
 
 if TYPE_CHECKING:
     from reconciler.problems import Problem
@@ -212,3 +213,9 @@ def test_no_tree_stops_the_loader(files: dict[str, tuple[bytes | None, int]], ow
         blobs[name] = Blob("", own)
     found = load(blobs, LoadMemo()).problems
     assert all(problem.message.isprintable() for problem in found)
+
+
+@pytest.mark.parametrize(("length", "refused"), [(4096, False), (4097, True)])
+def test_c20_text_whose_form_is_checked_has_a_longest(length: int, refused: bool) -> None:
+    """Some forms take more than linear time to check."""
+    assert bool(list(_pattern(None, "^[a-z]+$", "h" * length, None))) is refused
