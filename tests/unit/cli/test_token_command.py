@@ -71,6 +71,8 @@ def test_join_file_opens_its_zone_only(state: Path, now: float, tmp_path: Path) 
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     assert join.target == ("global.example", 5685, True)
     assert join.ca_pem == (state / "tls" / "ca.pem").read_text()
+    # And lets this global take over a zone that holds the keys of another.
+    assert join.cluster.encode() == FileSecrets(state / "secrets").get("kuma-cluster-id")
     claims = verified(state, join.token, f"{keys.ZONE_SIGNING_KEY}1", now)
     assert allows_zone(claims, "east", "cp") is None
     assert isinstance(allows_zone(claims, "west", "cp"), Refused)
