@@ -184,12 +184,12 @@ class World:
         self.git(self.work, "commit", "--quiet", "--message", "The example policies")
         self.git(self.work, "push", "--quiet", "--set-upstream", "origin", "main")
 
-    def run_global(self) -> None:
+    def run_global(self, *options: str) -> None:
         self._reconciler(
             "global", "global", "--repo", str(self.bare), "--state-dir", str(self.state("global")),
             "--host", "127.0.0.1", "--kds-port", str(self.kds_port),
             "--proxy-port", str(self.refusing_port),
-            "--diagnostics-port", str(self.diagnostics["global"]),
+            "--diagnostics-port", str(self.diagnostics["global"]), *options,
         )  # fmt: skip
 
     def issue_join_file(self, zone: str) -> None:

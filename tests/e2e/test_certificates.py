@@ -53,14 +53,10 @@ PROVIDED: Mapping[str, object] = {
 class Certified(World):
     """The demo's world, whose global finds secrets in a folder."""
 
-    def run_global(self) -> None:
+    def run_global(self, *_: str) -> None:
         values = self.folder / "values"
         values.mkdir(mode=0o700, exist_ok=True)
-        self._reconciler(
-            "global", "global", "--repo", str(self.bare), "--state-dir", str(self.state("global")),
-            "--host", "127.0.0.1", "--kds-port", str(self.kds_port),
-            "--diagnostics-port", str(self.diagnostics["global"]), "--secrets-dir", str(values),
-        )  # fmt: skip
+        super().run_global("--secrets-dir", str(values))
 
     def value(self, name: str, data: bytes) -> None:
         write_private(self.folder / "values" / name, data)
