@@ -7,6 +7,7 @@ short by construction.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 REQUEST_BYTES_MAX = 4 * 1024 * 1024
+FIRST_REQUEST_S = 10.0  # Envoy writes it at once
+STREAMS_MAX = 12_000  # open at a time; a zone's 5,000 proxies have one each
 QUEUE_MAX = 16  # responses waiting in one stream
 STOPPING = "the control plane is stopping"
 OPTIONS: tuple[tuple[str, int], ...] = (
@@ -93,6 +96,8 @@ class AdsServer:
         self._streams: dict[str, _Stream] = {}
         self._opened = 0
         self._server: grpc.aio.Server | None = None
+        self.first_request_s = FIRST_REQUEST_S
+        self.streams_max = STREAMS_MAX
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -156,21 +161,32 @@ class AdsServer:
         await self._serve(context, STATE_OF_THE_WORLD)
 
     async def _serve(self, context: Context, variant: _Variant) -> None:
+        if len(self._streams) >= self.streams_max:
+            text = f"{self.streams_max} ADS streams are open here; try again"
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         self._opened += 1
         name = f"ads-{self._opened}"
         served = ServedStream(QUEUE_MAX)
         self._streams[name] = _Stream(served, variant)
 
+        text = f"no request within {self.first_request_s:.0f} s"
+        silent = asyncio.get_running_loop().call_later(
+            self.first_request_s, served.end, grpc.StatusCode.DEADLINE_EXCEEDED, text
+        )
+
         def deliver(message: bytes) -> None:
+            silent.cancel()
             self._events.request(name, variant.parse(message))
 
         def closed() -> None:
+            silent.cancel()
             del self._streams[name]
             self._events.closed(name, served.ending is None)
 
         try:
             self._events.opened(name, _authorization(context))
         except Exception as error:  # Nobody knows this stream: it must not stay in the books.
+            silent.cancel()
             served.our_fault(error)
             del self._streams[name]
         else:

@@ -199,6 +199,35 @@ async def test_a_fault_at_the_opening_leaves_no_stream_behind() -> None:
         assert faults
 
 
+async def test_a_stream_that_says_nothing_is_ended_and_one_that_spoke_is_not() -> None:
+    async with serving(EMPTY) as (served, port), asyncio.timeout(10):
+        served.server.first_request_s = 0.2
+        async with (
+            AdsClient(port, CERTIFICATE.cert_pem) as speaking,
+            AdsClient(port, CERTIFICATE.cert_pem) as silent,
+        ):
+            await speaking.send(DeltaRequest(CLUSTER, node=NODE))
+            await speaking.receive()
+            with pytest.raises(EOFError, match=r"DEADLINE_EXCEEDED.*no request within"):
+                await silent.receive()
+            assert len(served.server.streams) == 1
+            served.publish(clusters(a=b"1"))
+            await speaking.send(DeltaRequest(CLUSTER, nonce="1"))
+            assert [r.name for r in (await speaking.receive()).resources] == ["a"]
+
+
+async def test_beyond_the_limit_a_stream_is_told_to_come_again() -> None:
+    async with serving(EMPTY) as (served, port), asyncio.timeout(10):
+        served.server.streams_max = 1
+        async with AdsClient(port, CERTIFICATE.cert_pem) as first:
+            await first.send(DeltaRequest(CLUSTER, node=NODE))
+            await first.receive()
+            async with AdsClient(port, CERTIFICATE.cert_pem) as second:
+                with pytest.raises(EOFError, match=r"RESOURCE_EXHAUSTED.*1 ADS streams"):
+                    await second.receive()
+            assert served.server.streams == ("ads-1",)
+
+
 async def test_a_method_nobody_serves_is_unimplemented() -> None:
     method = "/envoy.service.route.v3.RouteDiscoveryService/StreamRoutes"
     async with (
