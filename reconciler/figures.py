@@ -8,9 +8,10 @@ series.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
+from reconciler.steps.status_step import behind, window_s
 from reconciler.steps.zone_report import report_of
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from reconciler.kds.manifest import ConvergenceReport
     from reconciler.steps.global_state import GlobalState, ZoneRecord
+    from reconciler.steps.status_state import StatusState
     from reconciler.steps.zone_state import ZoneState
 
 Labels = tuple[tuple[str, str], ...]
@@ -160,6 +162,20 @@ def zone_figures(state: ZoneState) -> Iterator[Figure]:
     if expiries:
         text = "When the first workload certificate ends, seconds since the epoch."
         yield _one("reconciler_certificate_first_expiry_seconds", text, min(expiries))
+
+
+def status_figures(state: StatusState, errors: int) -> Iterator[Figure]:
+    """Of the status refs that this process writes."""
+    counted = asdict(state.counters)
+    yield Figure(
+        "reconciler_status_refs", "counter", "Status commits and what became of them, by event.",
+        tuple(((("event", name),), n) for name, n in sorted(counted.items())),
+    )  # fmt: skip
+    text = "Status refs that do not say the latest."
+    yield _one("reconciler_status_behind", text, len(behind(state)))
+    text = "Seconds within which status changes go together, as the remote bears it."
+    yield _one("reconciler_status_window_seconds", text, window_s(state))
+    yield _one("reconciler_status_up", "1 while status gets through to Git.", not errors)
 
 
 def door_figures(figures: Mapping[str, int]) -> Iterator[Figure]:

@@ -25,6 +25,7 @@ from reconciler.figures import (
     door_figures,
     global_figures,
     process_figures,
+    status_figures,
 )
 from reconciler.git.errors import GitFailed
 from reconciler.git.status_reading import prefix_fault, read_status
@@ -234,6 +235,9 @@ class GlobalControlPlane:
         yield from global_figures(self.state)
         if self.refusing is not None:
             yield from door_figures(self.refusing.door.figures)
+        if self.relay is not None:
+            follower = self.relay.follower
+            yield from status_figures(follower.state, len(follower.errors))
         if self.kds is not None:
             yield from admin_figures(self.kds.admin.figures)
 

@@ -29,6 +29,7 @@ from reconciler.figures import (
     admin_figures,
     door_figures,
     process_figures,
+    status_figures,
     zone_figures,
 )
 from reconciler.inspection import NO_ZONE, Inspected, Inspection, outcome
@@ -292,6 +293,8 @@ class ZoneControlPlane:
         )
         yield from process_figures(process)
         yield from zone_figures(self.state)
+        if (status := self.status_follower) is not None:
+            yield from status_figures(status.state, len(status.errors))
         if self.door is not None:
             yield from door_figures(self.door.figures)
         if self.admin is not None:
