@@ -212,6 +212,14 @@ def networking(name: str) -> dict[str, Any]:
     return {"networking": dataplane(name, "web")["networking"]}
 
 
+def test_a_kuma_zone_that_comes_back_is_not_known_before_it_has_said_all_again() -> None:
+    globe = kuma_zone()
+    globe.deliver(g.ZoneOpened("east-up", "east", False, "key-1", 1.0))
+    assert decided(globe) is None
+    sends(globe, "east", STATUS)
+    assert decided(globe) is None, "what it told on its last stream may be over"
+
+
 def test_the_status_of_a_real_kuma_zone_is_derived_from_its_inventory() -> None:
     relayed = decided(kuma_zone())
     assert isinstance(relayed, Relayed)
