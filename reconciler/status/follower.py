@@ -151,7 +151,8 @@ class StatusFollower:
             async with asyncio.timeout(CLOSE_S):
                 await asyncio.to_thread(self.writer.close)
                 await asyncio.gather(*work)
-        note(self.log, "status.stopped", behind=sorted(behind(self.state)))
+        if left := sorted(behind(self.state)):
+            note(self.log, "status.flush_failed", zones=left)
 
     async def _flush(self) -> None:
         self._stopping = True
