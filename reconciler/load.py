@@ -29,7 +29,14 @@ from reconciler.model.resource import (
 from reconciler.policies import POLICIES
 from reconciler.problems import Position, Problem, Severity
 from reconciler.repository_settings import RepositorySettings, decode_settings, settings_faults
-from reconciler.schema import UNKNOWN_FIELD, SchemaFault, has_schema, schema_faults, unknown_field
+from reconciler.schema import (
+    UNKNOWN_FIELD,
+    SchemaFault,
+    has_schema,
+    is_general,
+    schema_faults,
+    unknown_field,
+)
 from reconciler.secret_references import (
     SECRETS_FILE,
     Need,
@@ -289,7 +296,8 @@ def _document(path: str, document: Document, *, strict: bool) -> Read:
         return Read(problems=(owned,))
     named = (Named(found.key, found.position, found.mesh_position),)
     if has_schema(found.kind.name):
-        found = replace(found, spec=_without_nulls(found.spec))
+        keep = "default" if is_general(found.kind.name) else ""
+        found = replace(found, spec=_without_nulls(found.spec, keep))
     problems = (*_checked(found, strict=strict), *label_warnings(found))
     needed = tuple(needs(found))
     if any(problem.severity is Severity.ERROR for problem in problems):
@@ -313,15 +321,21 @@ def _checked(found: Declared, *, strict: bool) -> Iterator[Problem]:
             yield problem
 
 
-def _without_nulls(fields: Mapping[str, object]) -> dict[str, object]:
-    """A field that is null is a field left out, as for Kuma."""
-    return {name: _pruned(value) for name, value in fields.items() if value is not None}
+def _without_nulls(fields: Mapping[str, object], keep: str) -> dict[str, object]:
+    """A field that is null is a field left out, as for Kuma. What stands under `keep` is carried as
+    it is: a JSON patch may set null.
+    """
+    return {
+        name: value if name == keep else _pruned(value, keep)
+        for name, value in fields.items()
+        if value is not None
+    }
 
 
-def _pruned(value: object) -> object:
+def _pruned(value: object, keep: str) -> object:
     if isinstance(value, dict):
-        return _without_nulls(value)
-    return [_pruned(item) for item in value] if isinstance(value, list) else value
+        return _without_nulls(value, keep)
+    return [_pruned(item, keep) for item in value] if isinstance(value, list) else value
 
 
 def _path_of(dotted: str) -> tuple[str | int, ...]:

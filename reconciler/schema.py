@@ -80,6 +80,11 @@ def has_schema(type_: str) -> bool:
     return type_ in _schemas()[0]
 
 
+def is_general(type_: str) -> bool:
+    """Whether its schema knows only what all policies share."""
+    return _schemas()[0].get(type_) == "policy.json"
+
+
 def schema_faults(type_: str, data: object) -> tuple[SchemaFault, ...]:
     """What of a document its schema refuses, sorted by place. A type without a schema has none."""
     validator = _validator(type_)

@@ -149,10 +149,10 @@ def test_secrets_are_refused_and_not_quoted(type_: str) -> None:
 
 
 def test_a_kind_without_a_module_is_carried_with_its_nulls() -> None:
-    patch = "type: MeshProxyPatch\nname: p\nspec: {a: [{value: null}]}\n"
+    patch = "type: MeshProxyPatch\nname: p\nspec: {to: null, default: {a: [{value: null}]}}\n"
     result = loaded({"m.yaml": MESH, "p.yaml": patch})
     assert result.problems == ()
-    assert result.resources[1].body == '{"a":[{"value":null}]}'
+    assert result.resources[1].body == '{"default":{"a":[{"value":null}]}}'
 
 
 def test_a_null_field_is_a_field_left_out() -> None:
