@@ -241,6 +241,7 @@ class ZoneControlPlane:
             "revision": state.revision,
             "connected": state.link.session is not None,
             "global_error": "" if state.link.session else self.global_error,
+            "too_large": sorted(state.link.held),
             "refused_resources": {
                 f"{type_} {name}": why
                 for type_, refused in state.link.refused.items()

@@ -193,6 +193,8 @@ def _rejections(rows: list[Mapping[str, object]]) -> list[str]:
         for type_, message in sorted(nacks.items()) if isinstance(nacks, dict) else ():
             found.append(f"zone {row.get('zone')} rejected {type_}: {message}")
         too_large = row.get("too_large")
+        if isinstance(too_large, list) and too_large:
+            found.append(f"{', '.join(too_large)}: more than the global can read; not sent")
         for type_, size in sorted(too_large.items()) if isinstance(too_large, dict) else ():
             text = f"{type_} is not sent: {size} bytes are more than the zone can read"
             found.append(f"zone {row.get('zone')}: {text}")

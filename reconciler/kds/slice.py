@@ -18,6 +18,7 @@ from reconciler.kds.codec import CarriedResource, encode_carried
 from reconciler.kds.filters import RelayRules, may_go_down, may_pass
 from reconciler.kds.manifest import manifest, resources_digest
 from reconciler.kds.names import wire_name
+from reconciler.kds.sizes import size_of
 from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES, MANIFEST, OWNED_TYPES, SERVICE_INSIGHT
 from reconciler.model.resource import DISPLAY_NAME, ORIGIN, Labels, MeshResource, ResourceKey
 from reconciler.state import EMPTY, MeshState
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from xds.snapshot import Resources
 
 FRAMES_KEPT = 50_000
-ENTRY_FRAME = 6  # bytes: tag and length of an entry in a response
 Pair: TypeAlias = "tuple[MeshResource | None, MeshResource | None]"  # before, after
 
 
@@ -108,11 +108,6 @@ def _changed(
         types[type_] = after
         steps[type_] = Step(old, after, put, frozenset(removed))
     return types, steps
-
-
-def size_of(resources: Iterable[XdsResource]) -> int:
-    """Bytes of the response that carries all of them, but for a few of the envelope's."""
-    return sum(len(r.entry) + ENTRY_FRAME for r in resources)
 
 
 def _resized(sizes: Mapping[str, int], steps: Mapping[str, Step]) -> Mapping[str, int]:

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.fleet import cluster_id, global_refuses
-from reconciler.kds.filters import RelayRules
-from reconciler.kds.slice import Framed, Slice, next_framed, next_slice, size_of
+from reconciler.kds.sizes import ENVELOPE, response_size
+from reconciler.kds.slice import Framed, Slice, next_framed, next_slice
 from reconciler.kds.slice import relay as relayed_slice
 from reconciler.kds.types import MANIFEST
 from reconciler.kds.zone_node import announced
@@ -37,18 +37,12 @@ if TYPE_CHECKING:
     from reconciler.kds.zone_node import ZoneFeatures
     from reconciler.model.resource import MeshResource
     from reconciler.state import MeshState
-    from reconciler.steps.global_state import Revision
     from xds.discovery import DeltaRequest, DeltaResponse
 
 FAILED_PRECONDITION = 9
 RESOURCE_EXHAUSTED = 8  # gRPC status number
 TYPES_MAX = 256  # that one stream may subscribe to; Kuma has 45
-ENVELOPE = 256  # bytes of a response beside its resources
 WARN_AT = 8, 10  # of the limit
-
-
-def rules_of(revision: Revision) -> RelayRules:
-    return RelayRules(disabled_zones(revision.resources), revision.settings.zone_policies)
 
 
 def disabled_zones(owned: MeshState) -> frozenset[str]:
@@ -172,7 +166,7 @@ def _measured(
         if type_ not in session.large:
             notes = (Note("zone.type_large", _size_fields(session, type_, full, limit)),)
     session = replace(session, large=large)
-    size = 0 if response is None else _size(response)
+    size = 0 if response is None else response_size(response)
     if size <= limit:
         if response is not None or full <= limit:
             session = replace(session, held=session.held.discard(type_))
@@ -185,11 +179,6 @@ def _measured(
 def _limit(state: GlobalState, session: Session) -> int:
     ours = session.announced is not None and session.announced.features.manifests
     return state.settings.message_max if ours else state.settings.kuma_message_max
-
-
-def _size(response: DeltaResponse) -> int:
-    removed = sum(len(name.encode()) + 6 for name in response.removed)
-    return size_of(response.resources) + removed + ENVELOPE
 
 
 def _size_fields(session: Session, type_: str, size: int, limit: int) -> dict[str, object]:

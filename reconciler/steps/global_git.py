@@ -11,7 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.kds.admission import zone_keys
+from reconciler.kds.filters import RelayRules
 from reconciler.problems import Severity
+from reconciler.state import from_resources
 from reconciler.steps import global_down, global_presence
 from reconciler.steps.global_state import (
     HISTORY_MAX,
@@ -183,6 +185,8 @@ def accept(state: GlobalState, commit: str) -> Outcome:
 
 def _in_force(state: GlobalState, revision: Revision) -> Outcome:
     commit, declared = revision.commit, state.declared
+    every = revision.resources.by_key.values()  # Looked through once: there may be 10,000.
+    few = from_resources(r for r in every if r.key.type in ("Zone", "GlobalSecret"))
     used: Effects = (KeepAccepted(None),) if commit == state.accepted else ()
     before = state.published.commit if state.published is not None else None
     history = state.history if commit == before else (*state.history, commit)[-HISTORY_MAX:]
@@ -194,9 +198,9 @@ def _in_force(state: GlobalState, revision: Revision) -> Outcome:
         base_unread=False,
         base_due=False,
         accepted=None if used else state.accepted,
-        rules=global_down.rules_of(revision),
-        keys=zone_keys(revision.resources),
-        declared=frozenset(r.key.name for r in revision.resources.of("Zone")),
+        rules=RelayRules(global_down.disabled_zones(few), revision.settings.zone_policies),
+        keys=zone_keys(few),
+        declared=frozenset(r.key.name for r in few.of("Zone")),
     )
     state = _without_overtaken(state, commit)
     announce = RevisionInForce(commit)

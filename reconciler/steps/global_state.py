@@ -13,6 +13,7 @@ from rpds import HashTrieMap
 
 from reconciler.kds.admission import Proof, ZoneKeys
 from reconciler.kds.filters import RelayRules
+from reconciler.kds.sizes import KUMA_MAX, OURS_MAX
 from reconciler.kds.zone_node import HASH_SUFFIX
 from reconciler.repository_settings import RepositorySettings
 from reconciler.state import EMPTY as NO_RESOURCES
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from xds.delta_sender import DeltaSender
 
 HISTORY_MAX = 1000
-MIB = 1024 * 1024
 PROBLEMS_MAX = 1000
 
 # --- settings and state ---
@@ -45,8 +45,8 @@ class GlobalSettings:
 
     instance: str
     version: str
-    message_max: int = 64 * MIB
-    kuma_message_max: int = 10 * MIB
+    message_max: int = OURS_MAX
+    kuma_message_max: int = KUMA_MAX
     takes_over: bool = False  # zones of another cluster: --new-keys was given
 
 

@@ -70,6 +70,7 @@ def connected(state: ZoneState, session: str) -> Outcome:
         piecewise=False,
         refused=HashTrieMap(),
         incomplete_since=None,
+        held=frozenset(),
         reack_at=None,
     )
     return replace(state, link=link), (*asks, Note("global.connected", {"session": session}))
@@ -97,6 +98,7 @@ def response(state: ZoneState, session: str, received: DeltaResponse, now: float
             return _left(state, foreign)
         if received.type_url == MANIFEST:
             state = _manifest_received(state, received)
+            state, effects = zone_report.offer_held(state)
         elif received.type_url in RELAYED_TYPES:
             state, effects, errors = _relayed(state, received, is_initial=news.is_initial)
         else:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.decode import mesh_resource
 from reconciler.kds.manifest import ConvergenceReport, Rejection
+from reconciler.kds.sizes import KUMA_MAX, OURS_MAX, response_size
 from reconciler.kds.upward import publication
 from reconciler.model.resource import MeshResource, canonical_json
 from reconciler.model.spec import AvailableService, DataplaneSpec, ZoneIngressSpec
@@ -148,6 +149,15 @@ def request(state: ZoneState, session: str, received: DeltaRequest) -> Outcome:
     return state, (*sent, *notes)
 
 
+def offer_held(state: ZoneState) -> Outcome:
+    """The peer turned out to be one of ours, which takes more."""
+    effects: list[Effect] = []
+    for type_ in sorted(state.link.held):
+        state, more = _offer(state, type_)
+        effects += more
+    return state, tuple(effects)
+
+
 def _offer(state: ZoneState, type_: str) -> Outcome:
     link = state.link
     if not state.loaded or link.session is None:
@@ -158,8 +168,15 @@ def _offer(state: ZoneState, type_: str) -> Outcome:
         if sender is link.senders[type_]:
             return state, ()
         return replace(state, link=replace(link, senders=link.senders.insert(type_, sender))), ()
+    limit = KUMA_MAX if link.manifest is None else OURS_MAX
+    size = response_size(response)
+    if size > limit:
+        fields = {"type": type_, "bytes": size, "limit": limit}
+        notes = () if type_ in link.held else (Note("global.type_too_large", fields),)
+        return replace(state, link=replace(link, held=link.held | {type_})), notes
     response = replace(response, control_plane=state.settings.zone)
-    link = replace(link, senders=link.senders.insert(type_, sender), nonces=link.nonces + 1)
+    senders = link.senders.insert(type_, sender)
+    link = replace(link, senders=senders, nonces=link.nonces + 1, held=link.held - {type_})
     return replace(state, link=link), (ToGlobalResponse(link.session or "", response),)
 
 

@@ -176,6 +176,7 @@ class GlobalLink:
         default_factory=HashTrieMap
     )  # what could not be staged: type -> discovery name -> why
     incomplete_since: float | None = None  # last news of a revision that is not whole yet
+    held: frozenset[str] = frozenset()  # types of ours whose response is over the peer's limit
     reack_at: float | None = None  # a peer without manifests is told its last answers again
 
 

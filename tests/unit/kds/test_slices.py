@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from reconciler.decode import mesh_resource
 from reconciler.kds import slice as slices
 from reconciler.kds.codec import CarriedResource, encode_carried
-from reconciler.kds.slice import relay, size_of
+from reconciler.kds.sizes import size_of
+from reconciler.kds.slice import relay
 from reconciler.kds.types import MANIFEST
 from reconciler.kds.zone_node import ALL_FEATURES, FEATURES
 from reconciler.model.resource import ZONE, Labels, ResourceKey

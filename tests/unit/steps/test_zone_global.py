@@ -17,9 +17,11 @@ from reconciler.steps import zone_state as z
 from reconciler.steps.zone_global import INCOMPLETE_MAX_S
 from tests.support.slices import sliced as sliced_as
 from tests.support.zone import INGRESS, MESH, Zone, dataplane, policy, zone
-from xds.discovery import DeltaResponse
+from xds.discovery import DeltaRequest, DeltaResponse
 
 if TYPE_CHECKING:
+    import pytest
+
     from reconciler.kds.slice import Slice
     from reconciler.model.resource import MeshResource
     from xds.resource import XdsResource
@@ -268,3 +270,24 @@ def test_ingress_that_went_while_this_zone_was_away_is_dropped_at_the_first_answ
     followed.connect()
     followed.give("ZoneIngress", ())
     assert followed.zone.state.relayed.all() == ()
+
+
+def test_what_a_kuma_global_cannot_read_is_not_sent_and_one_of_ours_gets_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Over the peer's limit, the stream would end, and the next one as well."""
+    monkeypatch.setattr("reconciler.steps.zone_report.KUMA_MAX", 1000)
+    made = Followed()
+    for number in range(10):
+        made.zone.connect(dataplane(f"web-{number}", "web"))
+    made.connect()
+    ask = DeltaRequest("Dataplane", subscribe=("*",))
+    effects = made.zone.deliver(z.GlobalRequest(made.session, ask))
+    assert not [e for e in effects if isinstance(e, z.ToGlobalResponse)]
+    assert made.notes()["global.type_too_large"]["type"] == "Dataplane"
+    made.zone.connect(dataplane("web-10", "web"))
+    assert "global.type_too_large" not in made.notes()  # Said once.
+    effects = made.send(ONE, MANIFEST)
+    (sent,) = (e.response for e in effects if isinstance(e, z.ToGlobalResponse))
+    assert len(sent.resources) == 11
+    assert made.zone.state.link.held == frozenset()
