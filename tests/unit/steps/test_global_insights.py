@@ -13,8 +13,9 @@ import pytest
 from reconciler.global_status import zone_row
 from reconciler.kds.admission import Proof
 from reconciler.kds.codec import CarriedResource, decode_entry, encode_carried
+from reconciler.kds.manifest import matches, parse_manifest
 from reconciler.kds.names import hashed_name
-from reconciler.kds.types import MANIFEST, SERVICE_INSIGHT
+from reconciler.kds.types import MANIFEST, OWNED_TYPES, SERVICE_INSIGHT
 from reconciler.kds.zone_node import FEATURES
 from reconciler.model.resource import (
     DISPLAY_NAME,
@@ -97,6 +98,7 @@ def test_ten_subscriptions_are_kept_and_the_newest_is_the_open_one() -> None:
     assert [each.get("disconnectTime") is None for each in found] == [False] * 9 + [True]
     assert found[-1]["connectTime"].startswith("1970-01-01T00:00:14")
     assert len({each["id"] for each in found}) == 10
+    assert len(plane.state.zones["east"].past) == 9  # Nothing is kept that is not shown.
 
 
 def test_a_token_is_known_to_have_come_and_its_absence_too() -> None:
@@ -295,6 +297,11 @@ def test_policy_that_the_repository_allows_goes_to_the_others_with_a_manifest() 
     assert len(plane.held("west", "MeshTimeout")) == 2
     assert len(plane.held("east", "MeshTimeout")) == 1
     assert zone_row(plane.state, "east")["foreign"] == {}
+    shown = plane.state.sessions["west-down"].shown
+    assert shown is not None
+    (frame,) = shown.types[MANIFEST].values()
+    staged = {t: {n: r.version for n, r in shown.types[t].items()} for t in OWNED_TYPES}
+    assert matches(parse_manifest(frame.entry), staged)  # Else the zone would wait for ever.
 
 
 def test_status_shows_what_a_zone_was_refused_and_cannot_be_sent() -> None:
