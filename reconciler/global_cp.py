@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from reconciler.api.door import DoorLimits
     from reconciler.ca.server_tls import ServerTls
     from reconciler.figures import Figure
     from reconciler.model.resource import MeshResource
@@ -514,6 +515,7 @@ class GlobalProcess:
     kds_port: int
     kds_limits: KdsLimits
     proxy_port: int | None  # where proxies are told to go elsewhere; None: nowhere
+    door_limits: DoorLimits
     diagnostics: Diagnostics
     tls: ServerTls
     following: Following
@@ -570,7 +572,7 @@ async def _refusing(
         return None
     listen, kds = (process.host, process.proxy_port), (process.host, kds_port)
     try:
-        door = RefusingDoor(plane, listen, kds, process.state_dir)
+        door = RefusingDoor(plane, listen, kds, process.state_dir, process.door_limits)
     except OSError as error:
         note(plane.log, "door.port_taken", reason=str(error))
         return None

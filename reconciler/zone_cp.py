@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from reconciler.api.door import DoorLimits
     from reconciler.ca.server_tls import ServerTls
     from reconciler.figures import Figure
     from reconciler.model.resource import MeshResource
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from reconciler.zone_admin import ZoneAdmin
     from xds.discovery import DeltaRequest, DeltaResponse
     from xds.health import HealthReport, Introduction
+    from xds.server import AdsLimits
 
 KINDS = ("policy", "relayed", "local")
 NO_POLICIES = "this zone has not received its policies yet"
@@ -491,6 +493,8 @@ class ZoneProcess:
     tls: ServerTls
     hosts: tuple[str, ...]
     dial: Dial
+    door_limits: DoorLimits
+    ads_limits: AdsLimits
     xds_host: str = ""
     reloadable_tokens: bool = False
 
@@ -510,7 +514,7 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
     with suppress(TimeoutError):  # What is not known yet would be taken from proxies that have it.
         async with asyncio.timeout(RESOLVE_START_S):
             await plane.resolve()
-    plane.ads = AdsServer(plane, plane.health)
+    plane.ads = AdsServer(plane, plane.health, process.ads_limits)
     ads_port = await plane.ads.start(
         process.host, process.ads_port, process.tls.cert_pem, process.tls.key_pem
     )
@@ -531,7 +535,7 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
         (folder / "cert.pem", folder / "key.pem"),
     )
     behind = Behind((reach(process.host), ads_port), inside)
-    plane.door = Door(listening, behind, plane.crowded)
+    plane.door = Door(listening, behind, plane.crowded, process.door_limits)
     control = HttpServer(control_app(plane), asked)
     streams = AdminStreams(plane.admin.for_global) if plane.admin is not None else None
     plane.client = KdsClient(plane, process.dial, streams)

@@ -31,6 +31,11 @@ def status_code(number: int) -> grpc.StatusCode:
     return _CODES.get(number, grpc.StatusCode.UNKNOWN)
 
 
+def transport_max(received_max: int) -> int:
+    """What gRPC itself lets through: a quarter more, so that the refusal can be in our words."""
+    return received_max + received_max // 4
+
+
 def listening_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -40,13 +45,16 @@ class ServedStream:
     """`ending` is set when this side ends the stream, `over` whichever side does.
 
     `queue_max` messages may wait, of `message_max` bytes each (0: any size); a peer that takes no
-    more is ended rather than buffered for. With `greets` the headers go out at once: a peer that
+    more is ended rather than buffered for. What it sends has `received_max` bytes, and
+    `received_setting` is how more is allowed. With `greets` the headers go out at once: a peer that
     waits for them is sure to be let in before it writes.
     """
 
     queue_max: int
     message_max: int = 0
     greets: bool = False
+    received_max: int = 0
+    received_setting: str = ""
     queue: deque[bytes] = field(default_factory=deque)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -107,6 +115,11 @@ class ServedStream:
         """Until the peer closes its side."""
         while isinstance(message := await context.read(), bytes):  # until EOF
             if self.over.is_set():
+                return
+            if self.received_max and len(message) > self.received_max:
+                text = f"{len(message)} bytes in one message are over the limit of"
+                text = f"{text} {self.received_max}; {self.received_setting}"
+                self.end(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
                 return
             deliver(message)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import grpc
 import grpc.aio
 
-from xds.served_stream import ServedStream, listening_address, status_code
+from xds.served_stream import ServedStream, listening_address, status_code, transport_max
 from xds.wire import (
     delta_response_bytes,
     parse_delta_request,
@@ -30,13 +30,9 @@ if TYPE_CHECKING:
     from xds.served_stream import Context
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
-REQUEST_BYTES_MAX = 4 * 1024 * 1024
-FIRST_REQUEST_S = 10.0  # Envoy writes it at once
-STREAMS_MAX = 12_000  # open at a time; a zone's 5,000 proxies have one each
 QUEUE_MAX = 16  # responses waiting in one stream
 STOPPING = "the control plane is stopping"
 OPTIONS: tuple[tuple[str, int], ...] = (
-    ("grpc.max_receive_message_length", REQUEST_BYTES_MAX),
     ("grpc.max_send_message_length", -1),  # our own messages; the client sets what it takes
     ("grpc.max_concurrent_streams", 1_000_000),
     ("grpc.keepalive_time_ms", 15_000),
@@ -48,6 +44,15 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.so_reuseport", 0),  # a second control plane on the port is an error, not a race
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdsLimits:
+    """Bytes of a request, streams that are open at a time, and seconds to a stream's first word."""
+
+    request_bytes: int = 4 * 1024 * 1024
+    streams: int = 12_000  # a zone's 5,000 proxies have one each, and may come back before they go
+    first_request_s: float = 10.0  # Envoy writes it at once
 
 
 class AdsEvents(Protocol):
@@ -90,14 +95,18 @@ class AdsServer:
     owns every decision.
     """
 
-    def __init__(self, events: AdsEvents, health: HealthServer | None = None) -> None:
+    def __init__(
+        self,
+        events: AdsEvents,
+        health: HealthServer | None = None,
+        limits: AdsLimits | None = None,
+    ) -> None:
         self._events = events
         self._health = health
         self._streams: dict[str, _Stream] = {}
         self._opened = 0
         self._server: grpc.aio.Server | None = None
-        self.first_request_s = FIRST_REQUEST_S
-        self.streams_max = STREAMS_MAX
+        self.limits = limits or AdsLimits()
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -108,7 +117,8 @@ class AdsServer:
         """Listens on `host` with TLS and returns the port; 0 picks a free one. OSError if it is
         taken.
         """
-        server = grpc.aio.server(options=OPTIONS)
+        size = ("grpc.max_receive_message_length", transport_max(self.limits.request_bytes))
+        server = grpc.aio.server(options=(*OPTIONS, size))
         server.add_generic_rpc_handlers((self._handler(),))
         if self._health is not None:
             server.add_generic_rpc_handlers((self._health.handler(),))
@@ -161,17 +171,23 @@ class AdsServer:
         await self._serve(context, STATE_OF_THE_WORLD)
 
     async def _serve(self, context: Context, variant: _Variant) -> None:
-        if len(self._streams) >= self.streams_max:
-            text = f"{self.streams_max} ADS streams are open here; try again"
+        if len(self._streams) >= self.limits.streams:
+            text = f"{self.limits.streams} ADS streams are open here; try again"
+            text = f"{text}, or raise --ads-streams-max of the zone"
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         self._opened += 1
         name = f"ads-{self._opened}"
-        served = ServedStream(QUEUE_MAX)
+        served = ServedStream(
+            QUEUE_MAX,
+            received_max=self.limits.request_bytes,
+            received_setting="raise --ads-request-bytes of the zone",
+        )
         self._streams[name] = _Stream(served, variant)
 
-        text = f"no request within {self.first_request_s:.0f} s"
+        within_s = self.limits.first_request_s
+        text = f"no request within {within_s:g} s (--ads-first-request of the zone)"
         silent = asyncio.get_running_loop().call_later(
-            self.first_request_s, served.end, grpc.StatusCode.DEADLINE_EXCEEDED, text
+            within_s, served.end, grpc.StatusCode.DEADLINE_EXCEEDED, text
         )
 
         def deliver(message: bytes) -> None:

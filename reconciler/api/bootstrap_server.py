@@ -17,6 +17,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 
+from reconciler.api.read_only import NOT_SERVED
+
 if TYPE_CHECKING:
     from starlette.requests import Request
 
@@ -67,7 +69,7 @@ def bootstrap_app(source: BootstrapSource, leave: Leave | None = None) -> Starle
     routes = [Route("/bootstrap", bootstrap, methods=["GET", "POST", "PUT"])]
     if leave is not None:
         routes.append(Route("/leave", leaving, methods=["POST"]))
-    return Starlette(routes=routes)
+    return Starlette(routes=routes, exception_handlers=NOT_SERVED)
 
 
 async def _asked(request: Request, source: BootstrapSource) -> Mapping[str, object] | Response:

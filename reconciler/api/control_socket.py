@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from reconciler.api.read_only import NOT_SERVED
 from reconciler.inspection import inspection
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def control_app(source: ControlSource) -> Starlette:
         Route("/wait", wait),
         Route("/accept", accept, methods=["POST"]),
     ]
-    return Starlette(routes=routes)
+    return Starlette(routes=routes, exception_handlers=NOT_SERVED)
 
 
 async def _unless_gone(request: Request, work: Coroutine[None, None, Result]) -> Result | None:

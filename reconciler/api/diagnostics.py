@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from reconciler.api.read_only import NOT_SERVED
 from reconciler.api.serving import HttpServer, tcp_socket
 from reconciler.runtime.metrics import Metrics
 
@@ -72,5 +73,6 @@ def diagnostics_app(source: DiagnosticsSource) -> Starlette:
             Route("/healthy", healthy),
             Route("/ready", ready),
             Route("/metrics", scrape),
-        ]
+        ],
+        exception_handlers=NOT_SERVED,
     )

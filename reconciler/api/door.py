@@ -151,7 +151,13 @@ class Door:
         now = time.monotonic()
         if why in ("crowded", "full") and now - self._said >= 60.0:
             self._said = now
-            self._crowded(why)
+            self._crowded(self._words(why))
+
+    def _words(self, why: str) -> str:
+        if why == "full":
+            return f"full: {self.limits.open} connections are open; the limit is --door-open-max"
+        waiting = self.limits.waiting
+        return f"crowded: {waiting} connections have not begun TLS; the limit is --door-waiting-max"
 
     def _sweep(self) -> None:
         """One timer for all: a timer each would be the larger part of what a connection costs."""

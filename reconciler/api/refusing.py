@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from reconciler.api.door import DoorLimits
+
 BODY_MAX = 1024 * 1024  # bytes; more is not read, and refused all the same
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -39,7 +41,12 @@ class RefusingDoor:
     """Raises OSError when the port is taken."""
 
     def __init__(
-        self, source: RefusalSource, listen: tuple[str, int], kds: tuple[str, int], folder: Path
+        self,
+        source: RefusalSource,
+        listen: tuple[str, int],
+        kds: tuple[str, int],
+        folder: Path,
+        limits: DoorLimits,
     ) -> None:
         """`folder` is the state directory: the certificate is there, and the inner socket."""
         listening = tcp_socket(*listen)
@@ -47,7 +54,8 @@ class RefusingDoor:
         tls = (folder / "tls" / "cert.pem", folder / "tls" / "key.pem")
         self.port: int = listening.getsockname()[1]
         self._http = HttpServer(refusing_app(source), unix_socket(inside), tls)
-        self.door = Door(listening, Behind((reach(kds[0]), kds[1]), inside), source.crowded)
+        behind = Behind((reach(kds[0]), kds[1]), inside)
+        self.door = Door(listening, behind, source.crowded, limits)
 
     async def start(self) -> None:
         await self._http.start()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli.git_access import add_git, git_access
 from reconciler.cli.limits import add_limits, limits_of, positive
 from reconciler.cli.options import env_prefix, interval_s, port, port_or_off
+from reconciler.cli.port_limits import add_door, door_limits
 from reconciler.cli.running import (
     add_common,
     diagnostics,
@@ -99,6 +100,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_git(parser)
     add_limits(parser)
+    add_door(parser)
     add_common(parser)
 
 
@@ -161,6 +163,7 @@ async def _serve(args: argparse.Namespace, folder: Path, stop: asyncio.Event) ->
             message_max=args.kds_message_bytes, streams_per_zone=args.kds_streams_per_zone
         ),
         proxy_port=args.proxy_port,
+        door_limits=door_limits(args),
         diagnostics=diagnostics(args, folder),
         tls=server_tls(folder, "mesh-reconciler global", tls_hosts(args), time.time()),
         following=Following(

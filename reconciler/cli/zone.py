@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.cli.git_access import add_git, git_access
+from reconciler.cli.limits import positive
 from reconciler.cli.options import count, port
+from reconciler.cli.port_limits import add_ads, add_door, ads_limits, door_limits
 from reconciler.cli.running import (
     add_common,
     diagnostics,
@@ -91,6 +93,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "(default: 50331648; a global of Kuma takes 10 MiB)",
     )
     add_git(parser)
+    add_door(parser)
+    add_ads(parser)
     add_common(parser)
 
 
@@ -100,6 +104,12 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         type=count,
         default=5000,
         help="proxies this zone takes; more are refused (default: 5000)",
+    )
+    parser.add_argument(
+        "--kds-message-bytes",
+        type=positive,
+        default=64 * 1024 * 1024,
+        help="of one message to or from the global (default: 67108864)",
     )
     parser.add_argument(
         "--health-interval",
@@ -203,7 +213,10 @@ async def _serve(args: argparse.Namespace, join: Join, folder: Path, stop: async
             zone=join.zone,
             version=version,
             token=join.token,
+            message_max=args.kds_message_bytes,
         ),
+        door_limits=door_limits(args),
+        ads_limits=ads_limits(args),
     )
     await serve(plane, process, stop)
 

@@ -68,8 +68,11 @@ def main() -> None:
     while (request := read_frame(requests)) is not None:
         # Should the parent die, nobody is left to kill a hanging call: SIGALRM does, in C code too.
         signal.setitimer(signal.ITIMER_REAL, answer_s + ORPHAN_GRACE_S)
-        answers.write(encode_frame(answer(request)))
-        answers.flush()
+        try:
+            answers.write(encode_frame(answer(request)))
+            answers.flush()
+        except BrokenPipeError:
+            os._exit(0)  # The parent is dead: nobody is left to read this, or a traceback.
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 

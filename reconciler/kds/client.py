@@ -41,8 +41,6 @@ HEALTH_INTERVAL_S = 300.0  # until the global says otherwise
 CANCEL_AGAIN_S = 1.0
 ADMISSION_WAIT_S = 1.0  # for a global that says nothing until it is asked
 OPTIONS: tuple[tuple[str, int], ...] = (
-    ("grpc.max_receive_message_length", MESSAGE_MAX),
-    ("grpc.max_send_message_length", MESSAGE_MAX),
     ("grpc.keepalive_time_ms", 20_000),  # a real global ends clients that ping faster than 15 s
     ("grpc.keepalive_timeout_ms", 15_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -50,6 +48,7 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.use_local_subchannel_pool", 1),
 )
+SIZES = ("grpc.max_receive_message_length", "grpc.max_send_message_length")
 _SYNC = "/kuma.mesh.v1alpha1.KDSSyncService/"
 _GLOBAL = "/kuma.mesh.v1alpha1.GlobalKDSService/"
 
@@ -67,6 +66,7 @@ class Dial:
     token: str
     backoff_first_s: float = 0.5
     backoff_max_s: float = 15.0
+    message_max: int = MESSAGE_MAX
 
     @property
     def target(self) -> str:
@@ -187,10 +187,11 @@ class KdsClient:
 
     def _channel(self) -> grpc.aio.Channel:
         target = self._dial.target
+        options = (*OPTIONS, *((name, self._dial.message_max) for name in SIZES))
         if not self._dial.tls:
-            return grpc.aio.insecure_channel(target, options=OPTIONS)
+            return grpc.aio.insecure_channel(target, options=options)
         credentials = grpc.ssl_channel_credentials(self._dial.ca_pem)
-        return grpc.aio.secure_channel(target, credentials, options=OPTIONS)
+        return grpc.aio.secure_channel(target, credentials, options=options)
 
     @property
     def _headers(self) -> tuple[tuple[str, str], ...]:

@@ -16,7 +16,7 @@ import grpc.aio
 from reconciler.kds.admin_server import AdminDesk
 from reconciler.kds.admission import Caller
 from reconciler.kds.proto import kds_pb2
-from xds.served_stream import ServedStream, listening_address, status_code
+from xds.served_stream import ServedStream, listening_address, status_code, transport_max
 from xds.wire import (
     delta_request_bytes,
     delta_response_bytes,
@@ -103,7 +103,7 @@ class KdsServer:
     async def start(self, host: str, port: int, cert_pem: bytes, key_pem: bytes) -> int:
         """Listens with TLS and returns the port; 0 picks a free one. Raises OSError."""
         sizes = (
-            ("grpc.max_receive_message_length", self._limits.message_max),
+            ("grpc.max_receive_message_length", transport_max(self._limits.message_max)),
             ("grpc.max_send_message_length", self._limits.message_max),
         )
         server = grpc.aio.server(options=(*OPTIONS, *sizes))
@@ -207,9 +207,7 @@ class KdsServer:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         self._opened += 1
         session = f"{caller.zone}-{self._opened}"
-        stream = self._streams[session] = _Stream(
-            caller.zone, downward, ServedStream(QUEUE_MAX, self._limits.message_max, greets=True)
-        )
+        stream = self._streams[session] = _Stream(caller.zone, downward, self._served())
         admitted = False
         try:
             refused = self._events.zone_opened(session, caller, downward=downward)
@@ -220,6 +218,15 @@ class KdsServer:
         if refused is not None:
             await context.abort(status_code(refused.code), refused.message)
         await self._run(session, stream, context)
+
+    def _served(self) -> ServedStream:
+        return ServedStream(
+            QUEUE_MAX,
+            self._limits.message_max,
+            greets=True,
+            received_max=self._limits.message_max,
+            received_setting="raise --kds-message-bytes of the global",
+        )
 
     async def _run(self, session: str, stream: _Stream, context: Context) -> None:
         def deliver(data: bytes) -> None:

@@ -13,9 +13,9 @@ from tests.support.ads_client import SOTW_METHOD, AdsClient, Served, server_cert
 from xds.delta_sender import Acked
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 from xds.resource import CLUSTER, XdsResource
-from xds.server import QUEUE_MAX, REQUEST_BYTES_MAX
+from xds.server import QUEUE_MAX, AdsLimits
 from xds.snapshot import EMPTY, Snapshot
-from xds.wire import resource
+from xds.wire import delta_request_bytes, resource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -178,12 +178,30 @@ async def test_a_state_of_the_world_stream_that_is_malformed_ends_alone() -> Non
         assert [r.name for r in (await other.receive()).resources] == ["a"]
 
 
-async def test_a_request_over_the_limit_ends_its_stream() -> None:
+async def test_a_request_at_the_limit_is_read_and_one_over_it_ends_its_stream() -> None:
+    """The refusal names limit and setting; far beyond it is gRPC's own, with its number."""
+    limit = AdsLimits().request_bytes
+    assert limit == 4 * 1024 * 1024
+    for size, words in ((limit + 1, f"{limit}; raise --ads-request-bytes"), (2 * limit, "larger")):
+        async with (
+            serving(EMPTY) as (served, port),
+            AdsClient(port, CERTIFICATE.cert_pem) as client,
+        ):
+            await client.send_bytes(b"\x00" * size)
+            with pytest.raises(EOFError, match="RESOURCE_EXHAUSTED") as refused:
+                await client.receive()
+            assert words in str(refused.value)
+            assert served.requests == []
     async with serving(EMPTY) as (served, port), AdsClient(port, CERTIFICATE.cert_pem) as client:
-        await client.send_bytes(b"\x00" * (REQUEST_BYTES_MAX + 1))
-        with pytest.raises(EOFError, match="RESOURCE_EXHAUSTED"):
-            await client.receive()
-        assert served.requests == []
+        empty = len(delta_request_bytes(DeltaRequest(CLUSTER, Node("n" * 100_000))))
+        name = "n" * (100_000 + limit - empty)
+        for room in (1, 0, -1, -2):  # The length of a length moves by a byte or two.
+            request = delta_request_bytes(DeltaRequest(CLUSTER, Node(name[: len(name) + room - 1])))
+            if len(request) == limit:
+                break
+        assert len(request) == limit
+        await client.send_bytes(request)
+        await happens(served, lambda: served.requests)
 
 
 async def test_a_fault_at_the_opening_leaves_no_stream_behind() -> None:
@@ -201,14 +219,16 @@ async def test_a_fault_at_the_opening_leaves_no_stream_behind() -> None:
 
 async def test_a_stream_that_says_nothing_is_ended_and_one_that_spoke_is_not() -> None:
     async with serving(EMPTY) as (served, port), asyncio.timeout(10):
-        served.server.first_request_s = 0.2
+        served.server.limits = AdsLimits(first_request_s=0.2)
         async with (
             AdsClient(port, CERTIFICATE.cert_pem) as speaking,
             AdsClient(port, CERTIFICATE.cert_pem) as silent,
         ):
             await speaking.send(DeltaRequest(CLUSTER, node=NODE))
             await speaking.receive()
-            with pytest.raises(EOFError, match=r"DEADLINE_EXCEEDED.*no request within"):
+            with pytest.raises(
+                EOFError, match=r"DEADLINE_EXCEEDED.*no request within.*--ads-first-request"
+            ):
                 await silent.receive()
             assert len(served.server.streams) == 1
             served.publish(clusters(a=b"1"))
@@ -218,12 +238,14 @@ async def test_a_stream_that_says_nothing_is_ended_and_one_that_spoke_is_not() -
 
 async def test_beyond_the_limit_a_stream_is_told_to_come_again() -> None:
     async with serving(EMPTY) as (served, port), asyncio.timeout(10):
-        served.server.streams_max = 1
+        served.server.limits = AdsLimits(streams=1)
         async with AdsClient(port, CERTIFICATE.cert_pem) as first:
             await first.send(DeltaRequest(CLUSTER, node=NODE))
             await first.receive()
             async with AdsClient(port, CERTIFICATE.cert_pem) as second:
-                with pytest.raises(EOFError, match=r"RESOURCE_EXHAUSTED.*1 ADS streams"):
+                with pytest.raises(
+                    EOFError, match=r"RESOURCE_EXHAUSTED.*1 ADS streams.*--ads-streams-max"
+                ):
                     await second.receive()
             assert served.server.streams == ("ads-1",)
 

@@ -18,7 +18,7 @@ from reconciler.ca.authority import new_rsa_key_pem, public_pkcs1_pem
 from reconciler.ca.server_tls import ServerTls, new_server_tls
 from reconciler.decode import mesh_resource
 from reconciler.global_cp import GlobalControlPlane
-from reconciler.kds.client import OPTIONS
+from reconciler.kds.client import OPTIONS, SIZES
 from reconciler.kds.server import KdsServer
 from reconciler.kds.zone_node import call_headers, zone_node
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
@@ -62,7 +62,8 @@ class GlobalLink:
     def channel(self) -> grpc.aio.Channel:
         credentials = grpc.ssl_channel_credentials(self.tls.ca_pem)
         target = f"127.0.0.1:{self.port}"
-        return grpc.aio.secure_channel(target, credentials, options=OPTIONS)
+        options = (*OPTIONS, *((name, -1) for name in SIZES))
+        return grpc.aio.secure_channel(target, credentials, options=options)
 
     def call(
         self, channel: grpc.aio.Channel, method: str, zone: str, token: str | None = ""

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import pytest
 from reconciler.git import remote_child
 from reconciler.git.address import address
 from reconciler.git.errors import Permanent, RefMoved, Transient
+from reconciler.git.frames import encode_frame
 from reconciler.git.mirror import Mirror, MirrorOptions
 from reconciler.git.remote import RemoteLimits, RemoteTransport
 from reconciler.git.status_ref import NewCommit, RemoteStatusRefs
@@ -129,6 +131,29 @@ def test_closing_breaks_off_a_call(tmp_path: Path) -> None:
         with pytest.raises(Transient):
             mirror_over(opened, tmp_path).fetch()
         closing.join()
+
+
+def test_the_child_of_a_parent_that_was_killed_ends_without_a_word(tmp_path: Path) -> None:
+    """It was asking a server when nobody was left to hear the answer."""
+    git(tmp_path, "init", "--quiet", "--bare", "mirror.git")
+    said = tmp_path / "stderr"
+    command = [sys.executable, "-m", remote_child.__name__, str(2**31), "20"]
+    with socket.create_server(("127.0.0.1", 0)) as server, said.open("wb") as stderr:
+        url = f"git://127.0.0.1:{server.getsockname()[1]}/policy.git"
+        child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr
+        )
+        assert child.stdin is not None
+        assert child.stdout is not None
+        request = {"do": "list_refs", "mirror": str(tmp_path / "mirror.git"), "url": url}
+        child.stdin.write(encode_frame(request))
+        child.stdin.flush()
+        asking, _ = server.accept()
+        child.stdout.close()
+        child.stdin.close()
+        asking.close()
+        assert child.wait(10) == 0
+    assert said.read_bytes() == b""
 
 
 class _Stuck(subprocess.Popen[bytes]):
