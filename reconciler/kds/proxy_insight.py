@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from reconciler.kds.stats import stats
 from reconciler.model.resource import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconciler.kds.stats import Counts
+
+TOLD_TYPES = ("cds", "eds", "lds", "rds")  # others count in the total only
 VERSION_PARTS = ("kumaDp", "envoy", "dependencies")
 METADATA_MAX = 256 * 1024  # characters; more is not told upward
 
@@ -25,6 +29,8 @@ class Subscription:
     since: float
     until: float | None = None
     metadata: Mapping[str, object] | None = None  # the node's, as its first request had it
+    counts: Mapping[str, Counts] | None = None  # by short type name, cds for example
+    counted_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,16 @@ def _subscription(name: str, found: Subscription) -> dict[str, object]:
         "connectTime": moment(found.since),
         "version": _version(found.metadata or {}),
     }
+    if found.counts:
+        told["status"] = {
+            "lastUpdateTime": moment(found.counted_at),
+            "total": stats(found.counts.values()),
+            **{
+                type_: stats((found.counts[type_],))
+                for type_ in TOLD_TYPES
+                if type_ in found.counts
+            },
+        }
     if found.until is not None:
         told["disconnectTime"] = moment(found.until)
     return {key: value for key, value in told.items() if value}

@@ -10,23 +10,8 @@ from rpds import HashTrieMap
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconciler.kds.stats import Counts
     from reconciler.kds.zone_node import Announced
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Responses of one type on one stream."""
-
-    sent: int = 0
-    acknowledged: int = 0
-    rejected: int = 0
-
-    def __add__(self, more: Counts) -> Counts:
-        return Counts(
-            self.sent + more.sent,
-            self.acknowledged + more.acknowledged,
-            self.rejected + more.rejected,
-        )
 
 
 @dataclass(frozen=True, slots=True)

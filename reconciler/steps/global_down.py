@@ -13,10 +13,10 @@ from reconciler.fleet import cluster_id, global_refuses
 from reconciler.kds.sizes import ENVELOPE, response_size
 from reconciler.kds.slice import Framed, Slice, next_framed, next_slice
 from reconciler.kds.slice import relay as relayed_slice
+from reconciler.kds.stats import Counts
 from reconciler.kds.types import MANIFEST
 from reconciler.kds.zone_node import announced
 from reconciler.model.spec import ZoneSpec
-from reconciler.steps.global_counts import Counts
 from reconciler.steps.global_state import (
     CloseSession,
     Effect,

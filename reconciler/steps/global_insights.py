@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from reconciler.decode import mesh_resource
+from reconciler.kds.stats import stats
 from reconciler.kds.zone_node import KUMA_VERSION, Announced
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
-from reconciler.steps.global_counts import Counts, Subscription
+from reconciler.steps.global_counts import Subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from reconciler.steps.global_state import GlobalState, Session, ZoneRecord
 
@@ -74,8 +75,8 @@ def _subscription(each: Subscription, instance: str) -> dict[str, object]:
         "zoneInstanceId": each.announced.instance,
         "connectTime": moment(each.began),
         "status": {
-            "total": _stats(each.counts.values()),
-            "stat": {type_: _stats((n,)) for type_, n in sorted(each.counts.items())},
+            "total": stats(each.counts.values()),
+            "stat": {type_: stats((n,)) for type_, n in sorted(each.counts.items())},
         },
         "authTokenProvided": each.has_token,
     }
@@ -88,20 +89,6 @@ def _subscription(each: Subscription, instance: str) -> dict[str, object]:
     if each.announced.config:
         found["config"] = each.announced.config
     return found
-
-
-def _stats(counts: Iterable[Counts]) -> dict[str, str]:
-    """Numbers of 64 bits are texts in JSON."""
-    sent = acknowledged = rejected = 0
-    for each in counts:
-        sent += each.sent
-        acknowledged += each.acknowledged
-        rejected += each.rejected
-    return {
-        "responsesSent": str(sent),
-        "responsesAcknowledged": str(acknowledged),
-        "responsesRejected": str(rejected),
-    }
 
 
 def is_compatible(version: str) -> bool:

@@ -14,11 +14,12 @@ from rpds import HashTrieMap
 from reconciler.kds.admission import Proof, ZoneKeys
 from reconciler.kds.filters import RelayRules
 from reconciler.kds.sizes import KUMA_MAX, OURS_MAX
+from reconciler.kds.stats import Counts
 from reconciler.kds.zone_node import HASH_SUFFIX
 from reconciler.repository_settings import RepositorySettings
 from reconciler.state import EMPTY as NO_RESOURCES
 from reconciler.state import MeshState
-from reconciler.steps.global_counts import Counts, Services, Subscription
+from reconciler.steps.global_counts import Services, Subscription
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 
 if TYPE_CHECKING:

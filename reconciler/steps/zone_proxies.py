@@ -15,7 +15,7 @@ from reconciler.kds.proxy_insight import ProxyInsight, Subscription
 from reconciler.proxy_health import with_kept_health
 from reconciler.registration import NotAdmitted, traits_of
 from reconciler.state import ResourceDiff, apply
-from reconciler.steps import zone_build, zone_health, zone_report
+from reconciler.steps import zone_build, zone_health, zone_insights, zone_report
 from reconciler.steps.zone_admission import (
     admitted,
     next_expiry,
@@ -66,14 +66,16 @@ def _continued(state: ZoneState, proxy: Proxy, received: DeltaRequest, now: floa
             CloseStream(proxy.stream or "", UNKNOWN, "the node id changed on one stream"),
         )
     ads, answer = proxy.ads.on_request(received)
-    proxy = replace(proxy, ads=ads)
+    before = proxy.counts
+    proxy = zone_insights.answered(replace(proxy, ads=ads), received.type_url, answer)
     notes: tuple[Effect, ...] = ()
     if isinstance(answer, Nacked):
         notes = (_rejection(proxy, received.type_url, answer.message),)
+    state, counted = zone_insights.mark(state, now) if proxy.counts is not before else (state, ())
     state, sent = push(state, proxy, now)
     state, shown = _listening(state, proxy.node_id, now)
     state, marked = zone_report.mark(state, now)
-    return state, (*sent, *shown, *marked, *notes)
+    return state, (*sent, *shown, *marked, *counted, *notes)
 
 
 def _listening(state: ZoneState, node: str, now: float) -> Outcome:
@@ -104,9 +106,11 @@ def push(state: ZoneState, proxy: Proxy, now: float) -> Outcome:
     left = proxy.snapshot is not None and ads.drains(proxy.snapshot)
     retire_at = (proxy.retire_at or now + state.settings.retire_after_s) if left else None
     wake: Effects = (WakeAt(retire_at),) if retire_at is not None and not over else ()
-    proxy = replace(proxy, ads=ads, retire_at=retire_at)
+    proxy = zone_insights.sent(replace(proxy, ads=ads, retire_at=retire_at), responses)
     state = replace(state, proxies=state.proxies.insert(proxy.node_id, proxy))
-    return state, (*(ToProxy(proxy.stream or "", response) for response in responses), *wake)
+    state, counted = zone_insights.mark(state, now) if responses else (state, ())
+    sends = (ToProxy(proxy.stream or "", response) for response in responses)
+    return state, (*sends, *wake, *counted)
 
 
 def retire(state: ZoneState, now: float) -> Outcome:
@@ -316,7 +320,8 @@ def _without_stream(
         snapshot=None,
         lost_at=lost_at,
         held_until=held_until,
-        insight=_told_over(proxy.insight, now),
+        insight=_told_over(zone_insights.told(proxy, now), now),
+        counts={},
     )
 
 

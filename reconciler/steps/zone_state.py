@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from reconciler.context import MeshContext
     from reconciler.kds.codec import CarriedResource
     from reconciler.kds.manifest import ConvergenceReport, Manifest
+    from reconciler.kds.stats import Counts
     from reconciler.status.document import StatusInput
     from reconciler.view import Origins, ProxyTraits
     from xds.delta_receiver import DeltaReceiver
@@ -62,6 +63,7 @@ class ZoneSettings:
     mass_loss_min: int = 5  # below this many losses a share says nothing
     reconnect_grace_s: float = 60.0
     report_interval_s: float = 0.1
+    insight_interval_s: float = 10.0
     status: ZoneStatus = NO_STATUS  # what it announces first
     announce_interval_s: float = 1.0
     retire_after_s: float = 30.0  # drain time of connections on replaced listeners
@@ -141,6 +143,7 @@ class Proxy:
     listening: bool = True  # False: new, and not yet told to listen anywhere
     leaving: bool = False  # it ends, or may not stay: its endpoints are out, whatever it serves
     insight: ProxyInsight = field(default_factory=ProxyInsight)  # what is told of its streams
+    counts: Mapping[str, Counts] = field(default_factory=dict)  # of its stream, by short type name
     claims: Claims | None = None  # of the token that let it in; None: not seen since our start
     retire_at: float | None = None  # clusters that are gone are taken out then
 
@@ -224,6 +227,7 @@ class ZoneState:
     )  # node ids whose view may have changed, in order
     resolved: HashTrieMap[str, str] = field(default_factory=HashTrieMap)  # host name -> IP
     report_due: float | None = None
+    insights_due: float | None = None  # when counters of proxies go up
     reported: ConvergenceReport | None = None
     announced: ZoneStatus | None = None
     announcement: XdsResource | None = None  # the same as it travels

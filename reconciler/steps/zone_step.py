@@ -24,6 +24,7 @@ from reconciler.steps import (
     zone_build,
     zone_global,
     zone_health,
+    zone_insights,
     zone_proxies,
     zone_report,
 )
@@ -143,10 +144,11 @@ def tick(state: ZoneState, now: float) -> Outcome:
     state, retired = zone_proxies.retire(state, now)
     state, renewed = zone_build.renew(state, now)
     state, reported = zone_report.report_due(state, now)
+    state, counted = zone_insights.flush_due(state, now)
     state, announced = zone_report.announce_due(state, now)
     state, overdue = zone_global.overdue(state, now)
     state, again = zone_global.reack(state, now)
     state, unheard = zone_health.expire(state, now)
     state, outlived = zone_proxies.token_due(state, now)
     more = (*overdue, *again, *unheard, *outlived)
-    return state, (*lost, *retired, *renewed, *reported, *announced, *more)
+    return state, (*lost, *retired, *renewed, *reported, *counted, *announced, *more)

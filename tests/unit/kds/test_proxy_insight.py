@@ -10,6 +10,7 @@ from reconciler.kds.codec import canonical_data
 from reconciler.kds.proxy_insight import METADATA_MAX, ProxyInsight, Subscription, insight_body
 from reconciler.model.resource import ResourceKey
 from reconciler.steps import zone_state as z
+from reconciler.steps.zone_insights import BATCH
 from tests.support.zone import START, Zone, dataplane, issued, zone
 
 WEB = ResourceKey("Dataplane", "default", "web")
@@ -93,3 +94,50 @@ def test_certificate_is_told_with_how_often_it_was_made() -> None:
         "supportedBackends": ["ca-1"],
     }
     canonical_data("DataplaneInsight", body)
+
+
+def test_counters_go_up_every_ten_seconds_while_they_change() -> None:
+    made = zone()
+    made.connect(dataplane("web", "web"))
+    assert "status" not in told(made)["subscriptions"][0]
+    made.now += 10.0
+    made.deliver(z.Tick(made.now))
+    status = told(made)["subscriptions"][0]["status"]
+    proxy = made.state.proxies["default.web"]
+    counts = proxy.counts
+    assert status["lds"]["responsesSent"] == str(counts["lds"].sent) == "1"
+    assert status["lds"]["responsesAcknowledged"] == str(counts["lds"].acknowledged) == "1"
+    assert status["total"]["responsesSent"] == str(sum(c.sent for c in counts.values()))
+    assert status["total"]["responsesRejected"] == "0"
+    assert made.state.insights_due is None
+    before = made.state.published
+    made.now += 60.0
+    made.deliver(z.Tick(made.now))
+    assert made.state.published is before  # nothing changed, nothing is said
+
+
+def test_an_end_tells_the_counters_at_once_and_the_next_stream_begins_with_none() -> None:
+    made = zone()
+    stream = made.connect(dataplane("web", "web"))
+    made.lose(stream)
+    assert told(made)["subscriptions"][0]["status"]["lds"]["responsesAcknowledged"] == "1"
+    made.connect(dataplane("web", "web"))
+    assert "status" not in told(made)["subscriptions"][1]
+
+
+def test_many_counters_go_up_a_few_proxies_a_turn() -> None:
+    made = zone()
+    for number in range(BATCH + 1):
+        made.connect(dataplane(f"web-{number}", "web", address=f"10.0.1.{number}"))
+    made.now += 10.0
+
+    def counted() -> int:
+        found = made.state.proxies.values()
+        return sum(1 for p in found if p.insight.subscriptions[-1].counts is p.counts)
+
+    made.deliver(z.Tick(made.now))
+    assert counted() == BATCH
+    assert z.WakeAt(made.now) in made.effects
+    made.deliver(z.Tick(made.now))
+    assert counted() == BATCH + 1
+    assert made.state.insights_due is None
