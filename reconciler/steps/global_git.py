@@ -141,9 +141,11 @@ def _values_refused(state: GlobalState, commit: str, problems: tuple[Problem, ..
 
 
 def load_failed(state: GlobalState, commit: str, message: str) -> Outcome:
-    """Forget that it was wanted, so that the next look at the tip tries it again."""
+    """Forget that it was wanted, so that the next look at the tip tries it again. The one in force
+    is owed another look, too: its secrets changed, and a newer commit may stay rejected.
+    """
     wanted = None if state.wanted == commit else state.wanted
-    base_unread = state.published is None and commit == state.base
+    base_unread = state.base_unread or commit == state.base
     state = replace(state, loading=None, wanted=wanted, load_error=message, base_unread=base_unread)
     note = Note("revision.load_failed", {"commit": commit, "message": message})
     if wanted is None:
@@ -154,7 +156,7 @@ def load_failed(state: GlobalState, commit: str, message: str) -> Outcome:
 
 def retry_due(state: GlobalState, tip: str | None) -> Outcome:
     """What could not be read a while ago; nothing of it when other news came in meanwhile."""
-    due = state.base_unread and state.published is None
+    due = state.base_unread
     wanted = state.wanted if state.wanted is not None else tip
     more = due or wanted != state.wanted
     state = replace(state, base_due=due, base_unread=False, wanted=wanted)

@@ -90,3 +90,23 @@ def test_load_of_the_commit_in_force_that_fails_is_tried_again_with_the_next_loo
     made.deliver(g.LoadFailed("c1", "disk"))
     made.deliver(g.TipMoved("c1"))
     assert made.loads == ["c1", "c1", "c1"]
+
+
+def test_load_of_the_commit_in_force_that_fails_is_tried_again_while_a_newer_one_is_rejected() -> (
+    None
+):
+    made = Global()
+    made.publish(timeout(1))
+    made.deliver(g.TipMoved("c2"))
+    made.deliver(g.LoadRejected("c2", (MISTAKE,)))
+    made.deliver(g.SecretsChanged())
+    made.deliver(g.LoadFailed("c1", "the CA changes once all proxies have the commit before"))
+    made.deliver(g.LoadFailed("c2", "disk"))
+    assert made.loads == ["c1", "c2", "c1", "c2"]
+    made.deliver(g.RetryDue("c2"))
+    made.deliver(g.Loaded(revision("c1", timeout(2), tree="with another value")))
+    made.deliver(g.LoadRejected("c2", (MISTAKE,)))
+    made.deliver(g.RetryDue("c2"))  # Each failure asks for one; it is in force by now.
+    assert made.loads == ["c1", "c2", "c1", "c2", "c1", "c2"]
+    assert made.state.published is not None
+    assert made.state.published.key.tree == "with another value"
