@@ -92,6 +92,7 @@ class GlobalControlPlane:
         self.refusing: RefusingDoor | None = None
         self.relay: StatusRelay | None = None
         self.ref_faults: Mapping[str, str] = {}  # found at start, by ref
+        self.secrets_error = ""  # why secrets cannot be looked at now
         self.changed = asyncio.Event()  # replaced at every change; for whoever waits
         self.crash = asyncio.get_running_loop().create_future()  # a fault of ours: ends the process
         self.stalls = LoopWatch()
@@ -200,7 +201,7 @@ class GlobalControlPlane:
             "rejected": rejected.commit if rejected else None,
             "problems": [str(p) for p in rejected.problems] if rejected else [],
             "held": _held_row(state.held) if state.held else None,
-            "warnings": _warnings(state.published, time.time()),
+            "warnings": self._warnings(),
             "repository_error": state.fetch_error or state.load_error or "",
             "store_error": self.outbox.error or self.store.loss,
             "status_error": self._status_error(),
@@ -241,6 +242,15 @@ class GlobalControlPlane:
             yield from status_figures(follower.state, len(follower.errors))
         if self.kds is not None:
             yield from admin_figures(self.kds.admin.figures)
+
+    def _warnings(self) -> list[str]:
+        published, found = self.state.published, []
+        if published is not None:
+            found = [*map(str, published.warnings)]
+            found += expiry_warnings(published.resources, time.time())
+        if self.secrets_error:
+            found.append(f"changes of secrets are not seen: {self.secrets_error}")
+        return found
 
     def _status_error(self) -> str:
         """What keeps status from being read (at start) or written."""
@@ -443,9 +453,20 @@ class GlobalControlPlane:
         """A file that a commit refers to is looked at often; its change is a new state."""
         while True:
             await asyncio.sleep(SECRETS_POLL_S)
-            if await asyncio.to_thread(self.loader.secrets_moved):
+            try:
+                moved = await asyncio.to_thread(self.loader.secrets_moved)
+            except OSError as error:  # What cannot be read now is looked at again.
+                self._secrets_said(str(error))
+                continue
+            self._secrets_said("")
+            if moved:
                 note(self.log, "secrets.changed")
                 self.deliver(g.SecretsChanged())
+
+    def _secrets_said(self, error: str) -> None:
+        if error and error != self.secrets_error:
+            note(self.log, "secrets.unread_failed", reason=error)
+        self.secrets_error = error
 
     async def _start(
         self, tips: Mapping[str, str], options: Following, *, known: frozenset[str] = frozenset()
@@ -491,12 +512,6 @@ class Following:
     status_prefix: str
     new_keys: bool
     watch: WatchOptions
-
-
-def _warnings(published: g.Revision | None, now: float) -> list[str]:
-    if published is None:
-        return []
-    return [*map(str, published.warnings), *expiry_warnings(published.resources, now)]
 
 
 def _held_row(held: g.Held) -> dict[str, str]:

@@ -98,7 +98,8 @@ class RevisionLoader:
             key = g.ReconcileKey(found.tree, found.settings)
             published = wanted.published
             if published is not None and key == replace(published, secrets=""):
-                key = replace(key, secrets=self._mark(self.values.resolve(self._listed)))
+                mark = self.system.mark()
+                key = replace(key, secrets=_mark(self.values.resolve(self._listed), mark))
                 if key == published:
                     return g.Unchanged(commit)
             loaded = with_warnings(load(self._read(commit), self.memo, self.maximum))
@@ -110,7 +111,7 @@ class RevisionLoader:
 
     def _loaded(self, load: g.Load, key: g.ReconcileKey, loaded: Loaded) -> g.Event:
         commit, behind = load.commit, load.behind
-        resolved = self.values.resolve(loaded.secrets)
+        resolved = self.values.resolve(loaded.secrets, also=self._listed)
         told = [*loaded.problems, *value_problems(loaded, resolved.missing, resolved.gone)]
         if has_errors(told):
             return g.LoadRejected(commit, tuple(sorted(told)))
@@ -132,7 +133,7 @@ class RevisionLoader:
         self._framed = next_framed(self._framed, state)
         revision = g.Revision(
             commit,
-            replace(key, secrets=self._mark(resolved)),
+            replace(key, secrets=_mark(resolved, self.system.read_mark)),
             state,
             loaded.provenance,
             tuple(sorted(told)),
@@ -140,10 +141,6 @@ class RevisionLoader:
             self._framed,
         )
         return g.Loaded(revision)
-
-    def _mark(self, resolved: Resolved) -> str:
-        """Of everything that a revision holds and its commit does not."""
-        return f"{resolved.mark} {self.system.mark()}"
 
     def secrets_moved(self) -> bool:
         """Whether values or the keys of tokens are others than at the last look. Blocking."""
@@ -205,6 +202,11 @@ class RevisionLoader:
 
 CA_WAIT_MAX_S = 600.0
 _UNREAD = (SYMLINK, SUBMODULE)
+
+
+def _mark(resolved: Resolved, system: str) -> str:
+    """Of everything that a revision holds and its commit does not."""
+    return f"{resolved.mark} {system}"
 
 
 def as_carried(resource: MeshResource) -> MeshResource:

@@ -40,7 +40,7 @@ class Resolved:
     all of this is equal, and says nothing about the values.
     """
 
-    values: Mapping[SecretReference, bytes]
+    values: Mapping[SecretReference, bytes] = field(repr=False)
     missing: Mapping[SecretReference, str]
     gone: Mapping[SecretReference, str]
     mark: str
@@ -53,18 +53,20 @@ class SecretValues:
     kept: SecretStore
     folder: Path | None = None
     prefix: str = ENV_PREFIX
-    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    _key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     _marks: Mapping[SecretReference, Mark | None] = field(default_factory=dict)
 
-    def resolve(self, references: Iterable[SecretReference]) -> Resolved:
-        """What every reference stands for now. Blocking."""
+    def resolve(
+        self, references: Iterable[SecretReference], also: Iterable[SecretReference] = ()
+    ) -> Resolved:
+        """What every reference stands for now; `moved` looks at `also` as well. Blocking."""
         values: dict[SecretReference, bytes] = {}
         missing: dict[SecretReference, str] = {}
         gone: dict[SecretReference, str] = {}
         # Before the contents, so that what changes in between is seen by the next look.
         wanted = tuple(references)
-        self._marks = self._marks_of(wanted)
+        self._marks = self._marks_of((*wanted, *also))
         for reference in wanted:
             try:
                 values[reference] = self._read(reference)

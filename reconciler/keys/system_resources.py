@@ -36,6 +36,7 @@ KID = re.compile("[1-9][0-9]{0,8}")
 MADE = "made"  # names of what was made, a line each: none of them may be missing
 RETIRED = "retired"  # names of signing keys that were removed on purpose, a line each
 TOKEN_SECRETS = ("dataplane-token-", "zone-token-", RETIRED)
+LOOKS_MAX = 3  # the first makes what is missing, the second finds all as it was
 NEW_KEYS = "new-keys"  # that somebody wanted new ones: zones of the old fleet are taken over
 
 
@@ -54,6 +55,7 @@ class SystemResources:
     """Makes what is missing and answers resources. `store` is the global's."""
 
     store: SecretStore
+    read_mark: str = ""  # of what the last `resources` were made of
     _known: frozenset[str] | None = None
     _looked: str | None = None
 
@@ -134,7 +136,21 @@ class SystemResources:
     ) -> tuple[MeshResource, ...]:
         """Everything that travels with a revision of these meshes. `listed` are secrets of the
         repository, whose revocation lists count as well.
+
+        What somebody changes meanwhile is read as well, or seen by the next `moved`.
         """
+        meshes = tuple(meshes)
+        for _ in range(LOOKS_MAX):
+            mark = self.mark()
+            found = self._resources(meshes, listed)
+            if mark == self.mark():
+                break
+        self.read_mark = self._looked = mark
+        return found
+
+    def _resources(
+        self, meshes: Iterable[MeshResource], listed: Mapping[ResourceKey, bytes] | None
+    ) -> tuple[MeshResource, ...]:
         zone_keys = self._signing_keys(keys.ZONE_SIGNING_KEY)
         cluster_id = self._made(CLUSTER_ID, lambda: str(uuid.uuid4()).encode())
         found = [_zone_public_key(kid, key) for kid, key in zone_keys.items()]
@@ -148,7 +164,6 @@ class SystemResources:
             found += self._of_mesh(mesh)
             name = keys.dataplane_revocations(mesh.key.name)
             found += self._revoked(ResourceKey("Secret", mesh.key.name, name), listed)
-        self._looked = self.mark()
         return tuple(found)
 
     def _revoked(

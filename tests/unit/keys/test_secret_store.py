@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler.ca import keys
 from reconciler.decode import mesh_resource
 from reconciler.keys.secret_store import NAME_MAX, FileSecrets, SecretExists
 from reconciler.keys.system_resources import KeysMissing, SystemResources
@@ -116,3 +117,33 @@ def test_key_that_was_made_and_is_lost_is_not_made_again_unasked(store: SecretSt
     again.resources([ca])
     assert store.get("default.ca-builtin-ca") not in (None, before)
     assert SystemResources(store).takes_over  # Zones that come later are taken over, too.
+
+
+def test_what_is_revoked_while_resources_are_made_is_seen(
+    store: SecretStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may come between the reading of a list and the look that says what was read."""
+    system = SystemResources(store)
+    system.prepare(earlier_fleet=None, new_keys=False)
+    system.resources(())
+    read = store.get
+
+    def get(name: str) -> bytes | None:
+        found = read(name)
+        if name == keys.ZONE_REVOCATIONS and found is None:
+            store.replace(name, b"id-1")
+        return found
+
+    monkeypatch.setattr(store, "get", get)
+    made = system.resources(())
+    assert any(r.key.name == keys.ZONE_REVOCATIONS for r in made)
+    assert system.read_mark == system.mark()
+
+
+def test_new_keys_that_are_made_with_resources_are_no_change(store: SecretStore) -> None:
+    system = SystemResources(store)
+    system.prepare(earlier_fleet=None, new_keys=False)
+    mesh = mesh_resource(ResourceKey("Mesh", "", "default"), Labels(), {})
+    system.resources([mesh])
+    assert not system.moved()
+    assert system.read_mark == system.mark()

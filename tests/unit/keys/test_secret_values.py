@@ -207,3 +207,21 @@ def test_a_change_of_a_file_is_told_once(folder: Path) -> None:
     (folder / "ca.key").unlink()
     assert found.moved()
     assert not found.moved()
+
+
+def test_what_else_is_in_force_is_looked_at_too(folder: Path) -> None:
+    """A newer commit that is rejected may not list what the one in force needs."""
+    write(folder / "old", b"1")
+    write(folder / "new", b"1")
+    found = values(folder)
+    found.resolve([file("new")], also=[file("old")])
+    assert not found.moved()
+    write(folder / "old", b"22")
+    assert found.moved()
+
+
+def test_no_text_of_these_objects_holds_a_value(folder: Path) -> None:
+    write(folder / "ca", b"canary-1")
+    found = values(folder, RECONCILER_SECRET_X="canary-2")
+    assert "canary" not in repr(found.resolve([file("ca"), variable("RECONCILER_SECRET_X")]))
+    assert "canary" not in repr(found)
