@@ -128,7 +128,9 @@ async def _serve(args: argparse.Namespace, folder: Path, stop: asyncio.Event) ->
     import logging
 
     from reconciler.git.watch import WatchOptions
-    from reconciler.global_cp import Following, GlobalControlPlane, GlobalProcess, serve
+    from reconciler.global_cp.plane import GlobalControlPlane
+    from reconciler.global_cp.process import GlobalProcess, serve
+    from reconciler.global_cp.repository import Following
     from reconciler.kds.server import KdsLimits
     from reconciler.keys.secret_store import FileSecrets
     from reconciler.keys.secret_values import SecretValues

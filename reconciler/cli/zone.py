@@ -176,7 +176,8 @@ async def _serve(args: argparse.Namespace, join: Join, folder: Path, stop: async
     from reconciler.runtime.log import note
     from reconciler.store import Store
     from reconciler.zone_admin import ZoneAdmin
-    from reconciler.zone_cp import ZoneControlPlane, ZoneProcess, serve
+    from reconciler.zone_cp.plane import ZoneControlPlane
+    from reconciler.zone_cp.process import ZoneProcess, serve
 
     log = logging.getLogger("reconciler.zone")
     store = Store(folder / "store.sqlite")

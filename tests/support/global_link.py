@@ -17,7 +17,7 @@ from reconciler.ca import keys, tokens
 from reconciler.ca.authority import new_rsa_key_pem, public_pkcs1_pem
 from reconciler.ca.server_tls import ServerTls, new_server_tls
 from reconciler.decode import mesh_resource
-from reconciler.global_cp import GlobalControlPlane
+from reconciler.global_cp.plane import GlobalControlPlane
 from reconciler.kds.client import OPTIONS, SIZES
 from reconciler.kds.server import KdsServer
 from reconciler.kds.zone_node import call_headers, zone_node

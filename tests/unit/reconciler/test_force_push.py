@@ -5,13 +5,21 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from reconciler.global_cp.answers import GlobalAnswers
 from tests.support.git_repos import PolicyRepo, git
-from tests.unit.reconciler.test_global_cp import MESH, in_force, running, state_folder, until
+from tests.unit.reconciler.test_global_cp import (
+    MESH,
+    in_force,
+    running,
+    state_folder,
+    status_of,
+    until,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from reconciler.global_cp import GlobalControlPlane
+    from reconciler.global_cp.plane import GlobalControlPlane
 
 
 def unrelated(repo: PolicyRepo, name: str = "other") -> str:
@@ -41,14 +49,14 @@ async def test_unrelated_history_is_held_until_accepted_and_the_next_is_held_aga
         await until(plane, lambda: in_force(plane) == first)
         rewritten = unrelated(repo)
         await until(plane, lambda: is_held(plane, rewritten))
-        told = plane.status(proxies=False)["held"]
+        told = status_of(plane)["held"]
         assert isinstance(told, dict)
         assert (told["commit"], told["in_force"]) == (rewritten, first)
-        assert (await plane.wait(rewritten, 0.1))["outcome"] == "held"
-        assert plane.accept("0" * 40)["outcome"] == "refused"
-        assert plane.accept(rewritten[:7])["outcome"] == "accepted"
+        assert (await GlobalAnswers(plane).wait(rewritten, 0.1))["outcome"] == "held"
+        assert GlobalAnswers(plane).accept("0" * 40)["outcome"] == "refused"
+        assert GlobalAnswers(plane).accept(rewritten[:7])["outcome"] == "accepted"
         await until(plane, lambda: in_force(plane) == rewritten)
-        assert plane.accept(rewritten)["outcome"] == "refused"
+        assert GlobalAnswers(plane).accept(rewritten)["outcome"] == "refused"
         again = unrelated(repo, "another")
         await until(plane, lambda: is_held(plane, again))
         assert in_force(plane) == rewritten
@@ -66,7 +74,7 @@ async def test_older_commit_replayed_is_held_until_the_branch_goes_on(tmp_path: 
         git(repo.bare, "update-ref", "refs/heads/main", new)
         newest = repo.push({"README.md": "no policy"})
         await until(plane, lambda: in_force(plane) == newest)
-        assert plane.status(proxies=False)["held"] is None
+        assert status_of(plane)["held"] is None
 
 
 async def test_held_over_a_restart_also_when_nobody_has_the_old_commit_any_more(
@@ -85,8 +93,8 @@ async def test_held_over_a_restart_also_when_nobody_has_the_old_commit_any_more(
     async with running(state, repo.bare) as plane:
         await until(plane, lambda: is_held(plane, rewritten))
         assert in_force(plane) is None
-        assert "no longer in" in str(plane.status(proxies=False)["problems"])
-        assert plane.accept(rewritten)["outcome"] == "accepted"
+        assert "no longer in" in str(status_of(plane)["problems"])
+        assert GlobalAnswers(plane).accept(rewritten)["outcome"] == "accepted"
         await until(plane, lambda: in_force(plane) == rewritten)
     async with running(state, repo.bare) as plane:
         await until(plane, lambda: in_force(plane) == rewritten)
@@ -102,7 +110,7 @@ async def test_branch_that_vanishes_leaves_its_last_commit_in_force_and_comes_ba
         await until(plane, lambda: in_force(plane) == first)
         git(repo.bare, "update-ref", "-d", "refs/heads/main")
         await until(plane, lambda: plane.state.fetch_error is not None)
-        assert "has no branch main" in str(plane.status(proxies=False)["repository_error"])
+        assert "has no branch main" in str(status_of(plane)["repository_error"])
         assert in_force(plane) == first
     async with running(state, repo.bare) as plane:  # Also at a start.
         await until(plane, lambda: in_force(plane) == first)

@@ -19,7 +19,9 @@ from reconciler.git.errors import CommitRejected
 from reconciler.git.mirror import Mirror, MirrorOptions
 from reconciler.git.remote import RemoteLimits, transport_to
 from reconciler.git.watch import WatchOptions
-from reconciler.global_cp import Following, GlobalControlPlane
+from reconciler.global_cp.answers import GlobalAnswers
+from reconciler.global_cp.plane import GlobalControlPlane
+from reconciler.global_cp.repository import Following, RepositoryFollower
 from reconciler.keys.secret_store import FileSecrets
 from reconciler.keys.system_resources import SystemResources
 from reconciler.revision_loader import RevisionLoader
@@ -61,7 +63,7 @@ def plane_of(state: Path, bare: Path) -> GlobalControlPlane:
 async def running(state: Path, bare: Path) -> AsyncIterator[GlobalControlPlane]:
     """Follows the repository until the end of the block."""
     plane = plane_of(state, bare)
-    following = asyncio.create_task(plane.follow(FOLLOWING))
+    following = asyncio.create_task(RepositoryFollower(plane, FOLLOWING).follow())
     try:
         yield plane
     finally:
@@ -79,6 +81,10 @@ async def until(plane: GlobalControlPlane, claim: Callable[[], bool]) -> None:
 
 def in_force(plane: GlobalControlPlane) -> str | None:
     return plane.state.published.commit if plane.state.published else None
+
+
+def status_of(plane: GlobalControlPlane) -> Mapping[str, object]:
+    return GlobalAnswers(plane).status(proxies=False)
 
 
 def state_folder(tmp_path: Path) -> Path:
@@ -99,11 +105,11 @@ async def test_restart_while_the_repository_is_away_serves_what_was_fetched(tmp_
     async with running(state, repo.bare) as plane:
         await until(plane, lambda: in_force(plane) == first)
         assert plane.state.zones["east"].remembered
-        assert "does not exist" in str(plane.status(proxies=False)["repository_error"])
+        assert "does not exist" in str(status_of(plane)["repository_error"])
         away.rename(repo.bare)
         second = repo.push({"more.yaml": "type: Mesh\nname: more\n"})
         await until(plane, lambda: in_force(plane) == second)
-        await until(plane, lambda: not plane.status(proxies=False)["repository_error"])
+        await until(plane, lambda: not status_of(plane)["repository_error"])
 
 
 async def test_refs_that_no_zone_wrote_are_left_out_and_told(tmp_path: Path) -> None:
@@ -138,7 +144,7 @@ async def test_refs_that_no_zone_wrote_are_left_out_and_told(tmp_path: Path) -> 
             "without": "has no ingress.yaml",
         }.items():
             assert words in told[name]
-            assert words in str(plane.status(proxies=False)["status_error"])
+            assert words in str(status_of(plane)["status_error"])
 
 
 async def test_a_branch_in_the_place_of_status_refs_is_told_at_start(tmp_path: Path) -> None:
@@ -146,7 +152,7 @@ async def test_a_branch_in_the_place_of_status_refs_is_told_at_start(tmp_path: P
     git(repo.bare, "update-ref", "refs/heads/status", "refs/heads/main")
     async with running(state, repo.bare) as plane:
         await until(plane, lambda: in_force(plane) == repo.tip("main"))
-        told = str(plane.status(proxies=False)["status_error"])
+        told = str(status_of(plane)["status_error"])
     assert "the ref refs/heads/status exists" in told
     assert "--status-prefix" in told
 
@@ -157,7 +163,7 @@ async def test_wait_goes_on_while_neither_mirror_nor_repository_can_be_read(tmp_
         await until(plane, lambda: in_force(plane) is not None)
         repo.bare.rename(tmp_path / "away.git")
         shutil.rmtree(state / "mirror.git" / "objects")
-        found = await plane.wait("f" * 40, 0.1)
+        found = await GlobalAnswers(plane).wait("f" * 40, 0.1)
         assert found["outcome"] == "timeout"
 
 
@@ -200,17 +206,17 @@ async def test_fault_of_ours_in_one_commit_does_not_stop_the_next(
 
         monkeypatch.setattr(plane.loader, "load", faulty)
         await until(plane, lambda: plane.state.load_error is not None)
-        assert "internal error" in str(plane.status(proxies=False)["repository_error"])
+        assert "internal error" in str(status_of(plane)["repository_error"])
         cure = repo.push({"mesh.yaml": "type: Mesh\nname: other\n"})
         await until(plane, lambda: in_force(plane) == cure)
-        assert plane.status(proxies=False)["repository_error"] == ""
+        assert status_of(plane)["repository_error"] == ""
 
 
 async def test_of_several_commits_that_could_not_be_read_the_newest_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repo, state = PolicyRepo.create(tmp_path, MESH), state_folder(tmp_path)
-    monkeypatch.setattr("reconciler.global_cp.LOAD_RETRY_S", 1.0)
+    monkeypatch.setattr("reconciler.global_cp.plane.LOAD_RETRY_S", 1.0)
     async with running(state, repo.bare) as plane:
         load, failed = plane.loader.load, set[str]()
 
@@ -237,11 +243,14 @@ async def test_revision_that_cannot_be_kept_is_in_force_and_the_disk_is_told_of(
     async with running(state, repo.bare) as plane:
         monkeypatch.setattr(plane.store, "write", full)
         await until(plane, lambda: in_force(plane) == repo.tip("main"))
-        await until(plane, lambda: plane.status(proxies=False)["store_error"] == "no space left")
+        await until(
+            plane,
+            lambda: status_of(plane)["store_error"] == "no space left",
+        )
         monkeypatch.undo()
         second = repo.push({"more.yaml": "type: Mesh\nname: more\n"})
         await until(plane, lambda: in_force(plane) == second)
-        await until(plane, lambda: plane.status(proxies=False)["store_error"] == "")
+        await until(plane, lambda: status_of(plane)["store_error"] == "")
         assert plane.store.load_all("meta")["revision"] == second.encode()
 
 

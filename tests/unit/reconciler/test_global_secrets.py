@@ -6,20 +6,27 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from reconciler import global_cp
 from reconciler.ca import keys
-from reconciler.global_cp import SECRETS_POLL_S
+from reconciler.global_cp import repository
+from reconciler.global_cp.repository import SECRETS_POLL_S, RepositoryFollower
 from reconciler.keys.secret_store import write_private
 from reconciler.steps import global_state as g
 from tests.support.git_repos import PolicyRepo
-from tests.unit.reconciler.test_global_cp import plane_of, running, state_folder, until
+from tests.unit.reconciler.test_global_cp import (
+    FOLLOWING,
+    plane_of,
+    running,
+    state_folder,
+    status_of,
+    until,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
 
-    from reconciler.global_cp import GlobalControlPlane
+    from reconciler.global_cp.plane import GlobalControlPlane
 
 FILES = {
     "mesh.yaml": "type: Mesh\nname: default\n",
@@ -40,11 +47,11 @@ async def test_changed_file_is_in_force_within_a_second(tmp_path: Path) -> None:
     folder.mkdir(mode=0o700)
     async with running(state, repo.bare) as plane:
         plane.loader.values.folder = folder
-        following = asyncio.create_task(plane.follow_secrets())
+        following = asyncio.create_task(RepositoryFollower(plane, FOLLOWING).follow_secrets())
         try:
             await until(plane, lambda: plane.state.rejected is not None)
             assert plane.state.published is None
-            assert "SEC006" in str(plane.status(proxies=False)["problems"])
+            assert "SEC006" in str(status_of(plane)["problems"])
             write_private(folder / "revoked", b"id-1")
             await until(plane, lambda: revoked(plane) == {"id-1"})
             assert plane.state.rejected is None
@@ -53,7 +60,10 @@ async def test_changed_file_is_in_force_within_a_second(tmp_path: Path) -> None:
             await until(plane, lambda: revoked(plane) == {"id-1", "id-2"})
             took = time.monotonic() - began
             (folder / "revoked").unlink()
-            await until(plane, lambda: "SEC007" in str(plane.status(proxies=False)["warnings"]))
+            await until(
+                plane,
+                lambda: "SEC007" in str(status_of(plane)["warnings"]),
+            )
             assert revoked(plane) == {"id-1", "id-2"}
         finally:
             following.cancel()
@@ -71,7 +81,7 @@ async def test_a_store_that_cannot_be_read_for_a_while_ends_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Too many open files, for example: the process would be gone with it."""
-    monkeypatch.setattr(global_cp, "SECRETS_POLL_S", 0.005)
+    monkeypatch.setattr(repository, "SECRETS_POLL_S", 0.005)
     repo, state = PolicyRepo.create(tmp_path, FILES), state_folder(tmp_path)
     async with running(state, repo.bare) as plane:
         moved, faults = plane.loader.secrets_moved, [OSError("too many open files")] * 3
@@ -83,7 +93,7 @@ async def test_a_store_that_cannot_be_read_for_a_while_ends_nothing(
             return moved()
 
         monkeypatch.setattr(plane.loader, "secrets_moved", look)
-        following = asyncio.create_task(plane.follow_secrets())
+        following = asyncio.create_task(RepositoryFollower(plane, FOLLOWING).follow_secrets())
         await until(plane, lambda: following.done() or not (faults or plane.secrets_error))
         assert not following.done()
         following.cancel()
@@ -98,7 +108,7 @@ async def test_values_of_the_commit_in_force_are_watched_while_a_newer_one_is_re
     write_private(folder / "revoked", b"id-1")
     async with running(state, repo.bare) as plane:
         plane.loader.values.folder = folder
-        following = asyncio.create_task(plane.follow_secrets())
+        following = asyncio.create_task(RepositoryFollower(plane, FOLLOWING).follow_secrets())
         try:
             await until(plane, lambda: revoked(plane) == {"id-1"} or bool(plane.state.rejected))
             assert revoked(plane) == {"id-1"}

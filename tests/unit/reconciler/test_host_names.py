@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from reconciler.offline import rendered
 from reconciler.state import from_resources
 from reconciler.store import Store
-from reconciler.zone_cp import ZoneControlPlane
+from reconciler.zone_cp.host_names import HostNames
+from reconciler.zone_cp.plane import ZoneControlPlane
 from tests.support.mesh import a_dataplane, a_mesh, an_inbound, an_ingress, offers
 from tests.support.zone import settings
 
@@ -28,7 +29,7 @@ async def test_zone_looks_up_its_own_proxies_and_the_ingresses_of_others(tmp_pat
     plane.state = replace(
         plane.state, local=from_resources((none, here, lost)), relayed=from_resources((there,))
     )
-    await plane.resolve()
+    await HostNames(plane).resolve()
     assert dict(plane.state.resolved) == {"localhost": "127.0.0.1", "LOCALHOST": "127.0.0.1"}
     plane.stop()
     store.close()

@@ -18,7 +18,8 @@ from reconciler.decode import mesh_resource
 from reconciler.model.resource import Labels, ResourceKey
 from reconciler.store import ASIDE_MAX, FORMAT, NewerFormat, Store
 from reconciler.stored import encode_stored
-from reconciler.zone_cp import ZoneControlPlane
+from reconciler.zone_cp.answers import ZoneAnswers
+from reconciler.zone_cp.plane import ZoneControlPlane
 from tests.support.zone import settings
 from xds.resource import digest
 
@@ -276,7 +277,7 @@ async def test_zone_with_an_edited_policy_serves_none_and_keeps_its_proxies(tmp_
             assert plane.state.revision == revision
             assert len(plane.state.policy.by_key) == (revision is not None)
             assert set(plane.state.local.by_key) == {proxy.key}
-            told = str(plane.status(proxies=False)["store_error"])
+            told = str(ZoneAnswers(plane).status(proxies=False)["store_error"])
             assert ("rows were added, dropped or put back" in told) is (revision is None)
 
 

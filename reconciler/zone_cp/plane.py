@@ -1,0 +1,237 @@
+"""Delivers events to the zone's pure step and carries out its effects.
+
+One event loop owns all state. Servers call in on the loop; whatever takes long runs elsewhere and
+comes back as an event. Effects are carried out in the order the step gave them: persist, then send.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from reconciler.runtime.log import note
+from reconciler.runtime.loop_watch import LoopWatch
+from reconciler.runtime.outbox import Outbox
+from reconciler.runtime.timer import Timer
+from reconciler.steps import zone_state as z
+from reconciler.steps.zone_step import step
+from reconciler.stored import decode_stored, encode_rows
+from reconciler.zone_cp.certificates import admin_certificate, workload_certificate
+from xds.health_server import HealthServer
+
+if TYPE_CHECKING:
+    import logging
+
+    from reconciler.api.door import Door
+    from reconciler.kds.client import KdsClient
+    from reconciler.model.resource import MeshResource
+    from reconciler.status.follower import StatusFollower
+    from reconciler.store import Store
+    from reconciler.stored import Row, Rows
+    from reconciler.zone_admin import ZoneAdmin
+    from xds.discovery import DeltaRequest, DeltaResponse
+    from xds.health import HealthReport, Introduction
+    from xds.server import AdsServer
+
+KINDS = ("policy", "relayed", "local")
+NO_POLICIES = "this zone has not received its policies yet"
+
+
+class ZoneControlPlane:
+    """Wires store, global, proxies and status around one `ZoneState`."""
+
+    def __init__(self, settings: z.ZoneSettings, store: Store, log: logging.Logger) -> None:
+        self.state = z.ZoneState(settings=settings)
+        self.store = store
+        self.log = log
+        self.ads: AdsServer | None = None
+        self.health = HealthServer(self)
+        self.client: KdsClient | None = None
+        self.status_follower: StatusFollower | None = None
+        self.door: Door | None = None
+        self.admin_ca: bytes | None = None  # of admin access to proxies; None: there is none
+        self.admin: ZoneAdmin | None = None
+        self.global_error = ""
+        self.stalls = LoopWatch()
+        self.stopping = False
+        self.changed = asyncio.Event()  # replaced at every change; for whoever waits
+        self.events = 0
+        self.outbox: Outbox[z.Effect, MeshResource | bytes] = Outbox(
+            rows_of, self._write, self._carry_out, self._store_said
+        )
+        self._timer = Timer(self._tick)
+        self._build_asked = False
+
+    # --- start and stop ---
+
+    def restore(self) -> None:
+        """Take up what the disk holds; before this nothing is served or published. Without all of
+        its policies no revision is in force: the global gives it again.
+        """
+        kept = {kind: self._kept(kind) for kind in KINDS}
+        revision = self.store.load_all("meta").get("revision")
+        whole = kept["policy"] is not None and self.store.is_whole("policy")
+        self.deliver(
+            z.Restored(
+                time.time(),
+                kept["policy"] or (),
+                kept["relayed"] or (),
+                kept["local"] or (),
+                revision.decode() if revision is not None and whole else None,
+            )
+        )
+
+    def _kept(self, kind: str) -> tuple[MeshResource, ...] | None:
+        """None: rows that this program cannot read, of which nothing is used."""
+        try:
+            return tuple(map(decode_stored, self.store.load_all(kind).values()))
+        except (ValueError, KeyError, TypeError) as error:
+            note(self.log, "store.unread_failed", kind=kind, reason=str(error))
+            return None
+
+    def unready(self) -> str:
+        """Why proxies are not served yet; "" once they are."""
+        return "" if self.state.policy.by_key else NO_POLICIES
+
+    def stop(self) -> None:
+        """From here on a closing stream is our doing: no endpoint is taken out for it."""
+        self.stopping = True
+        self.changed.set()
+        self._timer.stop()
+
+    # --- events ---
+
+    def deliver(self, event: z.Event) -> None:
+        """One decision. Its effects go out in order, and none before what was to be written."""
+        self.events += 1
+        self.state, effects = step(self.state, event)
+        self.outbox.add(effects)
+        if effects:
+            self.changed.set()
+            self.changed = asyncio.Event()
+
+    # AdsEvents, called by the ADS server on the loop
+
+    def opened(self, stream: str, authorization: str | None) -> None:
+        self.deliver(z.ProxyOpened(stream, authorization))
+
+    def request(self, stream: str, request: DeltaRequest) -> None:
+        self.deliver(z.ProxyRequest(stream, request, time.time()))
+
+    def closed(self, stream: str, by_peer: bool) -> None:
+        if not self.stopping:
+            self.deliver(z.ProxyClosed(stream, by_peer, time.time()))
+
+    # HealthEvents, called by the HDS server on the loop
+
+    def health_opened(self, stream: str, authorization: str | None) -> None:
+        self.deliver(z.HealthOpened(stream, authorization, time.time()))
+
+    def health_said(self, stream: str, message: Introduction | HealthReport) -> None:
+        self.deliver(z.HealthSaid(stream, message, time.time()))
+
+    def health_closed(self, stream: str) -> None:
+        if not self.stopping:
+            self.deliver(z.HealthClosed(stream))
+
+    # KdsClientEvents, called by the KDS client on the loop
+
+    def connected(self, session: str) -> None:
+        self.deliver(z.GlobalConnected(session))
+
+    def response(self, session: str, response: DeltaResponse) -> None:
+        self.deliver(z.GlobalResponse(session, response, time.time()))
+
+    def global_request(self, session: str, request: DeltaRequest) -> None:
+        self.deliver(z.GlobalRequest(session, request))
+
+    def disconnected(self, session: str, reason: str) -> None:
+        if self.stopping:
+            return
+        self.global_error = reason
+        if session:
+            self.deliver(z.GlobalDisconnected(session, reason))
+        else:
+            note(self.log, "global.dial_failed", reason=reason)
+
+    # --- effects ---
+
+    def _carry_out(self, effect: z.Effect) -> None:
+        match effect:
+            case z.Persist():
+                raise AssertionError("the outbox writes")
+            case z.ToProxy(stream, response):
+                if self.ads is not None:
+                    self.ads.send(stream, response)
+            case z.CloseStream(stream, code, message):
+                if self.ads is not None:
+                    self.ads.close(stream, code, message)
+            case z.AskHealth(stream, specifier):
+                self.health.send(stream, specifier)
+            case z.CloseHealth(stream, code, message):
+                self.health.close(stream, code, message)
+            case z.ToGlobalRequest(session, request):
+                if self.client is not None:
+                    self.client.send_request(session, request)
+            case z.ToGlobalResponse(session, response):
+                if self.client is not None:
+                    self.client.send_response(session, response)
+            case z.LeaveGlobal(session, reason):
+                if self.client is not None:
+                    self.client.leave(session, reason)
+            case z.IssueCertificate():
+                asyncio.get_running_loop().call_soon(self._issue, effect)
+            case z.IssueAdminCertificate():
+                asyncio.get_running_loop().call_soon(self._issue_admin, effect)
+            case z.StatusWanted(status):
+                if self.status_follower is not None:
+                    self.status_follower.want(status)
+            case z.BuildSoon():
+                self._build_soon()
+            case z.WakeAt(at):
+                self._timer.at(at)
+            case z.Note(event, fields):
+                note(self.log, event, **fields)
+
+    def _write(self, rows: Rows) -> None:
+        """In the outbox's thread."""
+        self.store.write(encode_rows(rows))
+
+    def _store_said(self, error: str) -> None:
+        note(self.log, "store.write_failed" if error else "store.write_recovered", reason=error)
+
+    def _build_soon(self) -> None:
+        """Once a turn of the loop, so that sockets are served between two batches."""
+        if not self._build_asked:
+            self._build_asked = True
+            asyncio.get_running_loop().call_soon(self._build)
+
+    def _build(self) -> None:
+        self._build_asked = False
+        if not self.stopping:
+            self.deliver(z.BuildDue(time.time()))
+
+    def _tick(self, now: float) -> None:
+        if not self.stopping:
+            self.deliver(z.Tick(now))
+
+    def _issue(self, wanted: z.IssueCertificate) -> None:
+        self.deliver(workload_certificate(wanted, time.time()))
+
+    def _issue_admin(self, wanted: z.IssueAdminCertificate) -> None:
+        assert self.admin_ca is not None, "asked for with admin_access only"
+        self.deliver(admin_certificate(self.admin_ca, wanted, time.time()))
+
+
+def rows_of(effect: z.Effect) -> Rows | None:
+    """What an effect wants on disk; None when it is something else."""
+    if not isinstance(effect, z.Persist):
+        return None
+    rows: dict[Row, MeshResource | bytes | None] = {
+        (effect.kind, str(resource.key)): resource for resource in effect.put
+    }
+    rows |= {(effect.kind, str(key)): None for key in effect.drop}
+    if effect.revision is not None:
+        rows["meta", "revision"] = effect.revision.encode()
+    return rows
