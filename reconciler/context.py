@@ -12,16 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from reconciler.match import (
-    Conf,
-    Entry,
-    PolicyIndex,
-    Selection,
-    route_conf,
-    service_of,
-    to_conf,
-    to_entries,
-)
+from reconciler.match import PolicyIndex, Selection, service_of
 from reconciler.model.resource import MeshResource, ResourceKey
 from reconciler.model.spec import MeshSpec, Tags
 from reconciler.model.targetref import ServiceRef
@@ -35,6 +26,7 @@ from reconciler.routes import (
     route_name,
     service_tags,
 )
+from reconciler.rules import Conf, Entry, route_conf, to_conf, to_entries
 from reconciler.topology import (
     Place,
     Service,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from reconciler.match import Conf, Selection
+    from reconciler.match import Selection
+    from reconciler.rules import Conf
     from xds.view import Hooks
 
 

@@ -25,6 +25,7 @@ from reconciler.policies.document import (
     top_kind,
 )
 from reconciler.policies.policy import GATEWAY, PROXY_KINDS, SERVICE_KINDS, At, Path, PolicyType
+from reconciler.policies.re2 import faults
 from reconciler.problems import Problem
 from xds.view import (
     HeaderModifier,
@@ -59,19 +60,10 @@ _MEMBERS = {
     "URLRewrite": "urlRewrite",
     "RequestMirror": "requestMirror",
 }
-_RE2_ONLY = re.compile(
-    r"\\[pP](\{\^?\w+\}|\w)|\\[zC]|\[:\^?\w+:\]|\\Q.*?(\\E|\Z)|\\x\{[0-9A-Fa-f]+\}"
-    r"|(?<=\()\?<(?=\w)|\(\?[imsU]+\)"
-)
 _HEADERS_MAX = 16
-_ESCAPED = re.compile(r"\\.", re.DOTALL)
-_CLASS = re.compile(r"\[\^?\]?[^\]]*\]")
-_REPEATED_MAX = 1000  # RE2's own limit
 _WEIGHTS_MAX = 0xFFFFFFFF  # of all backends of a rule together
-_REGEX_LENGTH_MAX = 2000  # reading one takes more than linear time
 _BREAKS = re.compile(r"[\x00\r\n]")
 _COMMAND = re.compile(r"%%|%[A-Z0-9_]+(\(.*?\))?(:[0-9]+)?%")  # in a header's value; %% is a %
-_UNKNOWN_ESCAPES = ("\\Z", "\\u", "\\U", "\\N")  # to RE2; Python has them
 _REDIRECT_STATUS = (301, 302, 303, 307, 308)
 
 
@@ -304,7 +296,7 @@ def _check_match(match: Fields, path: Path, at: At) -> Iterator[Problem]:
     elif kind in ("PathPrefix", "Prefix") and value != "/" and value.endswith("/"):
         yield Problem(at(place), "MHR004", f'path "{value}" must not end with /; leave it out')
     if kind == "RegularExpression":
-        yield from _check_regex(value, place, at)
+        yield from (Problem(at(place), "MHR006", fault) for fault in faults(value))
     for name in ("headers", "queryParams"):
         for index, part in enumerate(sequence(match.get(name))):
             yield from _check_value_match(mapping(part), (*path, name, index), at)
@@ -318,32 +310,8 @@ def _check_value_match(part: Fields, path: Path, at: At) -> Iterator[Problem]:
     if kind in ("Exact", "Prefix", "RegularExpression") and value is None:
         yield Problem(at(path), "MHR005", f"{kind} needs a value")
     if kind == "RegularExpression":
-        yield from _check_regex(str(value), (*path, "value"), at)
-
-
-def _check_regex(value: str, path: Path, at: At) -> Iterator[Problem]:
-    """Envoy runs RE2. What only RE2 knows is taken out before Python judges the rest."""
-    if len(value) > _REGEX_LENGTH_MAX:
-        text = f"a regular expression has at most {_REGEX_LENGTH_MAX} characters; write several"
-        yield Problem(at(path), "MHR006", text)
-        return
-    known = _RE2_ONLY.sub("x", value)
-    try:
-        re.compile(known)
-    except (re.error, RecursionError, OverflowError) as error:
-        yield Problem(at(path), "MHR006", f'"{value}" is not a regular expression: {error}')
-    plain = _CLASS.sub("x", _ESCAPED.sub("x", known))
-    escapes = _ESCAPED.findall(known)
-    if re.search(r"\(\?(<?[=!]|P=)", plain) or any(each[1] in "123456789" for each in escapes):
-        yield Problem(at(path), "MHR006", f'"{value}" looks around or back, which RE2 cannot')
-    unknown = [each for each in escapes if each in _UNKNOWN_ESCAPES]
-    if re.search(r"\(\?[>#(]|[*+?}]\+", plain) or unknown:
-        what = unknown[0] if unknown else "an atomic group, a comment or a condition"
-        text = f'"{value}" has {what}, which RE2 lacks'
-        yield Problem(at(path), "MHR006", text)
-    counts = re.findall(r"\{0*([0-9]+)(?:,0*([0-9]*))?\}", plain)
-    if any(len(n) > 4 or int(n or 0) > _REPEATED_MAX for pair in counts for n in pair):
-        yield Problem(at(path), "MHR006", f'"{value}" repeats over {_REPEATED_MAX} times')
+        place = at((*path, "value"))
+        yield from (Problem(place, "MHR006", fault) for fault in faults(str(value)))
 
 
 def _check_unique(fields: Fields, name: str, path: Path, at: At) -> Iterator[Problem]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from envoy_data_plane.envoy.config.core.v3 import HttpProtocolOptions as CommonOptions
 
-from reconciler.match import Conf, Selection, catch_all, rule_entries
 from reconciler.policies.effect import Effect, InboundPlace
 from reconciler.policies.mesh_timeout import POLICY, TimeoutConf, Timeouts, timeouts
+from reconciler.rules import Conf, catch_all, rule_entries
 from xds.view import Hooks
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     )
     from envoy_data_plane.envoy.extensions.filters.network.tcp_proxy.v3 import TcpProxy
     from envoy_data_plane.envoy.extensions.upstreams.http.v3 import HttpProtocolOptions
+
+    from reconciler.match import Selection
 
 _OFF = timedelta()
 

@@ -48,14 +48,6 @@ from envoy_data_plane.xds.type.matcher.v3 import (
 )
 from envoy_data_plane.xds.type.matcher.v3 import StringMatcher as XdsStringMatcher
 
-from reconciler.match import (
-    Conf,
-    Selection,
-    SubsetRule,
-    from_entries,
-    from_subsets,
-    subset_rules,
-)
 from reconciler.model.resource import NAMESPACE, SERVICE, ZONE, MeshResource
 from reconciler.policies.effect import Effect, InboundPlace
 from reconciler.policies.mesh_traffic_permission import (
@@ -67,6 +59,7 @@ from reconciler.policies.mesh_traffic_permission import (
     Principal,
     Rbac,
 )
+from reconciler.rules import Conf, SubsetRule, from_entries, from_subsets, subset_rules
 from xds.build.chains import TLS_INSPECTOR, tls_inspector
 from xds.names import spiffe_id, stat_prefix, tag_id
 from xds.view import Hooks
@@ -75,6 +68,7 @@ from xds.wire import any_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from reconciler.match import Selection
     from reconciler.policies.inbound_match import InboundMatch
 
 NETWORK_RBAC = "envoy.filters.network.rbac"

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from reconciler.admin import AdminTarget
     from reconciler.kds.admin import Question
     from reconciler.model.resource import MeshResource
-    from reconciler.steps.zone_state import AdminCertificate, Effects, Outcome, Proxy, ZoneState
+    from reconciler.steps.proxy_state import AdminCertificate, Proxy
+    from reconciler.steps.zone_state import Effects, Outcome, ZoneState
     from reconciler.view import ProxyTraits
 
 

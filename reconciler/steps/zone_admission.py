@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reconciler.proxy_token import Issuer
-    from reconciler.steps.zone_state import Proxy, ZoneState
+    from reconciler.steps.proxy_state import Proxy
+    from reconciler.steps.zone_state import ZoneState
     from xds.discovery import Node
 
 REFUSED_MAX = 100  # proxies whose refusal is shown; the oldest goes first

@@ -14,15 +14,7 @@ from rpds import HashTrieMap
 
 from reconciler.model.resource import MeshResource, ResourceKey
 from reconciler.steps import zone_admin, zone_certificates, zone_proxies, zone_report
-from reconciler.steps.zone_state import (
-    BuildSoon,
-    Certificate,
-    Effect,
-    Note,
-    Outcome,
-    Proxy,
-    ZoneState,
-)
+from reconciler.steps.zone_state import BuildSoon, Effect, Note, Outcome, ZoneState
 from reconciler.view import (
     Reach,
     ViewResult,
@@ -36,6 +28,7 @@ from xds.translate import IncompleteView, translate
 if TYPE_CHECKING:
     from reconciler.context import MeshContext
     from reconciler.state import ResourceDiff
+    from reconciler.steps.proxy_state import Certificate, Proxy
     from xds.snapshot import Resources
 
 

@@ -14,15 +14,8 @@ from typing import TYPE_CHECKING
 from reconciler.mesh_ca import authority, expiry_warnings, mesh_spec, trusted_pem
 from reconciler.model.spec import DataplaneSpec
 from reconciler.registration import identity_uris
-from reconciler.steps.zone_state import (
-    Effects,
-    Failing,
-    IssueCertificate,
-    Note,
-    Proxy,
-    WakeAt,
-    ZoneState,
-)
+from reconciler.steps.proxy_state import Failing, Proxy
+from reconciler.steps.zone_state import Effects, IssueCertificate, Note, WakeAt, ZoneState
 from xds.build.secrets import ca_secret
 from xds.names import ca_secret_name, identity_secret_name
 from xds.resource import digest
@@ -34,7 +27,7 @@ if TYPE_CHECKING:
     from reconciler.mesh_ca import Authority
     from reconciler.model.resource import MeshResource
     from reconciler.model.spec import MeshSpec
-    from reconciler.steps.zone_state import Certificate
+    from reconciler.steps.proxy_state import Certificate
     from xds.resource import XdsResource
 
 RETRY_FIRST_S = 5.0

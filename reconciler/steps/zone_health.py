@@ -22,7 +22,6 @@ from reconciler.steps.zone_state import (
     Note,
     Outcome,
     Persist,
-    Proxy,
     WakeAt,
     ZoneState,
 )
@@ -30,6 +29,7 @@ from xds.health import HealthReport, Introduction
 
 if TYPE_CHECKING:
     from reconciler.model.resource import MeshResource
+    from reconciler.steps.proxy_state import Proxy
 
 UNKNOWN, INVALID_ARGUMENT, RESOURCE_EXHAUSTED = 2, 3, 8  # gRPC status numbers
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.kds.stats import Counts
 from reconciler.steps import zone_report
-from reconciler.steps.zone_state import Effects, Outcome, Proxy, WakeAt, ZoneState
+from reconciler.steps.zone_state import Effects, Outcome, WakeAt, ZoneState
 from xds.delta_sender import Acked, Nacked
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, SECRET
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from reconciler.kds.proxy_insight import ProxyInsight
+    from reconciler.steps.proxy_state import Proxy
     from xds.delta_sender import Answer
     from xds.discovery import DeltaResponse
 

@@ -16,6 +16,7 @@ from reconciler.proxy_health import with_kept_health
 from reconciler.registration import NotAdmitted, traits_of
 from reconciler.state import ResourceDiff, apply
 from reconciler.steps import zone_build, zone_health, zone_insights, zone_report
+from reconciler.steps.proxy_state import Proxy
 from reconciler.steps.zone_admission import (
     admitted,
     next_expiry,
@@ -30,7 +31,6 @@ from reconciler.steps.zone_state import (
     Note,
     Outcome,
     Persist,
-    Proxy,
     ToProxy,
     WakeAt,
     ZoneState,

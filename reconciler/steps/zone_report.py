@@ -27,7 +27,6 @@ from reconciler.steps.zone_state import (
     Effects,
     Note,
     Outcome,
-    Proxy,
     StatusWanted,
     ToGlobalResponse,
     WakeAt,
@@ -39,6 +38,7 @@ from xds.delta_sender import KDS_DIALECT, DeltaSender, Nacked
 from xds.snapshot import NO_RESOURCES
 
 if TYPE_CHECKING:
+    from reconciler.steps.proxy_state import Proxy
     from xds.discovery import DeltaRequest
 
 REJECTIONS_MAX = 100

@@ -28,6 +28,7 @@ from reconciler.steps import (
     zone_proxies,
     zone_report,
 )
+from reconciler.steps.proxy_state import Proxy
 from reconciler.steps.zone_state import (
     AdminCertificateIssued,
     BuildDue,
@@ -43,7 +44,6 @@ from reconciler.steps.zone_state import (
     IssueFailed,
     Note,
     Outcome,
-    Proxy,
     ProxyClosed,
     ProxyLeaves,
     ProxyOpened,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from reconciler.figures import Figure
-    from reconciler.steps import zone_state as z
+    from reconciler.steps.proxy_state import Proxy
     from reconciler.zone_cp.plane import ZoneControlPlane
 
 
@@ -71,7 +71,7 @@ class ZoneAnswers:
             found["proxy_list"] = [self._proxy_row(p) for p in state.proxies.values()]
         return found
 
-    def _proxy_row(self, proxy: z.Proxy) -> dict[str, object]:
+    def _proxy_row(self, proxy: Proxy) -> dict[str, object]:
         refused = rejections(proxy)
         state = "rejected" if refused else "acknowledged" if is_current(proxy) else "pending"
         return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from reconciler.ca.admin import issue_admin_server
 from reconciler.ca.authority import AuthorityPem, issue_workload
 from reconciler.steps import zone_state as z
+from reconciler.steps.proxy_state import AdminCertificate, Certificate
 from xds.build.secrets import identity_secret
 from xds.resource import digest
 
@@ -18,7 +19,7 @@ def workload_certificate(
         issued = issue_workload(wanted.mesh, ca, wanted.uris, now, wanted.lifetime_s)
     except ValueError as error:
         return z.IssueFailed(wanted.node_id, str(error), now)
-    certificate = z.Certificate(
+    certificate = Certificate(
         identity_secret(wanted.identity_secret, issued.chain_pem, issued.key_pem),
         wanted.uris,
         wanted.backend,
@@ -39,5 +40,5 @@ def admin_certificate(
         tls = issue_admin_server(admin_ca, wanted.hosts, wanted.node_id, now)
     except ValueError as error:
         message = str(error)
-    certificate = z.AdminCertificate(wanted.hosts, tls)
+    certificate = AdminCertificate(wanted.hosts, tls)
     return z.AdminCertificateIssued(wanted.node_id, certificate, message)

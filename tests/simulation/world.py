@@ -25,6 +25,7 @@ from reconciler.steps import status_state as s
 from reconciler.steps import zone_state as z
 from reconciler.steps.global_step import step as global_step
 from reconciler.steps.global_zones import refusal
+from reconciler.steps.proxy_state import Certificate
 from reconciler.steps.status_step import step as status_step
 from reconciler.steps.zone_step import step as zone_step
 from tests.simulation.clock import SimClock
@@ -429,7 +430,7 @@ class World:
 
     def _issue(self, zone: SimZone, effect: z.IssueCertificate) -> None:
         pem = "|".join(effect.uris).encode()
-        certificate = z.Certificate(
+        certificate = Certificate(
             identity_secret(effect.identity_secret, pem, b"key"),
             effect.uris,
             effect.backend,

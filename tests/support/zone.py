@@ -14,6 +14,7 @@ from reconciler.kds.zone_node import zone_node
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.model.spec import ZoneIngressSpec
 from reconciler.steps import zone_state as z
+from reconciler.steps.proxy_state import AdminCertificate, Certificate
 from reconciler.steps.zone_step import step
 from xds.build.secrets import identity_secret
 from xds.discovery import DeltaRequest, DeltaResponse, Node
@@ -85,7 +86,7 @@ class Zone:
                     queue.append(issued(effect, self.now))
                 elif isinstance(effect, z.IssueAdminCertificate):
                     tls = AdminTls(b"ca", b"chain", b"key", effect.node_id)
-                    certificate = z.AdminCertificate(effect.hosts, tls)
+                    certificate = AdminCertificate(effect.hosts, tls)
                     queue.append(z.AdminCertificateIssued(effect.node_id, certificate))
                 elif isinstance(effect, z.ToProxy):
                     self.sent.setdefault(effect.stream, []).append(effect.response)
@@ -153,7 +154,7 @@ class Zone:
 
 
 def issued(effect: z.IssueCertificate, now: float) -> z.CertificateIssued:
-    certificate = z.Certificate(
+    certificate = Certificate(
         identity_secret(effect.identity_secret, b"chain", b"key"),
         effect.uris,
         effect.backend,

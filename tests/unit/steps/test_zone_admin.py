@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.steps import zone_state as z
+from reconciler.steps.proxy_state import AdminCertificate
 from reconciler.steps.zone_step import step
 from tests.support.zone import INGRESS, Zone, dataplane, zone
 from xds.discovery import DeltaRequest
@@ -151,7 +152,7 @@ def test_without_a_certificate_traffic_is_served_all_the_same() -> None:
     proxy = made.state.proxies["default.web-1"]
     proxies = made.state.proxies.insert("default.web-1", replace(proxy, admin=None))
     state = replace(made.state, proxies=proxies)
-    failed = z.AdminCertificate(("10.0.0.1",), None)
+    failed = AdminCertificate(("10.0.0.1",), None)
     state, effects = step(state, z.AdminCertificateIssued("default.web-1", failed, "damaged"))
     assert [e.event for e in effects if isinstance(e, z.Note)] == ["admin.certificate_failed"]
     made.state = state

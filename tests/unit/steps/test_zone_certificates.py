@@ -17,6 +17,8 @@ from tests.support.zone import Zone, dataplane, zone
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconciler.steps.proxy_state import Proxy
+
 NODE = "default.web"
 
 
@@ -57,7 +59,7 @@ def change(made: Zone, *put: MeshResource, drop: tuple[MeshResource, ...] = ()) 
     return made.deliver(z.BuildDue(made.now))
 
 
-def proxy(made: Zone) -> z.Proxy:
+def proxy(made: Zone) -> Proxy:
     return made.state.proxies[NODE]
 
 

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from reconciler.match import (
-    PolicyIndex,
+from reconciler.match import PolicyIndex
+from reconciler.model.resource import SERVICE
+from reconciler.policies.inbound_match import InboundMatch
+from reconciler.policies.mesh_timeout import POLICY
+from reconciler.rules import (
     SubsetRule,
     catch_all,
     inbound_rules,
@@ -18,9 +21,6 @@ from reconciler.match import (
     to_conf,
     to_entries,
 )
-from reconciler.model.resource import SERVICE
-from reconciler.policies.inbound_match import InboundMatch
-from reconciler.policies.mesh_timeout import POLICY
 from tests.support.mesh import a_dataplane, a_policy, an_inbound
 
 WEB = a_dataplane("web-1", an_inbound("web"), labels={"app": "web"})

@@ -1,0 +1,90 @@
+"""What a zone knows of one of its proxies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from reconciler.kds.proxy_insight import ProxyInsight
+from xds.ads_stream import AdsStream
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.ca.tokens import Claims
+    from reconciler.kds.stats import Counts
+    from reconciler.model.resource import ResourceKey
+    from reconciler.view import Origins, ProxyTraits
+    from xds.resource import XdsResource
+    from xds.snapshot import Snapshot
+    from xds.view import AdminTls, ProxyView
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A workload certificate as the SDS resource it is served as. `uris` are what it was issued
+    for.
+    """
+
+    identity: XdsResource
+    uris: tuple[str, ...]
+    backend: str
+    ca_digest: str  # of the CA certificate it was signed by
+    lifetime_s: int  # that was asked for
+    renew_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """A certificate that could not be made `count` times: `wanted` is the CA's digest and the URIs,
+    `again` when it is tried again.
+    """
+
+    wanted: tuple[str, ...]
+    count: int
+    again: float
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdminCertificate:
+    """Of a proxy's admin listener; `tls` is None when none could be made for these hosts."""
+
+    hosts: tuple[str, ...]
+    tls: AdminTls | None
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A registered proxy of this zone: its declared resource is in `ZoneState.local` under `key`.
+
+    `lost_at` is set when its stream broke (its endpoints are then out), `held_until` while a loss
+    is taken for our
+    own failure (its endpoints stay).
+    """
+
+    node_id: str
+    key: ResourceKey
+    traits: ProxyTraits
+    stream: str | None = None
+    connected_at: float = 0.0
+    ads: AdsStream = field(default_factory=AdsStream.open)
+    view: ProxyView | None = None
+    origins: Origins | None = None
+    snapshot: Snapshot | None = None
+
+    certificate: Certificate | None = None
+    trust: XdsResource | None = None  # the CAs it verifies others with
+    issuing: bool = False
+    failing: Failing | None = None
+    admin: AdminCertificate | None = None
+    admin_asked: tuple[str, ...] | None = None  # hosts a certificate is being made for
+    lost_at: float | None = None
+    held_until: float | None = None
+    listening: bool = True  # False: new, and not yet told to listen anywhere
+    leaving: bool = False  # it ends, or may not stay: its endpoints are out, whatever it serves
+    insight: ProxyInsight = field(default_factory=ProxyInsight)  # what is told of its streams
+    counts: Mapping[str, Counts] = field(default_factory=dict)  # of its stream, by short type name
+    claims: Claims | None = None  # of the token that let it in; None: not seen since our start
+    retire_at: float | None = None  # clusters that are gone are taken out then
