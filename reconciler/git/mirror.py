@@ -43,6 +43,7 @@ REF_LENGTH_MAX = 1000  # what a server may send is longer than what a file can b
 SUBJECT_MAX = 200
 ROOT_NAMES_MAX = 100
 STATUS_BLOB_BYTES_MAX = 8 * 1024 * 1024
+STATUS_BYTES_MAX = 64 * 1024 * 1024  # of all files of a status ref
 PACKS_WHEN_IDLE = 20  # joined when nothing moved, so that nobody waits
 PACK_SUFFIXES = {".pack", ".idx"}
 PACKS_MAX = 200  # joined in any case: with a thousand, reading takes ten times as long
@@ -385,12 +386,17 @@ def read_files(repository: pygit2.Repository, commit: str) -> dict[str, bytes]:
         entries = TreeWalk(TreeLimits()).entries(repository, tree)
     except CommitRejected:
         return {}
-    found = {
-        entry.path: read_blob(repository, entry.oid, STATUS_BLOB_BYTES_MAX)
-        for entry in entries
-        if entry.kind is EntryKind.FILE
-    }
-    return {path: body for path, body in found.items() if isinstance(body, bytes)}
+    found: dict[str, bytes] = {}
+    room = STATUS_BYTES_MAX
+    for entry in entries:
+        if entry.kind is EntryKind.FILE:
+            body = read_blob(repository, entry.oid, STATUS_BLOB_BYTES_MAX)
+            if isinstance(body, bytes):
+                found[entry.path] = body
+                room -= len(body)
+        if room < 0:  # One blob costs little in Git, under however many names.
+            return {}
+    return found
 
 
 def read_blob(repository: pygit2.Repository, oid: str, limit: int) -> bytes | TooLarge:

@@ -173,11 +173,17 @@ class LocalStatusRefs:
 
     def has(self, oid: str) -> bool:
         with local_refs.open_local(self.path) as repository:
-            return oid in repository
+            try:
+                return oid in repository
+            except UNREADABLE:
+                return False
 
     def chain(self, oid: str) -> Chain:
         with local_refs.open_local(self.path) as repository:
-            return _chain(repository, oid)
+            try:
+                return _chain(repository, oid)
+            except UNREADABLE as error:
+                raise Transient(f"{self.path}: history of {oid[:12]} ({error})") from error
 
     def move(self, moves: Sequence[Move]) -> Mapping[str, GitFailed]:
         failed: dict[str, GitFailed] = {}

@@ -56,10 +56,12 @@ class RepositoryFollower:
         plane.deliver(g.StatusRefsRead(ingresses))
         self._tip(tips)
 
-    def _ingresses(self, tips: Mapping[str, str]) -> dict[str, tuple[MeshResource, ...]]:
+    def _ingresses(
+        self, tips: Mapping[str, str], *, reachable: bool
+    ) -> dict[str, tuple[MeshResource, ...]]:
         plane = self.plane
         read = read_status(self.mirror, tips, self.options.status_prefix)
-        fault = prefix_fault(self.mirror, self.options.status_prefix)
+        fault = prefix_fault(self.mirror, self.options.status_prefix) if reachable else ""
         faults = {**read.faults, **({self.options.status_prefix: fault} if fault else {})}
         plane.ref_faults = faults
         for ref, reason in faults.items():
@@ -112,12 +114,13 @@ class RepositoryFollower:
             note(plane.log, "secrets.unread_failed", reason=error)
         plane.secrets_error = error
 
-    async def _start(self, tips: Mapping[str, str], *, known: frozenset[str] = frozenset()) -> bool:
-        """`known` are zones of which there is better news than these status refs. Who starts asks
-        the zones themselves from then on: their refs are not looked at again.
+    async def _start(self, tips: Mapping[str, str], *, known: frozenset[str] | None = None) -> bool:
+        """`known` are zones of which there is better news than these status refs; None: the
+        repository has just given them. Who starts asks the zones themselves from then on: their
+        refs are not looked at again.
         """
-        ingresses = await asyncio.to_thread(self._prepare, tips)
-        news = {zone: found for zone, found in ingresses.items() if zone not in known}
+        ingresses = await asyncio.to_thread(self._prepare, tips, reachable=known is None)
+        news = {zone: found for zone, found in ingresses.items() if zone not in (known or ())}
         self.start_from(tips, news)
         self.mirror.follow_branch_only()
         return True
@@ -134,7 +137,9 @@ class RepositoryFollower:
         # These refs are as old as the last start, what zones sent since then is on our disk.
         return await self._start(held, known=frozenset(plane.relayed()))
 
-    def _prepare(self, tips: Mapping[str, str]) -> dict[str, tuple[MeshResource, ...]]:
+    def _prepare(
+        self, tips: Mapping[str, str], *, reachable: bool
+    ) -> dict[str, tuple[MeshResource, ...]]:
         """Keys are made once: signs of an earlier fleet without its keys stop the process.
 
         Returns what zones wrote to their refs.
@@ -142,4 +147,4 @@ class RepositoryFollower:
         zones = [ref for ref in tips if zone_of_ref(ref, self.options.status_prefix)]
         earlier = f"{', '.join(sorted(zones))} shows an earlier fleet" if zones else None
         self.plane.loader.system.prepare(earlier_fleet=earlier, new_keys=self.options.new_keys)
-        return self._ingresses(tips)
+        return self._ingresses(tips, reachable=reachable)

@@ -73,7 +73,7 @@ class StatusFollower:
         self._timer: asyncio.TimerHandle | None = None
         self._work: asyncio.Task[None] | None = None
         self._moved = asyncio.Event()
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._stopped = False
 
     @property
@@ -119,8 +119,9 @@ class StatusFollower:
             batch, self._new = self._new, {}
             for zone, wish in batch.items():
                 await self._write_one(zone, wish)
-            if not self._stopping:
-                await asyncio.sleep(self.options.make_gap_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.options.make_gap_s):
+                    await self._stopping.wait()
         self._written = None
 
     async def _write_one(self, zone: str, wish: Wish) -> None:
@@ -155,7 +156,7 @@ class StatusFollower:
             note(self.log, "status.flush_failed", zones=left)
 
     async def _flush(self) -> None:
-        self._stopping = True
+        self._stopping.set()
         while self._written is not None:
             await asyncio.shield(self._written)
         if not self._stopped:

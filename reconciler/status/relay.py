@@ -43,6 +43,10 @@ class StatusRelay:
                     self._let_go(name)
                 case None:
                     pass
+        if len(self._seen) > len(zones):
+            for name in self._seen.keys() - zones.keys():
+                del self._seen[name]  # Forgotten: its ref stays as it is.
+                self._let_go(name)
 
     def _hold(self, zone: str) -> None:
         if zone not in self._held:

@@ -118,8 +118,11 @@ class StatusWriter:
         said = dict(TRAILER.findall(found.message))
         number, began_at = _whole(said.get("Number")), _whole(said.get("Began"))
         if number is None or began_at is None:
-            chain = self.refs.chain(found.oid)
-            number, began_at = chain.count, int(chain.began_at)
+            try:
+                chain = self.refs.chain(found.oid)
+                number, began_at = chain.count, int(chain.began_at)
+            except GitFailed:  # Somebody else's, cut off: it can be written upon all the same.
+                number, began_at = 1, int(self.clock())
         return Tip(
             oid=found.oid,
             digest=files_digest(found.files),
@@ -147,16 +150,24 @@ class StatusWriter:
     # --- writing ---
 
     def _push(self, changes: Mapping[str, Change]) -> dict[str, str | Refused]:
+        """A commit that cannot be made holds up no other zone's."""
         moves: dict[str, Move] = {}
         intents: dict[str, Intent] = {}
+        unmade: dict[str, str | Refused] = {}
         for zone, change in changes.items():
             ref = self.ref(zone)
-            oid = self._repeated(ref, change) or self.refs.prepare(self._commit(zone, change))
+            try:
+                oid = self._repeated(ref, change) or self.refs.prepare(self._commit(zone, change))
+            except GitFailed as error:
+                unmade[zone] = refused(error)
+                continue
             moves[zone] = Move(ref, change.parent, oid, change.rollover)
             intents[ref] = Intent(change.parent, oid, change.content.digest, change.rollover)
+        if not moves:
+            return unmade
         self.journal.keep(intents)  # before anyone is told
         failed = self.refs.move(tuple(moves.values()))
-        return {
+        return unmade | {
             zone: refused(failed[move.ref]) if move.ref in failed else move.oid
             for zone, move in moves.items()
         }

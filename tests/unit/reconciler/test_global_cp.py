@@ -93,7 +93,9 @@ def state_folder(tmp_path: Path) -> Path:
     return folder
 
 
-async def test_restart_while_the_repository_is_away_serves_what_was_fetched(tmp_path: Path) -> None:
+async def test_restart_while_the_repository_is_away_serves_what_was_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     repo, state = PolicyRepo.create(tmp_path, MESH), state_folder(tmp_path)
     first = repo.tip("main")
     async with running(state, repo.bare) as plane:
@@ -102,6 +104,11 @@ async def test_restart_while_the_repository_is_away_serves_what_was_fetched(tmp_
     async with running(state, repo.bare) as plane:
         await until(plane, lambda: in_force(plane) == first)
     away = repo.bare.rename(tmp_path / "away.git")
+
+    def asked(*_: object) -> str:
+        raise AssertionError("a repository that hangs is asked once more before zones are served")
+
+    monkeypatch.setattr("reconciler.global_cp.repository.prefix_fault", asked)
     async with running(state, repo.bare) as plane:
         await until(plane, lambda: in_force(plane) == first)
         assert plane.state.zones["east"].remembered

@@ -322,6 +322,22 @@ async def test_a_zone_that_takes_its_ref_over_meets_no_second_writer(tmp_path: P
     assert git(repo.bare, "rev-list", "--count", "refs/heads/status/east") == "3"
 
 
+async def test_nothing_is_kept_of_a_zone_that_is_forgotten(tmp_path: Path) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    follower = follower_in(repo, tmp_path / "state")
+    relay = StatusRelay(follower, Inventory.CLASSES)
+    globe = globe_with()
+    sends(globe, "east", STATUS, encode_status("east", CLASSES))
+    sends(globe, "east", REPORT, encode_report("east", REPORTED))
+    sends(globe, "east", "ZoneIngress")
+    relay.look(globe.state.zones)
+    await eventually(lambda: len(refs(repo)) == 1)
+    relay.look({})
+    assert (relay._seen, relay._held, follower._wishes, follower.state.refs) == ({}, set(), {}, {})
+    await follower.stop()
+    assert len(refs(repo)) == 1, "what it said last can be read"
+
+
 async def test_both_writing_for_a_moment_lose_nothing_and_say_so(tmp_path: Path) -> None:
     """The announcement travels while the other still writes: compare and swap decides."""
     repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})

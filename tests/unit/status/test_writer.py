@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 import time
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -140,6 +141,44 @@ def test_a_tree_no_zone_could_write_is_written_over(tmp_path: Path) -> None:
     assert git(repo.bare, "rev-parse", f"{EAST}^") == repo.tip("main")
 
 
+def test_a_tree_beyond_all_room_is_not_read(tmp_path: Path) -> None:
+    """One blob of zeros under many names: next to nothing in Git, gigabytes when read."""
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    blob = git(repo.bare, "hash-object", "-w", "--stdin", stdin=bytes(8 * 1024 * 1024))
+    rows = "".join(f"100644 blob {blob}\t{n:04}\n" for n in range(2_000))
+    tree = git(repo.bare, "mktree", stdin=rows.encode())
+    git(repo.bare, "update-ref", EAST, git(repo.bare, "commit-tree", tree, "-m", "bomb"))
+    tracemalloc.start()
+    writer = writer_in(repo)
+    pushed(writer, tip(writer).oid)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100 * 1024 * 1024
+    assert git(repo.bare, "show", f"{EAST}:ingress.yaml") == "x"
+
+
+def test_a_history_that_is_cut_off_is_written_upon_and_holds_up_no_other(tmp_path: Path) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    whole = git(repo.bare, "cat-file", "commit", "main")
+    cut = whole.replace("\nauthor", f"\nparent {'1' * 40}\nauthor", 1)
+    oid = git(repo.bare, "hash-object", "-w", "-t", "commit", "--stdin", stdin=f"{cut}\n".encode())
+    git(repo.bare, "update-ref", EAST, oid)
+    writer = status_writer(None, address(str(repo.bare)), tmp_path, lambda: 1_700_000_000.0)
+    answer = writer.carry_out(ReadTips(("east", "west")))
+    assert isinstance(answer, TipsRead), answer
+    east = answer.tips["east"]
+    assert isinstance(east, Tip)
+    assert (east.oid, answer.tips["west"]) == (oid, Tip(None, None))
+    rollover = Change(CONTENT, oid, 1, 1e9, rollover=True)
+    done = writer.carry_out(Push({"east": rollover, "west": Change(CONTENT, None, 1, 1e9)}))
+    assert isinstance(done, Pushed), done
+    assert isinstance(done.results["east"], Refused)
+    assert done.results["west"] == repo.tip("refs/heads/status/west")
+    done = writer.carry_out(Push({"east": Change(CONTENT, oid, 2, 1e9)}))
+    assert isinstance(done, Pushed)
+    assert done.results["east"] == repo.tip(EAST)
+
+
 def test_racing_writers_both_land_and_nothing_is_lost(tmp_path: Path) -> None:
     """Two processes' worth of writers on one ref, twenty commits each, without any agreement."""
     repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
@@ -257,6 +296,19 @@ async def test_what_the_zone_wants_to_say_arrives_in_git(tmp_path: Path) -> None
     await eventually(lambda: says(repo, "revision: two"))
     await follower.stop()
     assert commits(repo) == 2
+
+
+async def test_the_end_waits_for_no_gap_between_two_looks(tmp_path: Path) -> None:
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    settings = StatusSettings(backoff=lambda _: 0.05, coalesce_s=0.0, pushes_per_minute=0)
+    options = FollowerOptions(settings=settings, make_gap_s=60.0)
+    writer = status_writer("east", address(str(repo.bare)), tmp_path, time.time)
+    follower = StatusFollower(writer, options, LOG)
+    follower.want(StatusInput(zone="east", revision="one"))
+    await eventually(lambda: says(repo, "revision: one"))
+    follower.want(StatusInput(zone="east", revision="two"))
+    await follower.stop()
+    assert says(repo, "revision: two")
 
 
 async def test_a_restart_with_nothing_new_makes_no_commit(tmp_path: Path) -> None:
