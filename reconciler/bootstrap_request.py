@@ -6,7 +6,7 @@ unreadable, as it does for Kuma.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from reconciler.registration import NotAdmitted, unfit
@@ -36,7 +36,7 @@ class BootstrapRequest:
     mesh: str
     name: str
     proxy_type: str
-    token: str
+    token: str = field(repr=False)
     token_path: str
     resource: str
     workdir: str

@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -52,7 +52,7 @@ class Again(Exception):
 class DataplaneOptions:
     document: Mapping[str, object]
     zone_address: str  # https://host:5678
-    token: str
+    token: str = field(repr=False)
     workdir: Path
     ca_file: Path | None = None
     concurrency: int = 1

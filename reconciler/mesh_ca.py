@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -34,7 +34,7 @@ class Authority:
 
     backend: CaBackend
     cert_pem: bytes = b""
-    key_pem: bytes = b""
+    key_pem: bytes = field(default=b"", repr=False)
     missing: str = ""
 
 

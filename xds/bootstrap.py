@@ -42,7 +42,7 @@ class BootstrapInput:
     xds_host: str  # name or IP of the control plane as the proxy reaches it; also the SAN to expect
     xds_port: int
     ca_pem: str
-    token: str = ""  # raw, without a scheme
+    token: str = field(default="", repr=False)  # raw, without a scheme
     proxy_type: str = "dataplane"
     resource_json: str = ""  # the Dataplane, ZoneIngress or ZoneEgress as JSON
     workdir: str = ""

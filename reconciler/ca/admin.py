@@ -7,7 +7,7 @@ zone, so nobody else reads it and its keys are ECDSA.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from cryptography import x509
@@ -27,7 +27,7 @@ CLIENT = "kuma-cp"  # DNS SAN of the control plane's certificate
 class ClientPem:
     ca_pem: bytes
     chain_pem: bytes
-    key_pem: bytes
+    key_pem: bytes = field(repr=False)
 
 
 def admin_identity(node_id: str) -> str:

@@ -5,7 +5,7 @@ repository lists a zone that cannot send one. Pure.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ class Caller:
     """Who opens a stream, as its headers say. Nothing here is proven yet."""
 
     zone: str  # client-id
-    authorization: str | None
+    authorization: str | None = field(repr=False)
     features: tuple[str, ...]
     peer: str
 

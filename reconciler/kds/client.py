@@ -63,7 +63,7 @@ class Dial:
     ca_pem: bytes | None
     zone: str
     version: str
-    token: str
+    token: str = field(repr=False)
     backoff_first_s: float = 0.5
     backoff_max_s: float = 15.0
     message_max: int = MESSAGE_MAX

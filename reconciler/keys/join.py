@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -31,7 +31,7 @@ class Join:
     zone: str
     address: str  # grpcs://host:port
     ca_pem: str
-    token: str
+    token: str = field(repr=False)
     cluster: str = ""  # id of the fleet that the zone may be taken over by
 
     def __post_init__(self) -> None:

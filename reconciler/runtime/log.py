@@ -19,7 +19,8 @@ from datetime import UTC, datetime
 HIDDEN = ("token", "password", "secret", "key_pem", "authorization")
 SECRET = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)"
-    r"|\beyJ[\w-]+\.eyJ[\w-]+\.[\w-]+",  # a JWT
+    r"|\beyJ[\w-]+\.eyJ[\w-]+\.[\w-]+"  # a JWT
+    r"|LS0tLS1CRUdJTi[\w+/=\\-]*",  # PEM in base64, as a Secret's resource has it
     re.DOTALL,
 )
 VALUE_MAX = 2000  # characters

@@ -207,7 +207,7 @@ class GlobalDisconnected:
 @dataclass(frozen=True, slots=True)
 class ProxyOpened:
     stream: str
-    authorization: str | None
+    authorization: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +239,7 @@ class ProxyLeaves:
 @dataclass(frozen=True, slots=True)
 class HealthOpened:
     stream: str
-    authorization: str | None
+    authorization: str | None = field(repr=False)
     now: float
 
 
@@ -396,7 +396,7 @@ class IssueCertificate:
     backend: str
     uris: tuple[str, ...]
     ca_cert_pem: bytes
-    ca_key_pem: bytes
+    ca_key_pem: bytes = field(repr=False)
     lifetime_s: int
     identity_secret: str
 

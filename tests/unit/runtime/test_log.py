@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 
@@ -15,6 +16,7 @@ from reconciler.runtime.log import JsonLines, Words, note
 
 NOW = 1_800_000_000.0
 KEY = new_rsa_key_pem()
+BODY = base64.b64encode(KEY).decode()
 TOKEN = issue(KEY, dataplane_claims("default"), NOW, 60)
 
 
@@ -60,6 +62,7 @@ def test_words_are_for_people() -> None:
         {"reason": ValueError(KEY.decode())},
         {"reason": "x" * 1900 + KEY.decode()},
         {"reasons": (TOKEN,)},
+        {"reason": ValueError({"data": BODY})},
     ],
 )
 def test_secrets_are_not_logged(formatter: logging.Formatter, fields: dict[str, object]) -> None:
@@ -67,6 +70,7 @@ def test_secrets_are_not_logged(formatter: logging.Formatter, fields: dict[str, 
     assert "raw" not in line
     assert TOKEN[20:60] not in line
     assert KEY.decode().splitlines()[1][:30] not in line
+    assert BODY[60:120] not in line
 
 
 def test_secret_in_an_exception_is_not_logged() -> None:
