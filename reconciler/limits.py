@@ -8,8 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 NESTING_MAX = 64  # of one document; no resource needs more, and no setting lifts it
+
+
+def is_deep(document: object) -> bool:
+    """Whether objects and lists stand more than NESTING_MAX deep: whoever the document is sent on
+    to must be able to read it at any depth of its own stack.
+    """
+    level: list[Any] = [document]
+    for _ in range(NESTING_MAX):
+        inner = (v.values() if isinstance(v, dict) else v for v in level)
+        level = [v for values in inner for v in values if isinstance(v, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

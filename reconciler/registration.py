@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 from reconciler.admin import ADMIN_ADDRESSES
 from reconciler.decode import check_proxy_resource, mesh_resource
 from reconciler.kds.codec import canonical_data
+from reconciler.limits import NESTING_MAX, is_deep
 from reconciler.match import service_of
 from reconciler.model.resource import (
     DISPLAY_NAME,
@@ -34,7 +35,7 @@ from reconciler.view import ProxyTraits
 from xds.names import is_own_cluster, spiffe_id, tag_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from reconciler.model.spec import Spec
     from xds.discovery import Node
@@ -45,7 +46,6 @@ PROXY_TYPES: Mapping[str, str] = {
     "ZoneEgress": "zoneegress",
 }
 PORT_MAX = 65535
-DEPTH_MAX = 64  # levels of a proxy's document
 META_FIELDS = ("type", "mesh", "name", "labels", "creationTime", "modificationTime", "kri", "spec")
 
 
@@ -83,7 +83,7 @@ def document_of(text: str) -> Mapping[str, object] | NotAdmitted:
     try:
         data = json.loads(text)
     except RecursionError:
-        return NotAdmitted(f"is nested more than {DEPTH_MAX} levels deep")
+        return NotAdmitted(f"is nested more than {NESTING_MAX} levels deep")
     except ValueError as error:
         return NotAdmitted(f"is not JSON: {error}")
     if not isinstance(data, dict):
@@ -95,8 +95,8 @@ def unfit(data: Mapping[str, object]) -> NotAdmitted | None:
     """Why an object read from JSON could not be written again: a number beyond all others, half of
     a character, depth beyond all sense.
     """
-    if _is_deep(data):
-        return NotAdmitted(f"is nested more than {DEPTH_MAX} levels deep")
+    if is_deep(data):
+        return NotAdmitted(f"is nested more than {NESTING_MAX} levels deep")
     try:
         json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError:
@@ -104,19 +104,6 @@ def unfit(data: Mapping[str, object]) -> NotAdmitted | None:
     except ValueError as error:
         return NotAdmitted(f"is not JSON: {error}")
     return None
-
-
-def _is_deep(data: object) -> bool:
-    level: list[object] = [data]
-    for _ in range(DEPTH_MAX):
-        level = [child for value in level for child in _children(value)]
-    return bool(level)
-
-
-def _children(value: object) -> Iterable[object]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
 
 
 def from_document(data: Mapping[str, object], zone: str) -> MeshResource | NotAdmitted:

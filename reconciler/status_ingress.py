@@ -34,8 +34,6 @@ def from_status(zone: str, body: bytes) -> Iterator[MeshResource]:
     """
     for data in parse_ingress(body):
         name = str(data["name"])
-        if data.get("zone", zone) != zone:
-            raise StatusUnreadable(f'{name}: it claims zone "{data["zone"]}", not "{zone}"')
         labels = {
             DISPLAY_NAME: name,
             ORIGIN: "zone",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from reconciler.admin_client import AdminFailed
+from reconciler.kds import sizes
 from reconciler.kds.admin import AdminKind, Answer
-from reconciler.kds.client import MESSAGE_MAX
 from reconciler.steps.zone_admin import target
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from reconciler.steps.zone_state import ZoneState
 
 ENVELOPE_MAX = 64 * 1024  # bytes of a KDS message beside the body
-OURS_MAX = MESSAGE_MAX - ENVELOPE_MAX  # whatever the setting says
-KUMA_MAX = 10 * 1024 * 1024 - ENVELOPE_MAX  # a real Kuma global takes no larger message
+OURS_MAX = sizes.OURS_MAX - ENVELOPE_MAX  # whatever the setting says
+KUMA_MAX = sizes.KUMA_MAX - ENVELOPE_MAX
 
 
 class ZoneAdmin:

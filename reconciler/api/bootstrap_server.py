@@ -7,7 +7,6 @@ whether a proxy tries again, so what is nobody's fault is never a 4xx.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -17,12 +16,11 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 
+from reconciler.api.json_body import BODY_MAX, BodyTooLarge, json_object
 from reconciler.api.read_only import NOT_SERVED
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-
-BODY_MAX = 1024 * 1024  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +40,6 @@ class BootstrapSource(Protocol):
 
 
 Leave = Callable[[Mapping[str, object]], Awaitable[BootstrapAnswer]]
-
-
-class _TooLarge(Exception):
-    """Over BODY_MAX."""
 
 
 def bootstrap_app(source: BootstrapSource, leave: Leave | None = None) -> Starlette:
@@ -75,8 +69,8 @@ def bootstrap_app(source: BootstrapSource, leave: Leave | None = None) -> Starle
 async def _asked(request: Request, source: BootstrapSource) -> Mapping[str, object] | Response:
     """The object in the body, or what to answer to a body that holds none."""
     try:
-        data = _object(await _body(request))
-    except _TooLarge:
+        data = await json_object(request)
+    except BodyTooLarge:
         text = f"the request has over {BODY_MAX} bytes"
         source.unreadable(413, text)
         return Response(text, status_code=413)
@@ -86,27 +80,6 @@ async def _asked(request: Request, source: BootstrapSource) -> Mapping[str, obje
         source.unreadable(400, "the request is no JSON object")
         return Response(status_code=400)  # With an empty body, as kuma-dp expects it.
     return data
-
-
-async def _body(request: Request) -> bytes:
-    """Never holds more than the limit; raises _TooLarge, before it reads where the peer says so."""
-    said = request.headers.get("content-length", "")
-    if said.isdecimal() and int(said[:20]) > BODY_MAX:
-        raise _TooLarge
-    found = bytearray()
-    async for chunk in request.stream():
-        found += chunk
-        if len(found) > BODY_MAX:
-            raise _TooLarge
-    return bytes(found)
-
-
-def _object(body: bytes) -> Mapping[str, object] | None:
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return data if isinstance(data, dict) else None
 
 
 def _host(request: Request) -> str:

@@ -6,7 +6,6 @@ gRPC is passed on to the KDS port, which refuses it in the same words. To a boot
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Protocol
 
 from starlette.applications import Starlette
@@ -15,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from reconciler.api.door import Behind, Door, reach
+from reconciler.api.json_body import BodyTooLarge, json_object
 from reconciler.api.serving import HttpServer, tcp_socket, unix_socket
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from reconciler.api.door import DoorLimits
 
-BODY_MAX = 1024 * 1024  # bytes; more is not read, and refused all the same
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -74,13 +73,7 @@ def refusing_app(source: RefusalSource) -> Starlette:
 
 
 async def _read(request: Request) -> Mapping[str, object]:
-    found = bytearray()
     try:
-        async for chunk in request.stream():
-            found += chunk
-            if len(found) > BODY_MAX:
-                return {}
-        data = json.loads(found)
-    except (ClientDisconnect, ValueError, RecursionError):
+        return await json_object(request) or {}
+    except (BodyTooLarge, ClientDisconnect):  # Refused all the same.
         return {}
-    return data if isinstance(data, dict) else {}

@@ -21,13 +21,8 @@ def rsa_private_key(data: bytes) -> rsa.RSAPrivateKey:
     Loaded without the 25 ms of primality tests: keys come from our own disk or from the global, and
     every reader of this either uses the public half only or checks what it signed.
     """
-    load = (
-        serialization.load_pem_private_key
-        if data.lstrip().startswith(b"-----")
-        else serialization.load_der_private_key
-    )
     try:
-        key = load(data, None, unsafe_skip_rsa_key_validation=True)
+        key = _private_key(data)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ValueError(f"the signing key cannot be read: {error}") from error
     if not isinstance(key, rsa.RSAPrivateKey):
@@ -37,19 +32,23 @@ def rsa_private_key(data: bytes) -> rsa.RSAPrivateKey:
 
 def ca_private_key(data: bytes) -> CaKey:
     """Of a provided CA: RSA or elliptic curve, not encrypted."""
-    load = (
-        serialization.load_pem_private_key
-        if data.lstrip().startswith(b"-----")
-        else serialization.load_der_private_key
-    )
     try:
-        key = load(data, None, unsafe_skip_rsa_key_validation=True)
+        key = _private_key(data)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ValueError(f"the CA key cannot be read: {_without_quotes(error)}") from None
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
         text = "the CA key is neither an RSA nor an elliptic curve key"
         raise ValueError(text)  # noqa: TRY004 - the value is wrong
     return key
+
+
+def _private_key(data: bytes) -> object:
+    load = (
+        serialization.load_pem_private_key
+        if data.lstrip().startswith(b"-----")
+        else serialization.load_der_private_key
+    )
+    return load(data, None, unsafe_skip_rsa_key_validation=True)
 
 
 def _without_quotes(error: Exception) -> str:

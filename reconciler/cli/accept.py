@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from reconciler.cli.status import add_server, server_socket
+from reconciler.cli.status import add_server, commit_id, server_socket
 
 if TYPE_CHECKING:
     import argparse
@@ -34,16 +32,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     from reconciler.api.client import ControlError, ask
 
-    socket = server_socket(args)
-    if socket is None:
-        sys.stderr.write("which control plane? name its --state-dir or --socket\n")
-        return 2
-    commit = args.commit.lower()
-    if re.fullmatch(r"[0-9a-f]{7,40}", commit) is None:
-        sys.stderr.write(f'"{args.commit}" is not a commit id; `reconciler status` names it\n')
-        return 2
     try:
-        answer = ask(socket, f"/accept?commit={quote(commit)}", timeout_s=TIMEOUT_S, method="POST")
+        path = f"/accept?commit={commit_id(args)}"
+        answer = ask(server_socket(args), path, timeout_s=TIMEOUT_S, method="POST")
     except ControlError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -21,6 +21,7 @@ from reconciler.cli.running import (
     words_of,
 )
 from reconciler.cli.status_options import add_status, status_settings
+from reconciler.kds.sizes import KUMA_MAX, OURS_MAX
 
 if TYPE_CHECKING:
     import argparse
@@ -62,13 +63,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--kds-message-bytes",
         type=positive,
-        default=64 * MIB,
+        default=OURS_MAX,
         help="of one message to or from a zone of this program (default: 64 MiB)",
     )
     parser.add_argument(
         "--kds-kuma-message-bytes",
         type=positive,
-        default=10 * MIB,
+        default=KUMA_MAX,
         help="of one message to a zone of a real Kuma (default: 10 MiB)",
     )
     parser.add_argument(

@@ -59,10 +59,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     from reconciler.api.client import ControlError, fetch
 
-    socket = server_socket(args)
-    if socket is None:
-        sys.stderr.write("which control plane? name its --state-dir or --socket\n")
-        return 2
     what = "stats" if args.stats else "clusters" if args.clusters else "config"
     query = {
         "name": args.proxy,
@@ -75,7 +71,9 @@ def run(args: argparse.Namespace) -> int:
         "all": "1" if args.all else "",
     }
     try:
-        status, body = fetch(socket, f"/inspect?{urlencode(query)}", timeout_s=TIMEOUT_S)
+        status, body = fetch(
+            server_socket(args), f"/inspect?{urlencode(query)}", timeout_s=TIMEOUT_S
+        )
     except ControlError as error:
         sys.stderr.write(f"{error}\n")
         return 2

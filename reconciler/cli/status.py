@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -44,23 +45,35 @@ def add_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--socket", type=Path, help="the control socket itself")
 
 
-def server_socket(args: argparse.Namespace) -> Path | None:
+def server_socket(args: argparse.Namespace) -> Path:
+    """Raises ControlError when neither option is given."""
+    from reconciler.api.client import ControlError
+
     if args.socket is not None:
         return Path(args.socket)
-    return Path(args.state_dir) / "control.sock" if args.state_dir is not None else None
+    if args.state_dir is None:
+        raise ControlError("which control plane? name its --state-dir or --socket")
+    return Path(args.state_dir) / "control.sock"
+
+
+def commit_id(args: argparse.Namespace) -> str:
+    """Raises ControlError for what is none; a server would take it for a commit nobody knows."""
+    from reconciler.api.client import ControlError
+
+    commit = str(args.commit).lower()
+    if re.fullmatch(r"[0-9a-f]{7,40}", commit) is None:
+        raise ControlError(f'"{args.commit}" is not a commit id; use git rev-parse')
+    return commit
 
 
 def run(args: argparse.Namespace) -> int:
     from reconciler.api.client import ControlError, ask
 
-    socket = server_socket(args)
-    if socket is None:
-        sys.stderr.write("which control plane? name its --state-dir or --socket\n")
-        return 2
+    path = "/status?proxies=1" if args.proxies else "/status"
     seen = False
     while True:
         try:
-            status = ask(socket, "/status?proxies=1" if args.proxies else "/status", timeout_s=10.0)
+            status = ask(server_socket(args), path, timeout_s=10.0)
         except ControlError as error:
             sys.stderr.write(f"{error}\n")
             if not (args.watch and seen):

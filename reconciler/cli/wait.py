@@ -7,9 +7,8 @@ import json
 import re
 import sys
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from reconciler.cli.status import add_server, server_socket
+from reconciler.cli.status import add_server, commit_id, server_socket
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,17 +40,9 @@ def seconds(text: str) -> float:
 def run(args: argparse.Namespace) -> int:
     from reconciler.api.client import ControlError, ask
 
-    socket = server_socket(args)
-    if socket is None:
-        sys.stderr.write("which control plane? name its --state-dir or --socket\n")
-        return 2
-    commit = args.commit.lower()
-    if re.fullmatch(r"[0-9a-f]{7,40}", commit) is None:
-        sys.stderr.write(f'"{args.commit}" is not a commit id; use git rev-parse\n')
-        return 2
-    path = f"/wait?commit={quote(commit)}&timeout={args.timeout}"
     try:
-        answer = ask(socket, path, timeout_s=args.timeout + 10.0)
+        path = f"/wait?commit={commit_id(args)}&timeout={args.timeout}"
+        answer = ask(server_socket(args), path, timeout_s=args.timeout + 10.0)
     except ControlError as error:
         sys.stderr.write(f"{error}\n")
         return 2

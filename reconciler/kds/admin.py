@@ -16,6 +16,7 @@ from xds.discovery import RemoteProtocolError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+QUESTIONS_MAX = 64  # of one stream that have no answer yet, on both sides
 TYPES = ("Dataplane", "ZoneIngress", "ZoneEgress")
 
 

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 import grpc
 import grpc.aio
 
-from reconciler.kds.admin import METHODS, AdminKind, Answer, answer_bytes, parse_question
+from reconciler.kds.admin import (
+    METHODS,
+    QUESTIONS_MAX,
+    AdminKind,
+    Answer,
+    answer_bytes,
+    parse_question,
+)
 from reconciler.runtime.retry import backoff_s
 from xds.discovery import RemoteProtocolError
 
@@ -26,7 +33,6 @@ if TYPE_CHECKING:
     Headers = tuple[tuple[str, str], ...]
 
 SERVICE = "/kuma.mesh.v1alpha1.GlobalKDSService/"
-RUNNING_MAX = 64  # questions of one stream that are being answered
 AGAIN_FIRST_S, AGAIN_MAX_S = 0.5, 30.0
 # The global does not have this stream, or is shutting down: not before the next session.
 OVER = (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.CANCELLED)
@@ -74,7 +80,7 @@ class AdminStreams:
         try:
             while isinstance(data := await call.read(), bytes):
                 question = parse_question(kind, data)
-                full = len(running) >= RUNNING_MAX
+                full = len(running) >= QUESTIONS_MAX
                 task = asyncio.create_task(self._answer(call, writing, question, full=full))
                 running.add(task)
                 task.add_done_callback(running.discard)
@@ -98,7 +104,7 @@ class AdminStreams:
         full: bool,
     ) -> None:
         if full:
-            text = f"{RUNNING_MAX} requests are being answered; try again"
+            text = f"{QUESTIONS_MAX} requests are being answered; try again"
             answer = Answer(question.request_id, error=text)
         else:
             answer = await self._respond(question)

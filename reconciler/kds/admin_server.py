@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from reconciler.kds.admin import METHODS, AdminKind, parse_answer, question_bytes
+from reconciler.kds.admin import METHODS, QUESTIONS_MAX, AdminKind, parse_answer, question_bytes
 from xds.served_stream import ServedStream, status_code
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from reconciler.kds.admission import Caller, Refusal
     from xds.served_stream import Context
 
-WAITING_MAX = 64  # questions of one stream without an answer: as many as a zone answers at once
-STREAMS_PER_ZONE_MAX = 2  # of one kind: a new one may overlap the old one's end; more end it
 ANSWER_S = 12.0  # a zone answers within 10 s, whatever its proxy does
 MESSAGE_MAX = 1024 * 1024  # bytes of a question
 
@@ -44,22 +42,25 @@ class _Stream:
     kind: AdminKind
     waiting: dict[str, asyncio.Future[Answer]] = field(default_factory=dict)
     served: ServedStream = field(
-        default_factory=lambda: ServedStream(2 * WAITING_MAX, MESSAGE_MAX, greets=True)
+        default_factory=lambda: ServedStream(2 * QUESTIONS_MAX, MESSAGE_MAX, greets=True)
     )
 
 
 class AdminDesk:
     """`admitted` answers which zone a call comes from, or ends the call; `still` says whether that
-    holds when the zone is asked: its token may have been revoked since.
+    holds when the zone is asked: its token may have been revoked since. Of `streams_per_zone` and
+    kind, one more ends the oldest.
     """
 
     def __init__(
         self,
         admitted: Callable[[Context], Awaitable[Caller]],
         still: Callable[[Caller], Refusal | None],
+        streams_per_zone: int,
     ) -> None:
         self._admitted = admitted
         self._still = still
+        self._streams_per_zone = streams_per_zone
         self._streams: list[_Stream] = []  # oldest first
         self._ids = itertools.count(1)
         self._asked = self._unanswered = self._late = 0
@@ -96,8 +97,8 @@ class AdminDesk:
                 "offline, or too old, or connected a moment ago"
             )
         stream = found[-1]
-        if len(stream.waiting) >= WAITING_MAX:
-            raise Unreachable(f'zone "{zone}" has {WAITING_MAX} such questions to answer already')
+        if len(stream.waiting) >= QUESTIONS_MAX:
+            raise Unreachable(f'zone "{zone}" has {QUESTIONS_MAX} such questions to answer already')
         return stream
 
     def _of(self, zone: str, kind: AdminKind) -> list[_Stream]:
@@ -122,7 +123,8 @@ class AdminDesk:
 
     async def _serve(self, kind: AdminKind, _requests: object, context: Context) -> None:
         caller = await self._admitted(context)
-        for old in self._of(caller.zone, kind)[: 1 - STREAMS_PER_ZONE_MAX]:
+        there = self._of(caller.zone, kind)
+        for old in there[: max(len(there) + 1 - self._streams_per_zone, 0)]:
             old.served.end(grpc.StatusCode.CANCELLED, "a newer stream took the place of this one")
         stream = _Stream(caller, kind)
         self._streams.append(stream)

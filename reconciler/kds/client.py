@@ -18,6 +18,7 @@ import grpc
 import grpc.aio
 
 from reconciler.kds.proto import kds_pb2
+from reconciler.kds.sizes import OURS_MAX
 from reconciler.kds.zone_node import call_headers
 from reconciler.runtime.retry import backoff_s
 from xds.discovery import DeltaRequest, DeltaResponse, RemoteProtocolError
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     _Call = grpc.aio.StreamStreamCall[bytes, bytes]
 
-MESSAGE_MAX = 64 * 1024 * 1024
 QUEUE_MAX = 512  # messages waiting in one stream
 HEALTH_INTERVAL_S = 300.0  # until the global says otherwise
 CANCEL_AGAIN_S = 1.0
@@ -66,7 +66,7 @@ class Dial:
     token: str = field(repr=False)
     backoff_first_s: float = 0.5
     backoff_max_s: float = 15.0
-    message_max: int = MESSAGE_MAX
+    message_max: int = OURS_MAX
 
     @property
     def target(self) -> str:

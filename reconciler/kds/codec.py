@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
@@ -16,6 +16,7 @@ from reconciler.kds.messages import MESSAGES
 from reconciler.kds.names import resource_name
 from reconciler.kds.proto import kds_pb2
 from reconciler.kds.types import KUMA_RESOURCE
+from reconciler.limits import NESTING_MAX, is_deep
 from reconciler.model.kinds import KINDS
 from reconciler.model.resource import canonical_json
 from xds.discovery import RemoteProtocolError
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from xds.resource import XdsResource
-
-DEPTH_MAX = 64  # of a JSON spec, as of a document in the repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,20 +135,9 @@ def _json_object(part: str, value: bytes) -> object:
     found = json.loads(value.decode(), parse_constant=_no_number, parse_float=_finite)
     if not isinstance(found, dict):
         raise ValueError(f"the {part} is not an object")  # noqa: TRY004 - the value is wrong
-    if not _is_shallow(found):
-        raise ValueError(f"the {part} is nested over {DEPTH_MAX} levels deep")
+    if is_deep(found):
+        raise ValueError(f"the {part} is nested over {NESTING_MAX} levels deep")
     return found
-
-
-def _is_shallow(found: object) -> bool:
-    """Whoever it is sent on to must be able to read it at any depth of its own stack."""
-    level: list[Any] = [found]
-    for _ in range(DEPTH_MAX):
-        inner = (v.values() if isinstance(v, dict) else v for v in level)
-        level = [v for values in inner for v in values if isinstance(v, (dict, list))]
-        if not level:
-            return True
-    return False
 
 
 def _no_number(text: str) -> float:

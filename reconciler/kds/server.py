@@ -16,6 +16,7 @@ import grpc.aio
 from reconciler.kds.admin_server import AdminDesk
 from reconciler.kds.admission import Caller
 from reconciler.kds.proto import kds_pb2
+from reconciler.kds.sizes import OURS_MAX
 from xds.served_stream import ServedStream, listening_address, status_code, transport_max
 from xds.wire import (
     delta_request_bytes,
@@ -35,7 +36,6 @@ PROXY_SERVICES = (
     "envoy.service.discovery.v3.AggregatedDiscoveryService",
     "envoy.service.health.v3.HealthDiscoveryService",
 )
-MESSAGE_MAX = 64 * 1024 * 1024  # bytes, between ours
 QUEUE_MAX = 256  # messages waiting in one stream: several a type
 STREAMS_PER_ZONE_MAX = 2  # of one method: a new one may overlap the old one's end
 CALLS_PER_CONNECTION_MAX = 32  # a zone has five streams and a health check open
@@ -78,7 +78,7 @@ class KdsEvents(Protocol):
 class KdsLimits:
     """Bytes of a message, and open streams of one method and zone."""
 
-    message_max: int = MESSAGE_MAX
+    message_max: int = OURS_MAX
     streams_per_zone: int = STREAMS_PER_ZONE_MAX
 
 
@@ -97,7 +97,9 @@ class KdsServer:
         self._limits = limits or KdsLimits()
         self._streams: dict[str, _Stream] = {}
         self._opened = 0
-        self.admin = AdminDesk(self._admitted_zone, events.zone_admitted)
+        self.admin = AdminDesk(
+            self._admitted_zone, events.zone_admitted, self._limits.streams_per_zone
+        )
         self._server: grpc.aio.Server | None = None
 
     async def start(self, host: str, port: int, cert_pem: bytes, key_pem: bytes) -> int:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.decode import mesh_resource
-from reconciler.kds.manifest import ConvergenceReport, Rejection
+from reconciler.kds.manifest import REJECTIONS_MAX, ConvergenceReport, Rejection
 from reconciler.kds.sizes import KUMA_MAX, OURS_MAX, response_size
 from reconciler.kds.upward import publication
 from reconciler.model.resource import MeshResource, canonical_json
@@ -40,8 +40,6 @@ from xds.snapshot import NO_RESOURCES
 if TYPE_CHECKING:
     from reconciler.steps.proxy_state import Proxy
     from xds.discovery import DeltaRequest
-
-REJECTIONS_MAX = 100
 
 
 # --- own ingresses ---

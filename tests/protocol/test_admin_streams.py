@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from reconciler.ca.server_tls import new_server_tls
 from reconciler.kds import admin_client
 from reconciler.kds.admin import (
     METHODS,
+    QUESTIONS_MAX,
     AdminKind,
     Answer,
     Question,
@@ -22,8 +23,8 @@ from reconciler.kds.admin import (
     parse_question,
     question_bytes,
 )
-from reconciler.kds.admin_client import RUNNING_MAX, SERVICE, AdminStreams
-from reconciler.kds.admin_server import WAITING_MAX, AdminDesk, NoAnswer, Unreachable
+from reconciler.kds.admin_client import SERVICE, AdminStreams
+from reconciler.kds.admin_server import AdminDesk, NoAnswer, Unreachable
 from reconciler.kds.admission import Caller, Refusal
 from reconciler.kds.client import KdsClient
 from tests.protocol.test_kds_link import Link
@@ -63,7 +64,7 @@ class Desk:
     port: int = 0
 
     def __post_init__(self) -> None:
-        self.desk = AdminDesk(self.admitted, self.still)
+        self.desk = AdminDesk(self.admitted, self.still, streams_per_zone=2)
 
     async def admitted(self, context: Context) -> Caller:
         zone = str(dict(context.invocation_metadata() or ())["client-id"])
@@ -207,13 +208,13 @@ async def test_questions_of_one_zone_are_bounded_and_others_proceed(desk: Desk) 
         await desk.until_open("east")
         await desk.until_open("west")
         asking = [
-            asyncio.create_task(desk.desk.ask("east", about(f"p{n}"))) for n in range(WAITING_MAX)
+            asyncio.create_task(desk.desk.ask("east", about(f"p{n}"))) for n in range(QUESTIONS_MAX)
         ]
         await asyncio.sleep(0)
-        with pytest.raises(Unreachable, match=f"{WAITING_MAX} such questions"):
+        with pytest.raises(Unreachable, match=f"{QUESTIONS_MAX} such questions"):
             await desk.desk.ask("east", about("one more"))
         assert (await desk.desk.ask("west", about("web"))).body == b"web"
-        assert desk.desk.figures["waiting"] == WAITING_MAX
+        assert desk.desk.figures["waiting"] == QUESTIONS_MAX
         for task in asking:
             task.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
@@ -221,7 +222,7 @@ async def test_questions_of_one_zone_are_bounded_and_others_proceed(desk: Desk) 
 
 
 async def test_zone_answers_more_than_it_can_with_an_error(desk: Desk) -> None:
-    """A global that asks without end; ours would stop at WAITING_MAX."""
+    """A global that asks without end; ours would stop at QUESTIONS_MAX."""
     never = asyncio.Event()
 
     async def hang(question: Question) -> Answer:
@@ -233,24 +234,31 @@ async def test_zone_answers_more_than_it_can_with_an_error(desk: Desk) -> None:
         (stream,) = (s for s in desk.desk._streams if s.kind is STATS)
         last = replace(about("web"), request_id="the last")
         stream.waiting["the last"] = answer = asyncio.get_running_loop().create_future()
-        for number in range(RUNNING_MAX):
+        for number in range(QUESTIONS_MAX):
             stream.served.send(question_bytes(replace(last, request_id=str(number))))
         stream.served.send(question_bytes(last))
         assert "are being answered; try again" in (await answer).error
 
 
-async def test_the_newest_stream_of_a_zone_is_asked_and_old_ones_end(desk: Desk) -> None:
+@pytest.mark.parametrize("allowed", [1, 2])
+async def test_the_newest_stream_of_a_zone_is_asked_and_old_ones_end(
+    desk: Desk, allowed: int
+) -> None:
     """A zone that comes back before its old connection is known to be dead."""
+    desk.desk._streams_per_zone = allowed
 
     async def old(question: Question) -> Answer:
         return Answer(question.request_id, b"old")
 
-    async with desk.zone(AdminStreams(old)), desk.zone(AdminStreams(old)):
-        await desk.until_open("east", 6)
-        first = desk.desk._streams[0]
+    async with AsyncExitStack() as zones:
+        for _ in range(allowed):
+            await zones.enter_async_context(desk.zone(AdminStreams(old)))
+        await desk.until_open("east", 3 * allowed)
+        before = list(desk.desk._streams)
         async with desk.zone(AdminStreams(echo)):
-            await eventually(lambda: first not in desk.desk._streams)
-            await desk.until_open("east", 6)
+            await eventually(lambda: len([s for s in desk.desk._streams if s not in before]) == 3)
+            await eventually(lambda: len(desk.desk._streams) == 3 * allowed)
+            assert before[0] not in desk.desk._streams
             assert (await desk.desk.ask("east", about("web"))).body == b"web"
 
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.api.bootstrap_server import BODY_MAX, BootstrapAnswer, bootstrap_app
+from reconciler.api.bootstrap_server import BootstrapAnswer, bootstrap_app
 from reconciler.api.client import ControlError, ask
 from reconciler.api.control_socket import control_app
+from reconciler.api.json_body import BODY_MAX
 from reconciler.api.serving import (
     REQUEST_S,
     UNIX_PATH_MAX,

@@ -94,6 +94,11 @@ def test_document_that_cannot_be_is_refused_with_words_in_both_answers(case: str
     assert words in answer.body
 
 
+def test_document_of_sixty_four_levels_is_taken() -> None:
+    """As many as a document of the repository and a resource on the wire may have."""
+    assert isinstance(introduced(within("[" * 63 + "1" + "]" * 63)), MeshResource)
+
+
 def test_ports_that_are_none_are_no_ports() -> None:
     """Node metadata is a proxy's own; it may not stop the zone."""
     resource = introduced(json.dumps(WEB))
