@@ -3,9 +3,10 @@ beside it (`seal`).
 
 A file that is not what was written (torn, rotten, edited) is set aside and reported, never taken
 for an empty one in silence. Kinds of rows that are whole are kept; those that are not come again
-from Git and the peers. A file that merely cannot be opened now (permissions, a full disk, another
-process) is not damaged: that is an error, and the file stays. A file of the format before is
-brought up to date, one of a newer format is refused.
+from Git and the peers, and until they have (`MADE_GOOD`) every start knows of it. A file that
+merely cannot be opened now (permissions, a full disk, another process) is not damaged: that is an
+error, and the file stays. A file of the format before is brought up to date, one of a newer format
+is refused.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ BUSY_S = 2.0  # one process owns the file: a lock is a person who looks at it
 SIDE_FILES = ("-wal", "-shm")
 DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR")  # the last: other tables than ours
 MAC = re.compile(r"[0-9a-f]{64}")
+LOST = "lost"  # kind of the one row that says which kinds were whole when others were lost
+MADE_GOOD: Mapping[Row, None] = {(LOST, "others"): None}  # written by whoever has all again
 ASIDE_MAX = 3  # damaged files that are kept for whoever wants to look at them
 
 
@@ -63,21 +66,25 @@ class _Found(NamedTuple):
 
 class Store:
     """`loss` says what was wrong with the file at start, and where it was put; "" normally.
+    `earlier`: something else shows that there was a file.
 
     Raises NewerFormat and StoreFailed.
     """
 
-    def __init__(self, path: Path, *, busy_s: float = BUSY_S) -> None:
+    def __init__(self, path: Path, *, busy_s: float = BUSY_S, earlier: bool = False) -> None:
         self.path = path
         self.loss = ""
         self._busy_s = busy_s
         self._whole: frozenset[str] | None = None  # kinds that survived; None: all that there were
         self._totals: dict[str, Total] = {}
-        self._key, earlier = _key(path.with_suffix(".key"))
-        self._db = self._first(had_key=earlier)
+        self._key, had_key = _key(path.with_suffix(".key"))
+        self._db = self._first(had_key=had_key or earlier)
+        self._whole = self._known_whole()
 
     def is_whole(self, kind: str) -> bool:
-        """Whether what is here of this kind is all that was written."""
+        """Whether what is here of this kind is all that was written, or came again after a loss at
+        this start or an earlier one.
+        """
         return self._whole is None or kind in self._whole
 
     # --- opening ---
@@ -107,15 +114,26 @@ class Store:
                 (kind, key): value for kind, held in kept.items() for key, value in held.items()
             }
             with self._failures():
-                self._begin(db, rows)
+                self._begin(db, {**rows, **self._told_lost(kept)})
         except _Damaged as again:
             raise StoreFailed(f"{self.path}: a new store is damaged at once: {again}") from again
         return db
 
     def _lose(self, why: str, kept: Mapping[str, object]) -> None:
-        self._whole = frozenset(kept)
-        whole = f"whole and kept: {', '.join(sorted(kept))}" if kept else "nothing of it is used"
+        held = sorted(kept.keys() - {LOST})
+        whole = f"whole and kept: {', '.join(held)}" if held else "nothing of it is used"
         self.loss = f"{why}; {whole}"
+
+    def _told_lost(self, kept: Mapping[str, Mapping[str, bytes]]) -> dict[Row, bytes | None]:
+        """In one transaction with the new file: a crash does not make the loss forgotten."""
+        whole = kept.keys() - {LOST}
+        for earlier in kept.get(LOST, {}).values():
+            whole &= set(earlier.decode().split())
+        return {(LOST, "others"): " ".join(sorted(whole)).encode()}
+
+    def _known_whole(self) -> frozenset[str] | None:
+        told = self.load_all(LOST).get("others")
+        return None if told is None else frozenset(told.decode().split())
 
     def _connected(self) -> sqlite3.Connection:
         try:
@@ -139,7 +157,7 @@ class Store:
         if version == 0:
             if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 raise _Damaged(f"{self.path} has lost the number of its format")
-            self._begin(db, {})
+            self._begin(db, self._told_lost({}) if had_key else {})
             return True, _Found({})
         if version == UNSEALED:
             if had_key:  # It was sealed before: this is another file.

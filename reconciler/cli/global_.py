@@ -117,15 +117,17 @@ def run(args: argparse.Namespace) -> int:
     try:
         check_prefix(args.status_prefix, f"refs/heads/{args.branch}")
         with held(args.state_dir) as folder:
-            claim(folder, "a global control plane")
-            run_until_signal(lambda stop: _serve(args, folder, stop))
+            earlier = claim(folder, "a global control plane")
+            run_until_signal(lambda stop: _serve(args, folder, stop, earlier=earlier))
     except (StateDirTaken, NewerFormat, KeysMissing, GitFailed, OSError, ValueError) as error:
         sys.stderr.write(f"{words_of(error)}\n")
         return 2
     return 0
 
 
-async def _serve(args: argparse.Namespace, folder: Path, stop: asyncio.Event) -> None:
+async def _serve(
+    args: argparse.Namespace, folder: Path, stop: asyncio.Event, *, earlier: bool
+) -> None:
     import logging
 
     from reconciler.git.watch import WatchOptions
@@ -143,7 +145,7 @@ async def _serve(args: argparse.Namespace, folder: Path, stop: asyncio.Event) ->
     from reconciler.store import Store
 
     log = logging.getLogger("reconciler.global")
-    store = Store(folder / "store.sqlite")
+    store = Store(folder / "store.sqlite", earlier=earlier)
     if store.loss:
         note(log, "store.damaged_failed", reason=store.loss)
     mirror = _mirror(args, folder)

@@ -139,8 +139,8 @@ def run(args: argparse.Namespace) -> int:
         join = _join(args)
         ref_of_zone(join.zone, args.status_prefix)  # no zone without one, whoever writes it
         with held(args.state_dir) as folder:
-            claim(folder, f"zone {join.zone}")
-            run_until_signal(lambda stop: _serve(args, join, folder, stop))
+            earlier = claim(folder, f"zone {join.zone}")
+            run_until_signal(lambda stop: _serve(args, join, folder, stop, earlier=earlier))
     except (StateDirTaken, NewerFormat, JoinError, GitFailed, OSError, ValueError) as error:
         sys.stderr.write(f"{words_of(error)}\n")
         return 2
@@ -164,7 +164,9 @@ def _join(args: argparse.Namespace) -> Join:
     return Join(args.name, args.address, ca, args.token_file.read_text().strip())
 
 
-async def _serve(args: argparse.Namespace, join: Join, folder: Path, stop: asyncio.Event) -> None:
+async def _serve(
+    args: argparse.Namespace, join: Join, folder: Path, stop: asyncio.Event, *, earlier: bool
+) -> None:
     import logging
 
     from reconciler.admin_client import AdminClient, AdminLimits
@@ -180,7 +182,7 @@ async def _serve(args: argparse.Namespace, join: Join, folder: Path, stop: async
     from reconciler.zone_cp.process import ZoneProcess, serve
 
     log = logging.getLogger("reconciler.zone")
-    store = Store(folder / "store.sqlite")
+    store = Store(folder / "store.sqlite", earlier=earlier)
     if store.loss:
         note(log, "store.damaged_failed", reason=store.loss)
     version = metadata.version("mesh-reconciler")

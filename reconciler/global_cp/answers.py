@@ -58,6 +58,7 @@ class GlobalAnswers:
             "warnings": self._warnings(),
             "repository_error": state.fetch_error or state.load_error or "",
             "store_error": plane.outbox.error or plane.store.loss,
+            "gathering": state.gathering,
             "status_error": self._status_error(),
             "status_commits": plane.relay.follower.facts() if plane.relay else None,
             "loop_stall_ms_max": plane.stalls.longest_ms,

@@ -19,6 +19,7 @@ from reconciler.runtime.timer import Timer
 from reconciler.steps import global_state as g
 from reconciler.steps.global_step import step
 from reconciler.steps.global_zones import refusal
+from reconciler.store import MADE_GOOD
 from reconciler.stored import decode_stored, encode_rows
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ if TYPE_CHECKING:
     from xds.discovery import DeltaRequest, DeltaResponse
 
 UNAUTHENTICATED, INTERNAL = 16, 13  # gRPC status numbers
-RELAYED = "relayed"  # kind of the rows
+
 LOAD_RETRY_S = 5.0
+RELAYED = "relayed"  # kind of the rows
 
 
 class GlobalControlPlane:
@@ -186,7 +188,7 @@ class GlobalControlPlane:
             case g.CloseSession(session, code, message):
                 if self.kds is not None:
                     self.kds.close(session, code, message)
-            case g.RevisionInForce() | g.KeepAccepted() | g.KeepRelayed():
+            case g.RevisionInForce() | g.KeepAccepted() | g.KeepRelayed() | g.KeepMadeGood():
                 raise AssertionError("the outbox writes")
             case g.WakeAt(at):
                 self._timer.at(at)
@@ -200,6 +202,8 @@ class GlobalControlPlane:
                 return {("meta", "revision"): commit.encode(), ("meta", "repository"): where}
             case g.KeepAccepted(commit):
                 return {("meta", "accepted"): commit.encode() if commit is not None else None}
+            case g.KeepMadeGood():
+                return MADE_GOOD
             case g.KeepRelayed(zone, put, drop):
                 rows: dict[Row, MeshResource | bytes | None] = {
                     (RELAYED, f"{zone}/{resource.key}"): resource for resource in put
@@ -211,6 +215,10 @@ class GlobalControlPlane:
     def _write(self, rows: Rows) -> None:
         """In the outbox's thread."""
         self.store.write(encode_rows(rows))
+
+    def relayed_lost(self) -> bool:
+        """Whether what zones had sent is not here any more."""
+        return not self.store.is_whole(RELAYED)
 
     def relayed(self) -> dict[str, tuple[MeshResource, ...]]:
         """What zones had sent for the others, from disk."""

@@ -51,7 +51,10 @@ class RepositoryFollower:
         """
         plane = self.plane
         kept = {name: value.decode() for name, value in plane.store.load_all("meta").items()}
-        restored = g.Restored(plane.relayed(), kept.get("revision"), kept.get("accepted"))
+        # A disk on which nothing was ever in force, and a fleet that is older.
+        new = "revision" not in kept and (bool(ingresses) or plane.state.settings.takes_over)
+        lost = new or plane.relayed_lost()
+        restored = g.Restored(plane.relayed(), kept.get("revision"), kept.get("accepted"), lost)
         plane.deliver(restored)
         plane.deliver(g.StatusRefsRead(ingresses))
         self._tip(tips)

@@ -37,9 +37,9 @@ def held(folder: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def claim(folder: Path, role: str) -> None:
-    """Say once whose state this is, such as "zone east". Raises StateDirTaken if it is another's;
-    call it while the folder is held.
+def claim(folder: Path, role: str) -> bool:
+    """Say once whose state this is, such as "zone east"; whether that was said before. Raises
+    StateDirTaken if it is another's; call it while the folder is held.
     """
     mark = folder / "role"
     owner = mark.read_text().strip() if mark.exists() else ""
@@ -49,3 +49,4 @@ def claim(folder: Path, role: str) -> None:
         raise StateDirTaken(
             f"{folder} holds the state of {owner}, not of {role}; choose another --state-dir"
         )
+    return bool(owner)

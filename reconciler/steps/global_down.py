@@ -14,7 +14,7 @@ from reconciler.kds.sizes import ENVELOPE, response_size
 from reconciler.kds.slice import Framed, Slice, next_framed, next_slice
 from reconciler.kds.slice import relay as relayed_slice
 from reconciler.kds.stats import Counts
-from reconciler.kds.types import MANIFEST
+from reconciler.kds.types import MANIFEST, RELAYED_TYPES
 from reconciler.kds.zone_node import announced
 from reconciler.model.spec import ZoneSpec
 from reconciler.steps.global_state import (
@@ -114,10 +114,10 @@ def _offer_changed(state: GlobalState, session_id: str) -> Outcome:
     state, session = _sliced(state, state.sessions[session_id])
     assert session.shown is not None
     types = [t for t in session.senders if session.shown.types.get(t) is not before.types.get(t)]
-    return _offer(state, session_id, types)
+    return offer(state, session_id, types)
 
 
-def _offer(state: GlobalState, session_id: str, types: Iterable[str]) -> Outcome:
+def offer(state: GlobalState, session_id: str, types: Iterable[str]) -> Outcome:
     """The manifest is offered last: what it speaks of is then on its way already."""
     effects: list[Effect] = []
     for type_ in sorted(types, key=lambda type_: (type_ == MANIFEST, type_)):
@@ -132,6 +132,7 @@ def _offered(state: GlobalState, session: Session, sender: DeltaSender) -> Outco
     type_, shown, response = sender.type_url, session.shown, None
     effects: Effects = ()
     waits = type_ == MANIFEST and bool(session.held)  # It would wait for what cannot be sent.
+    waits = waits or (state.gathering and type_ in RELAYED_TYPES)
     if shown is not None and not waits:
         want, step = shown.types.get(type_, NO_RESOURCES), shown.steps.get(type_)
         offered, response = sender.offer(want, str(session.nonces + 1), step=step)
@@ -242,7 +243,7 @@ def subscribed(state: GlobalState, session_id: str, request: DeltaRequest) -> Ou
     state, effects = _offered(state, session, sender)
     session = state.sessions[session_id]
     if was_held and not session.held and MANIFEST in session.senders:
-        state, more = _offer(state, session_id, (MANIFEST,))
+        state, more = offer(state, session_id, (MANIFEST,))
         effects = (*effects, *more)
     return state, (*effects, *notes)
 
@@ -258,6 +259,6 @@ def relay(state: GlobalState, owner: str, pairs: tuple[Pair, ...]) -> Outcome:
             continue
         types = [t for t in session.senders if shown.types.get(t) is not session.shown.types.get(t)]
         state, _ = _shown(state, session, shown)
-        state, more = _offer(state, session.id, types)
+        state, more = offer(state, session.id, types)
         effects += more
     return state, tuple(effects)

@@ -49,6 +49,7 @@ class GlobalSettings:
     message_max: int = OURS_MAX
     kuma_message_max: int = KUMA_MAX
     takes_over: bool = False  # zones of another cluster: --new-keys was given
+    gather_s: float = 30.0  # after a loss of the store, for zones to come back
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,8 @@ class GlobalState:
     rules: RelayRules = field(default_factory=RelayRules)
     keys: ZoneKeys = field(default_factory=ZoneKeys)
     declared: frozenset[str] = frozenset()  # zones with a Zone resource in the revision in force
+    gathering: bool = False  # what zones give to each other is not known: nothing is relayed
+    gathers_until: float | None = None  # None: until then no zone has come
     services: Services = field(default_factory=Services)
     service_insights: MeshState = NO_RESOURCES
 
@@ -180,12 +183,14 @@ class GlobalState:
 @dataclass(frozen=True, slots=True)
 class Restored:
     """From this control plane's own disk, at start: what zones had sent to be relayed, the commit
-    in force last, and the one that was accepted and is not in force yet.
+    in force last, and the one that was accepted and is not in force yet. `lost`: what zones had
+    sent is not here any more.
     """
 
     relayed: Mapping[str, tuple[MeshResource, ...]]
     in_force: str | None = None
     accepted: str | None = None
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,6 +390,11 @@ class KeepRelayed:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepMadeGood:
+    """To disk: what was lost has come again."""
+
+
+@dataclass(frozen=True, slots=True)
 class RevisionInForce:
     """Keep and announce: the published revision has changed."""
 
@@ -419,6 +429,7 @@ Effect = (
     | SendRequest
     | CloseSession
     | KeepRelayed
+    | KeepMadeGood
     | RevisionInForce
     | KeepAccepted
     | WakeAt

@@ -9,6 +9,7 @@ from typing import assert_never
 
 from reconciler.steps import (
     global_down,
+    global_gather,
     global_git,
     global_presence,
     global_services,
@@ -44,9 +45,11 @@ from reconciler.steps.global_state import (
 def step(state: GlobalState, event: Event) -> Outcome:
     """Pure: equal state and event give an equal outcome."""
     match event:
-        case Restored(relayed, in_force, accepted):
+        case Restored(relayed, in_force, accepted, lost):
             state = global_git.restored(state, in_force, accepted)
-            return global_zones.restored(state, relayed)
+            state, gathers = global_gather.begun(state, lost=lost)
+            state, effects = global_zones.restored(state, relayed)
+            return state, (*effects, *gathers)
         case StatusRefsRead(ingresses):
             return global_zones.refs_read(state, ingresses)
         case TipMoved(commit):
@@ -74,7 +77,9 @@ def step(state: GlobalState, event: Event) -> Outcome:
         case RetryDue(tip):
             return global_git.retry_due(state, tip)
         case ZoneOpened():
-            return global_zones.opened(state, event)
+            state, gathers = global_gather.zone_opened(state, event.now)
+            state, effects = global_zones.opened(state, event)
+            return state, (*effects, *gathers)
         case ZoneSubscribed(session, request):
             return global_down.subscribed(state, session, request)
         case ZonePublished(session, response, now):
@@ -86,6 +91,7 @@ def step(state: GlobalState, event: Event) -> Outcome:
         case Tick(now):
             state, ended = global_presence.tick(state, now)
             state, told = global_services.tick(state, now)
-            return state, (*ended, *told)
+            state, gathered = global_gather.tick(state, now)
+            return state, (*ended, *told, *gathered)
         case _:
             assert_never(event)

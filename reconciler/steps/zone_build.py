@@ -70,7 +70,11 @@ def mark_dirty(state: ZoneState, nodes: tuple[str, ...]) -> Outcome:
 
 
 def build_due(state: ZoneState, now: float) -> Outcome:
-    """Build the longest waiting few; asks for another turn while some wait."""
+    """Build the longest waiting few; asks for another turn while some wait. While the zone gathers
+    what it lost, all wait.
+    """
+    if state.gathering is not None:
+        return state, ()
     waiting = iter(state.dirty)
     batch = [node for node, _ in zip(waiting, range(state.settings.build_batch), strict=False)]
     rest = {node: None for node in state.dirty if node not in batch}

@@ -22,7 +22,7 @@ from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES, MANIFEST, RELAYED_TYPES
 from reconciler.model.decode import DecodeError
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.state import MeshState, ResourceDiff, apply
-from reconciler.steps import zone_build, zone_proxies, zone_report
+from reconciler.steps import zone_build, zone_gather, zone_proxies, zone_report
 from reconciler.steps.zone_state import (
     Effect,
     Effects,
@@ -111,9 +111,11 @@ def response(state: ZoneState, session: str, received: DeltaResponse, now: float
         state, guard = _guarded(state, now)
         effects = (*effects, *guard)
     state, swapped = _swap_when_whole(state, now)
+    state, wakes = zone_gather.policies_in(state, now)
+    state, gathered = zone_gather.due(state, now)
     fields = {"type": received.type_url, "error": text}
     notes = (Note("global.resource_refused", fields),) if errors else ()
-    return state, (*effects, *swapped, answer, *notes)
+    return state, (*effects, *swapped, answer, *notes, *wakes, *gathered)
 
 
 def _guarded(state: ZoneState, now: float) -> Outcome:

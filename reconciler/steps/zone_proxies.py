@@ -15,7 +15,7 @@ from reconciler.kds.proxy_insight import ProxyInsight, Subscription
 from reconciler.proxy_health import with_kept_health
 from reconciler.registration import NotAdmitted, traits_of
 from reconciler.state import ResourceDiff, apply
-from reconciler.steps import zone_build, zone_health, zone_insights, zone_report
+from reconciler.steps import zone_build, zone_gather, zone_health, zone_insights, zone_report
 from reconciler.steps.proxy_state import Proxy
 from reconciler.steps.zone_admission import (
     admitted,
@@ -68,24 +68,27 @@ def _continued(state: ZoneState, proxy: Proxy, received: DeltaRequest, now: floa
     ads, answer = proxy.ads.on_request(received)
     before = proxy.counts
     proxy = zone_insights.answered(replace(proxy, ads=ads), received.type_url, answer)
+    brought = zone_gather.brings(received)
     notes: tuple[Effect, ...] = ()
     if isinstance(answer, Nacked):
         notes = (_rejection(proxy, received.type_url, answer.message),)
     state, counted = zone_insights.mark(state, now) if proxy.counts is not before else (state, ())
     state, sent = push(state, proxy, now)
-    state, shown = _listening(state, proxy.node_id, now)
+    state, shown = _listening(state, proxy.node_id, now, brought=brought)
     state, marked = zone_report.mark(state, now)
     return state, (*sent, *shown, *marked, *counted, *notes)
 
 
-def _listening(state: ZoneState, node: str, now: float) -> Outcome:
+def _listening(state: ZoneState, node: str, now: float, *, brought: bool) -> Outcome:
     """The endpoints of a new proxy come in once it listens: before, they would refuse requests.
 
-    Also when it has rejected a part: what it accepted serves.
+    Also when it has rejected a part: what it accepted serves. One that `brought` its listeners from
+    an earlier stream listens already.
     """
     proxy = state.proxies[node]
-    if proxy.listening or not proxy.ads.listening:
+    if proxy.listening or not (brought or proxy.ads.listening):
         return state, ()
+    state = zone_gather.returned(state, now)
     proxies = state.proxies.insert(node, replace(proxy, listening=True))
     return _presence_changed(replace(state, proxies=proxies), proxy.key, now)
 
@@ -173,7 +176,7 @@ def _registered(
         failing=earlier.failing if earlier else None,
         admin=earlier.admin if earlier else None,
         claims=claims,
-        listening=was_in,
+        listening=was_in or zone_gather.brings(received),
         insight=_told_open(earlier, state.settings.instance, node, now),
     )
     state = replace(

@@ -97,10 +97,10 @@ def local_changed(state: ZoneState, now: float) -> Outcome:
 
 
 def publish(state: ZoneState) -> Outcome:
-    """Offer what changed upward. Before the store is loaded nothing is said: absent is
-    not empty.
+    """Offer what changed upward. Before the store is loaded, and while what it lost is gathered,
+    nothing is said: absent is not empty.
     """
-    if not state.loaded:
+    if not _speaks(state):
         return state, ()
     insights = {p.key: p.insight for p in state.proxies.values() if p.insight.subscriptions}
     if state.announcement is None:
@@ -117,9 +117,13 @@ def publish(state: ZoneState) -> Outcome:
     state = replace(state, published=published)
     effects: list[Effect] = []
     for type_ in sorted(t for t in now if now[t] is not before.get(t) and t in state.link.senders):
-        state, more = _offer(state, type_)
+        state, more = offer(state, type_)
         effects += more
     return state, tuple(effects)
+
+
+def _speaks(state: ZoneState) -> bool:
+    return state.loaded and state.gathering is None
 
 
 def _shown(state: ZoneState) -> MeshState:
@@ -143,7 +147,7 @@ def request(state: ZoneState, session: str, received: DeltaRequest) -> Outcome:
     if not state.published.types:
         state, sent = publish(state)
     else:
-        state, sent = _offer(state, type_)
+        state, sent = offer(state, type_)
     return state, (*sent, *notes)
 
 
@@ -151,14 +155,14 @@ def offer_held(state: ZoneState) -> Outcome:
     """The peer turned out to be one of ours, which takes more."""
     effects: list[Effect] = []
     for type_ in sorted(state.link.held):
-        state, more = _offer(state, type_)
+        state, more = offer(state, type_)
         effects += more
     return state, tuple(effects)
 
 
-def _offer(state: ZoneState, type_: str) -> Outcome:
+def offer(state: ZoneState, type_: str) -> Outcome:
     link = state.link
-    if not state.loaded or link.session is None:
+    if not _speaks(state) or link.session is None:
         return state, ()
     want = state.published.types.get(type_, NO_RESOURCES)
     sender, response = link.senders[type_].offer(want, str(link.nonces + 1))
@@ -195,11 +199,9 @@ def mark(state: ZoneState, now: float) -> Outcome:
 
 
 def report_due(state: ZoneState, now: float) -> Outcome:
-    if state.report_due is None or now < state.report_due:
+    if state.report_due is None or now < state.report_due or not _speaks(state):
         return state, ()
     state = replace(state, report_due=None)
-    if not state.loaded:
-        return state, ()
     report = report_of(state)
     if report == state.reported:
         return state, (StatusWanted(status_of(state, report)),)
@@ -209,7 +211,7 @@ def report_due(state: ZoneState, now: float) -> Outcome:
 
 def announce_due(state: ZoneState, now: float) -> Outcome:
     """For the global that writes this zone's ref: the inventory, at most once an interval."""
-    if state.announce_due is None or now < state.announce_due or not state.loaded:
+    if state.announce_due is None or now < state.announce_due or not _speaks(state):
         return state, ()
     state = replace(state, announce_due=None)
     status = state.settings.status

@@ -57,6 +57,7 @@ class ZoneSettings:
     mass_loss_share: float = 0.2
     mass_loss_min: int = 5  # below this many losses a share says nothing
     reconnect_grace_s: float = 60.0
+    reconnect_gather_s: float = 10.0  # after a loss of the store, for proxies to come back
     report_interval_s: float = 0.1
     insight_interval_s: float = 10.0
     status: ZoneStatus = NO_STATUS  # what it announces first
@@ -121,9 +122,22 @@ class HealthStream:
 
 
 @dataclass(frozen=True, slots=True)
+class Gathering:
+    """After a loss of the store, until what was lost has come again. `lost` are kinds of rows;
+    `since` is when there were policies to admit proxies by, `returned` when a proxy came last that
+    had a configuration.
+    """
+
+    lost: frozenset[str]
+    since: float | None = None
+    returned: float = -math.inf
+
+
+@dataclass(frozen=True, slots=True)
 class ZoneState:
     settings: ZoneSettings
     loaded: bool = False  # the store was read; nothing is published upward before
+    gathering: Gathering | None = None  # nothing is published, nor pushed to proxies
     policy: MeshState = NO_RESOURCES  # global-owned, in force
     revision: str | None = None
     relayed: MeshState = NO_RESOURCES  # owned by other zones
@@ -167,13 +181,14 @@ class ZoneState:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """The zone's own disk, read at start."""
+    """The zone's own disk, read at start. `lost` are kinds that it held and holds no more."""
 
     now: float
     policy: tuple[MeshResource, ...] = ()
     relayed: tuple[MeshResource, ...] = ()
     local: tuple[MeshResource, ...] = ()
     revision: str | None = None
+    lost: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +351,11 @@ class Persist:
 
 
 @dataclass(frozen=True, slots=True)
+class PersistMadeGood:
+    """To disk: what was lost has come again."""
+
+
+@dataclass(frozen=True, slots=True)
 class ToGlobalRequest:
     session: str
     request: DeltaRequest
@@ -438,6 +458,7 @@ class Note:
 
 Effect = (
     Persist
+    | PersistMadeGood
     | ToGlobalRequest
     | ToGlobalResponse
     | LeaveGlobal

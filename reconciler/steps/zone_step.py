@@ -6,8 +6,8 @@ out.
 
 The parts: `zone_global` (policies in, a revision as a whole), `zone_admission` (who may be a
 proxy), `zone_proxies` (registration, streams, liveness), `zone_health` (what proxies report),
-`zone_build` (views and snapshots, a few at a time) and `zone_report` (ledger, status, what goes
-up).
+`zone_build` (views and snapshots, a few at a time), `zone_gather` (after a loss of the store) and
+`zone_report` (ledger, status, what goes up).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from reconciler.state import ResourceDiff, apply, from_resources
 from reconciler.steps import (
     zone_admin,
     zone_build,
+    zone_gather,
     zone_global,
     zone_health,
     zone_insights,
@@ -133,14 +134,16 @@ def restore(state: ZoneState, event: Restored) -> Outcome:
         revision=event.revision,
         proxies=HashTrieMap(proxies),
     )
+    state, gathers = zone_gather.begun(state, event.lost, event.now)
     state, effects = zone_report.local_changed(state, event.now)
     fields = {"revision": event.revision, "proxies": len(proxies), "resources": len(event.policy)}
     wake = (WakeAt(held_until),) if proxies else ()
-    return state, (*effects, *wake, Note("zone.restored", fields))
+    return state, (*effects, *wake, Note("zone.restored", fields), *gathers)
 
 
 def tick(state: ZoneState, now: float) -> Outcome:
     state, lost = zone_proxies.expire(state, now)
+    state, gathered = zone_gather.due(state, now)
     state, retired = zone_proxies.retire(state, now)
     state, renewed = zone_build.renew(state, now)
     state, reported = zone_report.report_due(state, now)
@@ -151,4 +154,4 @@ def tick(state: ZoneState, now: float) -> Outcome:
     state, unheard = zone_health.expire(state, now)
     state, outlived = zone_proxies.token_due(state, now)
     more = (*overdue, *again, *unheard, *outlived)
-    return state, (*lost, *retired, *renewed, *reported, *counted, *announced, *more)
+    return state, (*lost, *gathered, *retired, *renewed, *reported, *counted, *announced, *more)

@@ -52,6 +52,7 @@ class ZoneAnswers:
                 for name, why in refused.items()
             },
             "store_error": plane.outbox.error or plane.store.loss,
+            "gathering": sorted(state.gathering.lost) if state.gathering else [],
             "warnings": list(told(state, time.time())),
             "status_error": status.error if status else "",
             "status_commits": status.facts() if status else None,

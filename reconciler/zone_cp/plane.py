@@ -16,6 +16,7 @@ from reconciler.runtime.outbox import Outbox
 from reconciler.runtime.timer import Timer
 from reconciler.steps import zone_state as z
 from reconciler.steps.zone_step import step
+from reconciler.store import MADE_GOOD
 from reconciler.stored import decode_stored, encode_rows
 from reconciler.zone_cp.certificates import admin_certificate, workload_certificate
 from xds.health_server import HealthServer
@@ -71,14 +72,15 @@ class ZoneControlPlane:
         """
         kept = {kind: self._kept(kind) for kind in KINDS}
         revision = self.store.load_all("meta").get("revision")
-        whole = kept["policy"] is not None and self.store.is_whole("policy")
+        lost = {kind for kind in KINDS if kept[kind] is None or not self.store.is_whole(kind)}
         self.deliver(
             z.Restored(
                 time.time(),
                 kept["policy"] or (),
                 kept["relayed"] or (),
                 kept["local"] or (),
-                revision.decode() if revision is not None and whole else None,
+                revision.decode() if revision is not None and "policy" not in lost else None,
+                frozenset(lost),
             )
         )
 
@@ -159,7 +161,7 @@ class ZoneControlPlane:
 
     def _carry_out(self, effect: z.Effect) -> None:
         match effect:
-            case z.Persist():
+            case z.Persist() | z.PersistMadeGood():
                 raise AssertionError("the outbox writes")
             case z.ToProxy(stream, response):
                 if self.ads is not None:
@@ -226,6 +228,8 @@ class ZoneControlPlane:
 
 def rows_of(effect: z.Effect) -> Rows | None:
     """What an effect wants on disk; None when it is something else."""
+    if isinstance(effect, z.PersistMadeGood):
+        return MADE_GOOD
     if not isinstance(effect, z.Persist):
         return None
     rows: dict[Row, MeshResource | bytes | None] = {

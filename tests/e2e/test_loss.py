@@ -17,7 +17,7 @@ from reconciler.demo.calls import Load, by_zone
 from reconciler.demo.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 SERVES_WITHIN_S = 2.0
@@ -79,6 +79,49 @@ async def test_a_zone_restarts_from_its_own_disk_while_the_global_is_away(world:
         await world.until("west at its global", lambda: world.status("west")["connected"] is True)
         assert failed(load, began) == []
     assert took < SERVES_WITHIN_S, took
+
+
+def ingress_history(world: World, zone: str) -> list[str]:
+    """Every state of the file since the beginning."""
+    commits = world.git(None, "-C", str(world.bare), "log", "--format=%H", f"status/{zone}").split()
+    shown = (f"{commit}:ingress.yaml" for commit in commits)
+    return [world.git(None, "-C", str(world.bare), "show", path) for path in shown]
+
+
+async def test_zones_that_lost_their_stores_publish_no_emptiness(world: World) -> None:
+    """East calls west all the time: had west's ingress been withdrawn, or an endpoint been taken
+    from east's frontend, calls would fail or all go to east.
+    """
+    await world.until("both backends", lambda: ingress_file(world, "west").count("version:") == 2)
+    before = {zone: len(ingress_history(world, zone)) for zone in world.zones}
+    async with Load(world.frontend.app_port, "/", per_second=RATE) as load:
+        began = time.time()
+        for zone in world.zones:
+            world.processes[f"zone-{zone}"].kill_now()
+        for file in world.state("west").glob("store.sqlite*"):
+            file.unlink()
+        (world.state("east") / "store.sqlite").write_bytes(b"SQLite format 3\0" + b"torn" * 500)
+        (world.state("east") / "store.sqlite-wal").unlink(missing_ok=True)
+        for zone in world.zones:
+            world.run_zone(zone)
+        await world.until("both gather", lambda: all(map(gathers(world), world.zones)))
+        await world.until("all again", lambda: not any(map(gathers(world), world.zones)))
+        await world.until("west's proxies", lambda: world.acked("west") == 3)
+        await world.until("east's proxies", lambda: world.acked("east") == 3)
+        await asyncio.sleep(1.0)
+        assert failed(load, began) == []
+        moments = range(int(began), int(time.time()) - 1)
+        answers = load.since(began)
+        for moment in moments:
+            found = by_zone([a for a in answers if moment <= a.started < moment + 2])
+            assert found["west"] > 0, (moment - began, found)
+    for zone, count in (("west", 2), ("east", 1)):
+        since = ingress_history(world, zone)[: -before[zone] or None]
+        assert all(file.count("version:") == count for file in since), since
+
+
+def gathers(world: World) -> Callable[[str], bool]:
+    return lambda zone: bool(world.status(zone).get("gathering"))
 
 
 async def test_wiping_the_inventory_of_the_global_changes_no_proxy(world: World) -> None:

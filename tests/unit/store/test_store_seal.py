@@ -16,7 +16,7 @@ import pytest
 
 from reconciler.decode import mesh_resource
 from reconciler.model.resource import Labels, ResourceKey
-from reconciler.store import ASIDE_MAX, FORMAT, NewerFormat, Store
+from reconciler.store import ASIDE_MAX, FORMAT, MADE_GOOD, NewerFormat, Store
 from reconciler.stored import encode_stored
 from reconciler.zone_cp.answers import ZoneAnswers
 from reconciler.zone_cp.plane import ZoneControlPlane
@@ -191,6 +191,33 @@ def test_store_that_is_gone_is_told(path: Path) -> None:
     with closing(Store(path)) as store:
         assert "was gone or empty" in store.loss
         assert not store.is_whole("policy")
+
+
+def test_loss_is_known_at_every_start_until_it_is_made_good(path: Path) -> None:
+    """Also what was lost by another damage before that."""
+    edit(path, "DELETE FROM rows WHERE kind = 'policy'")
+    Store(path).close()
+    with closing(Store(path)) as store:
+        assert (store.loss, store.is_whole("policy"), store.is_whole("local")) == ("", False, True)
+        store.write({("policy", "deny"): b"again"})
+    edit(path, "DELETE FROM rows WHERE kind = 'local'")
+    with closing(Store(path)) as store:
+        assert store.load_all("policy")
+        assert not any(map(store.is_whole, ("policy", "local")))
+        assert store.is_whole("meta")
+        store.write(MADE_GOOD)
+    with closing(Store(path)) as store:
+        assert store.is_whole("policy")
+        assert store.is_whole("local")
+        assert store.load_all("policy")
+
+
+def test_store_that_is_gone_with_its_key_is_missed_where_something_else_shows_it(
+    tmp_path: Path,
+) -> None:
+    with closing(Store(tmp_path / "store.sqlite", earlier=True)) as store:
+        assert "was gone or empty" in store.loss
+        assert not store.is_whole("local")
 
 
 def test_first_start_has_lost_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,115 @@
+"""After a loss of its store a zone gathers before it speaks: absence is not emptiness.
+
+It knows nothing of its proxies, or of other zones, although they are there. What it published now
+would take its services from the others; what it pushed now would take endpoints from its proxies.
+So proxies are admitted and nothing is sent, until those that live had the time to come back; then
+everything goes at once. A zone that is new has lost nothing and waits for nobody.
+
+    policies lost           until the global gave them again, however long: without them no proxy
+                            can be admitted
+    proxies lost            from then on `reconnect_gather_s`, longer while proxies still return
+    other zones' lost       until the global told them, within `reconnect_grace_s`
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler.steps import zone_report
+from reconciler.steps.zone_state import (
+    BuildSoon,
+    Effect,
+    Effects,
+    Gathering,
+    Note,
+    Outcome,
+    PersistMadeGood,
+    WakeAt,
+    ZoneState,
+)
+from xds.resource import LISTENER
+
+if TYPE_CHECKING:
+    from xds.discovery import DeltaRequest
+
+QUIET_SHARE = 0.5  # of the time to gather without another return
+LONGEST = 3.0  # times the time to gather; Envoy waits no longer than 30 s between two tries
+
+
+def begun(state: ZoneState, lost: frozenset[str], now: float) -> Outcome:
+    """At start; the state holds what the disk still has."""
+    if not lost:
+        return state, ()
+    state = replace(state, gathering=Gathering(lost))
+    note = Note("zone.gathering", {"lost": sorted(lost)})
+    state, wakes = policies_in(state, now)
+    return state, (note, *wakes)
+
+
+def policies_in(state: ZoneState, now: float) -> Outcome:
+    """Proxies can be admitted from here on."""
+    found = state.gathering
+    if found is None or found.since is not None or not state.policy.by_key:
+        return state, ()
+    return _waiting(replace(state, gathering=replace(found, since=now)), now)
+
+
+def returned(state: ZoneState, now: float) -> ZoneState:
+    """A proxy came back, with what it holds."""
+    if state.gathering is None:
+        return state
+    return replace(state, gathering=replace(state.gathering, returned=now))
+
+
+def brings(request: DeltaRequest) -> bool:
+    """Whether a first request for listeners says that the proxy has some: then it listens."""
+    held = bool(request.initial_versions or (request.wanted is not None and request.version))
+    return request.type_url == LISTENER and not request.nonce and held
+
+
+def due(state: ZoneState, now: float) -> Outcome:
+    """Everything at once when the time has come; otherwise when to look again."""
+    found = state.gathering
+    if found is None or found.since is None:
+        return state, ()
+    if now < _until(state, found):
+        return _waiting(state, now)
+    return _over(state, now)
+
+
+def _waiting(state: ZoneState, now: float) -> Outcome:
+    assert state.gathering is not None
+    until = _until(state, state.gathering)
+    return state, (WakeAt(max(until, now)),)
+
+
+def _until(state: ZoneState, found: Gathering) -> float:
+    if found.since is None:
+        return math.inf
+    until, gather = found.since, state.settings.reconnect_gather_s
+    if "local" in found.lost:
+        quiet = found.returned + gather * QUIET_SHARE
+        until = max(until + gather, min(quiet, until + gather * LONGEST))
+    if "relayed" in found.lost and not _others_told(state):
+        until = max(until, found.since + state.settings.reconnect_grace_s)
+    return until
+
+
+def _others_told(state: ZoneState) -> bool:
+    """The global has answered which ingresses there are, and this was taken."""
+    receiver = state.link.receivers.get("ZoneIngress")
+    return receiver is not None and receiver.answer is not None
+
+
+def _over(state: ZoneState, now: float) -> Outcome:
+    state = replace(state, gathering=None, report_due=None, announce_due=None)
+    state, told = zone_report.local_changed(state, now)
+    effects: list[Effect] = list(told)
+    for type_ in sorted(state.link.senders):  # Also those that there is nothing of, now for sure.
+        state, more = zone_report.offer(state, type_)
+        effects += more
+    note = Note("zone.gathered", {"proxies": len(state.streams)})
+    built: Effects = (BuildSoon(),) if state.dirty else ()
+    return state, (PersistMadeGood(), *effects, *built, note)
