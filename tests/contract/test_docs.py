@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 from importlib import import_module
 from pathlib import Path
@@ -65,6 +66,25 @@ def test_every_package_has_its_paragraph() -> None:
     ]
     named = set(re.findall(r"\w+", text))
     assert [part for part in sorted(parts) if part not in named and part != "__init__"] == []
+
+
+def test_the_page_tells_the_layers_that_the_linter_checks() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / ".importlinter")
+    checked = config["importlinter:contract:layers"]["layers"].replace("reconciler.", "")
+    layers = [re.findall(r"[\w.]+", line) for line in checked.split("\n") if line]
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    found = re.search(r"The shell is layered: `(.*?)`", text, re.DOTALL)
+    assert found is not None
+    told = [re.findall(r"[\w.]+", layer) for layer in found[1].split("<")]
+    assert [sorted(layer) for layer in told[::-1]] == [sorted(layer) for layer in layers]
+
+
+def test_the_readme_lists_every_command() -> None:
+    table = (ROOT / "README.md").read_text().partition("## Commands")[2].partition("\n## ")[0]
+    rows = "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
+    commands = {command.name for command in import_module("reconciler.cli.main").COMMANDS}
+    assert set(re.findall(r"`([a-z]+)`", rows)) == commands
 
 
 def test_decisions_are_dated_and_complete() -> None:
