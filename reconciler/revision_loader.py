@@ -43,6 +43,7 @@ from reconciler.revision_secrets import (
 )
 from reconciler.state import apply, diff, from_resources
 from reconciler.steps import global_state as g
+from reconciler.steps.global_git import gates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -139,6 +140,7 @@ class RevisionLoader:
             tuple(sorted(told)),
             loaded.settings,
             self._framed,
+            gates(state),
         )
         return g.Loaded(revision)
 

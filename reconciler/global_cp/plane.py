@@ -65,6 +65,7 @@ class GlobalControlPlane:
         )
         self._timer = Timer(lambda now: self.deliver(g.Tick(now)))
         self.newest: str | None = None  # where the branch was when last looked at
+        self._offer_asked = False
         self._loads: set[asyncio.Task[None]] = set()
 
     def deliver(self, event: g.Event) -> None:
@@ -190,10 +191,26 @@ class GlobalControlPlane:
                     self.kds.close(session, code, message)
             case g.RevisionInForce() | g.KeepAccepted() | g.KeepRelayed() | g.KeepMadeGood():
                 raise AssertionError("the outbox writes")
+            case g.OfferSoon():
+                self._offer_soon()
             case g.WakeAt(at):
                 self._timer.at(at)
             case g.Note(event, fields):
                 note(self.log, event, **fields)
+
+    def _offer_soon(self) -> None:
+        """Once a turn of the loop, so that sockets are served between two batches."""
+        if not self._offer_asked:
+            self._offer_asked = True
+            asyncio.get_running_loop().call_soon(self._offer)
+
+    def _offer(self) -> None:
+        self._offer_asked = False
+        try:
+            self.deliver(g.OfferDue())
+        except Exception as error:  # Nobody would ask again, and zones would wait for ever.
+            if not self.crash.done():
+                self.crash.set_exception(error)
 
     def _rows_of(self, effect: g.Effect) -> Rows | None:
         match effect:

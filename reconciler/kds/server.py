@@ -131,6 +131,11 @@ class KdsServer:
         if stream is not None:
             stream.served.send(data)
 
+    def waiting(self, session: str) -> int:
+        """Messages that the peer has not taken yet."""
+        stream = self._streams.get(session)
+        return len(stream.served.queue) if stream is not None else 0
+
     def close(self, session: str, code: int, message: str) -> None:
         stream = self._streams.get(session)
         if stream is not None:

@@ -25,7 +25,7 @@ from reconciler.state import EMPTY, MeshState
 from xds.snapshot import NO_RESOURCES, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from reconciler.kds.zone_node import ZoneFeatures
     from xds.resource import XdsResource
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 FRAMES_KEPT = 50_000
 Pair: TypeAlias = "tuple[MeshResource | None, MeshResource | None]"  # before, after
+Relayed: TypeAlias = "Mapping[str, Resources]"  # by type, by discovery name
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class Slice:
     revision: str
     framed: Framed
     rules: RelayRules
-    relayed: Mapping[str, Resources]
+    relayed: Relayed
     relayed_sizes: Mapping[str, int]
     types: Mapping[str, Resources]
     digests: Mapping[str, str]  # of types that relayed policies are in
@@ -144,23 +145,44 @@ def next_slice(
     revision: str,
     framed: Framed,
     rules: RelayRules,
-    relayed: Callable[[], Iterable[MeshResource]],
+    relayed: Relayed | None = None,
 ) -> Slice:
-    """What the zone is sent of a revision. `relayed`, everything that zones relay, is asked for
-    only for a zone without a slice, or under other rules; otherwise `relay` keeps it up.
+    """What the zone is sent of a revision. `relayed` is needed for a zone without a slice, and
+    under other rules (`gathered`); otherwise `relay` keeps it up.
     """
-    features = framed.features
-    if previous is not None and previous.framed.features == features and previous.rules == rules:
+    if relayed is None:
+        assert previous is not None
         found, sizes = previous.relayed, previous.relayed_sizes
-        return _composed(previous, Slice(zone, revision, framed, rules, found, sizes, {}, {}), {})
-    work: dict[str, _Change] = {}
-    for resource in relayed():
+    else:
+        found, sizes = relayed, {type_: size_of(f.values()) for type_, f in relayed.items()}
+    return _composed(previous, Slice(zone, revision, framed, rules, found, sizes, {}, {}), {})
+
+
+def gathered(
+    before: Relayed,
+    resources: Iterable[MeshResource],
+    zone: str,
+    features: ZoneFeatures,
+    rules: RelayRules,
+) -> Relayed:
+    """`before` and what of these, that zones relay, passes to the zone."""
+    found: dict[str, dict[str, XdsResource]] = {}
+    for resource in resources:
         if _passes(resource, zone, features, rules):
             made = frame(resource, hashed=features.hash_suffix)
-            work.setdefault(resource.key.type, _Change()).put[made.name] = made
-    types, steps = _changed({}, work)
-    sizes = _resized({}, steps)
-    return _composed(previous, Slice(zone, revision, framed, rules, types, sizes, {}, {}), {})
+            found.setdefault(resource.key.type, {})[made.name] = made
+    return {**before, **{t: {**before.get(t, NO_RESOURCES), **put} for t, put in found.items()}}
+
+
+def merged(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
+    """One pair for each resource: what it was first, and what it is in the end."""
+    found: dict[ResourceKey, Pair] = {}
+    for before, after in pairs:
+        either = after if before is None else before
+        if either is not None:
+            known = found.get(either.key)
+            found[either.key] = before if known is None else known[0], after
+    return tuple(found.values())
 
 
 def relay(previous: Slice, pairs: Iterable[Pair]) -> Slice:

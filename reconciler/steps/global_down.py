@@ -1,7 +1,5 @@
-"""What zones are sent: each its slice of the revision in force and of what the others relay.
-
-A slice belongs to a stream, not to a zone: an old stream that ends late cannot disturb the new one,
-and a zone that was upgraded has other features.
+"""What zones are sent: each its slice of the revision in force and of what the others relay, and
+never more than it can read.
 """
 
 from __future__ import annotations
@@ -11,18 +9,18 @@ from typing import TYPE_CHECKING
 
 from reconciler.fleet import cluster_id, global_refuses
 from reconciler.kds.sizes import ENVELOPE, response_size
-from reconciler.kds.slice import Framed, Slice, next_framed, next_slice
-from reconciler.kds.slice import relay as relayed_slice
 from reconciler.kds.stats import Counts
 from reconciler.kds.types import MANIFEST, RELAYED_TYPES
 from reconciler.kds.zone_node import announced
 from reconciler.model.spec import ZoneSpec
+from reconciler.steps import global_slices
 from reconciler.steps.global_state import (
     CloseSession,
     Effect,
     Effects,
     GlobalState,
     Note,
+    OfferSoon,
     Outcome,
     SendResponse,
     Session,
@@ -31,11 +29,7 @@ from xds.delta_sender import KDS_DIALECT, Acked, DeltaSender, Nacked
 from xds.snapshot import NO_RESOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from reconciler.kds.slice import Pair
-    from reconciler.kds.zone_node import ZoneFeatures
-    from reconciler.model.resource import MeshResource
+    from reconciler.kds.slice import Slice
     from reconciler.state import MeshState
     from xds.discovery import DeltaRequest, DeltaResponse
 
@@ -54,85 +48,46 @@ def disabled_zones(owned: MeshState) -> frozenset[str]:
     )
 
 
-def reslice(state: GlobalState) -> Outcome:
-    """Compute what each connected zone should hold now, and offer what changed."""
-    assert state.published is not None
-    used = {s.announced.features for s in state.sessions.values() if s.announced is not None}
-    kept = {f: framed for f, framed in state.framed.items() if f in used}
-    ready = state.published.framed
-    if ready is not None:
-        kept[ready.features] = ready
-    state = replace(state, framed=type(state.framed)(kept))
+def offer_due(state: GlobalState) -> Outcome:
+    """Offer to the longest waiting few; asks for another turn while some wait."""
     effects: list[Effect] = []
-    for session in downward(state):
-        if session.shown is not None:
-            state, more = _offer_changed(state, session.id)
-            effects += more
-    return state, tuple(effects)
-
-
-def downward(state: GlobalState) -> list[Session]:
-    found = (s for s in state.sessions.values() if s.downward)
-    return sorted(found, key=lambda s: s.id)
-
-
-def _relayable(state: GlobalState) -> Iterator[MeshResource]:
-    """Everything that zones give to others, and what is computed of it."""
-    for record in state.zones.values():
-        yield from record.relayed.by_key.values()
-    yield from state.service_insights.by_key.values()
-
-
-def _framed(state: GlobalState, features: ZoneFeatures) -> tuple[GlobalState, Framed]:
-    assert state.published is not None
-    before = state.framed.get(features) or Framed(features)
-    after = next_framed(before, state.published.resources)
-    if after is not before:
-        state = replace(state, framed=state.framed.insert(features, after))
-    return state, after
-
-
-def _sliced(state: GlobalState, session: Session) -> tuple[GlobalState, Session]:
-    """The session with what it should be shown of the revision in force."""
-    assert session.announced is not None
-    state, framed = _framed(state, session.announced.features)
-    commit = state.published.commit if state.published is not None else ""
-    shown = next_slice(
-        session.shown, session.zone, commit, framed, state.rules, lambda: _relayable(state)
-    )
-    return _shown(state, session, shown)
-
-
-def _shown(state: GlobalState, session: Session, shown: Slice) -> tuple[GlobalState, Session]:
-    session = replace(session, shown=shown)
-    return replace(state, sessions=state.sessions.insert(session.id, session)), session
-
-
-def _offer_changed(state: GlobalState, session_id: str) -> Outcome:
-    before = state.sessions[session_id].shown
-    assert before is not None
-    state, session = _sliced(state, state.sessions[session_id])
-    assert session.shown is not None
-    types = [t for t in session.senders if session.shown.types.get(t) is not before.types.get(t)]
-    return offer(state, session_id, types)
-
-
-def offer(state: GlobalState, session_id: str, types: Iterable[str]) -> Outcome:
-    """The manifest is offered last: what it speaks of is then on its way already."""
-    effects: list[Effect] = []
-    for type_ in sorted(types, key=lambda type_: (type_ == MANIFEST, type_)):
-        session = state.sessions[session_id]
-        state, more = _offered(state, session, session.senders[type_])
+    room = global_slices.TURN_WORK
+    while state.due and room > 0:
+        state, more, work = _turn(state, next(iter(state.due)), room)
         effects += more
-    return state, tuple(effects)
+        room -= work
+    return state, (*effects, *((OfferSoon(),) if state.due else ()))
+
+
+def _turn(state: GlobalState, session_id: str, room: int) -> tuple[GlobalState, Effects, int]:
+    """What one session is due, as far as there is room; and the work that was."""
+    session = state.sessions.get(session_id)
+    if session is None:
+        return global_slices.without(state, session_id), (), 1
+    work = 1
+    if global_slices.is_stale(state, session):
+        state, session, work = global_slices.refreshed(state, session)
+        if session.gathering is not None:
+            return state, (), work
+    effects: list[Effect] = []
+    while session.owes and work < room:
+        type_, session = session.owes[0], replace(session, owes=session.owes[1:])
+        state, more = _offered(state, session, session.senders[type_])
+        session = state.sessions[session_id]
+        effects += more
+        sent = (e.response for e in more if isinstance(e, SendResponse))
+        work += global_slices.TYPE_WORK + sum(len(r.resources) + len(r.removed) for r in sent)
+    if not session.owes:
+        state = global_slices.without(state, session_id)
+    return state, tuple(effects), work
 
 
 def _offered(state: GlobalState, session: Session, sender: DeltaSender) -> Outcome:
     """Offers what the zone lacks of a type; `sender` may be newer than the session's own."""
     type_, shown, response = sender.type_url, session.shown, None
     effects: Effects = ()
-    waits = type_ == MANIFEST and bool(session.held)  # It would wait for what cannot be sent.
-    waits = waits or (state.gathering and type_ in RELAYED_TYPES)
+    # It would wait for what cannot be sent, or speak of what was not offered yet.
+    waits = type_ == MANIFEST and bool(session.held or session.owes)
     if shown is not None and not waits:
         want, step = shown.types.get(type_, NO_RESOURCES), shown.steps.get(type_)
         offered, response = sender.offer(want, str(session.nonces + 1), step=step)
@@ -225,11 +180,10 @@ def subscribed(state: GlobalState, session_id: str, request: DeltaRequest) -> Ou
         return state, (CloseSession(session_id, RESOURCE_EXHAUSTED, text),)
     if session.announced is None:
         session = replace(session, announced=announced(request.node))
-        if _foreign(state, session) is None:
-            state, session = _sliced(state, session)
     foreign = _foreign(state, session)
     if foreign is not None:
         return _refused(state, session, foreign)
+    state, due = global_slices.mark(state, () if session.shown is not None else (session_id,))
     sender = session.senders.get(type_) or DeltaSender(type_url=type_, dialect=KDS_DIALECT)
     sender, answer = sender.on_request(request)
     notes: Effects = ()
@@ -243,22 +197,6 @@ def subscribed(state: GlobalState, session_id: str, request: DeltaRequest) -> Ou
     state, effects = _offered(state, session, sender)
     session = state.sessions[session_id]
     if was_held and not session.held and MANIFEST in session.senders:
-        state, more = offer(state, session_id, (MANIFEST,))
+        state, more = _offered(state, session, session.senders[MANIFEST])
         effects = (*effects, *more)
-    return state, (*effects, *notes)
-
-
-def relay(state: GlobalState, owner: str, pairs: tuple[Pair, ...]) -> Outcome:
-    """What changed with one zone, to all others. An owner of "" is the global itself."""
-    effects: list[Effect] = []
-    for session in downward(state):
-        if session.zone == owner or session.shown is None:
-            continue
-        shown = relayed_slice(session.shown, pairs)
-        if shown is session.shown:
-            continue
-        types = [t for t in session.senders if shown.types.get(t) is not session.shown.types.get(t)]
-        state, _ = _shown(state, session, shown)
-        state, more = offer(state, session.id, types)
-        effects += more
-    return state, tuple(effects)
+    return state, (*effects, *due, *notes)

@@ -14,8 +14,9 @@ from reconciler.kds.admission import zone_keys
 from reconciler.kds.filters import RelayRules
 from reconciler.problems import Severity
 from reconciler.state import from_resources
-from reconciler.steps import global_down, global_presence
+from reconciler.steps import global_down, global_presence, global_slices
 from reconciler.steps.global_state import (
+    GATE_TYPES,
     HISTORY_MAX,
     PROBLEMS_MAX,
     Effects,
@@ -32,6 +33,7 @@ from reconciler.steps.global_state import (
 
 if TYPE_CHECKING:
     from reconciler.problems import Problem
+    from reconciler.state import MeshState
 
 
 def restored(state: GlobalState, in_force: str | None, accepted: str | None) -> GlobalState:
@@ -185,10 +187,15 @@ def accept(state: GlobalState, commit: str) -> Outcome:
     return state, (KeepAccepted(commit), note, *effects)
 
 
+def gates(resources: MeshState) -> MeshState:
+    """Looks through all of them: there may be 10,000."""
+    every = resources.by_key.values()
+    return from_resources(r for r in every if r.key.type in GATE_TYPES)
+
+
 def _in_force(state: GlobalState, revision: Revision) -> Outcome:
     commit, declared = revision.commit, state.declared
-    every = revision.resources.by_key.values()  # Looked through once: there may be 10,000.
-    few = from_resources(r for r in every if r.key.type in ("Zone", "GlobalSecret"))
+    few = revision.gates or gates(revision.resources)
     used: Effects = (KeepAccepted(None),) if commit == state.accepted else ()
     before = state.published.commit if state.published is not None else None
     history = state.history if commit == before else (*state.history, commit)[-HISTORY_MAX:]
@@ -207,7 +214,7 @@ def _in_force(state: GlobalState, revision: Revision) -> Outcome:
     state = _without_overtaken(state, commit)
     announce = RevisionInForce(commit)
     note = Note("revision.published", {"revision": commit, "zones": len(state.zones)})
-    state, sent = global_down.reslice(state)
+    state, sent = global_slices.reslice(state)
     state, ended = global_presence.revised(state, declared)
     state, loading = _next(state, commit)
     return state, (announce, *used, *sent, note, *ended, *loading)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.kds.admission import lapsed
-from reconciler.steps import global_down, global_services
+from reconciler.steps import global_services, global_slices
 from reconciler.steps.global_state import (
     CloseSession,
     Effect,
@@ -115,6 +115,6 @@ def _forgotten(state: GlobalState, zone: str) -> Outcome:
     gone = tuple(record.relayed.by_key.values())
     if gone:
         effects.append(KeepRelayed(zone, (), tuple(sorted(r.key for r in gone))))
-        state, sent = global_down.relay(state, zone, tuple((r, None) for r in gone))
+        state, sent = global_slices.relay(state, zone, tuple((r, None) for r in gone))
         effects += sent
     return state, (*effects, Note("zone.forgotten", {"zone": zone, "resources": len(gone)}))

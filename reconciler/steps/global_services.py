@@ -18,7 +18,7 @@ from reconciler.kds.types import SERVICE_INSIGHT
 from reconciler.model.resource import SERVICE, Labels, MeshResource, ResourceKey
 from reconciler.model.spec import DataplaneSpec
 from reconciler.state import EMPTY, MeshState, ResourceDiff, apply
-from reconciler.steps import global_down
+from reconciler.steps import global_slices
 from reconciler.steps.global_counts import Tally
 from reconciler.steps.global_state import WakeAt
 
@@ -128,7 +128,7 @@ def _show(state: GlobalState, meshes: frozenset[str]) -> Outcome:
     put = tuple(after for _, after in pairs if after is not None)
     drop = tuple(before.key for before, after in pairs if before is not None and after is None)
     told = apply(state.service_insights, ResourceDiff(put, drop))
-    return global_down.relay(replace(state, service_insights=told), "", tuple(pairs))
+    return global_slices.relay(replace(state, service_insights=told), "", tuple(pairs))
 
 
 def _insight(state: GlobalState, key: ResourceKey) -> MeshResource | None:

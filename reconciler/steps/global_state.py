@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.kds.manifest import ConvergenceReport
-    from reconciler.kds.slice import Framed, Slice
+    from reconciler.kds.slice import Framed, Pair, Relayed, Slice
     from reconciler.kds.zone_node import Announced, ZoneFeatures
     from reconciler.model.resource import MeshResource, ResourceKey
     from reconciler.problems import Position, Problem
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 HISTORY_MAX = 1000
 PROBLEMS_MAX = 1000
+GATE_TYPES = ("Zone", "GlobalSecret")  # which zones there are, and with which tokens they come in
 
 # --- settings and state ---
 
@@ -75,7 +76,9 @@ class Revision:
     provenance: Mapping[ResourceKey, Position] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
     settings: RepositorySettings = field(default_factory=RepositorySettings)
-    framed: Framed | None = None  # made beforehand for zones with all features
+    # Made beforehand, and not on the loop: for zones with all features; GATE_TYPES of `resources`.
+    framed: Framed | None = None
+    gates: MeshState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,29 @@ class Held:
 
     commit: str
     in_force: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What changed with one zone's resources, on its way to the others. An owner of "" is the
+    global itself.
+    """
+
+    number: int
+    owner: str
+    pairs: tuple[Pair, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """What zones relay, looked through for one that has no slice under these rules yet: `at` of
+    `waiting` are done.
+    """
+
+    rules: RelayRules
+    waiting: tuple[MeshResource, ...]
+    at: int = 0
+    found: Relayed = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +145,9 @@ class Session:
     counts: HashTrieMap[str, Counts] = field(default_factory=HashTrieMap)
     held: HashTrieMap[str, int] = field(default_factory=HashTrieMap)
     large: HashTrieMap[str, int] = field(default_factory=HashTrieMap)
+    gathering: Gathering | None = None
+    seen: int = 0  # number of the last change of other zones that `shown` has
+    owes: tuple[str, ...] = ()  # types to offer, the manifest last
 
     def counting(self, type_: str, more: Counts) -> Session:
         found = self.counts.get(type_, Counts()) + more
@@ -175,6 +204,9 @@ class GlobalState:
     gathers_until: float | None = None  # None: until then no zone has come
     services: Services = field(default_factory=Services)
     service_insights: MeshState = NO_RESOURCES
+    due: Mapping[str, None] = field(default_factory=dict)  # sessions to offer to, in this order
+    told: tuple[Told, ...] = ()  # changes that a session in `due` has yet to be shown
+    changes: int = 0  # number of the last of them
 
 
 # --- events ---
@@ -313,6 +345,11 @@ class ZoneClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class OfferDue:
+    """Time to offer to the next few zones; answers `OfferSoon`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """A moment that a `WakeAt` asked for."""
 
@@ -338,6 +375,7 @@ Event = (
     | ZonePublished
     | ZoneClosed
     | ZoneHealthy
+    | OfferDue
     | Tick
 )
 
@@ -411,6 +449,11 @@ class KeepAccepted:
 
 
 @dataclass(frozen=True, slots=True)
+class OfferSoon:
+    """`OfferDue` is wanted once everything else had its turn."""
+
+
+@dataclass(frozen=True, slots=True)
 class WakeAt:
     """`Tick` is wanted at this moment: seconds since the epoch."""
 
@@ -432,6 +475,7 @@ Effect = (
     | KeepMadeGood
     | RevisionInForce
     | KeepAccepted
+    | OfferSoon
     | WakeAt
     | Note
 )

@@ -26,6 +26,7 @@ from reconciler.steps.global_state import (
     LoadHeld,
     LoadRejected,
     Note,
+    OfferDue,
     Outcome,
     Restored,
     RetryDue,
@@ -88,6 +89,8 @@ def step(state: GlobalState, event: Event) -> Outcome:
             return global_zones.healthy(state, zone, now)
         case ZoneClosed(session, now):
             return global_zones.closed(state, session, now)
+        case OfferDue():
+            return global_down.offer_due(state)
         case Tick(now):
             state, ended = global_presence.tick(state, now)
             state, told = global_services.tick(state, now)

@@ -28,7 +28,7 @@ from reconciler.model.kinds import KINDS
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.state import MeshState, ResourceDiff, apply, from_resources
 from reconciler.status.announcement import StatusMode, ZoneStatus, parse_status
-from reconciler.steps import global_down, global_insights, global_presence, global_services
+from reconciler.steps import global_insights, global_presence, global_services, global_slices
 from reconciler.steps.global_state import (
     CloseSession,
     Effect,
@@ -276,7 +276,7 @@ def _received(
     keep = KeepRelayed(zone, change.put, change.drop)
     if state.published is None:
         return state, (keep, *told), errors
-    state, relayed = global_down.relay(state, zone, pairs)
+    state, relayed = global_slices.relay(state, zone, pairs)
     return state, (keep, *relayed, *told), errors
 
 

@@ -156,6 +156,10 @@ async def test_a_thousand_half_open_connections_keep_no_zone_out(link: GlobalLin
             peer.close()
 
 
+# What a reader lets come in unread, bytes; grpc would widen it to all that is sent here.
+SMALL_WINDOW = (("grpc.http2.lookahead_bytes", 65_536), ("grpc.http2.bdp_probe", 0))
+
+
 def policies(number: int, count: int = 200) -> list[MeshResource]:
     """Of five kinds, `count` each, all of them changed by `number`; about 1 kB each."""
     spec = {
@@ -181,7 +185,7 @@ async def test_kuma_15042_several_hundred_policies_in_flight_to_a_reader_that_do
     """`Send` blocked for ever. Here: nobody else waits, nothing piles up, and it reads on to the
     last state.
     """
-    async with link.channel() as slow_channel, link.channel() as quick_channel:
+    async with link.channel(*SMALL_WINDOW) as slow_channel, link.channel() as quick_channel:
         slow = link.call(slow_channel, DOWN, "slow")
         quick = link.call(quick_channel, DOWN, "quick")
         link.publish(*policies(0))
@@ -194,6 +198,12 @@ async def test_kuma_15042_several_hundred_policies_in_flight_to_a_reader_that_do
                 while not is_current(link, "quick"):
                     await link.plane.changed.wait()
                 link.publish(*policies(number + 1))
+            # One response of each type is on its way, and the last ones wait for the reader.
+            sessions = link.plane.state.sessions.values()
+            mine = next(s for s in sessions if s.zone == "slow")
+            assert {t: counts.sent for t, counts in mine.counts.items()} == dict.fromkeys(TYPES, 1)
+            assert link.plane.kds is not None
+            assert 0 < link.plane.kds.waiting(mine.id) < len(TYPES)
             held: dict[str, str] = {}
             while not is_current(link, "slow"):
                 response = await read(slow)
@@ -207,10 +217,12 @@ async def test_kuma_15042_several_hundred_policies_in_flight_to_a_reader_that_do
 
 def is_current(link: GlobalLink, zone: str) -> bool:
     session = next(s for s in link.plane.state.sessions.values() if s.zone == zone)
+    published = link.plane.state.published
     assert session.shown is not None
-    return len(session.senders) == len(TYPES) and all(
-        sender.holds(session.shown.types[t]) for t, sender in session.senders.items()
-    )
+    assert published is not None
+    if session.shown.revision != published.commit or len(session.senders) != len(TYPES):
+        return False
+    return all(sender.holds(session.shown.types[t]) for t, sender in session.senders.items())
 
 
 # --- how streams end ---

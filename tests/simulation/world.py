@@ -225,6 +225,14 @@ class World:
                 self._ask_zone(session, request)
             case g.CloseSession(session, _, message):
                 raise InvariantBroken(f"the global closed a zone's session: {message}")
+            case g.OfferSoon():
+                running = self.globe.state.settings
+
+                def offer() -> None:
+                    if self.globe.state.settings is running:  # The same process as asked.
+                        self.to_global(g.OfferDue())
+
+                self.clock.after(0.0005, offer)
             case _:
                 pass
 

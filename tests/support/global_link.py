@@ -59,11 +59,11 @@ class GlobalLink:
     def token(self, zone: str, valid_s: float = 600.0) -> str:
         return tokens.issue(self.key, tokens.zone_claims(zone, ("cp",)), time.time(), valid_s)
 
-    def channel(self) -> grpc.aio.Channel:
+    def channel(self, *options: tuple[str, int]) -> grpc.aio.Channel:
         credentials = grpc.ssl_channel_credentials(self.tls.ca_pem)
         target = f"127.0.0.1:{self.port}"
-        options = (*OPTIONS, *((name, -1) for name in SIZES))
-        return grpc.aio.secure_channel(target, credentials, options=options)
+        given = (*OPTIONS, *((name, -1) for name in SIZES), *options)
+        return grpc.aio.secure_channel(target, credentials, options=given)
 
     def call(
         self, channel: grpc.aio.Channel, method: str, zone: str, token: str | None = ""

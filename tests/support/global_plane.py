@@ -94,15 +94,24 @@ class Global:
     effects: tuple[g.Effect, ...] = ()
     loads: list[str] = field(default_factory=list)
     sent: dict[str, list[DeltaResponse]] = field(default_factory=dict)
+    offers: bool = True  # False: turns of offering come at the test's word only
 
     def deliver(self, event: g.Event) -> tuple[g.Effect, ...]:
-        self.state, self.effects = step(self.state, event)
-        for effect in self.effects:
+        """All that follows from the event, turns of offering included."""
+        self.effects = self.once(event)
+        while self.offers and g.OfferSoon() in self.effects:
+            rest = tuple(e for e in self.effects if e != g.OfferSoon())
+            self.effects = (*rest, *self.once(g.OfferDue()))
+        return self.effects
+
+    def once(self, event: g.Event) -> tuple[g.Effect, ...]:
+        self.state, effects = step(self.state, event)
+        for effect in effects:
             if isinstance(effect, g.Load):
                 self.loads.append(effect.commit)
             elif isinstance(effect, g.SendResponse):
                 self.sent.setdefault(effect.session, []).append(effect.response)
-        return self.effects
+        return effects
 
     def publish(self, *resources: MeshResource, commit: str = "c1") -> None:
         self.deliver(g.TipMoved(commit))

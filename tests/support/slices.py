@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.kds.filters import RelayRules
-from reconciler.kds.slice import Framed, Slice, next_framed, next_slice
+from reconciler.kds.slice import Framed, Slice, gathered, next_framed, next_slice
 from reconciler.kds.zone_node import ALL_FEATURES, ZoneFeatures
 from reconciler.steps.global_down import disabled_zones
 
@@ -24,4 +24,7 @@ def sliced(
     """`relayed` counts for a first slice only."""
     framed = next_framed(previous.framed if previous else Framed(features), owned)
     rules = RelayRules(disabled_zones(owned))
-    return next_slice(previous, zone, commit, framed, rules, lambda: relayed.by_key.values())
+    found = None
+    if previous is None or previous.rules != rules:
+        found = gathered({}, relayed.by_key.values(), zone, features, rules)
+    return next_slice(previous, zone, commit, framed, rules, found)
