@@ -60,7 +60,9 @@ def offer_due(state: GlobalState) -> Outcome:
 
 
 def _turn(state: GlobalState, session_id: str, room: int) -> tuple[GlobalState, Effects, int]:
-    """What one session is due, as far as there is room; and the work that was."""
+    """What one session is due, as far as there is room; and the work that was. The manifest is
+    offered last: what it speaks of is then on its way already.
+    """
     session = state.sessions.get(session_id)
     if session is None:
         return global_slices.without(state, session_id), (), 1
@@ -78,6 +80,9 @@ def _turn(state: GlobalState, session_id: str, room: int) -> tuple[GlobalState, 
         sent = (e.response for e in more if isinstance(e, SendResponse))
         work += global_slices.TYPE_WORK + sum(len(r.resources) + len(r.removed) for r in sent)
     if not session.owes:
+        if MANIFEST in session.senders:  # It may have been asked for while others were owed.
+            state, more = _offered(state, session, session.senders[MANIFEST])
+            effects += more
         state = global_slices.without(state, session_id)
     return state, tuple(effects), work
 

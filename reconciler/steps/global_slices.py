@@ -15,7 +15,6 @@ from reconciler.kds.slice import Framed, gathered, merged, next_framed, next_sli
 from reconciler.kds.slice import relay as relayed_slice
 from reconciler.kds.types import MANIFEST
 from reconciler.steps.global_state import Gathering, OfferSoon, Told
-from xds.snapshot import NO_RESOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -136,16 +135,14 @@ def _gathered(session: Session, gathering: Gathering) -> tuple[Gathering, int]:
 
 
 def _owed(session: Session, after: Slice) -> tuple[str, ...]:
-    """Types that say something else now, those of an earlier change that it was not offered yet
-    with them. The manifest is offered last: what it speaks of is then on its way already.
+    """Types that say something else now, and those of an earlier change that were not offered
+    since. The manifest comes behind them all.
     """
-    before = session.shown.types if session.shown is not None else {}
-    owed = {t for t in session.senders if after.types.get(t) is not before.get(t, NO_RESOURCES)}
-    if session.shown is None:
-        owed = set(session.senders.keys())
-    owed |= set(session.owes)
-    last = (MANIFEST,) if MANIFEST in session.senders else ()
-    return (*sorted(owed - {MANIFEST}), *last)
+    owed = set(session.senders.keys())
+    if session.shown is not None:
+        before = session.shown.types
+        owed = {t for t in owed if after.types.get(t) is not before.get(t)} | set(session.owes)
+    return tuple(sorted(owed - {MANIFEST}))
 
 
 def _kept(state: GlobalState, session: Session) -> GlobalState:

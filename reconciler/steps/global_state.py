@@ -147,7 +147,7 @@ class Session:
     large: HashTrieMap[str, int] = field(default_factory=HashTrieMap)
     gathering: Gathering | None = None
     seen: int = 0  # number of the last change of other zones that `shown` has
-    owes: tuple[str, ...] = ()  # types to offer, the manifest last
+    owes: tuple[str, ...] = ()  # types to offer, and then the manifest
 
     def counting(self, type_: str, more: Counts) -> Session:
         found = self.counts.get(type_, Counts()) + more

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.kds.manifest import matches, parse_manifest
 from reconciler.kds.types import MANIFEST
+from reconciler.kds.zone_node import zone_node
 from reconciler.steps import global_slices
 from reconciler.steps import global_state as g
 from tests.support.global_plane import (
@@ -118,7 +119,7 @@ def test_the_manifest_is_not_sent_by_an_ack_while_a_type_is_owed() -> None:
     plane.deliver(g.Loaded(revision("c3", timeout(1000))))
     # As it is when the work of a turn ended before this type.
     state, session, _ = global_slices.refreshed(plane.state, session)
-    session = replace(session, owes=("MeshTimeout", MANIFEST))
+    session = replace(session, owes=("MeshTimeout",))
     sessions = state.sessions.insert(session.id, session)
     plane.state = replace(state, sessions=sessions)
     plane.once(g.ZoneSubscribed("east-down", DeltaRequest(MANIFEST, nonce=waiting[0].nonce)))
@@ -190,3 +191,37 @@ def test_all_types_subscribed_before_the_slice_was_made_are_answered_once() -> N
     assert found[-1].type_url == MANIFEST
     versions = {r.type_url: {e.name: e.version for e in r.resources} for r in found}
     assert matches(parse_manifest(found[-1].resources[0].entry), versions)
+
+
+def test_a_manifest_that_is_asked_for_while_others_are_owed_comes_behind_them() -> None:
+    plane = Global()
+    plane.publish(*timeouts(global_slices.TURN_WORK))
+    plane.offers = False
+    node = zone_node("east", "east", "0")
+    plane.deliver(g.ZoneOpened("east-down", "east", True, "key-1", 0.0))
+    for type_ in ("Mesh", "MeshTimeout", "ZoneIngress"):
+        plane.deliver(g.ZoneSubscribed("east-down", DeltaRequest(type_, node)))
+    plane.once(g.OfferDue())
+    assert plane.state.sessions["east-down"].owes == ("ZoneIngress",)
+    plane.deliver(g.ZoneSubscribed("east-down", DeltaRequest(MANIFEST)))
+    turns(plane)
+    told = [response.type_url for response in plane.sent["east-down"]]
+    assert told == ["Mesh", "MeshTimeout", "ZoneIngress", MANIFEST]
+
+
+def test_what_a_turn_left_over_is_offered_with_the_next_revision_too() -> None:
+    plane = Global()
+    many = timeouts(global_slices.TURN_WORK)
+    plane.publish(*many)
+    plane.connect("west")
+    plane.zone_sends("west", ingress_entry("a"))
+    plane.connect("east", types=("MeshTimeout", "ZoneIngress", MANIFEST))
+    plane.offers = False
+    plane.zone_sends("west", ingress_entry("a", instances=2), nonce="2")
+    plane.deliver(g.Loaded(revision("c2", *timeouts(global_slices.TURN_WORK, 2000))))
+    plane.once(g.OfferDue())
+    assert plane.state.sessions["east-down"].owes == ("ZoneIngress",)
+    plane.deliver(g.Loaded(revision("c3", *timeouts(global_slices.TURN_WORK, 2000))))
+    plane.sent.clear()
+    turns(plane)
+    assert [r.type_url for r in plane.sent["east-down"]] == ["ZoneIngress", MANIFEST]
