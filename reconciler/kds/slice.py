@@ -148,7 +148,7 @@ def next_slice(
     relayed: Relayed | None = None,
 ) -> Slice:
     """What the zone is sent of a revision. `relayed` is needed for a zone without a slice, and
-    under other rules (`gathered`); otherwise `relay` keeps it up.
+    under other rules (`sifted`); otherwise `relay` keeps it up.
     """
     if relayed is None:
         assert previous is not None
@@ -158,7 +158,7 @@ def next_slice(
     return _composed(previous, Slice(zone, revision, framed, rules, found, sizes, {}, {}), {})
 
 
-def gathered(
+def sifted(
     before: Relayed,
     resources: Iterable[MeshResource],
     zone: str,

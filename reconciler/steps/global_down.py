@@ -69,7 +69,7 @@ def _turn(state: GlobalState, session_id: str, room: int) -> tuple[GlobalState, 
     work = 1
     if global_slices.is_stale(state, session):
         state, session, work = global_slices.refreshed(state, session)
-        if session.gathering is not None:
+        if session.sifting is not None:
             return state, (), work
     effects: list[Effect] = []
     while session.owes and work < room:
@@ -93,6 +93,7 @@ def _offered(state: GlobalState, session: Session, sender: DeltaSender) -> Outco
     effects: Effects = ()
     # It would wait for what cannot be sent, or speak of what was not offered yet.
     waits = type_ == MANIFEST and bool(session.held or session.owes)
+    waits = waits or (state.gathering and type_ in RELAYED_TYPES)
     if shown is not None and not waits:
         want, step = shown.types.get(type_, NO_RESOURCES), shown.steps.get(type_)
         offered, response = sender.offer(want, str(session.nonces + 1), step=step)

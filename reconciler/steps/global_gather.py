@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.kds.types import RELAYED_TYPES
-from reconciler.steps import global_down
-from reconciler.steps.global_state import Effect, GlobalState, KeepMadeGood, Note, Outcome, WakeAt
+from reconciler.steps import global_slices
+from reconciler.steps.global_state import GlobalState, KeepMadeGood, Note, Outcome, WakeAt
 
 
 def begun(state: GlobalState, *, lost: bool) -> Outcome:
@@ -34,9 +34,6 @@ def tick(state: GlobalState, now: float) -> Outcome:
     if not state.gathering or state.gathers_until is None or now < state.gathers_until:
         return state, ()
     state = replace(state, gathering=False, gathers_until=None)
-    effects: list[Effect] = [KeepMadeGood(), Note("zones.gathered", {"zones": sorted(state.zones)})]
-    for session in global_down.downward(state):
-        types = [type_ for type_ in session.senders if type_ in RELAYED_TYPES]
-        state, sent = global_down.offer(state, session.id, types)
-        effects += sent
-    return state, tuple(effects)
+    told = (KeepMadeGood(), Note("zones.gathered", {"zones": sorted(state.zones)}))
+    state, due = global_slices.owe(state, RELAYED_TYPES)
+    return state, (*told, *due)

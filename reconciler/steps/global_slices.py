@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.kds.slice import Framed, gathered, merged, next_framed, next_slice
+from reconciler.kds.slice import Framed, merged, next_framed, next_slice, sifted
 from reconciler.kds.slice import relay as relayed_slice
 from reconciler.kds.types import MANIFEST
-from reconciler.steps.global_state import Gathering, OfferSoon, Told
+from reconciler.steps.global_state import OfferSoon, Sifting, Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,6 +54,15 @@ def reslice(state: GlobalState) -> Outcome:
     return mark(state, (s.id for s in downward(state) if s.announced is not None))
 
 
+def owe(state: GlobalState, types: frozenset[str]) -> Outcome:
+    """These types are offered to every connected zone that subscribed to them."""
+    asked = [s for s in downward(state) if not types.isdisjoint(s.senders)]
+    for session in asked:
+        owes = tuple(sorted({*session.owes, *types.intersection(session.senders)}))
+        state = _kept(state, replace(session, owes=owes))
+    return mark(state, (session.id for session in asked))
+
+
 def relay(state: GlobalState, owner: str, pairs: tuple[Pair, ...]) -> Outcome:
     """What changed with one zone, to all others. An owner of "" is the global itself."""
     others = [s.id for s in downward(state) if s.announced is not None and s.zone != owner]
@@ -74,7 +83,7 @@ def _trimmed(state: GlobalState) -> GlobalState:
     if not state.told:
         return state
     waiting = (state.sessions.get(session) for session in state.due)
-    seen = [s.seen for s in waiting if s is not None and (s.shown or s.gathering)]
+    seen = [s.seen for s in waiting if s is not None and (s.shown or s.sifting)]
     least = min(seen, default=state.changes)
     return replace(state, told=tuple(told for told in state.told if told.number > least))
 
@@ -97,20 +106,20 @@ def refreshed(state: GlobalState, session: Session) -> tuple[GlobalState, Sessio
     said, published = session.announced, state.published
     assert said is not None
     assert published is not None
-    shown, gathering, rules = session.shown, session.gathering, state.rules
+    shown, sifting, rules = session.shown, session.sifting, state.rules
     work = SLICE_WORK
     if shown is None or shown.rules != rules:
-        if gathering is None or gathering.rules != rules:
-            gathering = Gathering(rules, tuple(_relayable(state)))
+        if sifting is None or sifting.rules != rules:
+            sifting = Sifting(rules, tuple(_relayable(state)))
             session = replace(session, seen=state.changes)
-        gathering, work = _gathered(session, gathering)
-        if gathering.at < len(gathering.waiting):
-            session = replace(session, gathering=gathering)
+        sifting, work = _sifted(session, sifting)
+        if sifting.at < len(sifting.waiting):
+            session = replace(session, sifting=sifting)
             return _kept(state, session), session, work
-    elif gathering is not None:  # The rules are those of before again.
-        gathering = None
+    elif sifting is not None:  # The rules are those of before again.
+        sifting = None
     state, framed = _framed(state, said.features.framing)
-    relayed = gathering.found if gathering is not None else None
+    relayed = sifting.found if sifting is not None else None
     after = next_slice(shown, session.zone, published.commit, framed, rules, relayed)
     pairs = [
         pair
@@ -121,17 +130,17 @@ def refreshed(state: GlobalState, session: Session) -> tuple[GlobalState, Sessio
     if pairs:
         after, work = relayed_slice(after, merged(pairs)), work + len(pairs)
     owes = _owed(session, after)
-    session = replace(session, shown=after, gathering=None, seen=state.changes, owes=owes)
+    session = replace(session, shown=after, sifting=None, seen=state.changes, owes=owes)
     return _kept(state, session), session, work
 
 
-def _gathered(session: Session, gathering: Gathering) -> tuple[Gathering, int]:
+def _sifted(session: Session, sifting: Sifting) -> tuple[Sifting, int]:
     """Of what zones relay, the next part."""
     assert session.announced is not None
-    part = gathering.waiting[gathering.at : gathering.at + TURN_WORK]
+    part = sifting.waiting[sifting.at : sifting.at + TURN_WORK]
     features = session.announced.features
-    found = gathered(gathering.found, part, session.zone, features, gathering.rules)
-    return replace(gathering, at=gathering.at + len(part), found=found), SLICE_WORK + len(part)
+    found = sifted(sifting.found, part, session.zone, features, sifting.rules)
+    return replace(sifting, at=sifting.at + len(part), found=found), SLICE_WORK + len(part)
 
 
 def _owed(session: Session, after: Slice) -> tuple[str, ...]:

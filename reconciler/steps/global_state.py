@@ -111,7 +111,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Gathering:
+class Sifting:
     """What zones relay, looked through for one that has no slice under these rules yet: `at` of
     `waiting` are done.
     """
@@ -145,7 +145,7 @@ class Session:
     counts: HashTrieMap[str, Counts] = field(default_factory=HashTrieMap)
     held: HashTrieMap[str, int] = field(default_factory=HashTrieMap)
     large: HashTrieMap[str, int] = field(default_factory=HashTrieMap)
-    gathering: Gathering | None = None
+    sifting: Sifting | None = None
     seen: int = 0  # number of the last change of other zones that `shown` has
     owes: tuple[str, ...] = ()  # types to offer, and then the manifest
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.kds.filters import RelayRules
-from reconciler.kds.slice import Framed, Slice, gathered, next_framed, next_slice
+from reconciler.kds.slice import Framed, Slice, next_framed, next_slice, sifted
 from reconciler.kds.zone_node import ALL_FEATURES, ZoneFeatures
 from reconciler.steps.global_down import disabled_zones
 
@@ -26,5 +26,5 @@ def sliced(
     rules = RelayRules(disabled_zones(owned))
     found = None
     if previous is None or previous.rules != rules:
-        found = gathered({}, relayed.by_key.values(), zone, features, rules)
+        found = sifted({}, relayed.by_key.values(), zone, features, rules)
     return next_slice(previous, zone, commit, framed, rules, found)

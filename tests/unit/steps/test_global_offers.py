@@ -162,8 +162,8 @@ def test_a_new_zone_is_given_what_others_relay_in_parts_and_misses_no_change_mea
     plane.once(g.OfferDue())
     session = plane.state.sessions["east-down"]
     assert session.shown is None
-    assert session.gathering is not None
-    assert session.gathering.at <= global_slices.TURN_WORK
+    assert session.sifting is not None
+    assert session.sifting.at <= global_slices.TURN_WORK
     plane.zone_sends("west", ingress_entry("new"), nonce="2", removed=("i0", names[-1]))
     (answer,) = (e for sent in turns(plane) for e in sent if e.session == "east-down")
     wanted = {f"{ingress_name('west', n)}." for n in (*names[1:-1], "new")}
