@@ -204,15 +204,16 @@ async def test_kuma_15042_several_hundred_policies_in_flight_to_a_reader_that_do
             assert {t: counts.sent for t, counts in mine.counts.items()} == dict.fromkeys(TYPES, 1)
             assert link.plane.kds is not None
             assert 0 < link.plane.kds.waiting(mine.id) < len(TYPES)
-            held: dict[str, str] = {}
+            held: dict[tuple[str, str], str] = {}  # The name alone is the same in each type.
             while not is_current(link, "slow"):
                 response = await read(slow)
-                held |= {r.name: r.version for r in response.resources}
+                held |= {(response.type_url, r.name): r.version for r in response.resources}
                 await acknowledge(slow, response)
                 await asyncio.sleep(0.01)  # It reads slowly, too.
         shown = next(s.shown for s in link.plane.state.sessions.values() if s.zone == "slow")
         assert shown is not None
-        assert held == {n: r.version for t in TYPES for n, r in shown.types[t].items()}
+        types = ((t, shown.types[t].items()) for t in TYPES)
+        assert held == {(t, n): r.version for t, found in types for n, r in found}
 
 
 def is_current(link: GlobalLink, zone: str) -> bool:
