@@ -7,6 +7,7 @@ changed.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from reconciler.model.resource import MeshResource, ResourceKey
+
+
+FOLLOWED_MAX = 64  # changes of one type
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +41,25 @@ class ResourceDiff:
 class MeshState:
     """Persistent maps: changing one resource shares all others.
 
-    Iterate only through `of`, which is sorted.
+    Iterate only through `of`, which is sorted. What it found is remembered and handed on by
+    `apply`: at 5,000 proxies a search for each event would take most of the loop.
     """
 
     by_key: HashTrieMap[ResourceKey, MeshResource] = field(default_factory=HashTrieMap)
+    _of: dict[str, tuple[MeshResource, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def get(self, key: ResourceKey) -> MeshResource | None:
         return self.by_key.get(key)
 
     def of(self, type_: str, mesh: str | None = None) -> tuple[MeshResource, ...]:
         """Resources of a type, of one mesh if named, sorted by key."""
-        found = (r for k, r in self.by_key.items() if k.type == type_ and mesh in (None, k.mesh))
-        return tuple(sorted(found, key=lambda r: r.key))
+        found = self._of.get(type_)
+        if found is None:
+            of_type = (r for k, r in self.by_key.items() if k.type == type_)
+            found = self._of[type_] = tuple(sorted(of_type, key=_place))
+        return found if mesh is None else tuple(r for r in found if r.key.mesh == mesh)
 
     def all(self) -> tuple[MeshResource, ...]:
         return tuple(sorted(self.by_key.values(), key=lambda r: r.key))
@@ -80,4 +91,35 @@ def apply(state: MeshState, change: ResourceDiff) -> MeshState:
     by_key = state.by_key.update(put)
     for key in drop:
         by_key = by_key.remove(key)
-    return MeshState(by_key)
+    after = MeshState(by_key)
+    after._of.update(_followed(state._of, put, drop))
+    return after
+
+
+def _place(resource: MeshResource) -> tuple[str, str]:
+    """Sorts resources of one type as their keys do, at a tenth of the cost."""
+    return resource.key.mesh, resource.key.name
+
+
+def _followed(
+    before: Mapping[str, tuple[MeshResource, ...]],
+    put: Mapping[ResourceKey, MeshResource],
+    drop: Iterable[ResourceKey],
+) -> dict[str, tuple[MeshResource, ...]]:
+    """What was found before, after a change. Of a type that changed much it is found anew."""
+    changes: dict[str, dict[ResourceKey, MeshResource | None]] = {}
+    for key in (*put, *drop):
+        if key.type in before:
+            changes.setdefault(key.type, {})[key] = put.get(key)
+    found = dict(before)
+    for type_, changed in changes.items():
+        if len(changed) > FOLLOWED_MAX:
+            del found[type_]
+            continue
+        of_type = list(found[type_])
+        for key, resource in changed.items():
+            at = bisect_left(of_type, (key.mesh, key.name), key=_place)
+            known = at < len(of_type) and of_type[at].key == key
+            of_type[at : at + known] = () if resource is None else (resource,)
+        found[type_] = tuple(of_type)
+    return found

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from reconciler.model.proxy_rules import is_ip
@@ -126,7 +127,7 @@ def available_services(
     counts: Counter[tuple[str, Tags]] = Counter()
     for dataplane, inbound in _local_inbounds(state.of("Dataplane"), zone):
         if inbound.healthy and dataplane.key not in absent and dataplane.key.mesh in meshes:
-            counts[dataplane.key.mesh, _advertised(inbound, zone)] += 1
+            counts[dataplane.key.mesh, _advertised(inbound.tags, inbound.protocol, zone)] += 1
     ordered = sorted(counts, key=lambda found: (found[0], tag_string(found[1])))
     return tuple(AvailableService(mesh, tags, counts[mesh, tags]) for mesh, tags in ordered)
 
@@ -278,13 +279,14 @@ def _without_service(tags: Tags) -> Tags:
     return tuple(pair for pair in tags if pair[0] != SERVICE)
 
 
-def _advertised(inbound: Inbound, zone: str) -> Tags:
-    """The inbound's tags with its zone, and with its protocol if only the field names it.
+@lru_cache(maxsize=4096)
+def _advertised(tags: Tags, protocol: str, zone: str) -> Tags:
+    """An inbound's tags with its zone, and with its protocol if only the field names it.
 
     Other zones learn a service's protocol from these tags alone.
     """
-    spoken = {PROTOCOL: inbound.protocol} if inbound.protocol != "tcp" else {}
-    return tuple(sorted({**spoken, **dict(inbound.tags), ZONE: zone}.items()))
+    spoken = {PROTOCOL: protocol} if protocol != "tcp" else {}
+    return tuple(sorted({**spoken, **dict(tags), ZONE: zone}.items()))
 
 
 def merged_by_address(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:

@@ -140,11 +140,29 @@ class AdsStream:
         secrets = self.secrets
         return bool(self.listeners.answered) and not (secrets.flight or secrets.owed or secrets.due)
 
+    @property
+    def rejects(self) -> bool:
+        """Whether the proxy's last word on some type is a rejection."""
+        senders = (self.clusters, self.endpoints, self.secrets, self.listeners)
+        return any(s.rejected is not None and s.flight is None for s in senders)
+
+    def is_current(self, snapshot: Snapshot) -> bool:
+        """Whether `acked` has every type in sync; asked of all proxies many times a second."""
+        return (
+            _is_in_sync(self.clusters, snapshot.clusters, asked=self.clusters.subscribed)
+            and _is_in_sync(self.listeners, snapshot.listeners, asked=self.listeners.subscribed)
+            and _is_in_sync(self.secrets, snapshot.secrets, asked=True)
+            and _is_in_sync(
+                self.endpoints, snapshot.endpoints, asked=self._asked_all(snapshot.endpoints)
+            )
+        )
+
+    def _asked_all(self, endpoints: Resources) -> bool:
+        return self.endpoints.sent is endpoints or endpoints.keys() <= self.endpoints.names
+
     def acked(self, snapshot: Snapshot) -> Mapping[str, TypeSync]:
         """How the proxy stands, by type URL, towards the snapshot that was pushed last."""
-        endpoints_asked = self.endpoints.sent is snapshot.endpoints or (
-            snapshot.endpoints.keys() <= self.endpoints.names
-        )
+        endpoints_asked = self._asked_all(snapshot.endpoints)
         return {
             CLUSTER: _sync(self.clusters, snapshot.clusters, asked=self.clusters.subscribed),
             ENDPOINT: _sync(self.endpoints, snapshot.endpoints, asked=endpoints_asked),
@@ -330,6 +348,11 @@ def _sync(sender: DeltaSender, want: Resources, *, asked: bool) -> TypeSync:
     sync = Sync.PENDING
     if sender.rejected is not None and sender.flight is None:
         sync = Sync.REJECTED
-    elif asked and (sender.holds(want) or not sender.subscribed):
+    elif _is_in_sync(sender, want, asked=asked):
         sync = Sync.IN_SYNC
     return TypeSync(sync, sender.sent, sender.acked, sender.rejected or "", sender.rejected_names)
+
+
+def _is_in_sync(sender: DeltaSender, want: Resources, *, asked: bool) -> bool:
+    """One that was never subscribed has rejected nothing."""
+    return asked and (sender.holds(want) or not sender.subscribed)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 # What a frame is made of: a proxy, and what is told of its streams.
 _Made: TypeAlias = tuple[MeshResource, ProxyInsight | None]
 NO_INSIGHT = ProxyInsight()
+INSIGHTS_MAX = 32  # made anew at a time: each takes a third of a millisecond
 _Kept: TypeAlias = "tuple[_Made, XdsResource]"
 
 INSIGHTS = {
@@ -51,22 +52,29 @@ class Publication:
     local: MeshState = NO_RESOURCES
     insights: Mapping[ResourceKey, ProxyInsight] = field(default_factory=dict)
     frames: Mapping[tuple[str, ResourceKey], _Kept] = field(default_factory=dict)
+    behind: bool = False  # some insights are still as they were: there were more than INSIGHTS_MAX
 
 
 def publication(
     zone: str,
     local: MeshState,
-    insights: Mapping[ResourceKey, ProxyInsight],
+    insights: Mapping[ResourceKey, ProxyInsight] | None,
     report: ConvergenceReport | None,
     previous: Publication,
     announced: XdsResource | None = None,
 ) -> Publication:
-    """`insights`: what is told of the streams of each proxy that had one.
+    """`insights`: what is told of the streams of each proxy that had one; None: nothing new is
+    said of the proxies.
 
     A type that says what it said before keeps its mapping.
     """
     made = previous
-    if not previous.types or local is not previous.local or insights != previous.insights:
+    if insights is not None and (
+        not previous.types
+        or previous.behind
+        or local is not previous.local
+        or insights != previous.insights
+    ):
         made = _of_proxies(zone, local, insights, previous)
     if report is not None:
         frame = encode_report(zone, report)
@@ -86,17 +94,26 @@ def _of_proxies(
 ) -> Publication:
     found: dict[str, Resources] = {}
     frames: dict[tuple[str, ResourceKey], _Kept] = {}
+    budget = INSIGHTS_MAX
+    behind = False
     for type_, insight in INSIGHTS.items():
         for told in (type_, insight):
             of_type: dict[str, XdsResource] = {}
             for resource in local.of(type_):
                 made = (resource, insights.get(resource.key) if told == insight else None)
                 at = (told, resource.key)
-                before = previous.frames.get(at)
-                frames[at] = before if _says(before, made) else (made, _frame(zone, told, made))
-                of_type[frames[at][1].name] = frames[at][1]
+                kept = previous.frames.get(at)
+                if not _says(kept, made):
+                    if told == type_ or budget:
+                        kept = made, _frame(zone, told, made)
+                        budget -= told == insight
+                    else:
+                        behind = True
+                if kept is not None:
+                    frames[at] = kept
+                    of_type[kept[1].name] = kept[1]
             found[told] = _kept(previous.types.get(told), of_type)
-    return Publication(found, local, insights, frames)
+    return Publication(found, local, insights, frames, behind)
 
 
 def _says(before: _Kept | None, made: _Made) -> TypeGuard[_Kept]:

@@ -46,6 +46,7 @@ def touched(state: ZoneState, change: ResourceDiff) -> Outcome:
             p.node_id
             for p in state.proxies.values()
             if p.stream is not None
+            and p.node_id not in state.dirty  # Before it is sorted: most are while many come.
             and (reach.ingresses if not p.key.mesh else _reaches(reach, p.key.mesh))
         )
     )
@@ -171,9 +172,10 @@ def certified(state: ZoneState, node: str, certificate: Certificate, now: float)
         regenerations=proxy.insight.regenerations + 1,
     )
     proxy = replace(proxy, certificate=certificate, issuing=False, failing=None, insight=told)
-    state = replace(state, proxies=state.proxies.insert(node, proxy))
+    state = replace(state, proxies=state.proxies.insert(node, proxy), untold=True)
     state, effects = mark_dirty(state, (node,) if proxy.stream is not None else ())
-    return state, (*effects, *zone_certificates.wakes(proxy))
+    state, marked = zone_report.mark(state, now)
+    return state, (*effects, *marked, *zone_certificates.wakes(proxy))
 
 
 def not_certified(state: ZoneState, node: str, message: str, now: float) -> Outcome:

@@ -143,7 +143,19 @@ def _reported(state: ZoneState, node: str, report: HealthReport, now: float) -> 
     state, published = zone_report.local_changed(state, now)
     ready = {f"{i.address}:{i.port}": i.healthy for i in getattr(after.spec, "inbounds", ())}
     note = Note("proxy.health", {"proxy": node, "ready": ready})
-    return state, (*built, *published, note, Persist("local", change.put))
+    state = replace(state, unwritten={**state.unwritten, after.key: None})
+    return state, (*built, *published, note)
+
+
+def written(state: ZoneState) -> Outcome:
+    """What reports have changed goes to disk once all proxies were told: effects wait for the
+    writes before them.
+    """
+    if state.dirty or not state.unwritten:
+        return state, ()
+    found = (state.local.get(key) for key in sorted(state.unwritten))
+    put = tuple(resource for resource in found if resource is not None)
+    return replace(state, unwritten={}), (Persist("local", put),) if put else ()
 
 
 def closed(state: ZoneState, stream: str) -> Outcome:

@@ -344,6 +344,8 @@ def _hold_mass_loss(state: ZoneState, now: float) -> ZoneState:
         return state
     proxies = state.proxies
     for proxy in recent:
+        if proxy.held_until is not None:
+            continue  # Of the same loss: to hold all anew for each of them costs their square.
         held = replace(proxy, held_until=now + settings.reconnect_grace_s)
         proxies = proxies.insert(proxy.node_id, held)
     return replace(state, proxies=proxies)
@@ -367,7 +369,8 @@ def expire(state: ZoneState, now: float) -> Outcome:
         if p.stream is None and p.held_until is None and p.lost_at is not None
     ]
     gone = sorted((p for p in away if (p.lost_at or 0) <= over), key=lambda p: p.node_id)
-    waiting = [(p.lost_at or 0) + state.settings.deregister_after_s for p in away if p not in gone]
+    after_s = state.settings.deregister_after_s
+    waiting = [(p.lost_at or 0) + after_s for p in away if (p.lost_at or 0) > over]
     wake: Effects = (WakeAt(min(waiting)),) if waiting else ()
     if not gone:
         return state, (*ended, *wake)

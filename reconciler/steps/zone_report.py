@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from reconciler.decode import mesh_resource
@@ -23,6 +24,7 @@ from reconciler.status.announcement import StatusMode, ZoneStatus, encode_status
 from reconciler.status.document import Inventory, ProxyClass, ProxyEntry, StatusInput
 from reconciler.steps import zone_build, zone_certificates, zone_proxies
 from reconciler.steps.zone_state import (
+    BuildSoon,
     Effect,
     Effects,
     Note,
@@ -38,6 +40,8 @@ from xds.delta_sender import KDS_DIALECT, DeltaSender, Nacked
 from xds.snapshot import NO_RESOURCES
 
 if TYPE_CHECKING:
+    from reconciler.model.resource import ResourceKey
+    from reconciler.model.spec import Inbound
     from reconciler.steps.proxy_state import Proxy
     from xds.discovery import DeltaRequest
 
@@ -45,9 +49,12 @@ if TYPE_CHECKING:
 # --- own ingresses ---
 
 
-def services(state: ZoneState) -> tuple[AvailableService, ...]:
+def services(
+    state: ZoneState, absent: frozenset[ResourceKey] | None = None
+) -> tuple[AvailableService, ...]:
     """Healthy local instances by mesh and tags: what other zones may reach here."""
-    return available_services(state.merged, state.settings.zone, zone_proxies.absent(state))
+    out = zone_proxies.absent(state) if absent is None else absent
+    return available_services(state.merged, state.settings.zone, out)
 
 
 def serving(ingress: MeshResource, found: tuple[AvailableService, ...]) -> MeshResource:
@@ -69,15 +76,28 @@ def _service(service: AvailableService) -> dict[str, object]:
 
 
 def local_changed(state: ZoneState, now: float) -> Outcome:
-    """Who is there has changed: compute the ingresses' services and tell the global at once.
+    """Who is there has changed: the next turn says so. What comes until then is said with it."""
+    state, marked = mark(state, now)
+    if state.unpublished:
+        return state, marked
+    return replace(state, unpublished=True), (BuildSoon(), *marked)
+
+
+def local_due(state: ZoneState) -> Outcome:
+    """Compute the ingresses' services and tell the global, once for all that changed: it costs a
+    look at every proxy, which each of a thousand that come at once must not.
 
     Nothing is written: they are computed anew at start, and an endpoint that is gone must not wait
     for a disk.
     """
-    found, out = services(state), zone_proxies.absent(state)
+    if not state.unpublished:
+        return state, ()
+    state, out = replace(state, unpublished=False), zone_proxies.absent(state)
+    ingresses = state.local.of("ZoneIngress")
+    found = services(state, out) if ingresses else ()
     changed = tuple(
         after
-        for before in state.local.of("ZoneIngress")
+        for before in ingresses
         # One that is gone, or does not listen yet, leads nowhere: the others do without it.
         for after in (serving(before, () if before.key in out else found),)
         if after is not before
@@ -89,22 +109,26 @@ def local_changed(state: ZoneState, now: float) -> Outcome:
         state, built = zone_build.touched(state, change)
         effects = built
     state, sent = publish(state)
-    state, marked = mark(state, now)
-    return state, (*effects, *sent, *marked)
+    return state, (*effects, *sent)
 
 
 # --- upward: the sender side of ZoneToGlobalSync ---
 
 
-def publish(state: ZoneState) -> Outcome:
+def publish(state: ZoneState, *, proxies: bool = True) -> Outcome:
     """Offer what changed upward. Before the store is loaded, and while what it lost is gathered,
     nothing is said: absent is not empty.
+
+    Without `proxies` only of what is said of the zone as a whole: that costs no look at each.
     """
     if not _speaks(state):
         return state, ()
-    insights = {p.key: p.insight for p in state.proxies.values() if p.insight.subscriptions}
     if state.announcement is None:
         state = _announced(state, state.settings.status)
+    insights = None
+    if proxies or not state.published.types:
+        insights = {p.key: p.insight for p in state.proxies.values() if p.insight.subscriptions}
+        state = replace(state, untold=False)
     published = publication(
         state.settings.zone,
         state.local,
@@ -119,6 +143,9 @@ def publish(state: ZoneState) -> Outcome:
     for type_ in sorted(t for t in now if now[t] is not before.get(t) and t in state.link.senders):
         state, more = offer(state, type_)
         effects += more
+    if published.behind:  # The rest is said at the next turn.
+        state = replace(state, unpublished=True)
+        effects.append(BuildSoon())
     return state, tuple(effects)
 
 
@@ -203,9 +230,9 @@ def report_due(state: ZoneState, now: float) -> Outcome:
         return state, ()
     state = replace(state, report_due=None)
     report = report_of(state)
-    if report == state.reported:
+    if report == state.reported and not state.untold:
         return state, (StatusWanted(status_of(state, report)),)
-    state, sent = publish(replace(state, reported=report))
+    state, sent = publish(replace(state, reported=report), proxies=state.untold)
     return state, (*sent, StatusWanted(status_of(state, report)))
 
 
@@ -222,7 +249,7 @@ def announce_due(state: ZoneState, now: float) -> Outcome:
         status = replace(status, complete=True, classes=classes)
     if status == state.announced:
         return state, ()
-    return publish(_announced(state, status))
+    return publish(_announced(state, status), proxies=False)
 
 
 def _announced(state: ZoneState, status: ZoneStatus) -> ZoneState:
@@ -232,7 +259,7 @@ def _announced(state: ZoneState, status: ZoneStatus) -> ZoneState:
 
 def report_of(state: ZoneState) -> ConvergenceReport:
     connected = [p for p in state.proxies.values() if p.stream is not None]
-    rejected = tuple(sorted(r for p in connected for r in rejections(p)))
+    rejected = tuple(sorted(r for p in connected if p.ads.rejects for r in rejections(p)))
     refused = {r.proxy for r in rejected}
     digests = zone_certificates.ca_digests(state)
     acked = sum(
@@ -255,9 +282,7 @@ def report_of(state: ZoneState) -> ConvergenceReport:
 
 def is_current(proxy: Proxy) -> bool:
     """The proxy acknowledged all of its snapshot."""
-    if proxy.snapshot is None:
-        return False
-    return all(t.sync is Sync.IN_SYNC for t in proxy.ads.acked(proxy.snapshot).values())
+    return proxy.snapshot is not None and proxy.ads.is_current(proxy.snapshot)
 
 
 def rejections(proxy: Proxy) -> tuple[Rejection, ...]:
@@ -301,14 +326,15 @@ def status_of(state: ZoneState, report: ConvergenceReport) -> StatusInput:
 def _entries(state: ZoneState) -> tuple[ProxyEntry, ...]:
     """Each by itself, for zones that write their inventory in full."""
     return tuple(
-        ProxyEntry(r.key.mesh, r.display_name, r.spec.address, _shape(r.spec))
+        ProxyEntry(r.key.mesh, r.display_name, r.spec.address, _shape(r.spec.inbounds))
         for r in _shown(state).of("Dataplane")
         if isinstance(r.spec, DataplaneSpec)
     )
 
 
-def _shape(spec: DataplaneSpec) -> str:
-    return canonical_json([{"port": i.port, "tags": dict(i.tags)} for i in spec.inbounds])
+@lru_cache(maxsize=8192)
+def _shape(inbounds: tuple[Inbound, ...]) -> str:
+    return canonical_json([{"port": i.port, "tags": dict(i.tags)} for i in inbounds])
 
 
 def _classes(state: ZoneState) -> tuple[ProxyClass, ...]:
@@ -318,6 +344,6 @@ def _classes(state: ZoneState) -> tuple[ProxyClass, ...]:
     counts: dict[tuple[str, str], int] = {}
     for resource in _shown(state).of("Dataplane"):
         if isinstance(resource.spec, DataplaneSpec):
-            key = resource.key.mesh, _shape(resource.spec)
+            key = resource.key.mesh, _shape(resource.spec.inbounds)
             counts[key] = counts.get(key, 0) + 1
     return tuple(ProxyClass(mesh, shape, count) for (mesh, shape), count in sorted(counts.items()))

@@ -172,6 +172,11 @@ class ZoneState:
     announcement: XdsResource | None = None  # the same as it travels
     announce_due: float | None = None
     published: Publication = field(default_factory=Publication)  # upward
+    unpublished: bool = False  # who is there has changed since; the next turn says so
+    untold: bool = False  # an insight has changed since; told with the next report
+    unwritten: Mapping[ResourceKey, None] = field(
+        default_factory=dict
+    )  # local resources whose health has changed; written once everybody was told
     refused: Mapping[str, str] = field(default_factory=dict)  # node id -> why, for status
     token_due: float | None = None  # the next token of a connected proxy runs out
 
@@ -303,7 +308,7 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class BuildDue:
-    """Time to build the next few dirty proxies; answers `BuildSoon`."""
+    """Time to say who is there and to build the next few dirty proxies; answers `BuildSoon`."""
 
     now: float
 
@@ -438,7 +443,7 @@ class StatusWanted:
 
 @dataclass(frozen=True, slots=True)
 class BuildSoon:
-    """There are dirty proxies: deliver `BuildDue` at the next turn."""
+    """There are dirty proxies, or news for the global: deliver `BuildDue` at the next turn."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ def step(state: ZoneState, event: Event) -> Outcome:
             state, asked = zone_health.refresh(state, now) if changed else (state, ())
             return state, (*built, *asked)
         case BuildDue(now):
-            return zone_build.build_due(state, now)
+            return turn(state, now)
         case Tick(now):
             return tick(state, now)
         case _:
@@ -139,6 +139,14 @@ def restore(state: ZoneState, event: Restored) -> Outcome:
     fields = {"revision": event.revision, "proxies": len(proxies), "resources": len(event.policy)}
     wake = (WakeAt(held_until),) if proxies else ()
     return state, (*effects, *wake, Note("zone.restored", fields), *gathers)
+
+
+def turn(state: ZoneState, now: float) -> Outcome:
+    """What many events have in common is done once for all that came since the last turn."""
+    state, told = zone_report.local_due(state)
+    state, built = zone_build.build_due(state, now)
+    state, kept = zone_health.written(state)
+    return state, (*told, *built, *kept)
 
 
 def tick(state: ZoneState, now: float) -> Outcome:

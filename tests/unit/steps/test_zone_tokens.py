@@ -222,7 +222,7 @@ def changed(made: Zone, *put: MeshResource, drop: tuple[ResourceKey, ...] = ()) 
     state = made.state
     policy = apply(state.policy, ResourceDiff(put=put, drop=drop))
     made.state, effects = end_outlived(replace(state, policy=policy), made.now)
-    return list(effects)
+    return [*effects, *made.deliver(z.BuildDue(made.now))]
 
 
 def ended(made: Zone, effects: list[z.Effect], stream: str) -> str:
