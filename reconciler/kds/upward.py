@@ -103,15 +103,14 @@ def _of_proxies(
                 made = (resource, insights.get(resource.key) if told == insight else None)
                 at = (told, resource.key)
                 kept = previous.frames.get(at)
-                if not _says(kept, made):
-                    if told == type_ or budget:
-                        kept = made, _frame(zone, told, made)
-                        budget -= told == insight
-                    else:
-                        behind = True
-                if kept is not None:
-                    frames[at] = kept
-                    of_type[kept[1].name] = kept[1]
+                # One that was never told is not left out: that would say that it is gone.
+                waits = kept is not None and told == insight
+                if not _says(kept, made) and not (waits and not budget):
+                    kept, budget = (made, _frame(zone, told, made)), budget - waits
+                assert kept is not None
+                behind = behind or not _says(kept, made)
+                frames[at] = kept
+                of_type[kept[1].name] = kept[1]
             found[told] = _kept(previous.types.get(told), of_type)
     return Publication(found, local, insights, frames, behind)
 

@@ -105,8 +105,9 @@ def _others_told(state: ZoneState) -> bool:
 
 def _over(state: ZoneState, now: float) -> Outcome:
     state = replace(state, gathering=None, report_due=None, announce_due=None)
-    state, told = zone_report.local_changed(state, now)
-    effects: list[Effect] = list(told)
+    state, told = zone_report.local_due(replace(state, unpublished=True))
+    state, marked = zone_report.mark(state, now)
+    effects: list[Effect] = [*told, *marked]
     for type_ in sorted(state.link.senders):  # Also those that there is nothing of, now for sure.
         state, more = zone_report.offer(state, type_)
         effects += more
