@@ -17,6 +17,7 @@ from reconciler.decode import mesh_resource
 from reconciler.fleet import HELD, carried_id, cluster_id, zone_refuses
 from reconciler.kds.codec import CarriedResource, decode_entry
 from reconciler.kds.manifest import matches, parse_manifest
+from reconciler.kds.names import resource_name
 from reconciler.kds.receive import accept_from_global, refusals_text
 from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES, MANIFEST, RELAYED_TYPES
 from reconciler.model.decode import DecodeError
@@ -26,6 +27,7 @@ from reconciler.steps import zone_build, zone_gather, zone_proxies, zone_report
 from reconciler.steps.zone_state import (
     Effect,
     Effects,
+    GlobalLink,
     LeaveGlobal,
     Note,
     Outcome,
@@ -188,15 +190,17 @@ def _stage(
     if is_initial and type_ in link.staged and dict(staged) == dict(before):
         staged = before  # The very object, so that nothing is taken for changed.
     told = {*received.removed, *(resource.name for resource in received.resources)}
+    earlier: Mapping[str, str] = link.refused.get(type_) or HashTrieMap()
     refused = {
-        name: why
-        for name, why in (link.refused.get(type_) or HashTrieMap()).items()
-        if not is_initial and name not in told
+        **{name: why for name, why in earlier.items() if not is_initial and name not in told},
+        **errors,
     }
+    if set(earlier) - set(refused) and staged is link.applied.get(type_):
+        staged = HashTrieMap(dict(staged))  # What was kept in place of a refused one may go now.
     link = replace(
         link,
         staged=link.staged.insert(type_, staged),
-        refused=link.refused.insert(type_, HashTrieMap({**refused, **errors})),
+        refused=link.refused.insert(type_, HashTrieMap(refused)),
     )
     return replace(state, link=link), errors
 
@@ -275,7 +279,7 @@ def _swap(state: ZoneState, revision: str | None, now: float) -> Outcome:
     )
     if not changed and revision == state.revision:
         return state, ()
-    change = _difference(state.policy, link.staged, changed)
+    change = _difference(state.policy, link, changed)
     state = replace(state, link=replace(link, applied=link.staged), revision=revision)
     state = replace(state, policy=apply(state.policy, change), merged=apply(state.merged, change))
     persist = Persist("policy", change.put, change.drop, revision=revision or "")
@@ -290,19 +294,25 @@ def _swap(state: ZoneState, revision: str | None, now: float) -> Outcome:
     return state, (persist, *built, *reported, Note("revision.in_force", fields), *ended)
 
 
-def _difference(
-    policy: MeshState, staged: HashTrieMap[str, StagedType], types: tuple[str, ...]
-) -> ResourceDiff:
+def _difference(policy: MeshState, link: GlobalLink, types: tuple[str, ...]) -> ResourceDiff:
+    """A resource that was refused leaves in force what this zone has under its name: without it
+    another policy would be the one that counts.
+    """
     put: list[MeshResource] = []
     drop: list[ResourceKey] = []
     for type_ in types:
         wanted: Mapping[ResourceKey, MeshResource] = {
             resource.key: resource
-            for entry in staged[type_].values()
+            for entry in link.staged[type_].values()
             for resource in (typed(entry.resource),)
         }
         put += [r for key, r in wanted.items() if policy.get(key) != r]
-        drop += [r.key for r in policy.of(type_) if r.key not in wanted]
+        refused = link.refused.get(type_) or HashTrieMap()
+        drop += [
+            r.key
+            for r in policy.of(type_)
+            if r.key not in wanted and resource_name(r.key.mesh, r.key.name) not in refused
+        ]
     return ResourceDiff(tuple(sorted(put, key=lambda r: r.key)), tuple(sorted(drop)))
 
 

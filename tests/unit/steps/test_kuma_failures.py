@@ -155,6 +155,29 @@ def test_18208_a_resource_without_an_origin_is_refused_by_a_zone_and_nothing_els
     assert {r.key.name for r in made.state.policy.of("MeshTimeout")} == {"good"}
 
 
+def test_18208_what_was_refused_leaves_in_force_what_stood_under_its_name() -> None:
+    """Type by type, nothing else holds it back: without a deny everybody would be allowed. It goes
+    when the global says that it is gone.
+    """
+    made = following_kuma()
+    spec = json.loads(timeout(1000).body)
+    good = carried("MeshTimeout", "t", spec, **{ORIGIN: "global"})
+    assert from_global(made, "MeshTimeout", good) is None
+    held = made.state.policy.of("MeshTimeout")
+    made.deliver(z.GlobalDisconnected("g", "UNAVAILABLE"))
+    made.deliver(z.GlobalConnected("g"))
+    from_global(made, MANIFEST)
+    mesh = carried("Mesh", "default", {}, "", **{ORIGIN: "global"})
+    assert from_global(made, "Mesh", mesh) is None
+    bare = carried("MeshTimeout", "t", spec)
+    for nonce in ("1", "2"):
+        assert "t.default" in str(from_global(made, "MeshTimeout", bare, nonce=nonce))
+        assert made.state.policy.of("MeshTimeout") == held
+    gone = DeltaResponse("MeshTimeout", "3", (), ("t.default",))
+    made.deliver(z.GlobalResponse("g", gone, made.now))
+    assert not made.state.policy.of("MeshTimeout")
+
+
 # --- #16940: services of another zone were taken for garbage of this one ---
 
 
