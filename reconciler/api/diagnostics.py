@@ -47,13 +47,13 @@ class DiagnosticsSource(Protocol):
     def figures(self) -> Iterable[Figure]: ...
 
 
-def diagnostics_server(source: DiagnosticsSource, where: Diagnostics) -> HttpServer:
-    """Raises OSError when the port is taken."""
-    app = diagnostics_app(source)
+def diagnostics_server(source: DiagnosticsSource, where: Diagnostics, *also: Route) -> HttpServer:
+    """`also` are answers beside those. Raises OSError when the port is taken."""
+    app = diagnostics_app(source, *also)
     return HttpServer(app, tcp_socket(where.host, where.port), where.tls)
 
 
-def diagnostics_app(source: DiagnosticsSource) -> Starlette:
+def diagnostics_app(source: DiagnosticsSource, *also: Route) -> Starlette:
     metrics = Metrics(source.figures)
 
     async def healthy(_request: Request) -> JSONResponse:
@@ -73,6 +73,7 @@ def diagnostics_app(source: DiagnosticsSource) -> Starlette:
             Route("/healthy", healthy),
             Route("/ready", ready),
             Route("/metrics", scrape),
+            *also,
         ],
         exception_handlers=NOT_SERVED,
     )

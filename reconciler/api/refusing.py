@@ -66,10 +66,16 @@ class RefusingDoor:
 
 
 def refusing_app(source: RefusalSource) -> Starlette:
+    return Starlette(routes=[refusing_route(source, "/{path:path}")])
+
+
+def refusing_route(source: RefusalSource, path: str) -> Route:
+    """Also for the global's other HTTP port: `/bootstrap` is answered alike there."""
+
     async def refuse(request: Request) -> Response:
         return Response(source.refuse(await _read(request)), 403, media_type="text/plain")
 
-    return Starlette(routes=[Route("/{path:path}", refuse, methods=METHODS)])
+    return Route(path, refuse, methods=METHODS)
 
 
 async def _read(request: Request) -> Mapping[str, object]:

@@ -10,6 +10,7 @@ import json
 import ssl
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import grpc
@@ -81,7 +82,9 @@ async def token_for(planes: Planes, kind: str) -> str:
 async def test_global_refuses_proxies_on_every_port_and_names_the_zone(
     planes: Planes, kind: str
 ) -> None:
-    """ADS of both variants, HDS and the bootstrap, at the KDS port and at 5678."""
+    """ADS of both variants, HDS and the bootstrap. The KDS port speaks HTTP/2 alone and 5680
+    HTTP/1.1 alone: what cannot be asked there gets no connection.
+    """
     await planes.start_zone("east")
     token = await token_for(planes, kind)
     metadata = (("authorization", token),) if token else ()
@@ -94,9 +97,15 @@ async def test_global_refuses_proxies_on_every_port_and_names_the_zone(
             assert named in text
             assert "--zone-address" in text
     request = {"name": "web-1", "mesh": "default", "dataplaneToken": token}
-    status, text = bootstrap(planes, request, "global", planes.refusing_port)
-    assert status == 403
-    assert named in text
+    for port in (planes.refusing_port, planes.diagnostics["global"]):
+        status, text = bootstrap(planes, request, "global", port)
+        assert status == 403
+        assert named in text
+    with pytest.raises((OSError, http.client.HTTPException)):
+        bootstrap(planes, request, "global", planes.kds_port)
+    for method in (ADS, SOTW, HDS):
+        found = await refusal(planes.diagnostics["global"], global_ca(planes), method, metadata)
+        assert found[0] is grpc.StatusCode.UNAVAILABLE
     assert planes.status("global")["zones"][0]["proxies"]["total"] == 0  # type: ignore[index]
 
 
@@ -183,12 +192,10 @@ def bootstrap(
         "127.0.0.1", port or planes.ports[at].bootstrap, context=context, timeout=10
     )
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    connection.request("POST", "/bootstrap", body=data, headers={"accept": "application/json"})
-    response = connection.getresponse()
-    try:
+    with closing(connection):
+        connection.request("POST", "/bootstrap", body=data, headers={"accept": "application/json"})
+        response = connection.getresponse()
         return response.status, response.read().decode()
-    finally:
-        connection.close()
 
 
 async def test_zone_refuses_a_proxy_with_a_wrong_token_and_says_why(planes: Planes) -> None:

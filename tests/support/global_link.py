@@ -19,7 +19,7 @@ from reconciler.ca.server_tls import ServerTls, new_server_tls
 from reconciler.decode import mesh_resource
 from reconciler.global_cp.plane import GlobalControlPlane
 from reconciler.kds.client import OPTIONS, SIZES
-from reconciler.kds.server import KdsServer
+from reconciler.kds.server import KdsLimits, KdsServer
 from reconciler.kds.zone_node import call_headers, zone_node
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.repository_settings import RepositorySettings
@@ -106,14 +106,16 @@ class _Nowhere:
 
 
 @asynccontextmanager
-async def global_link(folder: Path, **settings: Any) -> AsyncIterator[GlobalLink]:
+async def global_link(
+    folder: Path, limits: KdsLimits | None = None, **settings: Any
+) -> AsyncIterator[GlobalLink]:
     loader = type("Loader", (), {"mirror": _Nowhere()})()
     store = Store(folder / "store.sqlite")
     made = g.GlobalSettings(instance="g", version="0", **settings)
     plane = GlobalControlPlane(made, cast("Any", loader), store, logging.getLogger("test"))
     tls = new_server_tls("global", ("127.0.0.1",), time.time())
     link = GlobalLink(plane, tls, new_rsa_key_pem())
-    plane.kds = KdsServer(plane)
+    plane.kds = KdsServer(plane, limits)
     link.port = await plane.kds.start("127.0.0.1", 0, tls.cert_pem, tls.key_pem)
     try:
         yield link
