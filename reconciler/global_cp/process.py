@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.api.control_socket import control_app
 from reconciler.api.diagnostics import Diagnostics, diagnostics_server
-from reconciler.api.refusing import RefusingDoor
+from reconciler.api.refusing import RefusingDoor, refusing_route
 from reconciler.api.serving import HttpServer, unix_socket
 from reconciler.global_cp.answers import GlobalAnswers
 from reconciler.global_cp.repository import Following, RepositoryFollower
@@ -48,7 +48,8 @@ async def serve(plane: GlobalControlPlane, process: GlobalProcess, stop: asyncio
     manager = ServiceManager()
     answers = GlobalAnswers(plane)
     control = HttpServer(control_app(answers), unix_socket(process.state_dir / "control.sock"))
-    diagnostics = diagnostics_server(answers, process.diagnostics)
+    misplaced = refusing_route(plane, "/bootstrap")
+    diagnostics = diagnostics_server(answers, process.diagnostics, misplaced)
     await diagnostics.start()
     plane.kds = KdsServer(plane, process.kds_limits)
     port = await plane.kds.start(

@@ -16,6 +16,7 @@ import pytest
 
 from reconciler.ca import tokens
 from reconciler.ca.authority import new_rsa_key_pem
+from reconciler.global_cp.answers import GlobalAnswers
 from reconciler.kds.codec import CarriedResource, encode_carried
 from reconciler.kds.names import hashed_name
 from reconciler.kds.server import KdsLimits
@@ -134,7 +135,7 @@ async def test_a_zone_that_claims_another_is_refused_and_stands_in_status(
     words = f'{place} claims zone "west", but it came from zone "east"'
     assert answer.error is not None
     assert words in answer.error
-    rows = cast("list[dict[str, Any]]", link.plane.status(proxies=True)["zones"])
+    rows = cast("list[dict[str, Any]]", GlobalAnswers(link.plane).status(proxies=True)["zones"])
     east = next(row for row in rows if row["zone"] == "east")
     assert words in str(east)
     assert not link.plane.state.zones["west"].owned.by_key
