@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
 RETRY_S = 3.0
+# At debug this one logs the headers of each request, among them the proxy's own token.
+QUIET = ("--component-log-level", "router:info")
 RETRY_MAX_S = 300.0
 TIMEOUT_S = 10.0
 ANSWER_MAX = 4 * 1024 * 1024
@@ -170,6 +172,7 @@ def run(options: DataplaneOptions, report: Callable[[str], None]) -> int:
                 "--drain-time-s", str(max(1, round(options.drain_s))),
                 "--drain-strategy", "immediate",
                 "--concurrency", str(options.concurrency), "--log-level", options.log_level,
+                *(QUIET if options.log_level in ("debug", "trace") else ()),
             ]
         )  # fmt: skip
         child.started(process)

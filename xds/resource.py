@@ -8,7 +8,7 @@ the same `XdsResource` object.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,4 +41,4 @@ class XdsResource:
 
     name: str
     version: str
-    entry: bytes
+    entry: bytes = field(repr=False)

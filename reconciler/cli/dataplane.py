@@ -51,7 +51,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="how long requests under way may hold up the end, such as 30s (default: 30s)",
     )
     parser.add_argument(
-        "--log-level", choices=LEVELS, default="warning", help="Envoy's (default: warning)"
+        "--log-level",
+        choices=LEVELS,
+        default="warning",
+        help="Envoy's; debug and trace leave out the headers of requests, of which one holds this "
+        "proxy's token (default: warning)",
     )
 
 

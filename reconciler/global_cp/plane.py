@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.kds.admission import Caller, Proof, Refusal, prove
 from reconciler.refusal import words_for_proxy, zone_by_name, zone_by_token
-from reconciler.runtime.log import note
+from reconciler.runtime.log import fault_of_ours, note
 from reconciler.runtime.loop_watch import LoopWatch
 from reconciler.runtime.outbox import Outbox
 from reconciler.runtime.timer import Timer
@@ -257,7 +257,7 @@ class GlobalControlPlane:
             event = await asyncio.to_thread(self.loader.load, wanted)
         except Exception as error:  # a fault of ours must not stop every later commit
             self.log.exception("revision.load_failed")
-            text = f"internal error, please report it: {type(error).__name__}: {error}"
+            text = fault_of_ours(error)
             event = g.LoadFailed(wanted.commit, text)
         self.deliver(event)
         if isinstance(event, g.LoadFailed):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from google.protobuf import json_format
@@ -36,7 +36,7 @@ class CarriedResource:
     mesh: str
     name: str
     labels: Mapping[str, str]
-    body: str  # canonical JSON of `data`
+    body: str = field(repr=False)  # canonical JSON of `data`
     status: str | None = None  # canonical JSON; None for a kind without, and where it is not sent
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ class MeshResource:
 
     key: ResourceKey
     labels: Labels
-    body: str
-    spec: Spec
+    body: str = field(repr=False)  # of a Secret it is one
+    spec: Spec = field(repr=False)
     status: str | None = None
 
     @property

@@ -84,6 +84,11 @@ def _clean(text: str) -> str:
     return text if len(text) <= VALUE_MAX else f"{text[:VALUE_MAX]}…"
 
 
+def fault_of_ours(error: Exception) -> str:
+    """What status says of an error that nobody foresaw. Its text may hold anything."""
+    return f"internal error, please report it: {type(error).__name__}: {_clean(str(error))}"
+
+
 def _word(value: object) -> str:
     """One word as it is; everything else quoted and escaped as JSON does."""
     if isinstance(value, str) and _PLAIN.fullmatch(value):

@@ -13,6 +13,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from reconciler.runtime.log import fault_of_ours
 from reconciler.runtime.retry import backoff_s
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class Outbox(Generic[EffectT, ValueT]):
         self._failures += 1
         wait_s = backoff_s(self._failures, first_s=RETRY_FIRST_S, max_s=RETRY_MAX_S)
         self._retry = asyncio.get_running_loop().call_later(wait_s, self._again)
-        ours = f"internal error, please report it: {type(error).__name__}: {error}"
+        ours = fault_of_ours(error)
         self._tell(str(error) if isinstance(error, OSError) else ours)
 
     def _again(self) -> None:

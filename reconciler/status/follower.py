@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from reconciler.runtime.log import note
+from reconciler.runtime.log import fault_of_ours, note
 from reconciler.status.document import Inventory, StatusInput, files, files_digest, reach, summary
 from reconciler.steps.status_state import (
     Content,
@@ -129,7 +129,7 @@ class StatusFollower:
             content = await asyncio.to_thread(wish.make)
         except Exception as error:  # a fault of ours: the next status may have none
             self.log.exception("status.failed")
-            self.errors[zone] = f"internal error, please report it: {type(error).__name__}: {error}"
+            self.errors[zone] = fault_of_ours(error)
             return
         if self._stopped or zone not in self._wishes:
             return

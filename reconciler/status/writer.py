@@ -22,6 +22,7 @@ from reconciler.git.status_ref import (
     ref_of_zone,
 )
 from reconciler.git.transport import Move
+from reconciler.runtime.log import fault_of_ours
 from reconciler.status.document import files_digest
 from reconciler.steps.status_state import (
     Failed,
@@ -85,7 +86,7 @@ class StatusWriter:
         except (GitFailed, OSError) as error:
             return Failed(refused(error), self.clock())
         except Exception as error:  # a fault of ours: unanswered, it would end all later commits
-            text = f"internal error, please report it: {type(error).__name__}: {error}"
+            text = fault_of_ours(error)
             return Failed(Refused(Refusal.UNREACHABLE, text), self.clock())
 
     def release(self, zone: str) -> None:

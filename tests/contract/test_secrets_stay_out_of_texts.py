@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 NAMES = ("key_pem", "token", "authorization", "password", "ssh_key", "environment")
 TRUTHS = ("has_", "reloadable_")
-MORE = {"Resolved.values", "SecretValues._key"}
+MORE = {
+    "CarriedResource.body",
+    "MeshResource.body",
+    "MeshResource.spec",
+    "Resolved.values",
+    "SecretValues._key",
+    "XdsResource.entry",
+}
 
 
 def fields() -> Iterator[tuple[str, str, bool]]:

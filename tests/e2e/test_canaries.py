@@ -9,6 +9,7 @@ import base64
 import http.client
 import json
 import os
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -40,6 +41,27 @@ LISTED = f"""secrets:
   - {{name: zone-token-revocations, file: revoked}}
   - {{name: canary, env: {PREFIX}ONE}}
 """
+# A fault of ours with everything secret in its text, in the loads of one file's commits.
+FAULT = """
+import sys
+from reconciler.cli.main import main
+from reconciler.revision_loader import RevisionLoader
+loaded = RevisionLoader._loaded
+def faulty(self, wanted, key, found):
+    if "fault.yaml" in {at.path for at in found.provenance.values()}:
+        system = self.system.resources(())
+        secrets = self._state.of("Secret"), self.values, self.values.resolve(found.secrets)
+        raise TypeError(f"{secrets} {system} {self.system.store.get('zone-token-signing-key-1')}")
+    return loaded(self, wanted, key, found)
+RevisionLoader._loaded = faulty
+sys.exit(main())
+"""
+# What a zone signs with, and checks tokens by. Nothing else that is private is for its disk.
+KEYS_OF_A_ZONE = {
+    "Secret default/corporate-key",
+    "Secret default/dataplane-token-signing-key-default-1",
+    "Secret default/default.ca-builtin-key-ca-1",
+}
 PROVIDED: dict[str, object] = {
     "name": "corporate",
     "type": "provided",
@@ -67,6 +89,14 @@ class Planted(Planes):
     def run_global(self, *_: str) -> None:
         super().run_global("--secrets-dir", str(self.values), "--secrets-env-prefix", PREFIX)
 
+    def _reconciler(self, name: str, *arguments: str) -> None:
+        """Envoys tell all that they do, and the global has a fault."""
+        if name == "global":
+            self._start(name, [sys.executable, "-c", FAULT, *arguments])
+            return
+        more = ("--log-level", "debug") if name.startswith("proxy-") else ()
+        super()._reconciler(name, *arguments, *more)
+
     def push(self, files: dict[str, str]) -> str:
         for name, text in files.items():
             (self.work / name).write_text(text)
@@ -93,6 +123,7 @@ class Planted(Planes):
     def needles(self) -> Iterator[tuple[str, bytes]]:
         for text in (OF_ENV, OF_FILE, BROKEN, INLINE, IN_GIT, PASSWORD, GIT_TOKEN, PRESENTED):
             yield text, text.encode()
+            yield f"{text} in base64", base64.b64encode(text.encode())[:-4]
         keys = [self.values / "ca.key"]
         keys += [p for p in (self.state("global") / "secrets").iterdir() if _is_key(p)]
         keys += [self.state(role) / "tls" / "key.pem" for role in ("global", "east")]
@@ -152,6 +183,20 @@ async def test_no_secret_leaves_by_another_way(planted: Planted) -> None:
         if needle in data
     ]
     assert found == []
+    log = (planted.folder / "logs" / "global.log").read_bytes()
+    assert b"TypeError" in log, "the fault was not provoked"
+    assert b"MeshResource" in log, "its text says nothing"
+    await asyncio.to_thread(planted.stop)
+    assert _private_keys_in_store(planted.state("east")) == KEYS_OF_A_ZONE
+
+
+def _private_keys_in_store(state: Path) -> set[str]:
+    """Rows of a control plane's store that hold a private key, as PEM or as KDS carries it."""
+    marks = [b"PRIVATE KEY", *(base64.b64encode(b"x" * n + b"PRIVATE KEY")[4:-4] for n in range(3))]
+    with closing(sqlite3.connect(state / "store.sqlite")) as db:
+        rows = db.execute("SELECT key, value FROM rows").fetchall()
+    assert rows
+    return {key for key, value in rows if any(mark in value for mark in marks)}
 
 
 async def _provoke(planted: Planted) -> None:
@@ -171,6 +216,13 @@ async def _provoke(planted: Planted) -> None:
     )
     assert b"MSH009" in planted.said[f"reconciler wait --commit {commit} --state-dir "
                                      f"{planted.state('global')}"]  # fmt: skip
+    fault = {"type": "Mesh", "name": "fault"}
+    planted.push({"fault.yaml": json.dumps(fault), "policies/secret.yaml": ""})
+    planted.push({"meshes/default.yaml": mesh(PROVIDED)})
+    at_fault = "internal error"
+    await planted.until(
+        "a fault", lambda: at_fault in str(planted.status("global")["repository_error"])
+    )
     await asyncio.to_thread(_bootstrap, planted)
     planted.said["kds"] = (await _kds(planted)).encode()
     assert b"token" in planted.said["kds"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reconciler.ca.authority import new_rsa_key_pem
 from reconciler.ca.tokens import dataplane_claims, issue
-from reconciler.runtime.log import JsonLines, Words, note
+from reconciler.runtime.log import JsonLines, Words, fault_of_ours, note
 
 NOW = 1_800_000_000.0
 KEY = new_rsa_key_pem()
@@ -103,6 +103,13 @@ def test_field_cannot_pass_for_the_event() -> None:
     record = logging.LogRecord("reconciler", logging.WARNING, __file__, 1, "real", None, None)
     record.fields = fields
     assert json.loads(JsonLines().format(record))["event"] == "real"
+
+
+def test_what_status_says_of_a_fault_of_ours_holds_no_secret() -> None:
+    for secret in (KEY.decode(), BODY, TOKEN):
+        text = fault_of_ours(KeyError({"data": secret}))
+        assert text.startswith("internal error, please report it: KeyError: ")
+        assert secret[-60:-20] not in text
 
 
 def test_long_value_is_cut() -> None:
