@@ -50,7 +50,8 @@ loaded = RevisionLoader._loaded
 def faulty(self, wanted, key, found):
     if "fault.yaml" in {at.path for at in found.provenance.values()}:
         system = self.system.resources(())
-        secrets = self._state.of("Secret"), self.values, self.values.resolve(found.secrets)
+        secrets = self._state.of("GlobalSecret"), self._state.of("Secret")
+        secrets += self.values, self.values.resolve(found.secrets)
         raise TypeError(f"{secrets} {system} {self.system.store.get('zone-token-signing-key-1')}")
     return loaded(self, wanted, key, found)
 RevisionLoader._loaded = faulty
