@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from reconciler.ca.admin import admin_identity, issue_admin_client
 from reconciler.keys.secret_store import write_private
 from reconciler.redaction import redacted
+from xds.names import authority
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +83,7 @@ class AdminClient:
         try:
             _check_identity(target, writer)
             async with asyncio.timeout(self.limits.request_s):
-                head = f"GET {path} HTTP/1.1\r\nhost: {_authority(target)}\r\n"
+                head = f"GET {path} HTTP/1.1\r\nhost: {authority(target.host, target.port)}\r\n"
                 writer.write(
                     f"{head}connection: close\r\naccept-encoding: identity\r\n\r\n".encode()
                 )
@@ -110,12 +111,8 @@ class AdminClient:
 
 
 def _what(target: AdminTarget, path: str) -> str:
-    return f"unable to send GET to {path.partition('?')[0][1:]} of {_authority(target)}"
-
-
-def _authority(target: AdminTarget) -> str:
-    host = f"[{target.host}]" if ":" in target.host else target.host
-    return f"{host}:{target.port}"
+    where = authority(target.host, target.port)
+    return f"unable to send GET to {path.partition('?')[0][1:]} of {where}"
 
 
 def _check_identity(target: AdminTarget, writer: asyncio.StreamWriter) -> None:

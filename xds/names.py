@@ -34,16 +34,17 @@ _OWN_CLUSTERS = frozenset(
 _UNSAFE = re.compile(r"[^a-zA-Z0-9_-]")
 
 
-def _host(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
+def authority(address: str, port: int) -> str:
+    """As URLs and gRPC write it: an IPv6 address in brackets."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def inbound_listener_name(address: str, port: int) -> str:
-    return f"inbound:{_host(address)}:{port}"
+    return f"inbound:{authority(address, port)}"
 
 
 def outbound_listener_name(address: str, port: int) -> str:
-    return f"outbound:{_host(address)}:{port}"
+    return f"outbound:{authority(address, port)}"
 
 
 def local_cluster_name(port: int) -> str:
@@ -53,7 +54,7 @@ def local_cluster_name(port: int) -> str:
 
 def other_local_cluster_name(port: int, address: str, inbound_port: int) -> str:
     """The application behind the inbound at that address, where another one has the plain name."""
-    return f"{_LOCAL}{port}:{_host(address)}:{inbound_port}"
+    return f"{_LOCAL}{port}:{authority(address, inbound_port)}"
 
 
 def is_own_cluster(name: str) -> bool:

@@ -36,10 +36,6 @@ def transport_max(received_max: int) -> int:
     return received_max + received_max // 4
 
 
-def listening_address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 @dataclass(slots=True)
 class ServedStream:
     """`ending` is set when this side ends the stream, `over` whichever side does.

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 import grpc
 import grpc.aio
 
-from xds.served_stream import ServedStream, listening_address, status_code, transport_max
+from xds.names import authority
+from xds.served_stream import ServedStream, status_code, transport_max
 from xds.wire import (
     delta_response_bytes,
     parse_delta_request,
@@ -123,7 +124,7 @@ class AdsServer:
         if self._health is not None:
             server.add_generic_rpc_handlers((self._health.handler(),))
         credentials = grpc.ssl_server_credentials([(key_pem, cert_pem)])
-        address = listening_address(host, port)
+        address = authority(host, port)
         try:
             bound = server.add_secure_port(address, credentials)
         except RuntimeError as error:

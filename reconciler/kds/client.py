@@ -22,6 +22,7 @@ from reconciler.kds.sizes import OURS_MAX
 from reconciler.kds.zone_node import call_headers
 from reconciler.runtime.retry import backoff_s
 from xds.discovery import DeltaRequest, DeltaResponse, RemoteProtocolError
+from xds.names import authority
 from xds.wire import (
     delta_request_bytes,
     delta_response_bytes,
@@ -70,8 +71,7 @@ class Dial:
 
     @property
     def target(self) -> str:
-        """As gRPC reads it: an IPv6 address in brackets."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return authority(self.host, self.port)
 
 
 class KdsClientEvents(Protocol):

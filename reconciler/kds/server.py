@@ -17,7 +17,8 @@ from reconciler.kds.admin_server import AdminDesk
 from reconciler.kds.admission import Caller
 from reconciler.kds.proto import kds_pb2
 from reconciler.kds.sizes import OURS_MAX
-from xds.served_stream import ServedStream, listening_address, status_code, transport_max
+from xds.names import authority
+from xds.served_stream import ServedStream, status_code, transport_max
 from xds.wire import (
     delta_request_bytes,
     delta_response_bytes,
@@ -111,7 +112,7 @@ class KdsServer:
         server = grpc.aio.server(options=(*OPTIONS, *sizes))
         server.add_generic_rpc_handlers(self._handlers())
         credentials = grpc.ssl_server_credentials([(key_pem, cert_pem)])
-        address = listening_address(host, port)
+        address = authority(host, port)
         try:
             bound = server.add_secure_port(address, credentials)
         except RuntimeError as error:

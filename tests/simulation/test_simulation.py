@@ -137,7 +137,7 @@ def check_status(world: World) -> None:
     """Each zone wrote its own ref, and nobody another's; it says what the zone last wanted."""
     assert set(world.git.refs) == {f"refs/heads/status/{name}" for name in world.zones}
     for name, zone in world.zones.items():
-        wanted = zone.status.refs[name].wanted
+        wanted = zone.status.state.refs[name].wanted
         assert wanted is not None
         assert world.git.refs[f"refs/heads/status/{name}"][-1] == wanted.files
 

@@ -13,27 +13,23 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from reconciler.ca.tokens import Claims
-from reconciler.git.status_journal import MemoryJournal
 from reconciler.kds.zone_node import zone_node
 from reconciler.model.resource import MeshResource, ResourceKey, canonical_json
-from reconciler.status.document import INGRESS_PATH, Inventory
-from reconciler.status.follower import content_of
-from reconciler.status.writer import StatusWriter
+from reconciler.status.document import INGRESS_PATH
 from reconciler.status_ingress import from_status
 from reconciler.steps import global_state as g
-from reconciler.steps import status_state as s
 from reconciler.steps import zone_state as z
 from reconciler.steps.global_step import step as global_step
 from reconciler.steps.global_zones import refusal
 from reconciler.steps.proxy_state import Certificate
-from reconciler.steps.status_step import step as status_step
 from reconciler.steps.zone_step import step as zone_step
 from tests.simulation.clock import SimClock
 from tests.simulation.documents import Content, proxies_of
 from tests.simulation.envoy import SimEnvoy
 from tests.simulation.invariants import InvariantBroken, check_in_force, check_proxy, check_zone
 from tests.simulation.network import Stream
-from tests.simulation.repository import SimGit, SimStatusRefs, loaded_event
+from tests.simulation.repository import SimGit, loaded_event
+from tests.simulation.status import SimStatus
 from xds.build.secrets import identity_secret
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 from xds.resource import digest
@@ -43,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ZONES = ("east", "west")
-GIT_FAILS = 0.1  # share of status reads and pushes, until healed
 CRASH_AMONG_EFFECTS = 0.02  # share of the decisions that write to disk, until healed
 # Memos only: equal arguments, equal bytes; sharing them makes a thousand seeds affordable.
 BUILDERS = Builders()
@@ -67,8 +62,7 @@ class SimGlobal:
 @dataclass
 class SimZone:
     name: str
-    status: s.StatusState
-    writer: StatusWriter
+    status: SimStatus
     state: z.ZoneState
     up: bool = True
     disk: dict[str, dict[ResourceKey, MeshResource]] = field(default_factory=dict)
@@ -77,7 +71,6 @@ class SimZone:
     streams: dict[str, Stream] = field(default_factory=dict)  # its two KDS streams
     responses: int = 0  # discovery responses sent to proxies and to the global
     checked: object = None
-    status_wanted: object = None
 
 
 @dataclass
@@ -106,8 +99,7 @@ class World:
         self.globe = SimGlobal(self._new_global())
         self.global_responses = 0
         self.zones = {
-            name: SimZone(name, self._new_status(), self._new_writer(name), self.new_zone(name))
-            for name in ZONES
+            name: SimZone(name, SimStatus(self, name), self.new_zone(name)) for name in ZONES
         }
         self.proxies = {p.envoy.node.id + "@" + p.zone: p for p in self._proxies()}
         self.start_global()
@@ -152,7 +144,9 @@ class World:
     def start_global(self) -> None:
         self.globe.up = True
         self.globe.state = self._new_global()
-        refs = {name: self.git.refs.get(z.writer.ref(name)) for name, z in self.zones.items()}
+        refs = {
+            name: self.git.refs.get(z.status.writer.ref(name)) for name, z in self.zones.items()
+        }
         ingresses = {
             name: tuple(from_status(name, trees[-1][INGRESS_PATH]))
             for name, trees in refs.items()
@@ -248,22 +242,6 @@ class World:
         )
         return z.ZoneState(settings=settings)
 
-    def _new_status(self) -> s.StatusState:
-        settings = s.StatusSettings(
-            backoff=lambda failures: min(60.0, 2.0**failures), coalesce_s=2.0
-        )
-        return s.StatusState(settings)
-
-    def _new_writer(self, name: str) -> StatusWriter:
-        refs = SimStatusRefs(self.git, self._trouble)
-        return StatusWriter(name, refs, MemoryJournal(), lambda: self.clock.now)
-
-    def _trouble(self) -> str:
-        """How Git fails a call, if it does."""
-        if self.calm or self.random.random() >= GIT_FAILS:
-            return ""
-        return self.random.choice(["before", "after"])
-
     def restored(self, zone: SimZone) -> z.Restored:
         """What its disk holds, and nothing else of it."""
         kept = {kind: tuple(found.values()) for kind, found in zone.disk.items()}
@@ -277,10 +255,10 @@ class World:
 
     def start_zone(self, zone: SimZone) -> None:
         zone.up = True
-        zone.status = self._new_status()
+        zone.status.restart()
         zone.state = self.new_zone(zone.name)
         zone.session = None
-        zone.checked, zone.status_wanted = None, None
+        zone.checked = None
         self.to_zone(zone, self.restored(zone))
         self.dial(zone)
 
@@ -376,10 +354,7 @@ class World:
             case z.WakeAt(at):
                 self._later(zone, at - self.clock.now, lambda: z.Tick(self.clock.now))
             case z.StatusWanted(status):
-                if status != zone.status_wanted:  # As the follower does.
-                    zone.status_wanted = status
-                    content = content_of(status, Inventory.CLASSES)
-                    self.to_status(zone, s.Wanted(zone.name, content, self.clock.now))
+                zone.status.want(status)
             case _:
                 pass
 
@@ -392,49 +367,6 @@ class World:
                 self.to_zone(zone, event())
 
         self.clock.after(max(delay_s, 0.0), fire)
-
-    # --- status commits ---
-
-    def to_status(self, zone: SimZone, event: s.Event) -> None:
-        zone.status, effects = status_step(zone.status, event)
-        for effect in effects:
-            self._status_effect(zone, effect)
-
-    def _status_effect(self, zone: SimZone, effect: s.Effect) -> None:
-        match effect:
-            case s.ReadTips():
-                self._status_later(zone, lambda: zone.writer.carry_out(effect))
-            case s.Push(changes):
-                contents = [change.content.files.values() for change in changes.values()]
-                if any(zone.name not in text.decode() for found in contents for text in found):
-                    raise InvariantBroken(f"{zone.name} pushes what is not its own")
-                self._status_later(zone, lambda: self._push_status(zone, effect))
-            case s.WakeAt(at):
-                self._status_later(zone, lambda: s.Tick(self.clock.now), at - self.clock.now)
-            case _:
-                pass
-
-    def _push_status(self, zone: SimZone, push: s.Push) -> s.Event:
-        before = self.status_commits()
-        event = zone.writer.carry_out(push)
-        after = self.status_commits()
-        written = {ref for ref in after if after[ref] != before.get(ref)}
-        if written - {f"refs/heads/status/{zone.name}"}:
-            raise InvariantBroken(f"{zone.name} wrote {written}")
-        return event
-
-    def _status_later(
-        self, zone: SimZone, event: Callable[[], s.Event], delay_s: float | None = None
-    ) -> None:
-        """Git answers a little later, unless the process that asked is gone."""
-        settings = zone.status.settings
-
-        def fire() -> None:
-            if zone.up and zone.status.settings is settings:
-                self.to_status(zone, event())
-
-        delay = self.random.uniform(0.001, 0.5) if delay_s is None else max(delay_s, 0.0)
-        self.clock.after(delay, fire)
 
     def _issue(self, zone: SimZone, effect: z.IssueCertificate) -> None:
         pem = "|".join(effect.uris).encode()
