@@ -14,6 +14,7 @@ from reconciler.model.decode import (
     decode_dataplane,
     decode_mesh,
     decode_zone,
+    decode_zone_egress,
     decode_zone_ingress,
 )
 from reconciler.model.proxy_rules import check_proxy_resource as check_proxy_resource
@@ -29,6 +30,7 @@ _DECODERS: Mapping[str, Callable[[Fields], Spec]] = {
     "Zone": decode_zone,
     "Dataplane": decode_dataplane,
     "ZoneIngress": decode_zone_ingress,
+    "ZoneEgress": decode_zone_egress,
     **{policy.kind: policy.decode for policy in POLICIES},
 }
 _OPAQUE = OpaqueSpec()

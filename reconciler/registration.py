@@ -29,7 +29,7 @@ from reconciler.model.resource import (
     MeshResource,
     ResourceKey,
 )
-from reconciler.model.spec import DataplaneSpec, TagDestination, ZoneIngressSpec
+from reconciler.model.spec import DataplaneSpec, TagDestination, ZoneProxySpec
 from reconciler.proxy_health import unprobed
 from reconciler.view import ProxyTraits
 from xds.names import is_own_cluster, spiffe_id, tag_id
@@ -124,16 +124,14 @@ def from_document(data: Mapping[str, object], zone: str) -> MeshResource | NotAd
         canonical_data(type_, json.loads(resource.body))
     except ValueError as error:  # also DecodeError
         return NotAdmitted(str(error))
-    problems = [*_not_served(type_, data), *_beyond_kuma(resource.spec)]
+    problems = [*_not_served(data), *_beyond_kuma(resource.spec)]
     return NotAdmitted("; ".join(problems)) if problems else resource
 
 
-def _not_served(type_: str, data: Mapping[str, object]) -> Iterator[str]:
+def _not_served(data: Mapping[str, object]) -> Iterator[str]:
     """What would start and then wait for ever, because nothing is computed for it yet."""
     networking = cast("Mapping[str, object]", data.get("networking") or {})
     gateway = cast("Mapping[str, object]", networking.get("gateway") or {})
-    if type_ == "ZoneEgress":
-        yield "type: this version serves no ZoneEgress; remote services are reached without one"
     if gateway.get("type") == "BUILTIN":
         yield "networking.gateway.type: this version serves no BUILTIN gateway; use DELEGATED"
 
@@ -142,8 +140,8 @@ def _beyond_kuma(spec: Spec) -> Iterator[str]:
     """What Kuma's rules let pass, and what would then be refused by Envoy or be mistaken for
     something else.
     """
-    if isinstance(spec, ZoneIngressSpec) and not spec.address:
-        yield "networking.address: must be set; the ingress listens there"
+    if isinstance(spec, ZoneProxySpec) and not spec.address:
+        yield "networking.address: must be set; the proxy listens there"
     if not isinstance(spec, DataplaneSpec):
         return
     listening = {(inbound.address, inbound.port) for inbound in spec.inbounds}

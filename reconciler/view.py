@@ -23,6 +23,7 @@ from reconciler.model.spec import (
     Inbound,
     Outbound,
     TagDestination,
+    ZoneEgressSpec,
     ZoneIngressSpec,
 )
 from reconciler.policies import POLICIES
@@ -308,6 +309,19 @@ def ingress_view(
         )
         parts.listeners[listener.name] = listener
     _add_admin(parts, traits, address)
+    return parts.result(traits.node_id, ())
+
+
+def egress_view(
+    egress: MeshResource, traits: ProxyTraits, resolved: Mapping[str, str] | None = None
+) -> ViewResult:
+    """The view of an egress: its admin listener. Envoy takes no listener without a chain, and there
+    is none before services are reached through egresses.
+    """
+    spec = egress.spec
+    assert isinstance(spec, ZoneEgressSpec)
+    parts = _Parts()
+    _add_admin(parts, traits, resolver(resolved or {})(spec.address))
     return parts.result(traits.node_id, ())
 
 

@@ -41,6 +41,7 @@ class HealthServer:
     def __init__(self, events: HealthEvents) -> None:
         self._events = events
         self._streams: dict[str, ServedStream] = {}
+        self._last: dict[str, bytes] = {}  # message of each stream
         self._opened = 0
 
     def handler(self) -> grpc.GenericRpcHandler:
@@ -52,6 +53,7 @@ class HealthServer:
     def send(self, stream: str, specifier: Specifier) -> None:
         served = self._streams.get(stream)
         if served is not None:
+            self._last.pop(stream, None)  # The answer counts, also if it is what was said before.
             served.send(specifier_bytes(specifier))
 
     def close(self, stream: str, code: int, message: str) -> None:
@@ -67,20 +69,27 @@ class HealthServer:
         self._opened += 1
         name = f"hds-{self._opened}"
         stream = self._streams[name] = ServedStream(QUEUE_MAX)
-        before = b""
 
         def deliver(message: bytes) -> None:
-            nonlocal before
-            if message != before:
-                before = message
+            if message != self._last.get(name):
+                self._last[name] = message
                 self._events.health_said(name, parse_health_message(message))
 
         def closed() -> None:
-            del self._streams[name]
+            forget()
             self._events.health_closed(name)
 
-        self._events.health_opened(name, _authorization(context))
-        await stream.run(context, deliver, closed)
+        def forget() -> None:
+            del self._streams[name]
+            self._last.pop(name, None)
+
+        try:
+            self._events.health_opened(name, _authorization(context))
+        except Exception as error:  # Nobody knows this stream: it must not stay in the books.
+            stream.our_fault(error)
+            forget()
+        else:
+            await stream.run(context, deliver, closed)
         if stream.ending is not None:
             await context.abort(*stream.ending)
 

@@ -39,6 +39,7 @@ class ProxyInsight:
 
     subscriptions: tuple[Subscription, ...] = ()
     backend: str = ""
+    backends: tuple[str, ...] = ()  # all that the mesh listed then
     expires_at: float = 0.0
     regenerated_at: float = 0.0
     regenerations: int = 0
@@ -63,7 +64,7 @@ def insight_body(name: str, insight: ProxyInsight) -> str:
             "lastCertificateRegeneration": moment(insight.regenerated_at),
             "certificateRegenerations": insight.regenerations,
             "issuedBackend": insight.backend,
-            "supportedBackends": [insight.backend],
+            "supportedBackends": list(insight.backends or (insight.backend,)),
         }
     return canonical_json(body)
 

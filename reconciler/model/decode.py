@@ -26,6 +26,7 @@ from reconciler.model.spec import (
     TagDestination,
     Tags,
     TransparentProxying,
+    ZoneEgressSpec,
     ZoneIngressSpec,
     ZoneSpec,
 )
@@ -279,7 +280,7 @@ def _transparent(networking: Fields) -> TransparentProxying | None:
     return TransparentProxying(inbound, outbound) if inbound and outbound else None
 
 
-# --- ZoneIngress ---
+# --- ZoneIngress and ZoneEgress ---
 
 
 def decode_zone_ingress(data: Fields) -> ZoneIngressSpec:
@@ -295,6 +296,16 @@ def decode_zone_ingress(data: Fields) -> ZoneIngressSpec:
             _service(fields_of(item, f"availableServices[{i}]"), f"availableServices[{i}]")
             for i, item in enumerate(services)
         ),
+        admin_port=_admin_port(networking),
+    )
+
+
+def decode_zone_egress(data: Fields) -> ZoneEgressSpec:
+    networking = fields_of(data.get("networking"), "networking")
+    return ZoneEgressSpec(
+        zone=text_of(data.get("zone"), "zone"),
+        address=text_of(networking.get("address"), "networking.address"),
+        port=number_of(networking.get("port"), "networking.port"),
         admin_port=_admin_port(networking),
     )
 

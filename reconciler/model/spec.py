@@ -149,6 +149,14 @@ class ZoneIngressSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ZoneEgressSpec:
+    zone: str
+    address: str
+    port: int
+    admin_port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One entry of to/from/rules: whom it concerns and the policy's own conf."""
 
@@ -173,4 +181,5 @@ class OpaqueSpec:
     """A kind that is carried but not computed with; its content is the resource's body."""
 
 
-Spec = MeshSpec | ZoneSpec | DataplaneSpec | ZoneIngressSpec | PolicySpec | OpaqueSpec
+ZoneProxySpec = ZoneIngressSpec | ZoneEgressSpec
+Spec = MeshSpec | ZoneSpec | DataplaneSpec | ZoneProxySpec | PolicySpec | OpaqueSpec

@@ -48,7 +48,7 @@ def admitted(
     stranger = not_a_member(mesh, resource) if mesh is not None else None
     if stranger is not None:
         return NotAdmitted(stranger)
-    return _no_room(state, node.id) or (resource, claims)
+    return _no_room(state, node.id, key) or (resource, claims)
 
 
 def _claims(
@@ -83,8 +83,12 @@ def _young_enough(state: ZoneState, claims: Claims, now: float) -> Claims | NotA
     return replace(claims, expires=min(claims.expires, ends))
 
 
-def _no_room(state: ZoneState, node: str) -> NotAdmitted | None:
+def _no_room(state: ZoneState, node: str, key: ResourceKey) -> NotAdmitted | None:
     earlier = state.proxies.get(node)
+    if earlier is not None and earlier.key != key:
+        return NotAdmitted(
+            f"{earlier.key} has the node id {node}, too; give one of the two another name"
+        )
     if earlier is not None and earlier.stream is not None:
         return NotAdmitted("there is already an active stream from this node, try again later")
     limit = state.settings.proxies_max

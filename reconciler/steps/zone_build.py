@@ -18,6 +18,7 @@ from reconciler.steps.zone_state import BuildSoon, Effect, Note, Outcome, ZoneSt
 from reconciler.view import (
     Reach,
     ViewResult,
+    egress_view,
     ingress_view,
     mesh_context,
     sidecar_view,
@@ -130,6 +131,8 @@ def _view(
         zone, absent = state.settings.zone, zone_proxies.absent(state)
         resolved = dict(state.resolved)
         return state, ingress_view(state.merged, resource, zone, absent, traits, resolved)
+    if resource.key.type == "ZoneEgress":
+        return state, egress_view(resource, traits, dict(state.resolved))
     state, context = context_of(state, resource.key.mesh)
     return state, sidecar_view(context, resource, traits) if context is not None else None
 
@@ -167,6 +170,7 @@ def certified(state: ZoneState, node: str, certificate: Certificate, now: float)
     told = replace(
         proxy.insight,
         backend=certificate.backend,
+        backends=zone_certificates.backends(state, proxy.key.mesh),
         expires_at=certificate.expires_at,
         regenerated_at=now,
         regenerations=proxy.insight.regenerations + 1,

@@ -122,6 +122,12 @@ def _enabled(state: ZoneState, mesh: str) -> Authority | None:
     return authority(state.policy, mesh, spec.mtls) if spec is not None and spec.mtls else None
 
 
+def backends(state: ZoneState, mesh: str) -> tuple[str, ...]:
+    """Names of all that the mesh lists; the CAs of all of them are trusted."""
+    spec = mesh_spec(state.policy, mesh)
+    return tuple(backend.name for backend in spec.backends) if spec is not None else ()
+
+
 def is_settled(proxy: Proxy, digests: Mapping[str, str]) -> bool:
     """Its certificate is of the CA in force: before that a commit that changes the CA has not
     arrived, and the old CA may not go.

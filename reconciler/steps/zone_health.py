@@ -77,9 +77,27 @@ def _introduced(
 
 
 def registered(state: ZoneState, node: str, now: float) -> Outcome:
-    """The proxy's ADS stream is here, perhaps with another resource: ask what is to be asked."""
-    stream = state.health_waits.get(node) or state.health_of.get(node)
-    return (state, ()) if stream is None else _admitted(state, stream, now)
+    """The proxy's ADS stream is here, perhaps with another resource: ask what is to be asked.
+
+    Its probed inbounds begin as not ready. A stream that stood is asked anew, also when the
+    question is the same: what it reports next counts, even if it equals what it said before.
+    """
+    effects: list[Effect] = []
+    waiting = state.health_waits.get(node)
+    if waiting is not None:
+        state, asked = _admitted(state, waiting, now)
+        effects += asked
+    stood = state.health_of.get(node)
+    if stood is not None and stood != waiting:
+        known = state.health[stood]
+        anew = replace(known, asked=None) if known.asked is not None else known
+        proxy = state.proxies[node]
+        resource = state.local.get(proxy.key)
+        if resource is not None:
+            state = replace(state, health=state.health.insert(stood, anew))
+            state, asked = _asked(state, stood, proxy, resource)
+            effects += asked
+    return state, tuple(effects)
 
 
 def refresh(state: ZoneState, now: float) -> Outcome:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from reconciler.model.resource import MeshResource, ResourceKey
     from xds.discovery import DeltaRequest, Node
 
+GONE = "the proxy is deregistered; it has no ADS stream"
 UNKNOWN, UNAVAILABLE = 2, 14  # gRPC status numbers
 
 
@@ -384,7 +385,19 @@ def expire(state: ZoneState, now: float) -> Outcome:
     state, built = zone_build.touched(state, change)
     state, published = zone_report.local_changed(state, now)
     notes = tuple(Note("proxy.deregistered", {"proxy": p.node_id}) for p in gone)
-    return state, (Persist("local", drop=change.drop), *ended, *built, *published, *wake, *notes)
+    unheard: list[Effect] = []
+    for proxy in gone:  # Whoever comes under its name shows a token for HDS, too.
+        state, more = zone_health.ended_with(state, proxy.node_id, UNKNOWN, GONE)
+        unheard += more
+    return state, (
+        Persist("local", drop=change.drop),
+        *ended,
+        *built,
+        *published,
+        *unheard,
+        *wake,
+        *notes,
+    )
 
 
 def _end_holds(state: ZoneState, now: float) -> Outcome:

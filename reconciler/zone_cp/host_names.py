@@ -9,14 +9,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from reconciler.model.proxy_rules import is_ip
-from reconciler.model.spec import DataplaneSpec, ZoneIngressSpec
+from reconciler.model.spec import DataplaneSpec, ZoneIngressSpec, ZoneProxySpec
 from reconciler.steps import zone_state as z
 
 if TYPE_CHECKING:
     from reconciler.zone_cp.plane import ZoneControlPlane
 
 RESOLVE_INTERVAL_S = 10.0
-PROXIES = ("Dataplane", "ZoneIngress")
+PROXIES = ("Dataplane", "ZoneIngress", "ZoneEgress")
 
 
 class HostNames:
@@ -43,7 +43,7 @@ class HostNames:
         there = [r.spec for r in self.plane.state.relayed.of("ZoneIngress")]
         here = [r.spec for type_ in PROXIES for r in self.plane.state.local.of(type_)]
         hosts = [s.advertised_address for s in there if isinstance(s, ZoneIngressSpec)]
-        hosts += [s.address for s in here if isinstance(s, DataplaneSpec | ZoneIngressSpec)]
+        hosts += [s.address for s in here if isinstance(s, DataplaneSpec | ZoneProxySpec)]
         hosts += [s.advertised_address for s in here if isinstance(s, DataplaneSpec)]
         return [host for host in dict.fromkeys(hosts) if host and not is_ip(host)]
 

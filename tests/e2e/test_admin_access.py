@@ -66,6 +66,13 @@ def run_web(planes: Planes, zone: str, admin_port: int) -> None:
     planes._dataplane("web-1", zone, document, token)
 
 
+def run_egress(planes: Planes, zone: str) -> None:
+    networking = {"address": ADDRESS, "port": free_port(), "admin": {"port": free_port()}}
+    document = {"type": "ZoneEgress", "name": f"egress-{zone}", "networking": networking}
+    token = ("token", "zone-proxy", "--zone", zone, "--scope", "egress")
+    planes._dataplane(f"egress-{zone}", zone, document, token)
+
+
 async def inspect(planes: Planes, role: str, *argv: str) -> tuple[int, str]:
     """Exit code, and what is printed."""
     process = await asyncio.create_subprocess_exec(
@@ -83,13 +90,15 @@ async def test_what_any_envoy_runs_is_asked_from_the_global(planes: Planes) -> N
     run_web(planes, "west", port)
     planes.run_ingress("west")
     planes.run_ingress("east")
+    run_egress(planes, "east")
     await planes.until("west's proxies", lambda: acked(planes, "west") == 2)
-    await planes.until("east's proxies", lambda: acked(planes, "east") == 1)
+    await planes.until("east's proxies", lambda: acked(planes, "east") == 2)
     await planes.until("the inventory", lambda: len(inventory(planes)) >= 3)
 
     await every_part_of_a_sidecar(planes, "global")
     await every_part_of_a_sidecar(planes, "west")
     await ingresses_too(planes)
+    await egress_too(planes)
     await names_nobody_has(planes)
     await only_the_zone_gets_in(planes, port)
     await one_that_hangs(planes)
@@ -159,6 +168,19 @@ async def ingresses_too(planes: Planes) -> None:
         code, text = await inspect(planes, "global", name, "--type", "zone-ingress")
         assert code == 0, text
         assert json.loads(text)["configs"][0]["bootstrap"]["node"]["id"] == f".{name}"
+
+
+async def egress_too(planes: Planes) -> None:
+    """Its Envoy is live: both wildcard lists were answered, and there is nothing but admin."""
+    for role in ("global", "east"):
+        code, text = await inspect(planes, role, "egress-east", "--type", "zone-egress")
+        assert code == 0, text
+        configs = json.loads(text)["configs"]
+        assert configs[0]["bootstrap"]["node"]["cluster"] == "egress"
+        (listeners,) = [c for c in configs if c["@type"].endswith("ListenersConfigDump")]
+        assert [x["name"] for x in listeners["dynamic_listeners"]] == [ADMIN_LISTENER]
+    code, text = await inspect(planes, "east", "egress-east", "--type", "zone-egress", "--stats")
+    assert (code, "server.state: 0" in text) == (0, True), text
 
 
 async def names_nobody_has(planes: Planes) -> None:

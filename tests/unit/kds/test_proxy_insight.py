@@ -6,9 +6,10 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from reconciler.decode import mesh_resource
 from reconciler.kds.codec import canonical_data
 from reconciler.kds.proxy_insight import METADATA_MAX, ProxyInsight, Subscription, insight_body
-from reconciler.model.resource import ResourceKey
+from reconciler.model.resource import Labels, ResourceKey
 from reconciler.steps import zone_state as z
 from reconciler.steps.zone_insights import BATCH
 from tests.support.zone import START, Zone, dataplane, issued, zone
@@ -77,7 +78,9 @@ def test_what_a_proxy_says_of_itself_in_another_form_harms_nothing() -> None:
 
 
 def test_certificate_is_told_with_how_often_it_was_made() -> None:
-    made = zone()
+    backends = [{"name": "ca-1", "type": "builtin"}, {"name": "ca-2", "type": "builtin"}]
+    mtls = {"enabledBackend": "ca-1", "backends": backends}
+    made = zone(mesh_resource(ResourceKey("Mesh", "", "default"), Labels(), {"mtls": mtls}))
     made.connect(dataplane("web", "web"))
     proxy = made.state.proxies["default.web"]
     issue = z.IssueCertificate("default.web", "default", "ca-1", (), b"ca", b"key", 100, "identity")
@@ -91,7 +94,7 @@ def test_certificate_is_told_with_how_often_it_was_made() -> None:
         "lastCertificateRegeneration": "2027-01-15T08:01:20.000Z",
         "certificateRegenerations": 2,
         "issuedBackend": "ca-1",
-        "supportedBackends": ["ca-1"],
+        "supportedBackends": ["ca-1", "ca-2"],
     }
     canonical_data("DataplaneInsight", body)
 

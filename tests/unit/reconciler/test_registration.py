@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -68,11 +69,9 @@ REFUSED = {
         ),
         "serves no BUILTIN gateway; use DELEGATED",
     ),
-    "an egress": (
-        json.dumps(
-            {"type": "ZoneEgress", "name": "out", "networking": {"address": "10.0.0.1", "port": 1}}
-        ),
-        "serves no ZoneEgress",
+    "an egress that listens nowhere": (
+        json.dumps({"type": "ZoneEgress", "name": "out", "networking": {"port": 1}}),
+        "networking.address: must be set",
     ),
     "an ingress that listens nowhere": (
         json.dumps({**INGRESS, "networking": {"port": 10001}}),
@@ -152,6 +151,18 @@ def asked(
         **changes,
     }
     return bootstrap_answer(FACTS, STATE, request, host, "application/json")
+
+
+def test_egress_gets_a_bootstrap_of_its_own_kind() -> None:
+    networking = {"address": "10.0.0.1", "port": 10002}
+    text = json.dumps({"type": "ZoneEgress", "name": "out", "networking": networking})
+    answer = asked(text, proxy_type="egress", mesh="")
+    assert answer.status == 200, answer.body
+    document = json.loads(base64.b64decode(json.loads(answer.body)["bootstrap"]))
+    assert (document["node"]["id"], document["node"]["cluster"]) == (".out", "egress")
+    assert document["node"]["metadata"]["dataplane.proxyType"] == "egress"
+    assert "hdsConfig" not in document
+    assert asked(text, proxy_type="ingress").status == 422
 
 
 def test_codes_tell_a_proxy_whether_to_try_again() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from reconciler.ca.tokens import Claims, Refused
@@ -9,7 +10,9 @@ from reconciler.model.spec import DataplaneSpec
 from reconciler.proxy_health import ADMIN
 from reconciler.steps import zone_state as z
 from tests.support.zone import INGRESS, Zone, dataplane, zone
+from xds.discovery import DeltaRequest, Node
 from xds.health import HealthReport, Introduction
+from xds.resource import CLUSTER
 
 WELL = {ADMIN: True, "localhost:8080": True}
 
@@ -175,6 +178,27 @@ def test_proxy_that_was_gone_starts_not_ready() -> None:
     made.lose("s2")
     made.connect(probed())
     assert made.services == {}
+
+
+def test_proxy_that_comes_back_alone_is_asked_anew_on_the_health_stream_that_stood() -> None:
+    """Its probed inbounds begin as not ready; an Envoy repeats its report, which is no news then,
+    and nobody would ever hear it."""
+    made = serving()
+    made.lose("s2")
+    node = Node("default.web", metadata={"dataplane.resource": json.dumps(probed())})
+    made.deliver(z.ProxyOpened("again", "token"))
+    effects = made.request("again", DeltaRequest(CLUSTER, node))
+    assert [e.stream for e in effects if isinstance(e, z.AskHealth)] == ["h"]
+    assert asked(effects) == [ADMIN, "localhost:8080"]
+
+
+def test_health_stream_ends_with_its_proxy() -> None:
+    """Who comes under the name afterwards has to show a token for HDS, too."""
+    made = serving()
+    made.lose("s2")
+    made.tick(10.0)
+    assert [stream for stream, _ in closings(made.effects)] == ["h"]
+    assert len(made.state.health) == len(made.state.health_of) == 0
 
 
 def test_end_of_the_health_stream_changes_no_endpoint() -> None:

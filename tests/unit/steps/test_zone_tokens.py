@@ -23,6 +23,7 @@ from reconciler.state import ResourceDiff, apply
 from reconciler.steps import zone_state as z
 from reconciler.steps.zone_proxies import end_outlived
 from tests.support.zone import INGRESS, START, Zone, dataplane, zone
+from tests.unit.steps.test_zone_egress import EGRESS
 from xds.discovery import DeltaRequest, Node
 from xds.health import Introduction
 from xds.resource import CLUSTER, LISTENER
@@ -99,6 +100,8 @@ WEB = dataplane("web", "web")
 def test_token_of_its_mesh_lets_a_proxy_in() -> None:
     assert refusal(WEB, token()) == ""
     assert refusal(INGRESS, ingress_token()) == ""
+    assert refusal(EGRESS, ingress_token(scope=("egress",))) == ""
+    assert refusal(EGRESS, ingress_token(scope=("ingress", "egress"))) == ""
     assert refusal(WEB, token(key="2", kid="2"), secret(f"{DATAPLANE_KEY}2", pem("2"))) == ""
 
 
@@ -149,6 +152,8 @@ def _without_kid() -> str:
         (INGRESS, lambda: ingress_token("west"), 'of zone "west", not of "east"'),
         (INGRESS, lambda: ingress_token(scope=("egress",)), 'lacks the scope "ingress"'),
         (INGRESS, lambda: ingress_token(scope=("cp",)), 'lacks the scope "ingress"'),
+        (EGRESS, ingress_token, 'lacks the scope "egress"'),
+        (EGRESS, lambda: ingress_token("west", ("egress",)), 'of zone "west", not of "east"'),
     ],
 )
 def test_token_that_is_none_for_this_proxy_says_why(

@@ -1,0 +1,86 @@
+"""A ZoneEgress is admitted, kept and told of; it runs its admin listener and nothing else yet."""
+
+from __future__ import annotations
+
+from reconciler.kds.proxy_insight import ProxyInsight
+from reconciler.steps import zone_state as z
+from reconciler.steps.zone_report import report_of
+from tests.support.zone import INGRESS, Zone, zone
+from xds.discovery import DeltaRequest
+from xds.names import ADMIN_LISTENER
+
+EGRESS = {
+    "type": "ZoneEgress",
+    "name": "egress",
+    "networking": {"address": "10.0.0.8", "port": 10002},
+}
+SAID = {
+    "dataplane.admin.port": "9901",
+    "dataplane.admin.socketPath": "/w/admin.sock",
+    "dataplane.readinessReporter.port": "9902",
+}
+
+
+def served() -> tuple[Zone, str]:
+    made = zone(admin_access=True)
+    stream = made.connect(EGRESS, said=SAID)
+    made.acknowledge_all(stream)
+    return made, stream
+
+
+def test_its_view_is_the_admin_listener_and_it_counts_as_acknowledged() -> None:
+    made, _ = served()
+    snapshot = made.state.proxies[".egress"].snapshot
+    assert snapshot is not None
+    assert list(snapshot.listeners) == [ADMIN_LISTENER]
+    assert sorted(snapshot.clusters) == ["kuma:envoy:admin", "kuma:readiness"]
+    assert (snapshot.endpoints, snapshot.secrets) == ({}, {})
+    report = report_of(made.state)
+    assert (report.total, report.acked) == (1, 1)
+
+
+def test_without_an_admin_port_its_lists_are_answered_empty() -> None:
+    made = zone()
+    stream = made.connect(EGRESS)
+    made.acknowledge_all(stream)
+    assert made.state.proxies[".egress"].listening
+    assert report_of(made.state).acked == 1
+
+
+def test_global_is_told_of_it_with_its_zone_and_of_its_streams() -> None:
+    made, stream = served()
+    made.deliver(z.GlobalConnected("k"))
+    names = {}
+    for type_ in ("ZoneEgress", "ZoneEgressInsight"):
+        effects = made.deliver(z.GlobalRequest("k", DeltaRequest(type_)))
+        (told,) = [e.response for e in effects if isinstance(e, z.ToGlobalResponse)]
+        (names[type_],) = [r.name for r in told.resources]
+    assert names["ZoneEgress"] == names["ZoneEgressInsight"]
+    (kept,) = made.state.local.of("ZoneEgress")
+    assert '"zone":"east"' in kept.body
+    insight = made.state.published.insights[kept.key]
+    assert insight != ProxyInsight()
+    made.lose(stream)
+    made.tick(10.0)
+    assert made.state.local.of("ZoneEgress") == ()
+    assert made.state.published.types["ZoneEgress"] == {}
+
+
+def test_it_offers_nothing_and_takes_nothing_from_the_ingress() -> None:
+    made, _ = served()
+    made.connect(INGRESS)
+    assert made.services == {}
+    assert made.state.local.of("ZoneEgress") != ()
+
+
+def test_two_zone_proxies_of_one_name_would_be_one_node() -> None:
+    """The node id of a zone proxy names no kind: the second would take the place of the first."""
+    made, stream = served()
+    for there in (True, False):
+        made.connect({**INGRESS, "name": "egress"}, listeners=False)
+        closing = made.closing()
+        assert closing is not None
+        assert "ZoneEgress egress has the node id .egress, too" in closing.message
+        if there:
+            made.lose(stream)
+    assert made.state.local.of("ZoneIngress") == ()
