@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.api.refusing import RefusingDoor
+    from reconciler.kds.admin import AdminKind
     from reconciler.kds.server import KdsServer
     from reconciler.model.resource import MeshResource
     from reconciler.revision_loader import RevisionLoader
@@ -147,13 +148,22 @@ class GlobalControlPlane:
         return Refusal(*refused)
 
     def subscription(self, session: str, request: DeltaRequest) -> None:
-        self.deliver(g.ZoneSubscribed(session, request))
+        self.deliver(g.ZoneSubscribed(session, request, time.time()))
 
     def published(self, session: str, response: DeltaResponse) -> None:
         self.deliver(g.ZonePublished(session, response, time.time()))
 
     def closed(self, session: str) -> None:
         self.deliver(g.ZoneClosed(session, time.time()))
+
+    def admin_opened(self, session: str, caller: Caller, kind: AdminKind) -> None:
+        proof = self._admitted(caller)
+        if not isinstance(proof, Refusal):  # It was let in a moment ago.
+            event = g.AdminOpened(session, caller.zone, kind, time.time(), proof)
+            self.deliver(event)
+
+    def admin_closed(self, session: str) -> None:
+        self.deliver(g.AdminClosed(session))
 
     # --- effects ---
 

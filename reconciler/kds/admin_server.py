@@ -10,7 +10,7 @@ import asyncio
 import itertools
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import grpc
 
@@ -36,8 +36,17 @@ class NoAnswer(Exception):
     """The zone did not answer in time."""
 
 
+class AdminEvents(Protocol):
+    """What the owner of the state is told, on the loop: of streams that were let in."""
+
+    def admin_opened(self, session: str, caller: Caller, kind: AdminKind) -> None: ...
+
+    def admin_closed(self, session: str) -> None: ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Stream:
+    session: str
     caller: Caller
     kind: AdminKind
     waiting: dict[str, asyncio.Future[Answer]] = field(default_factory=dict)
@@ -57,12 +66,15 @@ class AdminDesk:
         admitted: Callable[[Context], Awaitable[Caller]],
         still: Callable[[Caller], Refusal | None],
         streams_per_zone: int,
+        events: AdminEvents | None = None,
     ) -> None:
         self._admitted = admitted
         self._still = still
         self._streams_per_zone = streams_per_zone
+        self._events = events
         self._streams: list[_Stream] = []  # oldest first
         self._ids = itertools.count(1)
+        self._opened = itertools.count(1)
         self._asked = self._unanswered = self._late = 0
 
     def handlers(self) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
@@ -117,6 +129,11 @@ class AdminDesk:
         ended = {"asked": self._asked, "unanswered": self._unanswered, "late": self._late}
         return {**ended, "waiting": waiting}
 
+    def close(self, session: str, code: int, message: str) -> None:
+        for stream in self._streams:
+            if stream.session == session:
+                stream.served.end(status_code(code), message)
+
     def stop(self) -> None:
         for stream in self._streams:
             stream.served.end(grpc.StatusCode.UNAVAILABLE, "the global control plane is stopping")
@@ -126,7 +143,9 @@ class AdminDesk:
         there = self._of(caller.zone, kind)
         for old in there[: max(len(there) + 1 - self._streams_per_zone, 0)]:
             old.served.end(grpc.StatusCode.CANCELLED, "a newer stream took the place of this one")
-        stream = _Stream(caller, kind)
+        stream = _Stream(f"{caller.zone}-{kind}-{next(self._opened)}", caller, kind)
+        if self._events is not None:
+            self._events.admin_opened(stream.session, caller, kind)
         self._streams.append(stream)
         await stream.served.run(context, partial(self._deliver, stream), partial(self._end, stream))
         # Never OK: a real zone would connect anew altogether.
@@ -144,6 +163,8 @@ class AdminDesk:
 
     def _end(self, stream: _Stream) -> None:
         self._streams.remove(stream)
+        if self._events is not None:
+            self._events.admin_closed(stream.session)
         for waits in stream.waiting.values():
             if not waits.done():
                 waits.set_exception(Unreachable(f'zone "{stream.caller.zone}" ended the stream'))

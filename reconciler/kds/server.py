@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import grpc
 import grpc.aio
 
-from reconciler.kds.admin_server import AdminDesk
+from reconciler.kds.admin_server import AdminDesk, AdminEvents
 from reconciler.kds.admission import Caller
 from reconciler.kds.proto import kds_pb2
 from reconciler.kds.sizes import OURS_MAX
@@ -53,7 +53,7 @@ OPTIONS: tuple[tuple[str, int], ...] = (
 )
 
 
-class KdsEvents(Protocol):
+class KdsEvents(AdminEvents, Protocol):
     """What the owner of the state is told, on the loop, in order per stream. Must not block."""
 
     def zone_opened(self, session: str, caller: Caller, *, downward: bool) -> Refusal | None:
@@ -99,7 +99,7 @@ class KdsServer:
         self._streams: dict[str, _Stream] = {}
         self._opened = 0
         self.admin = AdminDesk(
-            self._admitted_zone, events.zone_admitted, self._limits.streams_per_zone
+            self._admitted_zone, events.zone_admitted, self._limits.streams_per_zone, events
         )
         self._server: grpc.aio.Server | None = None
 
@@ -141,6 +141,8 @@ class KdsServer:
         stream = self._streams.get(session)
         if stream is not None:
             stream.served.end(status_code(code), message)
+        else:
+            self.admin.close(session, code, message)
 
     async def stop(self, grace_s: float) -> None:
         """Ends every stream with UNAVAILABLE and then the server."""

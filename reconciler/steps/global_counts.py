@@ -24,6 +24,7 @@ class Subscription:
     announced: Announced
     counts: Mapping[str, Counts]
     has_token: bool
+    updated: float = 0.0  # when the zone last asked or answered; 0: never
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,10 +176,11 @@ def _refused(state: GlobalState, session: Session, why: str) -> Outcome:
     return state, (closing, Note("zone.foreign_refused", {"zone": session.zone, "reason": why}))
 
 
-def subscribed(state: GlobalState, session_id: str, request: DeltaRequest) -> Outcome:
+def subscribed(state: GlobalState, session_id: str, request: DeltaRequest, now: float) -> Outcome:
     session = state.sessions.get(session_id)
     if session is None:
         return state, ()
+    session = replace(session, updated_at=now)
     type_ = request.type_url
     if type_ not in session.senders and len(session.senders) >= TYPES_MAX:
         text = f"over {TYPES_MAX} types are subscribed to"

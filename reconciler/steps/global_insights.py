@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from reconciler.decode import mesh_resource
+from reconciler.kds.admin import AdminKind
 from reconciler.kds.stats import stats
 from reconciler.kds.zone_node import KUMA_VERSION, Announced
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 SUBSCRIPTIONS_MAX = 10
 MINOR_MAX = 2  # versions that a zone and its global may lie apart
+_ADMIN = {
+    AdminKind.CONFIG: "configDump",
+    AdminKind.STATS: "stats",
+    AdminKind.CLUSTERS: "clusters",
+}
 _NAMES = uuid.UUID("6c0f3f1e-6f0f-5d0f-9a43-0d8c8f2b3c11")
 
 
@@ -29,7 +35,8 @@ def subscription(session: Session, ended: float | None) -> Subscription:
     has_token = session.proof is not None and session.proof.has_token
     said = session.announced or Announced()
     counts = dict(session.counts.items())
-    return Subscription(session.id, session.opened_at, ended, said, counts, has_token)
+    updated = session.updated_at
+    return Subscription(session.id, session.opened_at, ended, said, counts, has_token, updated)
 
 
 def with_ended(record: ZoneRecord, session: Session, now: float) -> tuple[Subscription, ...]:
@@ -50,17 +57,18 @@ def zone_resources(state: GlobalState) -> Iterator[MeshResource]:
 def zone_insight(state: GlobalState, zone: str) -> dict[str, object]:
     record, instance = state.zones[zone], state.settings.instance
     open_ = [s for s in state.sessions.values() if s.zone == zone]
+    admin = [s for s in state.admin.values() if s.zone == zone]
     live = [subscription(s, None) for s in open_ if s.downward]
     found = sorted((*record.past, *live), key=lambda each: (each.began, each.session))
+    streams = [(s.opened_at, "globalToZone" if s.downward else "zoneToGlobal") for s in open_]
+    streams += [(s.opened_at, _ADMIN[s.kind]) for s in admin]
     spec: dict[str, object] = {
         "subscriptions": [_subscription(each, instance) for each in found[-SUBSCRIPTIONS_MAX:]],
         "kdsStreams": {
-            "globalToZone" if s.downward else "zoneToGlobal": {
-                "globalInstanceId": instance,
-                "connectTime": moment(s.opened_at),
-            }
-            for s in sorted(open_, key=lambda s: s.opened_at)
+            name: {"globalInstanceId": instance, "connectTime": moment(at)}
+            for at, name in sorted(streams)  # The newest of a kind stands.
         },
+        "envoyAdminStreams": {f"{_ADMIN[s.kind]}GlobalInstanceId": instance for s in admin},
     }
     if record.health_at is not None:
         spec["healthCheck"] = {"time": moment(record.health_at)}
@@ -75,6 +83,7 @@ def _subscription(each: Subscription, instance: str) -> dict[str, object]:
         "zoneInstanceId": each.announced.instance,
         "connectTime": moment(each.began),
         "status": {
+            **({"lastUpdateTime": moment(each.updated)} if each.updated else {}),
             "total": stats(each.counts.values()),
             "stat": {type_: stats((n,)) for type_, n in sorted(each.counts.items())},
         },

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from reconciler.kds.admission import lapsed
 from reconciler.steps import global_services, global_slices
 from reconciler.steps.global_state import (
+    AdminStream,
     CloseSession,
     Effect,
     KeepRelayed,
@@ -20,17 +21,22 @@ from reconciler.steps.global_state import (
 )
 
 if TYPE_CHECKING:
-    from reconciler.steps.global_state import Effects, GlobalState, Outcome, Session
+    from reconciler.steps.global_state import AdminOpened, Effects, GlobalState, Outcome, Session
 
 UNAUTHENTICATED, UNAVAILABLE = 16, 14  # gRPC status numbers
 REACK_S = 45.0  # between repeated answers to a real Kuma zone
 
 
-def watched(session: Session) -> Effects:
+def watched(session: Session | AdminStream) -> Effects:
     """The moment at which the session's proof runs out, if there is one."""
     if session.proof is None or not math.isfinite(session.proof.expires):
         return ()
     return (WakeAt(session.proof.expires),)
+
+
+def admin_opened(state: GlobalState, event: AdminOpened) -> Outcome:
+    stream = AdminStream(event.session, event.zone, event.kind, event.now, event.proof)
+    return replace(state, admin=state.admin.insert(stream.id, stream)), watched(stream)
 
 
 def guarded(session: Session, now: float) -> tuple[Session, Effects]:
@@ -83,7 +89,8 @@ def _ended(state: GlobalState, now: float) -> Effects:
     if state.published is None:
         return ()
     effects: list[Effect] = []
-    for session in sorted(state.sessions.values(), key=lambda s: s.id):
+    streams: list[Session | AdminStream] = [*state.sessions.values(), *state.admin.values()]
+    for session in sorted(streams, key=lambda s: s.id):
         if session.proof is None:
             continue
         why = lapsed(state.keys, state.published.settings, session.zone, session.proof, now)
@@ -101,11 +108,14 @@ def _forgotten(state: GlobalState, zone: str) -> Outcome:
     if record is None:
         return state, ()
     mine = sorted(s.id for s in state.sessions.values() if s.zone == zone)
+    admin = sorted(s.id for s in state.admin.values() if s.zone == zone)
     text = (
         f'zone "{zone}" was taken out of the repository and is forgotten here; '
         "revoke its token to keep it out, or add its Zone resource again"
     )
-    effects: list[Effect] = [CloseSession(session, UNAVAILABLE, text) for session in mine]
+    effects: list[Effect] = [
+        CloseSession(session, UNAVAILABLE, text) for session in (*mine, *admin)
+    ]
     sessions = state.sessions
     for session in mine:
         sessions = sessions.remove(session)

@@ -25,6 +25,7 @@ from xds.discovery import DeltaRequest, DeltaResponse, Node
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconciler.kds.admin import AdminKind
     from reconciler.kds.manifest import ConvergenceReport
     from reconciler.kds.slice import Framed, Pair, Relayed, Slice
     from reconciler.kds.zone_node import Announced, ZoneFeatures
@@ -136,6 +137,7 @@ class Session:
     hashes: bool = True  # the names it sends carry the zone's hash
     proof: Proof | None = None
     opened_at: float = 0.0
+    updated_at: float = 0.0  # when the zone last asked or answered, downward
     reack_at: float | None = None  # a real Kuma zone is told its last answers again
     announced: Announced | None = None
     shown: Slice | None = None
@@ -152,6 +154,17 @@ class Session:
     def counting(self, type_: str, more: Counts) -> Session:
         found = self.counts.get(type_, Counts()) + more
         return replace(self, counts=self.counts.insert(type_, found))
+
+
+@dataclass(frozen=True, slots=True)
+class AdminStream:
+    """A stream on which a zone answers what is asked of its proxies."""
+
+    id: str
+    zone: str
+    kind: AdminKind
+    opened_at: float
+    proof: Proof
 
 
 Refusals: TypeAlias = "HashTrieMap[str, HashTrieMap[str, str]]"  # type -> name -> why
@@ -195,6 +208,7 @@ class GlobalState:
     accepted: str | None = None  # the commit that need not descend from `base`
     history: tuple[str, ...] = ()  # commits that were in force, oldest first
     sessions: HashTrieMap[str, Session] = field(default_factory=HashTrieMap)
+    admin: HashTrieMap[str, AdminStream] = field(default_factory=HashTrieMap)
     zones: HashTrieMap[str, ZoneRecord] = field(default_factory=HashTrieMap)
     framed: HashTrieMap[ZoneFeatures, Framed] = field(default_factory=HashTrieMap)
     rules: RelayRules = field(default_factory=RelayRules)
@@ -319,6 +333,7 @@ class ZoneSubscribed:
 
     session: str
     request: DeltaRequest
+    now: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +357,20 @@ class ZoneHealthy:
 class ZoneClosed:
     session: str
     now: float
+
+
+@dataclass(frozen=True, slots=True)
+class AdminOpened:
+    session: str
+    zone: str
+    kind: AdminKind
+    now: float
+    proof: Proof
+
+
+@dataclass(frozen=True, slots=True)
+class AdminClosed:
+    session: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +404,8 @@ Event = (
     | ZonePublished
     | ZoneClosed
     | ZoneHealthy
+    | AdminOpened
+    | AdminClosed
     | OfferDue
     | Tick
 )

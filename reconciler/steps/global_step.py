@@ -17,6 +17,8 @@ from reconciler.steps import (
 )
 from reconciler.steps.global_state import (
     Accepted,
+    AdminClosed,
+    AdminOpened,
     Event,
     FetchFailed,
     FetchRecovered,
@@ -81,14 +83,18 @@ def step(state: GlobalState, event: Event) -> Outcome:
             state, gathers = global_gather.zone_opened(state, event.now)
             state, effects = global_zones.opened(state, event)
             return state, (*effects, *gathers)
-        case ZoneSubscribed(session, request):
-            return global_down.subscribed(state, session, request)
+        case ZoneSubscribed(session, request, now):
+            return global_down.subscribed(state, session, request, now)
         case ZonePublished(session, response, now):
             return global_zones.published(state, session, response, now)
         case ZoneHealthy(zone, now):
             return global_zones.healthy(state, zone, now)
         case ZoneClosed(session, now):
             return global_zones.closed(state, session, now)
+        case AdminOpened():
+            return global_presence.admin_opened(state, event)
+        case AdminClosed(session):
+            return replace(state, admin=state.admin.discard(session)), ()
         case OfferDue():
             return global_down.offer_due(state)
         case Tick(now):

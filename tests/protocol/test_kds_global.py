@@ -7,17 +7,19 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
 import pytest
 
 from reconciler.decode import mesh_resource
+from reconciler.kds.admin import METHODS
 from reconciler.kds.server import STREAMS_PER_ZONE_MAX
 from reconciler.kds.zone_node import FEATURES, call_headers
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.repository_settings import decode_settings
+from reconciler.steps.global_insights import zone_insight
 from tests.support.global_link import (
     GLOBAL,
     SYNC,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(60)
 DOWN, UP = f"{SYNC}GlobalToZoneSync", f"{SYNC}ZoneToGlobalSync"
+ADMIN = tuple(f"{GLOBAL}{method}" for method in METHODS.values())
 TYPES = ("MeshTimeout", "MeshRetry", "MeshAccessLog", "MeshTrace", "MeshCircuitBreaker")
 IN_TIME_S = 20
 
@@ -81,13 +84,32 @@ async def test_health_is_told_to_who_proves_to_be_the_zone(link: GlobalLink) -> 
         assert await health(link, "east", sent) is grpc.StatusCode.UNAUTHENTICATED
 
 
-@pytest.mark.parametrize("method", [DOWN, UP])
+@pytest.mark.parametrize("method", [DOWN, UP, *ADMIN])
 async def test_open_stream_ends_when_its_token_expires(link: GlobalLink, method: str) -> None:
     async with link.channel() as channel:
         call = link.call(channel, method, "east", link.token("east", valid_s=1.5))
         await call.initial_metadata()
         assert await ended(call) is grpc.StatusCode.UNAUTHENTICATED
         assert "has expired; issue a join file" in await call.details()
+
+
+async def test_admin_streams_stand_in_the_zones_insight_and_end_with_the_token(
+    link: GlobalLink,
+) -> None:
+    token = link.token("east")
+    async with link.channel() as channel:
+        calls = [link.call(channel, method, "east", token) for method in ADMIN]
+        sync = link.call(channel, DOWN, "east", token)
+        for call in (*calls, sync):
+            await call.initial_metadata()
+        found: Any = zone_insight(link.plane.state, "east")
+        assert set(found["kdsStreams"]) == {"globalToZone", "configDump", "stats", "clusters"}
+        proof = next(iter(link.plane.state.admin.values())).proof
+        link.publish(timeout(1000), secret("zone-token-revocations", proof.token_id.encode()))
+        for call in calls:
+            assert await ended(call) is grpc.StatusCode.UNAUTHENTICATED
+            assert "is revoked" in await call.details()
+    assert dict(link.plane.state.admin) == {}
 
 
 async def test_open_streams_end_with_the_commit_that_revokes_their_token(link: GlobalLink) -> None:

@@ -24,6 +24,7 @@ from xds.wire import delta_response_bytes, resource
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from reconciler.kds.admin import AdminKind
     from reconciler.kds.admission import Caller
 
     Call = grpc.aio.StreamStreamCall[bytes, bytes]
@@ -90,6 +91,10 @@ class Link:
 
     def zone_admitted(self, caller: Caller) -> Refusal | None:
         return self.refusal
+
+    def admin_opened(self, session: str, caller: Caller, kind: AdminKind) -> None: ...
+
+    def admin_closed(self, session: str) -> None: ...
 
     def proxy_came(self, caller: Caller) -> str:
         return f"no proxies here, {caller.authorization}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler.global_status import zone_row
+from reconciler.kds.admin import AdminKind
 from reconciler.kds.admission import Proof
 from reconciler.kds.codec import CarriedResource, decode_entry, encode_carried
 from reconciler.kds.manifest import matches, parse_manifest
@@ -118,6 +119,35 @@ def test_streams_and_health_are_shown_while_they_are_there() -> None:
     plane.deliver(g.ZoneClosed("east-up", 61.0))
     found = zone_insight(plane.state, "east")
     assert set(found["kdsStreams"]) == {"globalToZone"}
+
+
+def test_admin_streams_are_shown_with_the_instance_that_holds_them() -> None:
+    plane = connected("east", "west")
+    for number, kind in enumerate(AdminKind):
+        plane.deliver(g.AdminOpened(f"a{number}", "east", kind, 10.0 + number, Proof("east")))
+    plane.deliver(g.AdminOpened("a9", "east", AdminKind.STATS, 20.0, Proof("east")))
+    found: Any = zone_insight(plane.state, "east")
+    streams = {"globalToZone", "zoneToGlobal", "configDump", "stats", "clusters"}
+    assert set(found["kdsStreams"]) == streams
+    assert found["kdsStreams"]["stats"]["connectTime"] == "1970-01-01T00:00:20.000Z"
+    assert found["envoyAdminStreams"] == {
+        "configDumpGlobalInstanceId": "g",
+        "statsGlobalInstanceId": "g",
+        "clustersGlobalInstanceId": "g",
+    }
+    plane.deliver(g.AdminClosed("a0"))
+    found = zone_insight(plane.state, "east")
+    assert set(found["kdsStreams"]) == streams - {"configDump"}
+    other: Any = zone_insight(plane.state, "west")
+    assert other["envoyAdminStreams"] == {}
+
+
+def test_when_a_zone_was_last_heard_of_a_type_is_shown() -> None:
+    plane = connected("east")
+    plane.deliver(g.ZoneSubscribed("east-down", DeltaRequest("Mesh", nonce="1"), 62.0))
+    plane.deliver(g.ZoneClosed("east-down", 63.0))
+    (found,) = subscriptions(plane)
+    assert found["status"]["lastUpdateTime"] == "1970-01-01T00:01:02.000Z"
 
 
 def test_every_zone_has_its_two_resources_as_kumas_messages_hold_them() -> None:

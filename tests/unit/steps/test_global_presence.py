@@ -9,6 +9,7 @@ from dataclasses import replace
 from reconciler.arrival import global_outcome
 from reconciler.ca import keys
 from reconciler.decode import mesh_resource
+from reconciler.kds.admin import AdminKind
 from reconciler.kds.admission import Proof
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.repository_settings import decode_settings
@@ -116,6 +117,15 @@ def test_zone_that_is_taken_out_of_the_repository_is_forgotten() -> None:
     assert "east" not in plane.state.zones
     plane.connect("east")
     assert set(plane.state.zones) == {"east", "west"}
+
+
+def test_admin_streams_of_a_zone_that_is_forgotten_are_ended() -> None:
+    plane = Global()
+    plane.publish(zone("east"))
+    plane.connect("east")
+    plane.deliver(g.AdminOpened("a", "east", AdminKind.STATS, 1.0, Proof("east")))
+    plane.publish(commit="c2")
+    assert "a" in [e.session for e in plane.effects if isinstance(e, g.CloseSession)]
 
 
 def test_zone_that_never_stood_in_the_repository_is_not_forgotten_by_it() -> None:
