@@ -87,6 +87,9 @@ class KdsClientEvents(Protocol):
 
     def disconnected(self, session: str, reason: str) -> None: ...
 
+    def redial_least_s(self) -> float:
+        """What this global needs between two sessions, beside the backoff."""
+
 
 @dataclass(slots=True)
 class _Outgoing:
@@ -160,7 +163,8 @@ class KdsClient:
             bound = backoff_s(
                 failures + 1, first_s=self._dial.backoff_first_s, max_s=self._dial.backoff_max_s
             )
-            await asyncio.sleep(random.uniform(bound / 4, bound))  # noqa: S311 - jitter
+            wait_s = random.uniform(bound / 4, bound)  # noqa: S311 - jitter
+            await asyncio.sleep(wait_s + self._events.redial_least_s())
 
     async def _one_session(self) -> None:
         self._sessions += 1

@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from xds.discovery import DeltaResponse
 
 REACK_S = 45.0  # between repeated answers to a real Kuma global (facts 1.10, item 9)
+# Between two sessions with a real Kuma global: it takes a while to know that the old one is over,
+# and would end the watches of the new one with it (facts 1.10, item 9; 9.2, item 10).
+REDIAL_S = 5.0
 INCOMPLETE_MAX_S = 60.0  # without news of a revision that is not whole yet
 
 
@@ -76,6 +79,10 @@ def connected(state: ZoneState, session: str) -> Outcome:
         reack_at=None,
     )
     return replace(state, link=link), (*asks, Note("global.connected", {"session": session}))
+
+
+def redial_least_s(state: ZoneState) -> float:
+    return REDIAL_S if state.link.kuma else 0.0
 
 
 def disconnected(state: ZoneState, session: str, reason: str) -> Outcome:
@@ -175,9 +182,10 @@ def _answer(state: ZoneState, receiver: DeltaReceiver, refusals: str) -> tuple[Z
 
 def _manifest_received(state: ZoneState, received: DeltaResponse) -> ZoneState:
     if not received.resources:
-        return replace(state, link=replace(state.link, piecewise=state.link.manifest is None))
+        piecewise = state.link.manifest is None
+        return replace(state, link=replace(state.link, piecewise=piecewise, kuma=piecewise))
     found = parse_manifest(received.resources[-1].entry)
-    return replace(state, link=replace(state.link, manifest=found, piecewise=False))
+    return replace(state, link=replace(state.link, manifest=found, piecewise=False, kuma=False))
 
 
 def _stage(

@@ -101,6 +101,7 @@ class GlobalLink:
     applied: HashTrieMap[str, StagedType] = field(default_factory=HashTrieMap)
     manifest: Manifest | None = None
     piecewise: bool = False
+    kuma: bool = False  # what the last global that said so was
     refused: HashTrieMap[str, HashTrieMap[str, str]] = field(
         default_factory=HashTrieMap
     )  # what could not be staged: type -> discovery name -> why

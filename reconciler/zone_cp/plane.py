@@ -15,6 +15,7 @@ from reconciler.runtime.loop_watch import LoopWatch
 from reconciler.runtime.outbox import Outbox
 from reconciler.runtime.timer import Timer
 from reconciler.steps import zone_state as z
+from reconciler.steps.zone_global import redial_least_s
 from reconciler.steps.zone_step import step
 from reconciler.store import MADE_GOOD
 from reconciler.stored import decode_stored, encode_rows
@@ -156,6 +157,9 @@ class ZoneControlPlane:
             self.deliver(z.GlobalDisconnected(session, reason))
         else:
             note(self.log, "global.dial_failed", reason=reason)
+
+    def redial_least_s(self) -> float:
+        return redial_least_s(self.state)
 
     # --- effects ---
 

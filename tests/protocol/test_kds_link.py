@@ -49,6 +49,7 @@ class Link:
     requests: list[DeltaRequest] = field(default_factory=list)
     sessions: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    least_s: float = 0.0  # between two sessions
     responses: list[DeltaResponse] = field(default_factory=list)
     client: KdsClient = field(init=False)
     told: asyncio.Event = field(default_factory=asyncio.Event)
@@ -133,6 +134,9 @@ class Link:
         self.reasons.append(reason)
         self.told.set()
 
+    def redial_least_s(self) -> float:
+        return self.least_s
+
     def channel(self) -> grpc.aio.Channel:
         credentials = grpc.ssl_channel_credentials(self.tls.ca_pem)
         return grpc.aio.secure_channel(f"127.0.0.1:{self.port}", credentials)
@@ -170,6 +174,19 @@ async def test_zone_that_was_refused_comes_in_as_soon_as_it_may(link: Link) -> N
     link.refusal = None
     await link.until(lambda: len(link.requests) == 46)
     assert list(link.open.values()) == ["east"]
+
+
+async def test_zone_gives_a_global_the_time_it_needs_between_two_sessions(link: Link) -> None:
+    """A real Kuma global would end the watches of a session that comes before it knows that the
+    last one is over.
+    """
+    link.least_s = 0.5
+    link.client.start()
+    await link.until(lambda: bool(link.sessions))
+    began = asyncio.get_running_loop().time()
+    link.client.leave(link.sessions[0], "for the test")
+    await link.until(lambda: len(link.sessions) == 2)
+    assert asyncio.get_running_loop().time() - began >= link.least_s
 
 
 async def test_fault_of_ours_ends_the_session_and_not_the_dialling(link: Link) -> None:

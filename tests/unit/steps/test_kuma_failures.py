@@ -22,7 +22,7 @@ from reconciler.model.resource import DISPLAY_NAME, ORIGIN, ZONE, Labels, canoni
 from reconciler.steps import global_state as g
 from reconciler.steps import zone_state as z
 from reconciler.steps.global_presence import REACK_S as GLOBAL_REACK_S
-from reconciler.steps.zone_global import REACK_S
+from reconciler.steps.zone_global import REACK_S, redial_least_s
 from tests.support.global_plane import Global, ingress_entry, timeout
 from tests.support.zone import MESH, Zone, dataplane, zone
 from xds.discovery import DeltaRequest, DeltaResponse
@@ -211,6 +211,15 @@ def test_13624_a_zone_is_current_by_what_it_reports_not_by_its_stream() -> None:
     found = global_outcome(plane.state, "c2")
     assert (found.outcome, len(found.details)) == ("pending", 2)
     assert "has revision c1 in force" in found.details[0]
+
+
+def test_13624_a_zone_gives_a_kuma_global_time_to_see_the_end_of_the_session_before() -> None:
+    made = following_kuma()
+    assert redial_least_s(made.state) == 5.0
+    made.deliver(z.GlobalDisconnected("g", "gone"))
+    made.deliver(z.GlobalConnected("g2"))  # Broken before it said what it is.
+    made.deliver(z.GlobalDisconnected("g2", "gone"))
+    assert redial_least_s(made.state) == 5.0
 
 
 def test_13624_a_zone_tells_a_kuma_global_its_last_answers_again() -> None:
