@@ -34,8 +34,9 @@ from reconciler.load import (
     load,
 )
 from reconciler.mesh_ca import ca_changes
-from reconciler.problems import Position, Problem, has_errors
+from reconciler.problems import Position, Problem, Severity, has_errors
 from reconciler.revision_secrets import (
+    CA_EXCHANGED,
     ca_problems,
     late_warnings,
     secret_resources,
@@ -117,6 +118,9 @@ class RevisionLoader:
         if has_errors(told):
             return g.LoadRejected(commit, tuple(sorted(told)))
         state = self._meaning(loaded, resolved)
+        if not self._state.by_key:
+            resolved, state, refused = self._since_the_last_start(loaded, resolved, state)
+            told += refused
         told += ca_problems(loaded, self._state, state)
         if has_errors(told):
             return g.LoadRejected(commit, tuple(sorted(told)))
@@ -143,6 +147,21 @@ class RevisionLoader:
             gates(state),
         )
         return g.Loaded(revision)
+
+    def _since_the_last_start(
+        self, loaded: Loaded, resolved: Resolved, state: MeshState
+    ) -> tuple[Resolved, MeshState, list[Problem]]:
+        """Values that changed while this process was away must not do what they could not have done
+        before its eyes: exchange a CA at once. The last ones stay, as they would have then.
+        """
+        last = self.values.last(loaded.secrets)
+        if last.values.keys() != resolved.values.keys() or last.values == resolved.values:
+            return resolved, state, []
+        before = self._meaning(loaded, last)
+        faults = [p for p in ca_problems(loaded, before, state) if p.code == CA_EXCHANGED]
+        if not faults:
+            return resolved, state, []
+        return last, before, [replace(p, severity=Severity.WARNING) for p in faults]
 
     def secrets_moved(self) -> bool:
         """Whether values or the keys of tokens are others than at the last look. Blocking."""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from reconciler.state import MeshState
 
 
+CA_EXCHANGED = "MSH013"
+
+
 def secret_resources(values: Mapping[SecretReference, bytes]) -> tuple[MeshResource, ...]:
     return tuple(
         mesh_resource(reference.key, Labels(), secret_data(value))
@@ -64,7 +67,7 @@ def ca_problems(loaded: Loaded, before: MeshState, after: MeshState) -> Iterator
     for change in ca_changes(before, after):
         if change.fault:
             at = _place(loaded, change.mesh)
-            yield Problem(at, "MSH013", f'mesh "{change.mesh}": {change.fault}')
+            yield Problem(at, CA_EXCHANGED, f'mesh "{change.mesh}": {change.fault}')
 
 
 def late_warnings(loaded: Loaded, meshes: Iterable[str], zones: Iterable[str]) -> list[Problem]:

@@ -78,6 +78,12 @@ class SecretValues:
                     values[reference], gone[reference] = last, str(error)
         return Resolved(values, missing, gone, self._mark(values, missing, gone))
 
+    def last(self, references: Iterable[SecretReference]) -> Resolved:
+        """What the references stood for when they were last in force. Blocking."""
+        found = ((r, self.kept.get(_kept_name(r))) for r in references)
+        values = {reference: value for reference, value in found if value is not None}
+        return Resolved(values, {}, {}, self._mark(values, {}, {}))
+
     def keep(self, resolved: Resolved) -> None:
         """The values that are in force now; others are forgotten."""
         wanted = {_kept_name(reference): v for reference, v in resolved.values.items()}

@@ -71,6 +71,14 @@ class World:
             self.warnings = [f"{p.at} {p.code}" for p in event.revision.warnings]
         return event
 
+    def restart(self) -> None:
+        """Another process with the same stores."""
+        before = self.loader
+        kept = before.values
+        values = SecretValues(kept.kept, kept.folder, environment=kept.environment)
+        self.loader = RevisionLoader(self.mirror, "", before.system, values, clock=before.clock)
+        self.published = None
+
     def problems(self, *behind: str) -> list[str]:
         event = self.load(*behind)
         assert isinstance(event, g.LoadRejected), event
@@ -254,6 +262,33 @@ def test_provided_ca_is_not_replaced_under_the_name_it_has(world: World) -> None
     world.write("ca.key", key_pem(OTHER))
     assert world.problems() == ["mesh.yaml:1:1 MSH013"]
     assert world.value("ca-key") == key_pem(KEY)
+
+
+def test_provided_ca_is_not_replaced_while_the_global_is_away_either(world: World) -> None:
+    """The last values stay in force, and the next commit is held against them."""
+    provided(world)
+    world.write("ca.pem", made_ca(OTHER, NOW, "other"))
+    world.write("ca.key", key_pem(OTHER))
+    world.restart()
+    assert isinstance(world.load(), g.Loaded)
+    assert world.value("ca-key") == key_pem(KEY)
+    assert "mesh.yaml:1:1 MSH013" in world.warnings
+    world.push({"other.yaml": "type: Mesh\nname: other\n"})
+    assert world.problems() == ["mesh.yaml:1:1 MSH013"]
+    world.write("ca.pem", CERT)
+    world.write("ca.key", key_pem(KEY))
+    assert isinstance(world.load(), g.Loaded)
+    assert world.warnings == []
+
+
+def test_the_first_newer_commit_after_a_restart_exchanges_no_ca(world: World) -> None:
+    """The revision in force last is loaded first, so that there is something to compare with."""
+    world.push({"mesh.yaml": mesh("one", builtin("one"))})
+    world.load()
+    world.restart()
+    assert isinstance(world.load(), g.Loaded)
+    world.push({"mesh.yaml": mesh("two", builtin("two"))})
+    assert world.problems() == ["mesh.yaml:1:1 MSH013"]
 
 
 def test_intermediate_is_renewed_under_the_same_root(world: World) -> None:
