@@ -33,7 +33,9 @@ Result = TypeVar("Result")
 class ControlSource(Protocol):
     """A control plane that can be asked."""
 
-    def status(self, *, proxies: bool) -> Mapping[str, object]: ...
+    def status(self, *, proxies: bool) -> Mapping[str, object]:
+        """Called in a thread: reads one state, which is frozen, and changes nothing."""
+        ...
 
     async def wait(self, commit: str, timeout_s: float) -> Mapping[str, object]: ...
 
@@ -44,7 +46,9 @@ class ControlSource(Protocol):
 
 def control_app(source: ControlSource) -> Starlette:
     async def status(request: Request) -> JSONResponse:
-        return JSONResponse(source.status(proxies=request.query_params.get("proxies") == "1"))
+        """In a thread: the rows of a large fleet would hold up the loop."""
+        proxies = request.query_params.get("proxies") == "1"
+        return await asyncio.to_thread(lambda: JSONResponse(source.status(proxies=proxies)))
 
     async def wait(request: Request) -> JSONResponse:
         commit = request.query_params.get("commit", "")

@@ -153,11 +153,18 @@ class GlobalAnswers:
         return commit
 
     def accept(self, commit: str) -> Mapping[str, object]:
-        """`commit` is an id or the beginning of one; only the commit that is held is accepted."""
+        """`commit` is an id or the beginning of one; only the commit that is held is accepted. Who
+        asks again for what was accepted is told the same.
+        """
         plane = self.plane
-        held = plane.state.held
+        state, held = plane.state, plane.state.held
+        if held is None and state.accepted is not None and state.accepted.startswith(commit):
+            return Outcome("accepted", f"commit {state.accepted} is loaded next").document()
+        if held is None and state.base is not None and state.base.startswith(commit):
+            return Outcome("accepted", f"commit {state.base} is in force already").document()
         if held is None:
-            return Outcome("refused", "no commit is held; nothing to accept").document()
+            text = f"no commit is held, so {commit[:12]} needs no accepting; `reconciler status` "
+            return Outcome("refused", f"{text}names what is in force").document()
         if not held.commit.startswith(commit):
             text = f"commit {commit[:12]} is not the one that is held, {held.commit}"
             return Outcome("refused", text).document()

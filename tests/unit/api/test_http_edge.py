@@ -8,6 +8,7 @@ import json
 import signal
 import ssl
 import stat
+import threading
 import time
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
@@ -59,7 +60,8 @@ class Plane:
         self.arrived, self.waiting, self.left = (asyncio.Event() for _ in range(3))
 
     def status(self, *, proxies: bool) -> Mapping[str, object]:
-        return {"role": "zone", "proxies": proxies}
+        beside = threading.current_thread() is not threading.main_thread()
+        return {"role": "zone", "proxies": proxies, "beside the loop": beside}
 
     async def inspect(self, asked: Inspection) -> Inspected:
         return Inspected(404, error=asked.question.name)
@@ -254,7 +256,7 @@ async def test_status_and_wait_answer_on_the_socket(tmp_path: Path) -> None:
     async with control(plane, path):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         found = await asyncio.to_thread(ask, path, "/status?proxies=1", timeout_s=10)
-        assert found == {"role": "zone", "proxies": True}
+        assert found == {"role": "zone", "proxies": True, "beside the loop": True}
         asked = asyncio.to_thread(ask, path, "/wait?commit=abc&timeout=30", timeout_s=10)
         task = asyncio.create_task(asked)
         async with asyncio.timeout(10):

@@ -55,8 +55,12 @@ async def test_unrelated_history_is_held_until_accepted_and_the_next_is_held_aga
         assert (await GlobalAnswers(plane).wait(rewritten, 0.1))["outcome"] == "held"
         assert GlobalAnswers(plane).accept("0" * 40)["outcome"] == "refused"
         assert GlobalAnswers(plane).accept(rewritten[:7])["outcome"] == "accepted"
+        assert "loaded next" in str(GlobalAnswers(plane).accept(rewritten)["message"])
         await until(plane, lambda: in_force(plane) == rewritten)
-        assert GlobalAnswers(plane).accept(rewritten)["outcome"] == "refused"
+        asked_again = GlobalAnswers(plane).accept(rewritten)
+        assert asked_again["outcome"] == "accepted"
+        assert "in force already" in str(asked_again["message"])
+        assert GlobalAnswers(plane).accept(first)["outcome"] == "refused"
         again = unrelated(repo, "another")
         await until(plane, lambda: is_held(plane, again))
         assert in_force(plane) == rewritten
