@@ -35,6 +35,7 @@ SAID_MAX = 1000
 ZERO = "0" * 40
 REDIRECTS = "http.followRedirects"
 REFS_MAX = 50_000
+OUTGOING = "refs/outgoing/"  # in the mirror only, while a push is under way
 CREDENTIAL_ROUNDS_MAX = 3  # libgit2 asks again for ever when an answer is refused
 
 # Words of libgit2 and of servers. A bare "403" is none: an object's id may hold it.
@@ -149,6 +150,9 @@ def push(
     libgit2's local transport overwrites a rival that moves the ref between negotiation and upload;
     `local_refs` writes those.
     """
+    for name in mirror.listall_references():
+        if name.startswith(OUTGOING):  # Of a push in which this process was killed.
+            mirror.references.delete(name)
     left = {move.ref: move for move in moves}
     failed: dict[str, GitFailed] = {}
     while left:
@@ -170,7 +174,7 @@ def push(
 def _push_once(
     mirror: pygit2.Repository, address: Address, moves: Iterable[Move], callbacks: Callbacks
 ) -> None:
-    sources = {move: f"refs/outgoing/{move.oid}" for move in moves}
+    sources = {move: f"{OUTGOING}{move.oid}" for move in moves}
     for move, source in sources.items():
         mirror.create_reference_direct(source, move.oid, force=True)
     try:

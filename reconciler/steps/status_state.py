@@ -98,6 +98,7 @@ class StatusState:
     reported: str = ""
     no_rollover: str = ""  # why there is none any more
     flushing: bool = False
+    seen: float = 0.0  # the time of the last event
     counters: Counters = Counters()
 
 

@@ -54,6 +54,8 @@ WINDOW_STEP_S = 1.0  # what a window of nothing grows from
 
 
 def step(state: StatusState, event: Event) -> Outcome:
+    if not isinstance(event, Released):
+        state = _at(state, event.now)
     match event:
         case Wanted(zone, content, now):
             return _decide(_wanted(state, zone, content, now), now)
@@ -85,6 +87,23 @@ def behind(state: StatusState) -> dict[str, RefState]:
 def window_s(state: StatusState) -> float:
     """The time within which changes go together, as it is now."""
     return state.settings.coalesce_s if state.window_s is None else state.window_s
+
+
+def _at(state: StatusState, now: float) -> StatusState:
+    """A clock that is put back takes all moments with it: what was a minute away stays that."""
+    back = state.seen - now
+    if back > 0:
+        refs = {
+            zone: replace(
+                ref,
+                retry_at=ref.retry_at - back,
+                rolled_at=None if ref.rolled_at is None else ref.rolled_at - back,
+            )
+            for zone, ref in state.refs.items()
+        }
+        pushes = tuple(at - back for at in state.pushes)
+        state = replace(state, refs=refs, pushes=pushes, retry_at=state.retry_at - back)
+    return replace(state, seen=now)
 
 
 # --- what came in ---

@@ -230,6 +230,16 @@ def test_a_push_whose_answer_was_lost_with_the_process_is_repeated_as_the_same_c
         second.close()
 
 
+def test_what_a_killed_push_left_in_the_mirror_goes_with_the_next(tmp_path: Path) -> None:
+    with remote("daemon", tmp_path) as (_, url):
+        writer = writer_to(url, tmp_path / "state")
+        mirror, old = tmp_path / "state" / "status.git", chain_of(writer, 1)
+        git(mirror, "update-ref", f"refs/outgoing/{old}", old)
+        assert isinstance(push(writer, east=Change(ONE, old, 2, 1e9))["east"], str)
+        assert git(mirror, "for-each-ref", "refs/outgoing") == ""
+        writer.close()
+
+
 def test_a_push_that_had_arrived_before_the_crash_is_known_as_ours(tmp_path: Path) -> None:
     repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
     first = writer_to(str(repo.bare), tmp_path / "state")

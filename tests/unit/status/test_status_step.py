@@ -106,6 +106,19 @@ def test_first_change_at_once_and_the_following_ones_together() -> None:
     assert (state.counters.pushes, state.counters.commits) == (3, 2)
 
 
+def test_a_clock_that_is_put_back_holds_nothing_up() -> None:
+    state = after(wanted(ONE, 1e9), read(NOTHING_THERE, 1e9), pushed("a", 1e9))[0]
+    state, effects = after(wanted(TWO, 4.0), state=state)
+    assert effects == (WakeAt(14.0),), "the window, as if it began now"
+    state, effects = after(Tick(14.0), state=state)
+    assert pushes(effects, TWO, "a")
+    state, effects = after(failed(Refusal.UNREACHABLE, "no route", 15.0), state=state)
+    assert effects[-1] == WakeAt(17.0)
+    state, effects = after(Tick(1.0), state=state)
+    assert effects == (WakeAt(3.0),)
+    assert after(Tick(3.0), state=state)[1] == (READ_EAST,)
+
+
 def test_a_change_during_a_push_follows_it() -> None:
     state, effects = after(wanted(ONE, 0), read(NOTHING_THERE, 0), wanted(TWO, 0))
     assert effects == ()
