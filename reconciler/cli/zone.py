@@ -244,6 +244,7 @@ def _settings(args: argparse.Namespace, join: Join, version: str) -> ZoneSetting
         status=ZoneStatus(_status_mode(args), Inventory(args.inventory)),
         admin_access=True,
         proxies_max=args.proxies_max,
+        message_max=args.kds_message_bytes,
         health_interval_s=args.health_interval,
         token_age_max_s=args.token_age_max,
     )

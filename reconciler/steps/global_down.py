@@ -139,12 +139,18 @@ def _measured(
 
 
 def _limit(state: GlobalState, session: Session) -> int:
-    ours = session.announced is not None and session.announced.features.manifests
+    ours = _is_ours(session)
     return state.settings.message_max if ours else state.settings.kuma_message_max
 
 
+def _is_ours(session: Session) -> bool:
+    return session.announced is not None and session.announced.features.manifests
+
+
 def _size_fields(session: Session, type_: str, size: int, limit: int) -> dict[str, object]:
-    return {"zone": session.zone, "type": type_, "bytes": size, "limit": limit}
+    setting = "--kds-message-bytes" if _is_ours(session) else "--kds-kuma-message-bytes"
+    found = {"zone": session.zone, "type": type_, "bytes": size, "limit": limit}
+    return {**found, "setting": setting}
 
 
 def _standing(state: GlobalState, session_id: str, type_: str) -> GlobalState:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.decode import mesh_resource
 from reconciler.kds.manifest import REJECTIONS_MAX, ConvergenceReport, Rejection
-from reconciler.kds.sizes import KUMA_MAX, OURS_MAX, response_size
+from reconciler.kds.sizes import KUMA_MAX, response_size
 from reconciler.kds.upward import publication
 from reconciler.model.resource import MeshResource, canonical_json
 from reconciler.model.spec import AvailableService, DataplaneSpec, ZoneIngressSpec
@@ -197,10 +197,11 @@ def offer(state: ZoneState, type_: str) -> Outcome:
         if sender is link.senders[type_]:
             return state, ()
         return replace(state, link=replace(link, senders=link.senders.insert(type_, sender))), ()
-    limit = KUMA_MAX if link.manifest is None else OURS_MAX
+    limit = KUMA_MAX if link.manifest is None else state.settings.message_max
     size = response_size(response)
     if size > limit:
-        fields = {"type": type_, "bytes": size, "limit": limit}
+        setting = "" if link.manifest is None else "--kds-message-bytes"
+        fields = {"type": type_, "bytes": size, "limit": limit, "setting": setting}
         notes = () if type_ in link.held else (Note("global.type_too_large", fields),)
         return replace(state, link=replace(link, held=link.held | {type_})), notes
     response = replace(response, control_plane=state.settings.zone)

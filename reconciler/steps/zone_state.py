@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from rpds import HashTrieMap
 
 from reconciler.ca.tokens import Verdict
+from reconciler.kds.sizes import OURS_MAX
 from reconciler.kds.upward import Publication
 from reconciler.model.resource import MeshResource, ResourceKey
 from reconciler.state import EMPTY as NO_RESOURCES
@@ -66,6 +67,7 @@ class ZoneSettings:
     health_interval_s: float = 5.0  # proxies report their health this often
     health_wait_s: float = 30.0  # an HDS stream may be this far ahead of its proxy's ADS stream
     proxies_max: int = 5000
+    message_max: int = OURS_MAX  # bytes, to a global of this program
     token_age_max_s: float = math.inf  # tokens issued longer ago let nobody in
     build_batch: int = 8
     admin_access: bool = False  # certificates for admin listeners can be had

@@ -104,6 +104,9 @@ async def test_a_policy_by_http_is_refused_on_every_port_and_changes_nothing(
                 405,
                 f"{MANAGED}\n",
             )
+    with closing(_OverUnixSocket(planes.control_socket("east"))) as zone:
+        zone.request("POST", f"/accept?commit={before[0]}")  # Nor does a zone accept commits.
+        assert "a zone has the commits its global gives it" in zone.getresponse().read().decode()
     # The gRPC ports speak HTTP/2 alone: nothing of the request is looked at.
     for port in (planes.ports["east"].ads, planes.kds_port):
         blind = ssl._create_unverified_context()

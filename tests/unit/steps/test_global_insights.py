@@ -344,6 +344,8 @@ def test_status_shows_what_a_zone_was_refused_and_cannot_be_sent() -> None:
     notes = [e.event for e in plane.effects if isinstance(e, g.Note)]
     assert "zone.type_large" in notes
     assert "zone.type_too_large" in notes
+    told = next(e.fields for e in plane.effects if isinstance(e, g.Note) and "too" in e.event)
+    assert (told["limit"], told["setting"]) == (900, "--kds-kuma-message-bytes")
     plane.publish(padded, commit="c3")
     notes = [e.event for e in plane.effects if isinstance(e, g.Note)]
     assert "zone.type_too_large" not in notes  # Said once, and no loop.

@@ -291,3 +291,18 @@ def test_what_a_kuma_global_cannot_read_is_not_sent_and_one_of_ours_gets_it(
     (sent,) = (e.response for e in effects if isinstance(e, z.ToGlobalResponse))
     assert len(sent.resources) == 11
     assert made.zone.state.link.held == frozenset()
+
+
+def test_a_zones_own_limit_of_what_it_sends_is_a_setting_and_named() -> None:
+    made = Followed()
+    settings = replace(made.zone.state.settings, message_max=1000)
+    made.zone.state = replace(made.zone.state, settings=settings)
+    for number in range(10):
+        made.zone.connect(dataplane(f"web-{number}", "web"))
+    made.connect()
+    made.send(ONE, MANIFEST)
+    ask = DeltaRequest("Dataplane", subscribe=("*",))
+    effects = made.zone.deliver(z.GlobalRequest(made.session, ask))
+    assert not [e for e in effects if isinstance(e, z.ToGlobalResponse)]
+    told = made.notes()["global.type_too_large"]
+    assert (told["limit"], told["setting"]) == (1000, "--kds-message-bytes")
