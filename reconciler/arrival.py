@@ -9,7 +9,8 @@ from reconciler.steps.zone_report import report_of
 
 if TYPE_CHECKING:
     from reconciler.kds.manifest import ConvergenceReport
-    from reconciler.steps.global_state import GlobalState, ZoneRecord
+    from reconciler.steps.global_state import GlobalState
+    from reconciler.steps.zone_record import ZoneRecord
     from reconciler.steps.zone_state import ZoneState
 
 DETAILS_MAX = 20

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from reconciler.kds.manifest import ConvergenceReport
-    from reconciler.steps.global_state import GlobalState, ZoneRecord
+    from reconciler.steps.global_state import GlobalState
     from reconciler.steps.status_state import StatusState
+    from reconciler.steps.zone_record import ZoneRecord
     from reconciler.steps.zone_state import ZoneState
 
 Labels = tuple[tuple[str, str], ...]

@@ -11,6 +11,7 @@ from reconciler.steps.global_insights import zone_insight
 
 if TYPE_CHECKING:
     from reconciler.steps import global_state as g
+    from reconciler.steps.zone_record import ZoneRecord
 
 
 def zone_row(state: g.GlobalState, name: str) -> dict[str, object]:
@@ -54,7 +55,7 @@ def _sizes(state: g.GlobalState, zone: str, which: Literal["held", "large"]) -> 
     return dict(sorted(item for items in found for item in items))
 
 
-def _foreign(state: g.GlobalState, record: g.ZoneRecord) -> dict[str, int]:
+def _foreign(state: g.GlobalState, record: ZoneRecord) -> dict[str, int]:
     """Policies that the zone made and that go nowhere: how many of each kind."""
     counts = Counter(
         key.type

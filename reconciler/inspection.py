@@ -12,7 +12,8 @@ from reconciler.model.resource import DISPLAY_NAME, NAMESPACE
 
 if TYPE_CHECKING:
     from reconciler.model.resource import MeshResource
-    from reconciler.steps.global_state import GlobalState, ZoneRecord
+    from reconciler.steps.global_state import GlobalState
+    from reconciler.steps.zone_record import ZoneRecord
 
 PROXY_TYPES: Mapping[str, str] = {
     "dataplane": "Dataplane",

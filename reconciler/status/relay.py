@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from reconciler.status.document import Inventory
     from reconciler.status.follower import StatusFollower
-    from reconciler.steps.global_state import ZoneRecord
     from reconciler.steps.status_state import Content
+    from reconciler.steps.zone_record import ZoneRecord
 
 
 class StatusRelay:

@@ -23,7 +23,6 @@ from reconciler.steps.global_state import (
     OfferSoon,
     Outcome,
     SendResponse,
-    Session,
 )
 from xds.delta_sender import KDS_DIALECT, Acked, DeltaSender, Nacked
 from xds.snapshot import NO_RESOURCES
@@ -31,6 +30,7 @@ from xds.snapshot import NO_RESOURCES
 if TYPE_CHECKING:
     from reconciler.kds.slice import Slice
     from reconciler.state import MeshState
+    from reconciler.steps.zone_record import Session
     from xds.discovery import DeltaRequest, DeltaResponse
 
 FAILED_PRECONDITION = 9

@@ -19,7 +19,8 @@ from reconciler.steps.global_counts import Subscription
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.steps.global_state import GlobalState, Session, ZoneRecord
+    from reconciler.steps.global_state import GlobalState
+    from reconciler.steps.zone_record import Session, ZoneRecord
 
 SUBSCRIPTIONS_MAX = 10
 MINOR_MAX = 2  # versions that a zone and its global may lie apart

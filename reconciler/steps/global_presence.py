@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from reconciler.kds.admission import lapsed
 from reconciler.steps import global_services, global_slices
 from reconciler.steps.global_state import (
-    AdminStream,
     CloseSession,
     Effect,
     KeepRelayed,
@@ -19,9 +18,11 @@ from reconciler.steps.global_state import (
     SendRequest,
     WakeAt,
 )
+from reconciler.steps.zone_record import AdminStream
 
 if TYPE_CHECKING:
-    from reconciler.steps.global_state import AdminOpened, Effects, GlobalState, Outcome, Session
+    from reconciler.steps.global_state import AdminOpened, Effects, GlobalState, Outcome
+    from reconciler.steps.zone_record import Session
 
 UNAUTHENTICATED, UNAVAILABLE = 16, 14  # gRPC status numbers
 REACK_S = 45.0  # between repeated answers to a real Kuma zone

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from reconciler.kds.slice import Framed, merged, next_framed, next_slice, sifted
 from reconciler.kds.slice import relay as relayed_slice
 from reconciler.kds.types import MANIFEST
-from reconciler.steps.global_state import OfferSoon, Sifting, Told
+from reconciler.steps.global_state import OfferSoon
+from reconciler.steps.zone_record import Sifting, Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from reconciler.kds.slice import Pair, Slice
     from reconciler.kds.zone_node import ZoneFeatures
     from reconciler.model.resource import MeshResource
-    from reconciler.steps.global_state import GlobalState, Outcome, Session
+    from reconciler.steps.global_state import GlobalState, Outcome
+    from reconciler.steps.zone_record import Session
 
 # Of one turn, in resources that are looked at or sent: 1.5 ms of CPU, measured with 100 zones.
 TURN_WORK = 150

@@ -6,34 +6,30 @@ Values only; `global_step` and its rooms hold the transitions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from rpds import HashTrieMap
 
 from reconciler.kds.admission import Proof, ZoneKeys
 from reconciler.kds.filters import RelayRules
 from reconciler.kds.sizes import KUMA_MAX, OURS_MAX
-from reconciler.kds.stats import Counts
 from reconciler.kds.zone_node import HASH_SUFFIX
 from reconciler.repository_settings import RepositorySettings
 from reconciler.state import EMPTY as NO_RESOURCES
 from reconciler.state import MeshState
-from reconciler.steps.global_counts import Services, Subscription
+from reconciler.steps.global_counts import Services
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.kds.admin import AdminKind
-    from reconciler.kds.manifest import ConvergenceReport
-    from reconciler.kds.slice import Framed, Pair, Relayed, Slice
-    from reconciler.kds.zone_node import Announced, ZoneFeatures
+    from reconciler.kds.slice import Framed
+    from reconciler.kds.zone_node import ZoneFeatures
     from reconciler.model.resource import MeshResource, ResourceKey
     from reconciler.problems import Position, Problem
-    from reconciler.status.announcement import ZoneStatus
-    from xds.delta_receiver import DeltaReceiver
-    from xds.delta_sender import DeltaSender
+    from reconciler.steps.zone_record import AdminStream, Session, Told, ZoneRecord
 
 HISTORY_MAX = 1000
 PROBLEMS_MAX = 1000
@@ -98,97 +94,6 @@ class Held:
 
     commit: str
     in_force: str
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What changed with one zone's resources, on its way to the others. An owner of "" is the
-    global itself.
-    """
-
-    number: int
-    owner: str
-    pairs: tuple[Pair, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Sifting:
-    """What zones relay, looked through for one that has no slice under these rules yet: `at` of
-    `waiting` are done.
-    """
-
-    rules: RelayRules
-    waiting: tuple[MeshResource, ...]
-    at: int = 0
-    found: Relayed = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """One sync stream of a zone; `downward` is GlobalToZoneSync, the other has receivers.
-
-    `shown` is what a downward stream should hold, from its first request on. `held` are types whose
-    response is over the peer's limit, `large` those whose first response nearly is: in bytes.
-    """
-
-    id: str
-    zone: str
-    downward: bool
-    hashes: bool = True  # the names it sends carry the zone's hash
-    proof: Proof | None = None
-    opened_at: float = 0.0
-    updated_at: float = 0.0  # when the zone last asked or answered, downward
-    reack_at: float | None = None  # a real Kuma zone is told its last answers again
-    announced: Announced | None = None
-    shown: Slice | None = None
-    senders: HashTrieMap[str, DeltaSender] = field(default_factory=HashTrieMap)
-    receivers: HashTrieMap[str, DeltaReceiver] = field(default_factory=HashTrieMap)
-    nonces: int = 0
-    counts: HashTrieMap[str, Counts] = field(default_factory=HashTrieMap)
-    held: HashTrieMap[str, int] = field(default_factory=HashTrieMap)
-    large: HashTrieMap[str, int] = field(default_factory=HashTrieMap)
-    sifting: Sifting | None = None
-    seen: int = 0  # number of the last change of other zones that `shown` has
-    owes: tuple[str, ...] = ()  # types to offer, and then the manifest
-
-    def counting(self, type_: str, more: Counts) -> Session:
-        found = self.counts.get(type_, Counts()) + more
-        return replace(self, counts=self.counts.insert(type_, found))
-
-
-@dataclass(frozen=True, slots=True)
-class AdminStream:
-    """A stream on which a zone answers what is asked of its proxies."""
-
-    id: str
-    zone: str
-    kind: AdminKind
-    opened_at: float
-    proof: Proof
-
-
-Refusals: TypeAlias = "HashTrieMap[str, HashTrieMap[str, str]]"  # type -> name -> why
-
-
-@dataclass(frozen=True, slots=True)
-class ZoneRecord:
-    """What is known of a zone, connected or not."""
-
-    name: str
-    identity: str = ""  # proven identity of whoever holds its streams
-    owned: MeshState = NO_RESOURCES  # its Dataplanes, ingresses, insights
-    relayed: MeshState = NO_RESOURCES  # of these, what goes on to the other zones
-    remembered: bool = False  # what it relays is from before this start, nothing live yet
-    report: ConvergenceReport | None = None
-    announced: ZoneStatus | None = None  # who writes its status ref; None: not told yet
-    heard: frozenset[str] = frozenset()  # types it has told in full on its streams of now
-    connected_at: float | None = None
-    disconnected_at: float | None = None
-    rejected: HashTrieMap[str, str] = field(default_factory=HashTrieMap)  # type -> its NACK
-    refused: Refusals = field(default_factory=HashTrieMap)
-    past: tuple[Subscription, ...] = ()  # streams that ended, oldest first
-    health_at: float | None = None  # when it last said that it lives
-    claims: int = 0  # of another zone's name, refused since this start
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,11 +38,10 @@ from reconciler.steps.global_state import (
     Note,
     Outcome,
     SendRequest,
-    Session,
     ZoneOpened,
-    ZoneRecord,
     global_node,
 )
+from reconciler.steps.zone_record import Session, ZoneRecord
 from xds.delta_receiver import DeltaReceiver
 from xds.discovery import DeltaResponse, RemoteProtocolError
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from reconciler.kds.manifest import ConvergenceReport
     from reconciler.model.resource import MeshResource
     from reconciler.state import MeshState
-    from reconciler.steps.global_state import ZoneRecord
+    from reconciler.steps.zone_record import ZoneRecord
 
 INGRESS, PROXY, INSIGHT = "ZoneIngress", "Dataplane", "DataplaneInsight"
 

@@ -24,16 +24,14 @@ from reconciler.model.decode import DecodeError
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.state import MeshState, ResourceDiff, apply
 from reconciler.steps import zone_build, zone_gather, zone_proxies, zone_report
+from reconciler.steps.link_state import GlobalLink, Staged, StagedType
 from reconciler.steps.zone_state import (
     Effect,
     Effects,
-    GlobalLink,
     LeaveGlobal,
     Note,
     Outcome,
     Persist,
-    Staged,
-    StagedType,
     ToGlobalRequest,
     WakeAt,
     ZoneState,

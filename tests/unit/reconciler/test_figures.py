@@ -11,6 +11,7 @@ from rpds import HashTrieMap
 from reconciler.figures import ProcessFigures, global_figures, process_figures, zone_figures
 from reconciler.kds.manifest import ConvergenceReport
 from reconciler.steps import global_state as g
+from reconciler.steps.zone_record import ZoneRecord
 from tests.support.global_plane import MISTAKE, revision
 from tests.support.zone import MESH, dataplane, zone
 
@@ -35,9 +36,9 @@ def test_a_global_without_a_revision_says_so_and_names_no_zone() -> None:
 
 def test_a_global_tells_of_each_zone_and_of_the_commit_that_is_not_in_force() -> None:
     report = ConvergenceReport("c1", total=5, acked=3, pending=1, rejected=1)
-    east = g.ZoneRecord("east", connected_at=1.0, report=report)
-    west = g.ZoneRecord("west", connected_at=1.0, disconnected_at=2.0)
-    behind = g.ZoneRecord("north", connected_at=1.0, report=replace(report, revision="c0"))
+    east = ZoneRecord("east", connected_at=1.0, report=report)
+    west = ZoneRecord("west", connected_at=1.0, disconnected_at=2.0)
+    behind = ZoneRecord("north", connected_at=1.0, report=replace(report, revision="c0"))
     state = g.GlobalState(
         settings=SETTINGS,
         published=revision("c1"),

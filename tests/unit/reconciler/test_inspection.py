@@ -22,8 +22,9 @@ from reconciler.kds.admin import AdminKind, Question
 from reconciler.kds.zone_node import Announced
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.state import from_resources
-from reconciler.steps.global_state import GlobalState, Session, ZoneRecord
+from reconciler.steps.global_state import GlobalState
 from reconciler.steps.zone_admin import target
+from reconciler.steps.zone_record import Session, ZoneRecord
 from reconciler.zone_admin import path_of
 from tests.support.zone import INGRESS, dataplane, zone
 

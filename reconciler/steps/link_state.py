@@ -1,0 +1,50 @@
+"""What a zone knows of its session with the global, and of the revision that it receives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from rpds import HashTrieMap
+
+if TYPE_CHECKING:
+    from reconciler.kds.codec import CarriedResource
+    from reconciler.kds.manifest import Manifest
+    from xds.delta_receiver import DeltaReceiver
+    from xds.delta_sender import DeltaSender
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A global-owned resource as received; `version` is the wire's, which the manifest's digests
+    are made of.
+    """
+
+    version: str
+    resource: CarriedResource
+
+
+StagedType: TypeAlias = "HashTrieMap[str, Staged]"
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalLink:
+    """The session with the global. `manifest` is the last received; `piecewise` when the peer has
+    none to send.
+    """
+
+    session: str | None = None
+    receivers: HashTrieMap[str, DeltaReceiver] = field(default_factory=HashTrieMap)
+    senders: HashTrieMap[str, DeltaSender] = field(default_factory=HashTrieMap)
+    nonces: int = 0
+    staged: HashTrieMap[str, StagedType] = field(default_factory=HashTrieMap)
+    applied: HashTrieMap[str, StagedType] = field(default_factory=HashTrieMap)
+    manifest: Manifest | None = None
+    piecewise: bool = False
+    kuma: bool = False  # what the last global that said so was
+    refused: HashTrieMap[str, HashTrieMap[str, str]] = field(
+        default_factory=HashTrieMap
+    )  # what could not be staged: type -> discovery name -> why
+    incomplete_since: float | None = None  # last news of a revision that is not whole yet
+    held: frozenset[str] = frozenset()  # types of ours whose response is over the peer's limit
+    reack_at: float | None = None  # a peer without manifests is told its last answers again
