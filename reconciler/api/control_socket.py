@@ -39,7 +39,7 @@ class ControlSource(Protocol):
 
     async def wait(self, commit: str, timeout_s: float) -> Mapping[str, object]: ...
 
-    def accept(self, commit: str) -> Mapping[str, object]: ...
+    async def accept(self, commit: str) -> Mapping[str, object]: ...
 
     async def inspect(self, asked: Inspection) -> Inspected: ...
 
@@ -70,7 +70,7 @@ def control_app(source: ControlSource) -> Starlette:
         commit = request.query_params.get("commit", "")
         if COMMIT.fullmatch(commit) is None:
             return JSONResponse({"error": "accept needs the id of a commit"}, status_code=400)
-        return JSONResponse(source.accept(commit))
+        return JSONResponse(await source.accept(commit))
 
     async def inspect(request: Request) -> Response:
         asked = inspection(dict(request.query_params))

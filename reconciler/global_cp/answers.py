@@ -152,9 +152,9 @@ class GlobalAnswers:
                 return published.commit
         return commit
 
-    def accept(self, commit: str) -> Mapping[str, object]:
+    async def accept(self, commit: str) -> Mapping[str, object]:
         """`commit` is an id or the beginning of one; only the commit that is held is accepted. Who
-        asks again for what was accepted is told the same.
+        asks again for what was accepted is told the same. What is answered outlives a crash.
         """
         plane = self.plane
         state, held = plane.state, plane.state.held
@@ -169,7 +169,11 @@ class GlobalAnswers:
             text = f"commit {commit[:12]} is not the one that is held, {held.commit}"
             return Outcome("refused", text).document()
         plane.deliver(g.Accepted(held.commit))
-        return Outcome("accepted", f"commit {held.commit} is loaded next").document()
+        await plane.outbox.settled()
+        text = f"commit {held.commit} is loaded next"
+        if plane.outbox.error:
+            text += f"; a restart may ask again, for it is not on disk: {plane.outbox.error}"
+        return Outcome("accepted", text).document()
 
 
 def _held_row(held: g.Held) -> dict[str, str]:

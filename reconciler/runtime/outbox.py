@@ -54,6 +54,7 @@ class Outbox(Generic[EffectT, ValueT]):
         self._rows: dict[Row, ValueT | None] = {}  # to be written; the newest value of each
         self._asked = 0  # writes decided
         self._past = 0  # of these, no longer waited for
+        self._passed = asyncio.Event()  # replaced whenever `_past` may have moved
         self._writing: asyncio.Task[None] | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._failures = 0
@@ -77,6 +78,13 @@ class Outbox(Generic[EffectT, ValueT]):
             self._past = self._asked
         self._write_soon()
         self._release()
+
+    async def settled(self) -> None:
+        """What was decided before is on disk, or no longer waited for: `error` says why."""
+        asked = self._asked
+        while self._past < asked:
+            passed = self._passed
+            await passed.wait()
 
     async def close(self) -> None:
         """What was decided is written and carried out, as far as the disk takes it."""
@@ -103,6 +111,8 @@ class Outbox(Generic[EffectT, ValueT]):
 
     def _pass(self, upto: int) -> None:
         self._past = max(self._past, upto)
+        self._passed.set()
+        self._passed = asyncio.Event()
         self._release()
 
     def _write_soon(self) -> None:

@@ -122,6 +122,6 @@ class ZoneAnswers:
     async def wait(self, commit: str, timeout_s: float) -> Mapping[str, object]:
         return await wait_for(self.plane, lambda: zone_outcome(self.plane.state, commit), timeout_s)
 
-    def accept(self, commit: str) -> Mapping[str, object]:
+    async def accept(self, commit: str) -> Mapping[str, object]:
         text = f"a zone has the commits its global gives it; accept {commit[:12]} there"
         return Outcome("refused", text).document()

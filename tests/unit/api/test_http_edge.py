@@ -66,7 +66,7 @@ class Plane:
     async def inspect(self, asked: Inspection) -> Inspected:
         return Inspected(404, error=asked.question.name)
 
-    def accept(self, commit: str) -> Mapping[str, object]:
+    async def accept(self, commit: str) -> Mapping[str, object]:
         return {"outcome": "refused", "message": commit}
 
     async def wait(self, commit: str, timeout_s: float) -> Mapping[str, object]:

@@ -62,7 +62,7 @@ class Plane:
     async def inspect(self, asked: Inspection) -> Inspected:
         return Inspected(404, error=asked.question.name)
 
-    def accept(self, commit: str) -> Mapping[str, object]:
+    async def accept(self, commit: str) -> Mapping[str, object]:
         self.accepted.append(commit)
         return self.outcome
 

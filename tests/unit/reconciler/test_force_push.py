@@ -17,9 +17,13 @@ from tests.unit.reconciler.test_global_cp import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    import pytest
+
     from reconciler.global_cp.plane import GlobalControlPlane
+    from reconciler.stored import Row
 
 
 def unrelated(repo: PolicyRepo, name: str = "other") -> str:
@@ -41,7 +45,7 @@ def is_held(plane: GlobalControlPlane, commit: str) -> bool:
 
 
 async def test_unrelated_history_is_held_until_accepted_and_the_next_is_held_again(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repo, state = PolicyRepo.create(tmp_path, MESH), state_folder(tmp_path)
     first = repo.tip("main")
@@ -53,14 +57,22 @@ async def test_unrelated_history_is_held_until_accepted_and_the_next_is_held_aga
         assert isinstance(told, dict)
         assert (told["commit"], told["in_force"]) == (rewritten, first)
         assert (await GlobalAnswers(plane).wait(rewritten, 0.1))["outcome"] == "held"
-        assert GlobalAnswers(plane).accept("0" * 40)["outcome"] == "refused"
-        assert GlobalAnswers(plane).accept(rewritten[:7])["outcome"] == "accepted"
-        assert "loaded next" in str(GlobalAnswers(plane).accept(rewritten)["message"])
+        assert (await GlobalAnswers(plane).accept("0" * 40))["outcome"] == "refused"
+        kept: list[object] = []
+        write = plane.store.write
+
+        def noted(rows: Mapping[Row, bytes | None]) -> None:
+            write(rows)
+            kept.append(rows.get(("meta", "accepted")))
+
+        monkeypatch.setattr(plane.store, "write", noted)
+        assert (await GlobalAnswers(plane).accept(rewritten[:7]))["outcome"] == "accepted"
+        assert rewritten.encode() in kept, "answered before it would outlive a crash"
         await until(plane, lambda: in_force(plane) == rewritten)
-        asked_again = GlobalAnswers(plane).accept(rewritten)
+        asked_again = await GlobalAnswers(plane).accept(rewritten)
         assert asked_again["outcome"] == "accepted"
         assert "in force already" in str(asked_again["message"])
-        assert GlobalAnswers(plane).accept(first)["outcome"] == "refused"
+        assert (await GlobalAnswers(plane).accept(first))["outcome"] == "refused"
         again = unrelated(repo, "another")
         await until(plane, lambda: is_held(plane, again))
         assert in_force(plane) == rewritten
@@ -98,7 +110,7 @@ async def test_held_over_a_restart_also_when_nobody_has_the_old_commit_any_more(
         await until(plane, lambda: is_held(plane, rewritten))
         assert in_force(plane) is None
         assert "no longer in" in str(status_of(plane)["problems"])
-        assert GlobalAnswers(plane).accept(rewritten)["outcome"] == "accepted"
+        assert (await GlobalAnswers(plane).accept(rewritten))["outcome"] == "accepted"
         await until(plane, lambda: in_force(plane) == rewritten)
     async with running(state, repo.bare) as plane:
         await until(plane, lambda: in_force(plane) == rewritten)

@@ -90,6 +90,22 @@ async def test_what_was_decided_after_a_write_waits_until_it_is_on_disk() -> Non
     await out.close()
 
 
+async def test_settled_is_what_was_decided_before_and_a_bad_disk_is_not_waited_for() -> None:
+    desk = Desk(Disk(fails=1))
+    out = desk.outbox()
+    await out.settled()
+    out.add(["a=1"])
+    settling = asyncio.create_task(out.settled())
+    await asyncio.sleep(0)
+    assert not settling.done()
+    desk.disk.turns.release(2)
+    async with asyncio.timeout(10):
+        await settling
+    assert out.error == "the disk is full"
+    await out.close()
+    assert desk.disk.written == [row("a", b"1")]
+
+
 async def test_effects_without_a_write_go_out_at_once() -> None:
     desk = Desk()
     out = desk.outbox()
