@@ -115,7 +115,7 @@ def name_fault(zone: str, carried: CarriedResource, known: Iterable[str]) -> str
         told = Labels.of(inner if owner is None else {**inner, ZONE: owner})
         return hashed_name(carried.mesh, display, told)
 
-    if carried.name in (name_in(zone), name_in(None)):
+    if carried.name == name_in(zone) or carried.name == name_in(None):
         return None
     owner = next((other for other in known if carried.name == name_in(other)), None)
     if owner is not None:

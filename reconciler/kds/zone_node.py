@@ -84,10 +84,17 @@ def _version(value: object) -> Mapping[str, str]:
     return {name: str(inner[name])[:INSTANCE_MAX] for name in VERSION_FIELDS if name in inner}
 
 
+def kuma_version(version: str) -> Mapping[str, Mapping[str, str]]:
+    """How both sides call themselves: by the Kuma whose dialect they speak, which is what a peer
+    compares with its own; `version` is this program's.
+    """
+    return {"kumaCp": {"version": KUMA_VERSION, "gitTag": f"mesh-reconciler-{version}"}}
+
+
 def zone_node(zone: str, instance: str, version: str) -> Node:
     """A real global parses `config` and wants `store.type` in it."""
     metadata = {
-        "version": {"kumaCp": {"version": KUMA_VERSION, "gitTag": f"mesh-reconciler-{version}"}},
+        "version": kuma_version(version),
         "config": '{"mode":"zone","store":{"type":"memory"}}',
         "control-plane-id": instance,
         "features": list(FEATURES),

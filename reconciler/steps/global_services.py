@@ -79,7 +79,7 @@ def proxies_changed(
                 at = (service, zone)
                 tally = _added(of_mesh.get(at, Tally()), share, sign)
                 of_mesh = of_mesh.insert(at, tally) if tally.total else of_mesh.discard(at)
-        tallies = tallies.insert(mesh, of_mesh)
+        tallies = tallies.insert(mesh, of_mesh) if of_mesh else tallies.discard(mesh)
     if tallies is found.tallies:
         return state, ()
     due = found.due

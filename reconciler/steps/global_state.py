@@ -14,7 +14,7 @@ from rpds import HashTrieMap
 from reconciler.kds.admission import Proof, ZoneKeys
 from reconciler.kds.filters import RelayRules
 from reconciler.kds.sizes import KUMA_MAX, OURS_MAX
-from reconciler.kds.zone_node import HASH_SUFFIX
+from reconciler.kds.zone_node import HASH_SUFFIX, kuma_version
 from reconciler.repository_settings import RepositorySettings
 from reconciler.state import EMPTY as NO_RESOURCES
 from reconciler.state import MeshState
@@ -424,7 +424,7 @@ def global_node(settings: GlobalSettings, zone: str) -> Node:
     wire 1.7).
     """
     metadata = {
-        "version": {"kumaCp": {"version": settings.version}},
+        "version": kuma_version(settings.version),
         "config": "",
         "control-plane-id": settings.instance,
         "features": [

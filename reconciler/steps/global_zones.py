@@ -14,7 +14,9 @@ from rpds import HashTrieMap
 from reconciler.decode import mesh_resource
 from reconciler.kds.codec import decode_entry
 from reconciler.kds.manifest import parse_report
+from reconciler.kds.names import resource_name
 from reconciler.kds.receive import (
+    REFUSALS_SHOWN,
     accept_from_zone,
     is_claim,
     legacy_named,
@@ -46,7 +48,7 @@ from xds.delta_receiver import DeltaReceiver
 from xds.discovery import DeltaResponse, RemoteProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from reconciler.kds.codec import CarriedResource
 
@@ -262,7 +264,8 @@ def _received(
         relayed=apply(record.relayed, change) if travels else record.relayed,
         remembered=record.remembered and not live,
     )
-    after, told = _refusals(after, type_, found, is_initial=is_initial)
+    gone = None if is_initial else frozenset(response.removed)
+    after, told = _refusals(after, type_, found, gone)
     state = replace(state, zones=state.zones.insert(zone, after))
     if type_ in global_services.PROXY_TYPES:
         keys = (*(r.key for r in change.put), *change.drop)
@@ -287,38 +290,47 @@ def _key(session: Session, type_: str, name: str) -> ResourceKey:
 
 @dataclass(frozen=True, slots=True)
 class _Attributed:
-    """What of a response was taken; `errors` by discovery name, `claims` among them of another
-    zone's name.
+    """What of a response was taken, `names` as the zone calls it; `errors` by name, `claims` among
+    them of another zone's name. Names are those inside the resources: a peer may frame them under
+    any other.
     """
 
     put: tuple[MeshResource, ...]
+    names: frozenset[str]
     errors: Mapping[str, str]
     claims: frozenset[str]
 
 
 def _attributed(state: GlobalState, session: Session, response: DeltaResponse) -> _Attributed:
     put: list[MeshResource] = []
+    names: set[str] = set()
     errors: dict[str, str] = {}
     claims: set[str] = set()
     for entry in response.resources:
         carried = decode_entry(response.type_url, entry.entry)
-        found = _accepted(state, session, carried)
+        name = resource_name(carried.mesh, carried.name)
+        # Whose name it is has to be looked for among all zones: not for each of thousands.
+        known = state.zones.keys() if len(errors) < REFUSALS_SHOWN else ()
+        found = _accepted(state, session, carried, known)
         if isinstance(found, MeshResource):
             put.append(found)
+            names.add(name)
             continue
-        errors[entry.name] = found
+        errors[name] = found
         if is_claim(found):
-            claims.add(entry.name)
-    return _Attributed(tuple(put), errors, frozenset(claims))
+            claims.add(name)
+    return _Attributed(tuple(put), frozenset(names), errors, frozenset(claims))
 
 
-def _accepted(state: GlobalState, session: Session, carried: CarriedResource) -> MeshResource | str:
+def _accepted(
+    state: GlobalState, session: Session, carried: CarriedResource, known: Iterable[str]
+) -> MeshResource | str:
     zone = session.zone
     accepted = accept_from_zone(zone, carried)
     if isinstance(accepted, str):
         return accepted
     if session.hashes:
-        fault = name_fault(zone, accepted, (name for name in state.zones if name != zone))
+        fault = name_fault(zone, accepted, (name for name in known if name != zone))
         if fault is not None:
             return fault
     else:
@@ -340,16 +352,18 @@ def _owner(state: GlobalState, key: ResourceKey) -> str | None:
 
 
 def _refusals(
-    record: ZoneRecord, type_: str, found: _Attributed, *, is_initial: bool
+    record: ZoneRecord, type_: str, found: _Attributed, gone: frozenset[str] | None
 ) -> tuple[ZoneRecord, Effects]:
-    """What of the zone's is refused now, for status; a claim of another zone's name is told."""
+    """What of the zone's is refused now, for status; a claim of another zone's name is told. `gone`
+    are names that the zone removed, None: all that it does not name.
+    """
     held = record.refused.get(type_) or HashTrieMap()
     if not found.errors and not held:
         return record, ()
-    if is_initial:
+    if gone is None:
         held = HashTrieMap()
-    for resource in found.put:
-        held = held.discard(f"{resource.key.name}.{resource.key.mesh}")
+    for name in found.names | (gone or frozenset()):
+        held = held.discard(name)
     for name, why in found.errors.items():
         if len(held) < REFUSED_MAX or name in held:
             held = held.insert(name, why[:REFUSAL_MAX])

@@ -4,6 +4,7 @@ says of itself is taken beside it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -184,3 +185,62 @@ def test_prefix_of_another_zone_in_a_name_without_hash_leads_nowhere() -> None:
     plane.zone_says("west", DeltaResponse("ZoneIngress", "1", (plain("east.in"),)))
     (key,) = plane.state.zones["west"].owned.by_key
     assert key.name == "west.east.in"
+
+
+def refused(plane: Global, zone: str = "east") -> dict[str, set[str]]:
+    held = plane.state.zones[zone].refused
+    return {type_: set(found) for type_, found in held.items()}
+
+
+def test_what_was_refused_and_is_removed_is_shown_no_longer() -> None:
+    plane = two_zones()
+    claim = entry("ZoneIngress", "", "in", {"zone": "west", "networking": {}})
+    name = f"{hashed_name('', 'in', Labels.of({ZONE: 'east'}))}."
+    plane.zone_says("east", DeltaResponse("ZoneIngress", "1", (claim,)))
+    assert refused(plane) == {"ZoneIngress": {name}}
+    plane.zone_says("east", DeltaResponse("ZoneIngress", "2", (), (name,)))
+    assert refused(plane) == {}
+
+
+def test_what_a_zone_without_hashes_cures_is_shown_no_longer() -> None:
+    plane = Global()
+    plane.publish()
+    plane.deliver(g.ZoneOpened("east-up", "east", False, "key-1", 0.0, features=()))
+    for nonce, tags in (("1", {ZONE: "west"}), ("2", {})):
+        inbound = {"port": 80, "tags": {"kuma.io/service": "backend", **tags}}
+        data = {"networking": {"address": "10.0.0.1", "inbound": [inbound]}}
+        made = CarriedResource("Dataplane", "default", "web", {}, canonical_json(data))
+        plane.zone_says("east", DeltaResponse("Dataplane", nonce, (encode_carried(made),)))
+        assert bool(refused(plane)) == (nonce == "1")
+
+
+def test_a_refused_resource_keeps_what_was_accepted_whatever_its_frame_is_called() -> None:
+    """Kuma does not look at the name of the frame either."""
+    plane = two_zones()
+    plane.zone_says("east", DeltaResponse("Dataplane", "1", (dataplane("web", {}),)))
+    plane.deliver(g.ZoneClosed("east-up", 1.0))
+    plane.deliver(g.ZoneOpened("east-up", "east", False, "key-1", 2.0))
+    unnamed = replace(dataplane("web", {ZONE: "west"}), name="")
+    others = replace(dataplane("api", {ZONE: "west"}), name="")
+    plane.zone_says("east", DeltaResponse("Dataplane", "1", (unnamed, others)))
+    assert len(plane.state.zones["east"].owned.of("Dataplane")) == 1
+    assert len(refused(plane)["Dataplane"]) == 2
+
+
+def test_whose_names_are_is_not_looked_for_among_all_zones_for_each_of_thousands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plane = Global()
+    plane.publish()
+    for number in range(100):
+        plane.connect(f"zone-{number}")
+    hashed: list[str] = []
+
+    def counting(mesh: str, display: str, labels: Labels) -> str:
+        hashed.append(display)
+        return hashed_name(mesh, display, labels)
+
+    monkeypatch.setattr("reconciler.kds.receive.hashed_name", counting)
+    wrong = [entry("Dataplane", "default", f"d{i}", {}, zone="nobody") for i in range(500)]
+    plane.zone_says("zone-0", DeltaResponse("Dataplane", "1", tuple(wrong)))
+    assert len(hashed) < 500 * 5

@@ -121,6 +121,12 @@ def test_streams_and_health_are_shown_while_they_are_there() -> None:
     assert set(found["kdsStreams"]) == {"globalToZone"}
 
 
+def test_the_global_is_of_a_version_that_a_zone_finds_compatible() -> None:
+    node: Any = g.global_node(g.GlobalSettings(instance="g", version="0.1"), "east").metadata
+    assert is_compatible(node["version"]["kumaCp"]["version"])
+    assert node["version"]["kumaCp"]["gitTag"] == "mesh-reconciler-0.1"
+
+
 def test_admin_streams_are_shown_with_the_instance_that_holds_them() -> None:
     plane = connected("east", "west")
     for number, kind in enumerate(AdminKind):
@@ -285,6 +291,19 @@ def test_gateway_is_one_and_everything_online_is_online() -> None:
     plane.deliver(g.Tick(1.0))
     assert services(plane)["edge"]["serviceType"] == "gateway_delegated"
     assert services(plane)["edge"]["status"] == "online"
+
+
+def test_nothing_is_kept_of_a_mesh_whose_last_proxy_went() -> None:
+    """Names of meshes are the zones' word: they must not add up."""
+    plane = two_zones()
+    for zone in ("east", "west"):
+        held = plane.state.zones[zone].owned.of("Dataplane")
+        names = tuple(f"{proxy.key.name}.{proxy.key.mesh}" for proxy in held)
+        response = DeltaResponse("Dataplane", "9", (), names)
+        plane.deliver(g.ZonePublished(f"{zone}-up", response, 150.0))
+    assert dict(plane.state.services.tallies) == {}
+    plane.deliver(g.Tick(200.0))
+    assert dict(plane.state.service_insights.by_key) == {}
 
 
 def test_mesh_that_is_gone_has_no_services() -> None:
