@@ -37,7 +37,8 @@ REWATCH_S = 1.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchOptions:
     """`poll_s` for a remote; `safety_poll_s` for a local one, beside watching it. Refs that begin
-    with `quiet` wake nobody ("": none).
+    with `quiet` wake nobody ("": none). A first look that takes longer than `first_slow_s` is told
+    as a failure while it goes on: who starts need not wait until a hanging server is given up.
     """
 
     poll_s: float = 5.0
@@ -46,6 +47,7 @@ class WatchOptions:
     retry_first_s: float = 0.5
     retry_max_s: float = 60.0
     quiet: str = ""
+    first_slow_s: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,13 @@ async def tips(mirror: Mirror, options: WatchOptions) -> AsyncGenerator[Change, 
     async with hints_of(mirror.address.path, options.quiet) as hint:
         while True:
             hint.clear()
+            fetching = asyncio.create_task(asyncio.to_thread(mirror.fetch))
             try:
-                found = await asyncio.to_thread(mirror.fetch)
+                if seen is None and not failures and await _is_slow(fetching, options):
+                    failures = 1
+                    text = f"{mirror.address}: no answer within {options.first_slow_s:g} s"
+                    yield FetchFailed(f"{text}, still waiting", failures, permanent=False)
+                found = await fetching
             except (GitFailed, OSError) as error:
                 failures += 1
                 yield FetchFailed(str(error), failures, isinstance(error, Permanent))
@@ -94,9 +101,16 @@ async def tips(mirror: Mirror, options: WatchOptions) -> AsyncGenerator[Change, 
                 if found != seen:
                     seen = found
                     yield TipsChanged(found)
+            finally:
+                fetching.cancel()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_wait_s(mirror, options, failures)):
                     await hint.wait()
+
+
+async def _is_slow(fetching: asyncio.Task[Mapping[str, str]], options: WatchOptions) -> bool:
+    done, _ = await asyncio.wait({fetching}, timeout=options.first_slow_s)
+    return not done
 
 
 def _wait_s(mirror: Mirror, options: WatchOptions, failures: int) -> float:

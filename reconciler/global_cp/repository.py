@@ -125,7 +125,7 @@ class RepositoryFollower:
         ingresses = await asyncio.to_thread(self._prepare, tips, reachable=known is None)
         news = {zone: found for zone, found in ingresses.items() if zone not in (known or ())}
         self.start_from(tips, news)
-        self.mirror.follow_branch_only()
+        await asyncio.to_thread(self.mirror.follow_branch_only)  # A fetch may be under way.
         return True
 
     async def _start_from_disk(self) -> bool:

@@ -7,8 +7,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import threading
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pygit2
@@ -60,10 +62,12 @@ def plane_of(state: Path, bare: Path) -> GlobalControlPlane:
 
 
 @asynccontextmanager
-async def running(state: Path, bare: Path) -> AsyncIterator[GlobalControlPlane]:
+async def running(
+    state: Path, bare: Path, options: Following = FOLLOWING
+) -> AsyncIterator[GlobalControlPlane]:
     """Follows the repository until the end of the block."""
     plane = plane_of(state, bare)
-    following = asyncio.create_task(RepositoryFollower(plane, FOLLOWING).follow())
+    following = asyncio.create_task(RepositoryFollower(plane, options).follow())
     try:
         yield plane
     finally:
@@ -115,6 +119,32 @@ async def test_restart_while_the_repository_is_away_serves_what_was_fetched(
         assert "does not exist" in str(status_of(plane)["repository_error"])
         away.rename(repo.bare)
         second = repo.push({"more.yaml": "type: Mesh\nname: more\n"})
+        await until(plane, lambda: in_force(plane) == second)
+        await until(plane, lambda: not status_of(plane)["repository_error"])
+
+
+async def test_restart_while_the_repository_hangs_serves_what_was_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long before the limit of a call gives it up."""
+    repo, state = PolicyRepo.create(tmp_path, MESH), state_folder(tmp_path)
+    first = repo.tip("main")
+    async with running(state, repo.bare) as plane:
+        await until(plane, lambda: in_force(plane) == first)
+    second = repo.push({"more.yaml": "type: Mesh\nname: more\n"})
+    hangs, fetch = threading.Event(), Mirror.fetch
+
+    def hanging(mirror: Mirror) -> Mapping[str, str]:
+        with mirror._writing:
+            assert hangs.wait(20)
+            return fetch(mirror)
+
+    monkeypatch.setattr(Mirror, "fetch", hanging)
+    hasty = replace(FOLLOWING, watch=WatchOptions(first_slow_s=0.05))
+    async with running(state, repo.bare, hasty) as plane:
+        await until(plane, lambda: in_force(plane) == first)
+        assert "still waiting" in str(status_of(plane)["repository_error"])
+        hangs.set()
         await until(plane, lambda: in_force(plane) == second)
         await until(plane, lambda: not status_of(plane)["repository_error"])
 
