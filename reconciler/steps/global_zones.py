@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from reconciler.kds.codec import CarriedResource
 
-INVALID_ARGUMENT = 3  # gRPC status number
+CANCELLED, INVALID_ARGUMENT = 1, 3  # gRPC status numbers
 REFUSED_MAX = 100  # kept for status, a type and zone
 REFUSAL_MAX = 500  # characters of one
 NOTES_MAX = 10  # of one message
@@ -184,6 +184,9 @@ def published(state: GlobalState, session_id: str, response: DeltaResponse, now:
         return state, (
             CloseSession(session_id, INVALID_ARGUMENT, f'type "{type_}" was not asked for'),
         )
+    if _is_overtaken(state, session, type_):
+        text = f'a newer stream of zone "{session.zone}" took the place of this one'
+        return state, (CloseSession(session_id, CANCELLED, text),)
     errors: Mapping[str, str] = {}
     effects: Effects = ()
     try:
@@ -203,6 +206,19 @@ def published(state: GlobalState, session_id: str, response: DeltaResponse, now:
     session = replace(session, receivers=session.receivers.insert(type_, receiver))
     state = replace(state, sessions=state.sessions.insert(session_id, session))
     return state, (SendRequest(session_id, answer), *effects)
+
+
+def _is_overtaken(state: GlobalState, session: Session, type_: str) -> bool:
+    """Whether the zone has told all of the type on a newer stream: what was on its way on the old
+    one is older, and would stay. Whoever is still there comes back and says everything anew.
+    """
+    return any(
+        other.zone == session.zone
+        and not other.downward
+        and other.opened_at > session.opened_at
+        and other.receivers[type_].answer is not None
+        for other in state.sessions.values()
+    )
 
 
 def _reported(state: GlobalState, zone: str, response: DeltaResponse) -> GlobalState:

@@ -14,7 +14,8 @@ from reconciler.kds.admission import Proof
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.repository_settings import decode_settings
 from reconciler.steps import global_state as g
-from tests.support.global_plane import Global, ingress_entry, revision
+from tests.support.global_plane import Global, ingress_entry, named_by, revision
+from xds.discovery import DeltaResponse
 
 PROOF = Proof("zone-token:east", token_id="t-1", kid="1", expires=100.0)
 LISTED = decode_settings({"kds": {"tokenless": [{"zone": "east", "from": "10.0.0.0/8"}]}})
@@ -165,3 +166,37 @@ def test_zone_that_is_switched_off_and_there_is_waited_for() -> None:
     plane = two_zones()
     commit(plane, "c2", zone("east", on=False))
     assert "east has not reported yet" in outcome(plane)
+
+
+# --- streams that overlap ---
+
+
+def overlapping() -> Global:
+    """The zone is back on a second stream before the end of the first was seen."""
+    plane = two_zones()
+    plane.zone_sends("west", ingress_entry("a"))
+    plane.deliver(g.ZoneOpened("west-up-2", "west", False, "key-1", 5.0))
+    return plane
+
+
+def says_late(plane: Global, name: str) -> None:
+    entry = named_by("west", ingress_entry(name))
+    plane.deliver(g.ZonePublished("west-up", DeltaResponse("ZoneIngress", "7", (entry,)), 6.0))
+
+
+def test_what_comes_late_on_an_old_stream_does_not_count_against_the_new_one() -> None:
+    plane = overlapping()
+    entry = named_by("west", ingress_entry("b"))
+    plane.deliver(g.ZonePublished("west-up-2", DeltaResponse("ZoneIngress", "1", (entry,)), 5.5))
+    says_late(plane, "late")
+    assert [r.display_name for r in plane.state.zones["west"].owned.of("ZoneIngress")] == ["b"]
+    code, text = closings(plane)["west-up"]
+    assert code == 1  # CANCELLED: whoever is still there comes back and says all of it.
+    assert "a newer stream" in text
+
+
+def test_an_old_stream_counts_until_the_new_one_has_said_all() -> None:
+    plane = overlapping()
+    says_late(plane, "late")
+    assert len(plane.state.zones["west"].owned.of("ZoneIngress")) == 2
+    assert "west-up" not in closings(plane)
