@@ -57,7 +57,9 @@ def mesh_resource(
 ) -> MeshResource:
     """Raises DecodeError."""
     body = canonical_json(data)
-    return MeshResource(key, labels, body, _spec(key.type, body), status)
+    # Insights are many, large, and other ones every few seconds: none of them stays in a cache.
+    spec = _spec(key.type, body) if key.type in _DECODERS else _OPAQUE
+    return MeshResource(key, labels, body, spec, status)
 
 
 @lru_cache(maxsize=SPECS_KEPT)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from xds.snapshot import Resources
 
 FRAMES_KEPT = 50_000
+INSIGHTS_KEPT = 64
 Pair: TypeAlias = "tuple[MeshResource | None, MeshResource | None]"  # before, after
 Relayed: TypeAlias = "Mapping[str, Resources]"  # by type, by discovery name
 
@@ -238,7 +239,14 @@ def _has_same(previous: Slice, parts: Slice, type_: str) -> bool:
 
 def frame(resource: MeshResource, *, hashed: bool) -> XdsResource:
     """A zone's resource as it goes to others: all of them share one."""
-    return _kept_frame(resource.key, resource.labels, resource.body, hashed)
+    kept = _kept_insight if resource.key.type == SERVICE_INSIGHT else _kept_frame
+    return kept(resource.key, resource.labels, resource.body, hashed)
+
+
+@lru_cache(maxsize=INSIGHTS_KEPT)
+def _kept_insight(key: ResourceKey, labels: Labels, body: str, hashed: bool) -> XdsResource:
+    """A hundred kB of a large mesh, and another one every few seconds."""
+    return _encoded(key, labels, body, hashed=hashed)
 
 
 @lru_cache(maxsize=FRAMES_KEPT)
