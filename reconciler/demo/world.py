@@ -201,14 +201,14 @@ class World:
     def join_file(self, zone: str) -> Path:
         return self.folder / "zones" / f"{zone}.join"
 
-    def run_zone(self, zone: str) -> None:
+    def run_zone(self, zone: str, *options: str) -> None:
         ports = self.ports[zone]
         self._reconciler(
             f"zone-{zone}", "zone", "--join", str(self.join_file(zone)),
             "--state-dir", str(self.state(zone)), "--host", "127.0.0.1",
             "--bootstrap-port", str(ports.bootstrap), "--ads-port", str(ports.ads),
             "--status-repo", str(self.bare), "--status-coalesce", "1",
-            "--diagnostics-port", str(self.diagnostics[zone]),
+            "--diagnostics-port", str(self.diagnostics[zone]), *options,
         )  # fmt: skip
 
     async def _tap(self, zone: str) -> None:

@@ -26,7 +26,7 @@ class StatusPlanes(Planes):
 
     options: tuple[str, ...] = ()
 
-    def run_zone(self, zone: str) -> None:
+    def run_zone(self, zone: str, *_: str) -> None:
         ports = self.ports[zone]
         self._reconciler(
             f"zone-{zone}", "zone", "--join", str(self.join_file(zone)),
