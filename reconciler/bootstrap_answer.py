@@ -17,7 +17,7 @@ from reconciler.bootstrap_request import BootstrapRequest, request_of
 from reconciler.ca.server_tls import ca_problem
 from reconciler.membership import not_a_member
 from reconciler.model.proxy_rules import is_ip
-from reconciler.model.resource import SERVICE, MeshResource, ResourceKey
+from reconciler.model.resource import SERVICE, MeshResource, ResourceKey, canonical_json
 from reconciler.model.spec import DataplaneSpec, MeshSpec
 from reconciler.registration import NotAdmitted, document_of, from_document
 from xds.bootstrap import ADMIN_PORT, BootstrapInput, bootstrap
@@ -163,7 +163,7 @@ def _input(
         token=request.token,
         token_path=request.token_path if reloads else "",
         proxy_type=request.proxy_type,
-        resource_json=request.resource,
+        resource_json=request.resource or _document(resource),
         workdir=request.workdir,
         admin_port=getattr(resource.spec, "admin_port", 0) or ADMIN_PORT,
         dns_port=request.dns_port,
@@ -179,6 +179,15 @@ def _input(
         health=facts.health and resource.key.type == "Dataplane",
         unified_names=UNIFIED_NAMES in request.features and _is_exclusive(state, resource),
         metadata=request.metadata,
+    )
+
+
+def _document(resource: MeshResource) -> str:
+    """A registered resource as its proxy would say it: on its ADS stream it introduces itself."""
+    key = resource.key
+    named = {"type": key.type, "name": key.name, **({"mesh": key.mesh} if key.mesh else {})}
+    return canonical_json(
+        {**json.loads(resource.body), **named, "labels": dict(resource.labels.pairs)}
     )
 
 

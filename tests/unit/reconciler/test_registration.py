@@ -153,6 +153,18 @@ def asked(
     return bootstrap_answer(FACTS, STATE, request, host, "application/json")
 
 
+def test_proxy_that_names_a_registered_resource_can_introduce_itself_with_it() -> None:
+    """kuma-dp without a file of its own: what the bootstrap gave it, ADS has to take."""
+    registered = introduced(json.dumps({**WEB, "labels": {"team": "a"}}))
+    assert isinstance(registered, MeshResource)
+    request = {"mesh": "default", "name": "web-1", "dataplaneToken": "a.b.c"}
+    state = from_resources((a_mesh(), registered))
+    answer = bootstrap_answer(FACTS, state, request, "cp.example", "")
+    assert answer.status == 200, answer.body
+    metadata = json.loads(answer.body)["node"]["metadata"]
+    assert introduced(metadata["dataplane.resource"]) == registered
+
+
 def test_egress_gets_a_bootstrap_of_its_own_kind() -> None:
     networking = {"address": "10.0.0.1", "port": 10002}
     text = json.dumps({"type": "ZoneEgress", "name": "out", "networking": networking})
