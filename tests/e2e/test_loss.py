@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.demo.calls import Load, by_zone
+from reconciler.demo.outage import QUICK
+from reconciler.demo.seen import EFFECT_TIMEOUT_S
+from reconciler.demo.tour import Tour
 from reconciler.demo.world import World
 
 if TYPE_CHECKING:
@@ -138,3 +142,57 @@ async def test_wiping_the_inventory_of_the_global_changes_no_proxy(world: World)
         )
         assert rebuilt(world) == before
         assert failed(load, began) == []
+
+
+async def test_without_git_and_without_a_mirror_nobody_calls_in_vain(world: World) -> None:
+    """The repository is away, then the mirror is damaged, then it is gone; a new proxy comes in
+    meanwhile; when Git is back, the next commit arrives.
+    """
+    newcomer, state = world.newcomer, world.state("global")
+    tour = Tour(world, lambda _: None)
+    revision = world.status("global")["revision"]
+    async with Load(world.frontend.app_port, "/", per_second=RATE) as load:
+        began = time.time()
+        away = world.bare.rename(world.bare.with_name("away.git"))
+        restart_global(world)
+        await world.until(  # from its mirror
+            "both zones", lambda: both_have(world, revision), EFFECT_TIMEOUT_S
+        )
+        world.run_app(newcomer)
+        await asyncio.to_thread(world.run_sidecar, newcomer)
+        await world.until("the newcomer", lambda: world.acked("east") == 4)
+        for pack in (state / "mirror.git" / "objects").rglob("*"):
+            if pack.is_file():
+                pack.chmod(0o600)
+                pack.write_bytes(b"damaged")
+        restart_global(world)
+        await world.until("its words", lambda: bool(problem(world)))
+        assert world.status("global")["revision"] is None
+        world.processes["global"].kill_now()
+        shutil.rmtree(state / "mirror.git")
+        world.run_global()
+        await world.until("its words", lambda: bool(problem(world)))
+        assert world.status("global")["revision"] is None
+        assert all(world.status(zone)["revision"] == revision for zone in world.zones)
+        away.rename(world.bare)
+        await world.until("both zones", lambda: both_have(world, revision), EFFECT_TIMEOUT_S)
+        assert failed(load, began) == []
+        assert any(answer.version == newcomer.version for answer in load.since(began))
+    await tour.effect("policies/back.yaml", QUICK, "/slow?ms=400", lambda a: a.status == 504)
+
+
+def restart_global(world: World) -> None:
+    world.processes["global"].kill_now()
+    world.run_global()
+
+
+def problem(world: World) -> object:
+    return world.status("global").get("repository_error")
+
+
+def both_have(world: World, revision: object) -> bool:
+    """The global is there, and both zones are connected to it with this revision in force."""
+    zones = world.inventory().get("zones")
+    rows = zones if isinstance(zones, list) else []
+    current = [z for z in rows if z["connected"] and z["revision"] == revision]
+    return len(current) == len(world.zones)
