@@ -70,29 +70,44 @@ def brings(request: DeltaRequest) -> bool:
 
 
 def due(state: ZoneState, now: float) -> Outcome:
-    """Everything at once when the time has come; otherwise when to look again."""
+    """Everything at once when the time has come; otherwise when to look again. What the zone says
+    of itself does not wait for others: a global that lost its store waits for it.
+    """
     found = state.gathering
     if found is None or found.since is None:
         return state, ()
+    effects: Effects = ()
+    if not found.told and now >= _own_until(state, found):
+        state, effects = _publishes(replace(state, gathering=replace(found, told=True)), now)
     if now < _until(state, found):
-        return _waiting(state, now)
-    return _over(state, now)
+        state, wakes = _waiting(state, now)
+        return state, (*effects, *wakes)
+    note = Note("zone.gathered", {"proxies": len(state.streams)})
+    built: Effects = (BuildSoon(),) if state.dirty else ()
+    return replace(state, gathering=None), (PersistMadeGood(), *effects, *built, note)
 
 
 def _waiting(state: ZoneState, now: float) -> Outcome:
-    assert state.gathering is not None
-    until = _until(state, state.gathering)
+    found = state.gathering
+    assert found is not None
+    until = _until(state, found) if found.told else _own_until(state, found)
     return state, (WakeAt(max(until, now)),)
 
 
-def _until(state: ZoneState, found: Gathering) -> float:
+def _own_until(state: ZoneState, found: Gathering) -> float:
+    """Of this zone's proxies."""
     if found.since is None:
         return math.inf
     until, gather = found.since, state.settings.reconnect_gather_s
     if "local" in found.lost:
         quiet = found.returned + gather * QUIET_SHARE
         until = max(until + gather, min(quiet, until + gather * LONGEST))
-    if "relayed" in found.lost and not _others_told(state):
+    return until
+
+
+def _until(state: ZoneState, found: Gathering) -> float:
+    until = _own_until(state, found)
+    if found.since is not None and "relayed" in found.lost and not _others_told(state):
         until = max(until, found.since + state.settings.reconnect_grace_s)
     return until
 
@@ -103,14 +118,11 @@ def _others_told(state: ZoneState) -> bool:
     return receiver is not None and receiver.answer is not None
 
 
-def _over(state: ZoneState, now: float) -> Outcome:
-    state = replace(state, gathering=None, report_due=None, announce_due=None)
-    state, told = zone_report.local_due(replace(state, unpublished=True))
-    state, marked = zone_report.mark(state, now)
-    effects: list[Effect] = [*told, *marked]
+def _publishes(state: ZoneState, now: float) -> Outcome:
+    state = replace(state, report_due=None, announce_due=None)
+    state, told = zone_report.local_changed(state, now)
+    effects: list[Effect] = list(told)
     for type_ in sorted(state.link.senders):  # Also those that there is nothing of, now for sure.
         state, more = zone_report.offer(state, type_)
         effects += more
-    note = Note("zone.gathered", {"proxies": len(state.streams)})
-    built: Effects = (BuildSoon(),) if state.dirty else ()
-    return state, (PersistMadeGood(), *effects, *built, note)
+    return state, tuple(effects)

@@ -150,7 +150,7 @@ def publish(state: ZoneState, *, proxies: bool = True) -> Outcome:
 
 
 def _speaks(state: ZoneState) -> bool:
-    return state.loaded and state.gathering is None
+    return state.loaded and (state.gathering is None or state.gathering.told)
 
 
 def _shown(state: ZoneState) -> MeshState:

@@ -96,6 +96,7 @@ class Gathering:
     lost: frozenset[str]
     since: float | None = None
     returned: float = -math.inf
+    told: bool = False  # its own proxies are gathered, and published
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,8 @@ class ZoneControlPlane:
         kept = {kind: self._kept(kind) for kind in KINDS}
         revision = self.store.load_all("meta").get("revision")
         lost = {kind for kind in KINDS if kept[kind] is None or not self.store.is_whole(kind)}
+        if kept["policy"]:  # They come and go as a whole, with their revision.
+            lost.discard("policy")
         self.deliver(
             z.Restored(
                 time.time(),

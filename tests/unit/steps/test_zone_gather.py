@@ -167,6 +167,18 @@ def test_zone_that_lost_the_ingresses_of_others_pushes_when_the_global_told_them
         assert made.sent.keys() == {"s1"}
 
 
+def test_what_a_zone_says_of_itself_does_not_wait_for_others() -> None:
+    """A global that lost its store as well waits for it, and would wait in vain."""
+    made = lost("local", "relayed")
+    follow(made)
+    for document in (INGRESS, BACKEND):
+        come_back(made, document)
+    made.tick(10.0)
+    assert told(made.effects)["ZoneIngress"] == 1
+    assert made.sent == {}
+    assert gathers(made)
+
+
 def test_new_zone_waits_for_nobody() -> None:
     made = lost()
     follow(made)

@@ -308,6 +308,24 @@ async def test_zone_with_an_edited_policy_serves_none_and_keeps_its_proxies(tmp_
             assert ("rows were added, dropped or put back" in told) is (revision is None)
 
 
+async def test_policies_that_came_again_have_their_revision_although_more_is_missing(
+    tmp_path: Path,
+) -> None:
+    """A crash while the zone gathers: the store still says that something was lost."""
+    path = tmp_path / "store.sqlite"
+    mesh = mesh_resource(ResourceKey("Mesh", "", "default"), Labels(), {})
+    with closing(Store(path, earlier=True)) as store:
+        store.write({("policy", "m"): encode_stored(mesh), ("meta", "revision"): b"c2"})
+    with closing(Store(path)) as store:
+        plane = ZoneControlPlane(settings(), store, logging.getLogger("test"))
+        plane.restore()
+        plane.stop()
+        await plane.outbox.close()
+        assert plane.state.revision == "c2"
+        assert plane.state.gathering is not None
+        assert plane.state.gathering.lost == {"local", "relayed"}
+
+
 async def test_rows_that_this_program_cannot_read_stop_no_start(tmp_path: Path) -> None:
     with closing(Store(tmp_path / "store.sqlite")) as store:
         store.write({("policy", "m"): b'{"type": "Nonsense"}', ("meta", "revision"): b"c1"})
