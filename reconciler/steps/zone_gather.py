@@ -119,9 +119,10 @@ def _others_told(state: ZoneState) -> bool:
 
 
 def _publishes(state: ZoneState, now: float) -> Outcome:
-    state = replace(state, report_due=None, announce_due=None)
-    state, told = zone_report.local_changed(state, now)
-    effects: list[Effect] = list(told)
+    state = replace(state, report_due=None, announce_due=None, unpublished=True)
+    state, marked = zone_report.mark(state, now)
+    state, told = zone_report.local_due(state)
+    effects: list[Effect] = [*marked, *told]
     for type_ in sorted(state.link.senders):  # Also those that there is nothing of, now for sure.
         state, more = zone_report.offer(state, type_)
         effects += more
