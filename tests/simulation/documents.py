@@ -15,10 +15,11 @@ MESH = """\
 type: Mesh
 name: default
 mtls:
-  enabledBackend: ca-1
+  enabledBackend: ca-{enabled}
   backends:
-    - {name: ca-1, type: builtin}
-"""
+{backends}"""
+BACKEND_LINE = "    - {{name: ca-{name}, type: builtin}}\n"
+ZONE = "type: Zone\nname: {name}\nenabled: {enabled}\n"
 
 PLAIN_MESH = """\
 type: Mesh
@@ -74,6 +75,10 @@ class Content:
     permission: bool = True
     route: bool = False
     plain_mesh: bool = False
+    cas: tuple[int, ...] = (1,)  # CAs of the mesh; the first one signs
+    zones: tuple[str, ...] = ()  # that have a Zone resource
+    disabled: str = ""  # one of them
+    revoked: str = ""  # whose token is no longer good
 
     @property
     def envoys_refuse(self) -> bool:
@@ -98,12 +103,17 @@ def commit_files(content: Content) -> dict[str, str]:
     """Path -> text."""
     number = content.number
     shown = 0 if content.mistake == "timeout of 0s" else number
-    files = {"mesh.yaml": MESH, "timeout.yaml": TIMEOUT.format(number=shown)}
+    backends = "".join(BACKEND_LINE.format(name=ca) for ca in sorted(content.cas))
+    mesh = MESH.format(enabled=content.cas[0], backends=backends)
+    files = {"mesh.yaml": mesh, "timeout.yaml": TIMEOUT.format(number=shown)}
     if content.permission:
         action = "Deny" if number % 3 == 0 else "Allow"
         files["permission.yaml"] = PERMISSION.format(number=number, action=action)
     if content.route:
         files["route.yaml"] = ROUTE
+    for name in content.zones:
+        enabled = str(name != content.disabled).lower()
+        files[f"zone-{name}.yaml"] = ZONE.format(name=name, enabled=enabled)
     if content.plain_mesh:
         files["plain.yaml"] = PLAIN_MESH
     if content.mistake == "no YAML":
@@ -113,14 +123,25 @@ def commit_files(content: Content) -> dict[str, str]:
     return files
 
 
-@lru_cache(maxsize=1)
-def secrets() -> tuple[MeshResource, ...]:
-    """The CA of the mesh as the global would send it; nothing here is parsed as a certificate."""
-    names = ("default.ca-builtin-cert-ca-1", "default.ca-builtin-key-ca-1")
-    data = {"data": base64.b64encode(b"simulated").decode()}
+@lru_cache(maxsize=100)
+def secrets(cas: tuple[int, ...], revoked: str) -> tuple[MeshResource, ...]:
+    """The CAs of the mesh and its list of revoked tokens as the global would send them; nothing
+    here is parsed as a certificate.
+    """
+    values = {
+        f"default.ca-builtin-{part}-ca-{ca}": f"simulated {ca}"
+        for ca in cas
+        for part in ("cert", "key")
+    }
+    values["dataplane-token-revocations-default"] = revoked
     return tuple(
-        mesh_resource(ResourceKey("Secret", "default", name), Labels(), data) for name in names
+        mesh_resource(ResourceKey("Secret", "default", name), Labels(), {"data": _base64(value)})
+        for name, value in values.items()
     )
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
 
 
 HOSTS = {"east": "10.0.1", "west": "10.0.2"}

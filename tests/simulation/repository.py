@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from reconciler.git.errors import GitFailed, RefMoved, Transient
+from reconciler.git.errors import GitFailed, Permanent, RefMoved, Transient
 from reconciler.git.status_ref import Chain, FoundRef
 from reconciler.load import Blob, LoadMemo, load
 from reconciler.problems import has_errors
@@ -73,7 +73,7 @@ class SimStatusRefs:
         return f"{ref}@{len(found)}" if found else None
 
     def read(self, refs: Sequence[str]) -> Mapping[str, FoundRef | GitFailed | None]:
-        if self.trouble():
+        if self.trouble() in ("before", "after"):
             raise Transient("away")
         return {ref: self._found(ref) for ref in refs}
 
@@ -98,6 +98,8 @@ class SimStatusRefs:
         trouble = self.trouble()
         if trouble == "before":
             raise Transient("cut")
+        if trouble == "refused":
+            return {move.ref: Permanent("pre-receive hook declined") for move in moves}
         failed: dict[str, GitFailed] = {}
         for move in moves:
             if move.expected != self.oid(move.ref):
@@ -125,13 +127,14 @@ def loaded_event(commit: str, content: Content, published: g.ReconcileKey | None
     """What the shell answers to `Load`, by the real loader."""
     files = commit_files(content)
     tree = digest(part.encode() for pair in sorted(files.items()) for part in pair)
-    key = g.ReconcileKey(tree, "")
+    more = secrets(content.cas, content.revoked)
+    key = g.ReconcileKey(tree, "", content.revoked)
     if key == published:
         return g.Unchanged(commit)
     found = load({path: _blob(text) for path, text in files.items()}, MEMO)
     if has_errors(found.problems):
         return g.LoadRejected(commit, found.problems)
-    resources = from_resources((*map(as_carried, found.resources), *secrets()))
+    resources = from_resources((*map(as_carried, found.resources), *more))
     return g.Loaded(g.Revision(commit, key, resources, found.provenance, found.problems))
 
 
@@ -141,4 +144,4 @@ def policies_of(content: Content) -> frozenset[tuple[str, str, str]]:
     event = loaded_event("", content, None)
     assert isinstance(event, g.Loaded)
     found = event.revision.resources.by_key.values()
-    return frozenset((r.key.type, r.display_name, r.body) for r in found)
+    return frozenset((r.key.type, r.display_name, r.body) for r in found if r.key.type != "Zone")

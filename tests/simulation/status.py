@@ -10,7 +10,7 @@ from reconciler.status.follower import content_of
 from reconciler.status.writer import StatusWriter
 from reconciler.steps import status_state as s
 from reconciler.steps.status_step import step
-from tests.simulation.invariants import InvariantBroken
+from tests.simulation.invariants import InvariantBroken, check_status_kept
 from tests.simulation.repository import SimStatusRefs
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class SimStatus:
 
     def _push(self, push: s.Push) -> s.Event:
         before = self.world.status_commits()
+        check_status_kept(self.world, self.zone, push)
         event = self.writer.carry_out(push)
         after = self.world.status_commits()
         written = {ref for ref in after if after[ref] != before.get(ref)}
@@ -74,6 +75,8 @@ class SimStatus:
 
     def _trouble(self) -> str:
         """How Git fails a call, if it does."""
+        if self.world.remote.status in ("away", "refusing"):
+            return "before" if self.world.remote.status == "away" else "refused"
         if self.world.calm or self.world.random.random() >= GIT_FAILS:
             return ""
         return self.world.random.choice(["before", "after"])
@@ -86,5 +89,6 @@ class SimStatus:
             if world.zones[self.zone].up and self.runs is runs:
                 self.deliver(event())
 
-        delay = world.random.uniform(0.001, 0.5) if delay_s is None else max(delay_s, 0.0)
+        slowest = 30.0 if world.remote.status == "slow" else 0.5
+        delay = world.random.uniform(0.001, slowest) if delay_s is None else max(delay_s, 0.0)
         world.clock.after(delay, fire)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.simulation.documents import MISTAKES
+from tests.simulation.losses import LOSSES
 from tests.simulation.world import ZONES, World
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def misbehave(world: World, seconds: float) -> None:
     moment = world.clock.now
     end = moment + seconds
     while (moment := moment + world.random.uniform(0.0, 2.0)) < end:
-        deed = world.random.choice(DEEDS)
+        deed = world.random.choice(DEEDS if world.random.random() < 0.6 else LOSSES)
         world.clock.at(moment, partial(deed, world))
     world.clock.run_until(end)
 
@@ -39,7 +40,11 @@ def rival_status_commit(world: World) -> None:
 def cut_a_stream(world: World) -> None:
     streams = all_streams(world)
     if streams:
-        world.random.choice(streams).cut()
+        chosen = world.random.choice(streams)
+        chosen.cut()
+        for proxy in world.proxies.values():
+            if proxy.stream is chosen:
+                proxy.disturbed = world.clock.now
 
 
 def all_streams(world: World) -> list[Stream]:
@@ -53,7 +58,10 @@ def heal(world: World, seconds: float = 90.0) -> None:
     drain and backoff).
     """
     world.calm = True
-    world.commit(replace(world.content, plain_mesh=world.has_plain_mesh))
+    world.remote_returns()
+    zones = ZONES if world.content.zones else ()
+    sound = replace(world.content, plain_mesh=world.has_plain_mesh, zones=zones)
+    world.commit(replace(sound, disabled="", revoked=""))
     if world.content.envoys_refuse:
         world.commit()
     for moment in range(2, 30, 2):
@@ -79,6 +87,33 @@ def commit_toggle(world: World) -> None:
         replace(now, plain_mesh=not now.plain_mesh),
     ]
     world.commit(world.random.choice(changed if world.has_plain_mesh else changed[:2]))
+
+
+def rotate_the_ca(world: World) -> None:
+    """The next of three commits: a second CA beside the first, which then signs, then is alone."""
+    first, *others = world.content.cas
+    if not others:
+        cas: tuple[int, ...] = (first, 3 - first)
+    else:
+        cas = (others[0], first) if world.random.random() < 0.5 else (first,)
+    world.commit(replace(world.content, cas=cas))
+
+
+def revoke_a_token(world: World) -> None:
+    """Of a backend, until it is taken back."""
+    name = f"backend-{world.random.choice(ZONES)}"
+    world.commit(replace(world.content, revoked="" if world.content.revoked else name))
+
+
+def disable_a_zone(world: World) -> None:
+    zone = "" if world.content.disabled else world.random.choice(ZONES)
+    world.commit(replace(world.content, zones=ZONES, disabled=zone))
+
+
+def take_a_zone_out(world: World) -> None:
+    """Its Zone resource is removed: the global forgets it, and it comes back as a new one."""
+    left = tuple(zone for zone in ZONES if zone != world.random.choice(ZONES))
+    world.commit(replace(world.content, zones=left if world.content.zones else ZONES, disabled=""))
 
 
 def rewrite_the_branch(world: World) -> None:
@@ -115,6 +150,11 @@ DEEDS: tuple[Callable[[World], None], ...] = (
     commit_toggle,
     commit_toggle,
     commit_without_change,
+    rotate_the_ca,
+    rotate_the_ca,
+    revoke_a_token,
+    disable_a_zone,
+    take_a_zone_out,
     commit_mistake,
     commit_burst,
     rewrite_the_branch,

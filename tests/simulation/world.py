@@ -8,11 +8,13 @@ clogs, crashes, commits and scales at random and lets it settle; `invariants` mu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING
 
-from reconciler.ca.tokens import Claims
+from reconciler.ca import keys
+from reconciler.ca.tokens import Claims, Refused, Verdict
 from reconciler.kds.zone_node import zone_node
 from reconciler.model.resource import MeshResource, ResourceKey, canonical_json
 from reconciler.status.document import INGRESS_PATH
@@ -26,19 +28,32 @@ from reconciler.steps.zone_step import step as zone_step
 from tests.simulation.clock import SimClock
 from tests.simulation.documents import Content, proxies_of
 from tests.simulation.envoy import SimEnvoy
-from tests.simulation.invariants import InvariantBroken, check_in_force, check_proxy, check_zone
+from tests.simulation.invariants import (
+    InvariantBroken,
+    check_in_force,
+    check_proxy,
+    check_reach,
+    check_zone,
+    offered,
+)
 from tests.simulation.network import Stream
+from tests.simulation.remote import SimRemote
 from tests.simulation.repository import SimGit, loaded_event
 from tests.simulation.status import SimStatus
 from xds.build.secrets import identity_secret
 from xds.discovery import DeltaRequest, DeltaResponse, Node
+from xds.health import HealthReport, Introduction
 from xds.resource import digest
 from xds.translate import Builders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from reconciler.state import MeshState
+    from xds.health import Specifier
+
 ZONES = ("east", "west")
+SETTLES_S = 15.0  # beyond which a proxy that was disturbed is a part of its zone again
 CRASH_AMONG_EFFECTS = 0.02  # share of the decisions that write to disk, until healed
 # Memos only: equal arguments, equal bytes; sharing them makes a thousand seeds affordable.
 BUILDERS = Builders()
@@ -54,6 +69,11 @@ class SimGlobal:
     kept: str | None = None  # on its disk: the revision last in force
     accepted: str | None = None  # there, too: what an operator accepted
     relayed: dict[str, dict[ResourceKey, MeshResource]] = field(default_factory=dict)  # there, too
+    lost: bool = False  # there, too: what zones had sent was lost and is not all here again
+    # What a zone had sent and had not yet committed when we started: its ref counts (`refs_read`)
+    # until it is back, and says less. (zone, service)
+    ahead: frozenset[tuple[str, str]] = frozenset()
+    ahead_until: float = 0.0
     asked_for: set[str] = field(default_factory=set)  # accepted by the operator and not in force
     published: set[str] = field(default_factory=set)  # commits that were ever in force
     numbers: set[int] = field(default_factory=set)  # of these commits
@@ -66,6 +86,8 @@ class SimZone:
     state: z.ZoneState
     up: bool = True
     disk: dict[str, dict[ResourceKey, MeshResource]] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)  # kinds that its disk lost and has not all again
+    ingresses: frozenset[tuple[str, str]] = frozenset()  # (zone, service) it could reach last
     revision: str | None = None
     session: str | None = None
     streams: dict[str, Stream] = field(default_factory=dict)  # its two KDS streams
@@ -81,6 +103,26 @@ class SimProxy:
     stream_id: str | None = None
     up: bool = True
     wanted: bool = True  # False: nobody starts it again
+    away_until: float = 0.0  # no way to its zone
+    revoked_at: float = -math.inf  # the last commit that revokes its token
+    disturbed: float = -math.inf  # by something that is no loss of a control plane
+    reaches: frozenset[str] = frozenset()  # addresses it could send to last
+    health: str | None = None  # its HDS stream
+    healthy: bool = True
+
+    def rests(self, now: float) -> bool:
+        """Nothing but a fault of ours may take its endpoint out now."""
+        undisturbed = now - max(self.disturbed, self.revoked_at) > SETTLES_S
+        return self.up and self.healthy and undisturbed
+
+
+def verify(policy: MeshState, proxy: MeshResource, _token: str, _now: float) -> Verdict:
+    """A token's id is the name of its proxy."""
+    mesh = proxy.key.mesh
+    revoked = keys.revoked(policy, "Secret", mesh, keys.dataplane_revocations(mesh))
+    if proxy.key.name in revoked:
+        return Refused("revoked")
+    return Claims(token_id=proxy.key.name)
 
 
 class World:
@@ -89,12 +131,18 @@ class World:
         self.random = Random(seed)
         self.clock = SimClock()
         self.git = SimGit()
+        self.remote = SimRemote()
         self.has_plain_mesh = seed % 4 == 0
         self.content = Content(0, plain_mesh=self.has_plain_mesh)
+        if seed % 3 == 0:
+            self.content = replace(self.content, zones=ZONES)
+        self.unsettled: dict[str, float] = {}  # zone -> when a commit last took it out, or put in
         self.calm = False
+        self.zones_wanted: tuple[tuple[str, ...], str] = ((), "")
         self.sessions: dict[str, tuple[str, bool, Stream]] = {}
         self.serial = 0
         self.writes = 0  # to disks
+        self.asked_health: dict[str, Specifier] = {}
         self.commit()
         self.globe = SimGlobal(self._new_global())
         self.global_responses = 0
@@ -129,11 +177,21 @@ class World:
             self.to_global(g.Accepted(held.commit))
 
     def push(self, content: Content, *, onto: str | None = None) -> None:
+        changed = (content.zones, content.disabled) != self.zones_wanted
+        self.zones_wanted = content.zones, content.disabled
+        if changed or content.disabled or (content.zones and len(content.zones) < len(ZONES)):
+            self.unsettled = dict.fromkeys(ZONES, self.clock.now)
+        if content.revoked:
+            zone = content.revoked.rpartition("-")[2]
+            self.proxies[f"default.{content.revoked}@{zone}"].revoked_at = self.clock.now
         commit = self.git.commit(content, onto)
         self.clock.after(self.random.uniform(0.001, 0.2), lambda: self.notice(commit))
 
     def notice(self, commit: str) -> None:
-        if self.globe.up and commit == self.git.tip:
+        if commit != self.git.tip or self.remote.away or self.remote.branch_gone:
+            return
+        self.remote.fetched = commit
+        if self.globe.up:
             self.to_global(g.TipMoved(commit))
 
     # --- global ---
@@ -142,20 +200,47 @@ class World:
         return g.GlobalState(settings=g.GlobalSettings(instance="g", version="0"))
 
     def start_global(self) -> None:
-        self.globe.up = True
-        self.globe.state = self._new_global()
-        refs = {
-            name: self.git.refs.get(z.status.writer.ref(name)) for name, z in self.zones.items()
-        }
+        """While the remote is away it starts from its mirror, or not at all."""
+        remote, globe = self.remote, self.globe
+        if remote.away and not (remote.mirror_whole and globe.kept is not None):
+            self.clock.after(1.0, self.start_global)
+            return
+        globe.up = True
+        globe.state = self._new_global()
+        if not remote.away:
+            refs = {
+                name: self.git.refs.get(z.status.writer.ref(name)) for name, z in self.zones.items()
+            }
+            remote.status_fetched = {name: trees[-1] for name, trees in refs.items() if trees}
+            remote.mirror_whole = True
+            remote.fetched = self.git.tip if not remote.branch_gone else remote.fetched
+        known = globe.relayed if remote.away else {}
         ingresses = {
-            name: tuple(from_status(name, trees[-1][INGRESS_PATH]))
-            for name, trees in refs.items()
-            if trees
+            name: tuple(from_status(name, tree[INGRESS_PATH]))
+            for name, tree in remote.status_fetched.items()
+            if name not in known
         }
-        relayed = {name: tuple(found.values()) for name, found in self.globe.relayed.items()}
-        self.to_global(g.Restored(relayed, self.globe.kept, self.globe.accepted))
+        relayed = {name: tuple(found.values()) for name, found in globe.relayed.items()}
+        globe.ahead = frozenset(
+            (name, service)
+            for name, found in ingresses.items()
+            for service in offered(relayed.get(name, ())) - offered(found)
+        )
+        globe.ahead_until = self.clock.now + SETTLES_S
+        lost = globe.lost or (globe.kept is None and bool(ingresses))
+        self.to_global(g.Restored(relayed, globe.kept, globe.accepted, lost))
         self.to_global(g.StatusRefsRead(ingresses))
-        self.to_global(g.TipMoved(self.git.tip))
+        if remote.fetched is not None and not remote.branch_gone:
+            self.to_global(g.TipMoved(remote.fetched))
+        if remote.away:
+            self.to_global(g.FetchFailed("away"))
+
+    def remote_returns(self) -> None:
+        """The next look at a remote that is there again, with its branch."""
+        self.remote.heal()
+        if self.globe.up:
+            self.to_global(g.FetchRecovered())
+        self.notice(self.git.tip)
 
     def crash_global(self) -> None:
         if not self.globe.up:
@@ -170,9 +255,8 @@ class World:
         if not self.globe.up:
             return
         self.globe.state, effects = global_step(self.globe.state, event)
-        writes = any(
-            isinstance(e, g.RevisionInForce | g.KeepAccepted | g.KeepRelayed) for e in effects
-        )
+        kept = g.RevisionInForce | g.KeepAccepted | g.KeepRelayed | g.KeepMadeGood
+        writes = any(isinstance(e, kept) for e in effects)
         done = self._survived(len(effects), writes=writes)
         for effect in effects[:done]:
             self._global_effect(effect)
@@ -188,17 +272,15 @@ class World:
     def _global_effect(self, effect: g.Effect) -> None:
         match effect:
             case g.Load(commit, published, after):
-                if after is not None and not self.git.descends(commit, after):
-                    answer: g.Event = g.LoadHeld(commit, after)
+                self.remote.mirror_whole |= not self.remote.away  # It is fetched anew.
+                if not self.remote.mirror_whole:
+                    answer: g.Event = g.LoadFailed(commit, "not in the mirror")
+                    self.global_later(5.0, lambda: g.RetryDue(self.remote.fetched))
+                elif after is not None and not self.git.descends(commit, after):
+                    answer = g.LoadHeld(commit, after)
                 else:
                     answer = loaded_event(commit, self.git.content[commit], published)
-                settings = self.globe.state.settings
-
-                def loaded() -> None:
-                    if self.globe.state.settings is settings:  # The same process as asked.
-                        self.to_global(answer)
-
-                self.clock.after(self.random.uniform(0.001, 0.3), loaded)
+                self.global_later(self.random.uniform(0.001, 0.3), lambda: answer)
             case g.RevisionInForce(commit):
                 check_in_force(self, commit)
                 self.globe.kept = commit
@@ -206,6 +288,10 @@ class World:
                 self.globe.numbers.add(self.git.content[commit].number)
             case g.KeepAccepted(found):
                 self.globe.accepted = found
+            case g.KeepMadeGood():
+                self.globe.lost = False
+            case g.WakeAt(at):
+                self.global_later(at - self.clock.now, lambda: g.Tick(self.clock.now))
             case g.KeepRelayed(name, put, drop):
                 self.writes += 1
                 held = self.globe.relayed.setdefault(name, {})
@@ -217,6 +303,9 @@ class World:
                 self._down(session, response)
             case g.SendRequest(session, request):
                 self._ask_zone(session, request)
+            case g.CloseSession(session, _, message) if "taken out of the repository" in message:
+                if session in self.sessions:
+                    self.sessions[session][2].cut()
             case g.CloseSession(session, _, message):
                 raise InvariantBroken(f"the global closed a zone's session: {message}")
             case g.OfferSoon():
@@ -230,6 +319,16 @@ class World:
             case _:
                 pass
 
+    def global_later(self, delay_s: float, event: Callable[[], g.Event]) -> None:
+        """Timers and loads end with their process."""
+        settings = self.globe.state.settings
+
+        def fire() -> None:
+            if self.globe.state.settings is settings:
+                self.to_global(event())
+
+        self.clock.after(max(delay_s, 0.0), fire)
+
     # --- zones ---
 
     def new_zone(self, name: str) -> z.ZoneState:
@@ -237,20 +336,23 @@ class World:
             zone=name,
             instance=name,
             node=zone_node(name, name, "0"),
-            verify=lambda *_: Claims(),
+            verify=verify,
             builders=BUILDERS,
+            mass_loss_min=3,
         )
         return z.ZoneState(settings=settings)
 
     def restored(self, zone: SimZone) -> z.Restored:
         """What its disk holds, and nothing else of it."""
         kept = {kind: tuple(found.values()) for kind, found in zone.disk.items()}
+        lost = zone.lost - ({"policy"} if kept.get("policy") else set())
         return z.Restored(
             self.clock.now,
             kept.get("policy", ()),
             kept.get("relayed", ()),
             kept.get("local", ()),
-            zone.revision,
+            zone.revision if "policy" not in lost else None,
+            frozenset(lost),
         )
 
     def start_zone(self, zone: SimZone) -> None:
@@ -258,7 +360,7 @@ class World:
         zone.status.restart()
         zone.state = self.new_zone(zone.name)
         zone.session = None
-        zone.checked = None
+        zone.checked, zone.ingresses = None, frozenset()
         self.to_zone(zone, self.restored(zone))
         self.dial(zone)
 
@@ -271,6 +373,8 @@ class World:
         for proxy in self.proxies.values():
             if proxy.zone == zone.name and proxy.stream is not None:
                 proxy.stream.cut()
+            if proxy.zone == zone.name:
+                proxy.health = None
         self.clock.after(self.random.uniform(0.1, 5.0), lambda: self.start_zone(zone))
 
     def dial(self, zone: SimZone) -> None:
@@ -323,6 +427,7 @@ class World:
         for effect in effects[:done]:
             self._zone_effect(zone, effect)
         check_zone(self, zone)
+        check_reach(self, zone)
         if done is not None:
             self.crash_zone(zone)
 
@@ -335,6 +440,13 @@ class World:
                 for key in drop:
                     held.pop(key, None)
                 zone.revision = revision if revision is not None else zone.revision
+            case z.PersistMadeGood():
+                zone.lost = set()
+            case z.AskHealth(stream, specifier):
+                self._answer_health(zone, stream, specifier)
+            case z.CloseHealth(stream, _, _):
+                for proxy in self.proxies.values():
+                    proxy.health = None if proxy.health == stream else proxy.health
             case z.ToGlobalRequest(session, request):
                 self._up(zone, session, "down", lambda half: g.ZoneSubscribed(half, request))
             case z.ToGlobalResponse(session, response):
@@ -424,6 +536,9 @@ class World:
     def connect_proxy(self, proxy: SimProxy) -> None:
         if not proxy.up or proxy.stream is not None:
             return
+        if self.clock.now < proxy.away_until:
+            self.clock.at(proxy.away_until, lambda: self.connect_proxy(proxy))
+            return
         zone = self.zones[proxy.zone]
         if not zone.up:
             self.clock.after(self.random.uniform(0.1, 1.0), lambda: self.connect_proxy(proxy))
@@ -477,9 +592,36 @@ class World:
         if not proxy.up and proxy.wanted:
             proxy.up = True
             proxy.envoy.held, proxy.envoy.asked = {}, {}
+            proxy.reaches, proxy.disturbed = frozenset(), self.clock.now
             self.connect_proxy(proxy)
 
+    # --- health of applications ---
+
+    def report_health(self, proxy: SimProxy, *, healthy: bool) -> None:
+        """On its HDS stream, or a new one where the last is gone."""
+        zone, proxy.healthy = self.zones[proxy.zone], healthy
+        proxy.disturbed = self.clock.now
+        if proxy.health is None:
+            self.serial += 1
+            proxy.health = f"hds-{self.serial}"
+            node = proxy.envoy.node.id
+            self.to_zone(zone, z.HealthOpened(proxy.health, "token", self.clock.now))
+            said = Introduction(node)
+            self.to_zone(zone, z.HealthSaid(proxy.health, said, self.clock.now))
+        elif proxy.health in self.asked_health:
+            self._answer_health(zone, proxy.health, self.asked_health[proxy.health])
+
+    def _answer_health(self, zone: SimZone, stream: str, specifier: Specifier) -> None:
+        self.asked_health[stream] = specifier
+        proxy = next((p for p in self.proxies.values() if p.health == stream), None)
+        if proxy is not None:
+            report = HealthReport(
+                dict.fromkeys((c.cluster for c in specifier.checks), proxy.healthy)
+            )
+            self._later(zone, 0.1, lambda: z.HealthSaid(stream, report, self.clock.now))
+
     def kill_proxy(self, proxy: SimProxy) -> None:
+        proxy.disturbed = self.clock.now
         if proxy.stream is not None:
             proxy.stream.cut()
         proxy.up = False
