@@ -20,13 +20,21 @@ PROXIES = ("Dataplane", "ZoneIngress", "ZoneEgress")
 
 
 class HostNames:
-    def __init__(self, plane: ZoneControlPlane) -> None:
+    def __init__(self, plane: ZoneControlPlane, interval_s: float = RESOLVE_INTERVAL_S) -> None:
         self.plane = plane
+        self.interval_s = interval_s
 
     async def resolve_forever(self) -> None:
+        """A fault of ours costs one look, not all later ones."""
+        loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(RESOLVE_INTERVAL_S)
-            await self.resolve()
+            await asyncio.sleep(self.interval_s)
+            try:
+                await self.resolve()
+            except Exception as error:
+                loop.call_exception_handler(
+                    {"message": "host names could not be looked up", "exception": error}
+                )
 
     async def resolve(self) -> None:
         """Look every name up; one that does not resolve keeps its last address."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from tests.support.zone import settings
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
+
 
 async def test_zone_looks_up_its_own_proxies_and_the_ingresses_of_others(tmp_path: Path) -> None:
     """A name that nobody knows costs itself its address, and nobody else."""
@@ -31,6 +34,31 @@ async def test_zone_looks_up_its_own_proxies_and_the_ingresses_of_others(tmp_pat
     )
     await HostNames(plane).resolve()
     assert dict(plane.state.resolved) == {"localhost": "127.0.0.1", "LOCALHOST": "127.0.0.1"}
+    plane.stop()
+    store.close()
+
+
+async def test_a_fault_of_ours_costs_one_look_and_not_all_later_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "store.sqlite")
+    plane = ZoneControlPlane(settings(), store, logging.getLogger("test"))
+    names, again, looks, told = HostNames(plane, interval_s=0.0), asyncio.Event(), 0, []
+
+    async def faulty() -> None:
+        nonlocal looks
+        looks += 1
+        if looks > 1:
+            again.set()
+        raise ValueError("ours")
+
+    monkeypatch.setattr(names, "resolve", faulty)
+    asyncio.get_running_loop().set_exception_handler(lambda _, found: told.append(found))
+    looking = asyncio.create_task(names.resolve_forever())
+    async with asyncio.timeout(10):
+        await again.wait()
+    looking.cancel()
+    assert isinstance(told[0]["exception"], ValueError)
     plane.stop()
     store.close()
 
