@@ -49,6 +49,8 @@ async def planes(tmp_path: Path) -> AsyncIterator[Planes]:
     try:
         await made.start_global()
         await made.start_zone("east")
+        # A revision is in force a moment before it is on disk.
+        await made.until("the policies on its disk", lambda: bool(policies(made)))
         yield made
     finally:
         await asyncio.to_thread(made.stop)
@@ -164,7 +166,7 @@ async def test_a_frame_that_is_not_the_globals_own_is_refused_and_changes_nothin
     planes.run_global()
     await planes.until("the true one", lambda: not planes.status("east").get("refused_resources"))
     await planes.until("the revision", lambda: in_force(planes) == before)
-    assert policies(planes) == kept
+    await planes.until("the policies on its disk", lambda: policies(planes) == kept)
 
 
 # --- the disk, and Git ---
