@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from reconciler.model.resource import MeshResource
     from reconciler.steps.status_state import Push
-    from tests.simulation.world import SimProxy, SimZone, World
+    from tests.simulation.parts import SimProxy, SimZone
+    from tests.simulation.world import World
 
 
 UNSETTLED_S = 30.0  # after a commit changed which zones are in

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 from reconciler.steps import global_state as g
 from reconciler.steps import zone_state as z
 from tests.simulation.invariants import InvariantBroken
-from tests.simulation.world import SETTLES_S, ZONES, World
+from tests.simulation.parts import SETTLES_S
+from tests.simulation.world import ZONES, World
 from xds.discovery import DeltaRequest
 from xds.resource import CLUSTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.simulation.world import SimProxy
+    from tests.simulation.parts import SimProxy
 
 KINDS = ("policy", "relayed", "local")
 MASS = 3  # proxies whose loss within seconds is taken for ours, here

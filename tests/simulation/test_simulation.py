@@ -15,12 +15,13 @@ from tests.simulation import documents
 from tests.simulation.envoy import TYPES, addresses, number_of
 from tests.simulation.invariants import InvariantBroken
 from tests.simulation.trouble import heal, misbehave
-from tests.simulation.world import SimProxy, SimZone, World
+from tests.simulation.world import World
 from tests.support.zone import Zone
 from xds.resource import CLUSTER, ENDPOINT, SECRET
 
 if TYPE_CHECKING:
     from reconciler.kds.manifest import ConvergenceReport
+    from tests.simulation.parts import SimProxy, SimZone
 
 SEEDS = 1000
 BATCH = 50

@@ -42,5 +42,13 @@ async def test_an_abstract_socket_is_named_with_an_at_sign() -> None:
 
 
 async def test_nobody_listens_and_nothing_happens(tmp_path: Path) -> None:
-    ServiceManager({}).ready()
-    ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "gone"), "WATCHDOG_USEC": "x"}).ready()
+    """Neither an error nor a timer that would wake the loop for nobody."""
+    gone = str(tmp_path / "gone")
+    for environment in (
+        {},
+        {"WATCHDOG_USEC": "20000"},
+        {"NOTIFY_SOCKET": gone, "WATCHDOG_USEC": "x"},
+    ):
+        manager = ServiceManager(environment)
+        manager.ready()
+        assert manager._timer is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from reconciler.runtime.timer import Timer
+from reconciler.runtime.timer import FARTHEST_S, Timer
 
 
 async def test_moments_are_ticked_in_their_order_whatever_order_they_were_asked_in() -> None:
@@ -47,8 +47,11 @@ async def test_fault_in_a_tick_does_not_stop_the_next() -> None:
 
 
 async def test_moment_of_next_year_does_not_overflow_the_loop_and_stops() -> None:
-    timer = Timer(lambda _: None)
-    timer.at(time.time() + 1e12)
-    timer.stop()
-    timer.at(time.time() + 1e12)
-    timer.stop()
+    loop, timer = asyncio.get_running_loop(), Timer(lambda _: None)
+    for _ in range(2):
+        timer.at(time.time() + 1e12)
+        handle = timer._handle
+        assert handle is not None
+        assert handle.when() <= loop.time() + FARTHEST_S
+        timer.stop()
+        assert handle.cancelled()
