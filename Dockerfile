@@ -4,9 +4,9 @@ WORKDIR /src
 COPY requirements/run.txt requirements/dev.txt requirements/
 # The build backend is taken from the same lock as everything else.
 RUN python -m venv /opt/reconciler \
- && /opt/reconciler/bin/pip install --no-cache-dir --require-hashes -r requirements/run.txt \
+ && /opt/reconciler/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements/run.txt \
  && python -m venv /opt/build \
- && /opt/build/bin/pip install --no-cache-dir --require-hashes -r requirements/dev.txt
+ && /opt/build/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements/dev.txt
 COPY . .
 RUN /opt/build/bin/python -m hatchling build -t wheel -d /dist \
  && /opt/reconciler/bin/pip install --no-cache-dir --no-deps --no-index /dist/*.whl

@@ -23,7 +23,7 @@ help: ## List the targets
 $(STAMP): requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "mesh-reconciler needs Python 3.11 or newer, and none was found on PATH; install it or set PYTHON=/path/to/python3" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -48,11 +48,11 @@ test-system: .venv ## What needs root, Debian packages, a browser or long time
 	@command -v openssl >/dev/null || { apt-get update -qq && apt-get install -qqy openssl; }
 	$(PYTEST) -m system --junitxml=build/junit-system.xml --timeout=900 $(ARGS)
 
-bench: .venv ## Measure, each figure beside its floor; writes build/bench.json
+bench: .venv ## Measure, each figure beside its floor; writes build/bench.json and bench.svg
 	$(BIN)/python -m tests.bench $(ARGS)
 
-bench-quick: .venv ## The same with few runs
-	$(BIN)/python -m tests.bench --runs 5 $(ARGS)
+bench-quick: .venv ## Few runs and small fleets; fails on counters and ratios to the floor
+	$(BIN)/python -m tests.bench --quick --check $(ARGS)
 
 bench-failover: .venv ## The gap when a local instance dies, as the tour measures it
 	$(BIN)/reconciler demo --once --format json $(ARGS)

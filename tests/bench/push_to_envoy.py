@@ -7,13 +7,13 @@ which a server that computes nothing sends the same bytes to the same Envoy.
 from __future__ import annotations
 
 import asyncio
-import statistics
 import tempfile
 import time
 from pathlib import Path
 
 from reconciler.demo.world import GIT_IDENTITY, World
 from tests.bench.admin import Admin, until
+from tests.bench.figures import Figure, Scale, at_most, times_floor
 from tests.bench.floor import Floor
 
 POLICY = """\
@@ -28,18 +28,8 @@ spec:
 """
 
 
-def summary(values_ms: list[float]) -> dict[str, float]:
-    """p50, p99 (nearest rank) and max."""
-    ordered = sorted(values_ms)
-    return {
-        "p50": statistics.median(ordered),
-        "p99": ordered[min(len(ordered) - 1, round(0.99 * len(ordered)))],
-        "max": ordered[-1],
-        "runs": float(len(ordered)),
-    }
-
-
-async def measure(runs: int) -> dict[str, dict[str, float]]:
+async def measure(scale: Scale) -> list[Figure]:
+    runs = scale.choose(30, 5)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         world = World(Path(folder) / "world")
         world.folder.mkdir()
@@ -53,11 +43,23 @@ async def measure(runs: int) -> dict[str, dict[str, float]]:
             await asyncio.to_thread(world.stop)
         async with Floor(Path(folder) / "floor") as floor:
             floors = await floor.runs(runs)
-    return {
-        "push_to_envoy_ms": summary(pushes),
-        "push_to_envoy_ms.floor": summary(floors),
-        "rebuilt": rebuilt,
-    }
+    return [
+        Figure(
+            key="push_to_envoy_ms",
+            unit="ms",
+            values=tuple(pushes),
+            floor=tuple(floors),
+            goal=100.0,
+            check=times_floor(12.0),
+        ),
+        *(
+            Figure(key=f"rebuilt.{key}", unit="resources", values=(count,), check=at_most(most))
+            for key, count, most in (
+                ("one_policy", rebuilt["one_policy"], 2),
+                ("no_policy", rebuilt["no_policy"], 0),
+            )
+        ),
+    ]
 
 
 def _pushes(world: World, runs: int) -> list[float]:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.bench.__main__ import BENCHES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -43,7 +45,12 @@ BANNED_EVERYWHERE = {
 # `__hash__` may cache the builtin hash of frozen parts: it never leaves the process.
 HASH_ALLOWED_IN = {"__hash__", "__post_init__"}
 # Started by name, not by import: `python -m` modules and what pytest loads.
-STARTED_BY_NAME = {"tests.conftest", "tests.support.scaffold", "tests.bench.__main__"}
+STARTED_BY_NAME = {
+    "tests.conftest",
+    "tests.support.scaffold",
+    "tests.bench.__main__",
+    *(f"tests.bench.{module}" for module in BENCHES.values()),
+}
 MAY_PRINT = ("reconciler.cli", "reconciler.demo", "tests.bench", "tests.support.scaffold")
 MARKER_WORDS = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XXX", "HACK")) + r")\b")
 ISSUE_LINK = re.compile(r"#\d+|issues?/\d+|issue \d+")
