@@ -1,0 +1,122 @@
+"""What a zone's decisions cost with many proxies: CPU time of the pure step alone, by what happens,
+the longest single step, and how the cost grows with the fleet.
+
+TLS, gRPC, decoding and the disk are not part of it: nothing is opened or sent. CPU time, because
+a busy machine changes it little.
+"""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING
+
+from reconciler.warm_up import warm_up
+from tests.bench.figures import Figure, Scale, exponent
+from tests.support.step_fleet import (
+    SPACING_S,
+    StepFleet,
+    document,
+    mesh_with_mtls,
+    permission,
+    timeout,
+    zone_of_steps,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+INSTANCES = 10  # of each service
+CALLS = 5  # services that each proxy calls
+STEP_GOAL_MS = 10.0
+# For 1,000 proxies; instance_*: of the service that all of them call.
+GOALS_MS = {
+    "connect_storm": 3000.0,
+    "change_outbound": 300.0,
+    "change_inbound": 300.0,
+    "instance_new": 100.0,
+    "instance_gone": 100.0,
+    "idle_minute": 600.0,
+}
+
+
+async def measure(scale: Scale) -> list[Figure]:
+    sizes = (32, 64) if scale.quick else (125, 250, 500, 1000)
+    warm_up()
+    costs: dict[str, dict[int, float]] = {}
+    longest: dict[str, float] = {}
+    for size in sizes:
+        for name, (cpu_ms, by_event) in phases(size).items():
+            costs.setdefault(name, {})[size] = cpu_ms
+            if size == sizes[-1]:
+                longest |= {e: max(ms, longest.get(e, 0.0)) for e, ms in by_event.items()}
+    return [*_of_phases(costs, sizes), *_of_steps(longest)]
+
+
+def _of_phases(costs: dict[str, dict[int, float]], sizes: tuple[int, ...]) -> list[Figure]:
+    largest, found = sizes[-1], []
+    for name, by_size in costs.items():
+        goal = GOALS_MS.get(name) if largest == 1000 else None
+        key = f"zone_steps.{name}"
+        found.append(Figure(key=key, values=(by_size[largest],), unit="CPU ms", goal=goal))
+        grows = exponent(sizes, [by_size[size] for size in sizes])
+        found.append(Figure(key=f"{key}.exponent", values=(grows,)))
+    return found
+
+
+def _of_steps(longest: dict[str, float]) -> list[Figure]:
+    return [
+        Figure(key=f"zone_steps.longest.{e}", values=(ms,), unit="CPU ms", goal=STEP_GOAL_MS)
+        for e, ms in sorted(longest.items(), key=lambda found: -found[1])
+    ]
+
+
+def phases(size: int) -> dict[str, tuple[float, dict[str, float]]]:
+    """CPU ms of each phase, and the longest step of each event in it."""
+    fleet = zone_of_steps()
+    services = max(1, size // INSTANCES)
+    found: dict[str, tuple[float, dict[str, float]]] = {}
+    fleet.reset()
+    gc.collect()
+    gc.freeze()
+    for name, act in _acts(fleet, size, services):
+        act()
+        found[name] = fleet.cpu_ms, fleet.longest_ms
+        fleet.reset()
+    report = fleet.state.reported
+    assert report is not None
+    assert (report.total, report.acked) == (size, size), report
+    gc.unfreeze()
+    return found
+
+
+def _acts(fleet: StepFleet, size: int, services: int) -> list[tuple[str, Callable[[], None]]]:
+    another = services * size  # of s0
+    documents = [document(i, services, CALLS) for i in range(size)]
+
+    def storm() -> None:
+        fleet.arrive_all(documents, SPACING_S)
+        fleet.run(1.0)
+
+    def change(commit: str, milliseconds: int, action: str) -> None:
+        policies = (*mesh_with_mtls(), timeout(milliseconds), permission(action))
+        fleet.commit(commit, *policies)
+        fleet.run(1.0)
+
+    def new() -> None:
+        fleet.arrive(document(another, services, CALLS))
+        fleet.run(1.0)
+
+    def gone() -> None:
+        fleet.leave(f"stream-{document(another, services, CALLS)['name']}")
+        fleet.run(1.0)
+
+    return [
+        ("connect_storm", storm),
+        ("counters", lambda: fleet.sleep(30.0)),
+        ("change_outbound", lambda: change("c2", 2000, "Allow")),
+        ("change_inbound", lambda: change("c3", 2000, "Deny")),
+        ("instance_new", new),
+        ("instance_gone", gone),
+        ("settle", lambda: fleet.sleep(60.0)),
+        ("idle_minute", lambda: fleet.sleep(60.0)),
+    ]
