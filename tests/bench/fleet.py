@@ -1,0 +1,288 @@
+"""A zone with a thousand simulated proxies: real Git, real global and zone, clients over TLS.
+
+The policies are few, as a fresh mesh has them: mTLS by a builtin CA, everyone may call everyone,
+and what a bench changes. Every proxy has its own Dataplane, address, token and certificate; a
+hundred services, five outbounds each, the first of them to a service that all call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from base64 import b64encode
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reconciler.ca.keys import dataplane_signing_key
+from reconciler.ca.tokens import dataplane_claims, issue
+from reconciler.demo.world import GIT_IDENTITY
+from reconciler.keys.secret_store import FileSecrets
+from reconciler.keys.token_keys import signing_key
+from tests.support.planes import Planes
+from xds.bootstrap import BootstrapInput, bootstrap_document
+from xds.proto import discovery_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from types import TracebackType
+
+ZONE = "east"
+SERVICES, OUTBOUNDS = 100, 5
+COMMON = "svc-0"  # everyone calls it
+CLIENTS = 2  # processes, one a core
+YEAR_S = 365 * 86400.0
+OUTBOUND_PORT = 10_000
+LINE_MAX = 2**30
+
+MESH = """\
+type: Mesh
+name: default
+mtls:
+  enabledBackend: ca
+  backends: [{name: ca, type: builtin}]
+"""
+ALLOW = """\
+type: MeshTrafficPermission
+mesh: default
+name: allow-all
+spec:
+  targetRef: {kind: Mesh}
+  from: [{targetRef: {kind: Mesh}, default: {action: Allow}}]
+"""
+OUTBOUND = """\
+type: MeshTimeout
+mesh: default
+name: bench-outbound
+spec:
+  targetRef: {{kind: Mesh}}
+  to: [{{targetRef: {{kind: Mesh}}, default: {{connectionTimeout: {value}ms}}}}]
+"""
+INBOUND = """\
+type: MeshTimeout
+mesh: default
+name: bench-inbound
+spec:
+  targetRef: {{kind: Mesh}}
+  rules: [{{default: {{http: {{requestTimeout: {value}ms}}}}}}]
+"""
+POLICIES = {"outbound": OUTBOUND, "inbound": INBOUND}
+
+
+def document(
+    number: int, services: int = SERVICES, *, service: int | None = None
+) -> dict[str, Any]:
+    """The Dataplane of proxy `number`."""
+    own = number % services if service is None else service
+    called = [0, *(1 + (own * 7 + k) % (services - 1) for k in range(1, OUTBOUNDS))]
+    tags = {"kuma.io/service": f"svc-{own}", "kuma.io/protocol": "http", "version": "v1"}
+    return {
+        "type": "Dataplane",
+        "mesh": "default",
+        "name": f"proxy-{number}",
+        "networking": {
+            "address": f"127.1.{number // 250}.{number % 250 + 1}",
+            "admin": {"port": 9901},
+            "inbound": [{"port": 8080, "servicePort": 8081, "tags": tags}],
+            "outbound": [
+                {"port": OUTBOUND_PORT + c, "tags": {"kuma.io/service": f"svc-{c}"}} for c in called
+            ],
+        },
+    }
+
+
+def encoded_node(given: dict[str, Any]) -> bytes:
+    """What Envoy says of itself with the bootstrap that its zone gives it."""
+    text = json.dumps(given, sort_keys=True)
+    bootstrap = bootstrap_document(
+        BootstrapInput(
+            mesh=given["mesh"], name=given["name"], cluster="svc", xds_host="localhost",
+            xds_port=1, ca_pem="", resource_json=text, admin_port=9901,
+            features=("feature-delta-grpc",), workdir=f"/tmp/{given['name']}",
+        )
+    )  # fmt: skip
+    said: Any = bootstrap["node"]
+    message = pb.Node(id=said["id"], cluster=said["cluster"])
+    message.metadata.update(said["metadata"])
+    return message.SerializeToString()
+
+
+class Client:
+    """One process of simulated proxies."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    @classmethod
+    async def start(cls, given: dict[str, Any]) -> Client:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.bench.fleet_client",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LINE_MAX,
+        )  # fmt: skip
+        client = cls(process)
+        await client.ask(given)
+        return client
+
+    async def ask(self, said: dict[str, Any]) -> dict[str, Any]:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(said).encode() + b"\n")
+        line = await self.process.stdout.readline()
+        if not line:
+            raise RuntimeError("a client process ended; see its words above")
+        answer: dict[str, Any] = json.loads(line)
+        if "missing" in answer:
+            raise TimeoutError(
+                f"{said}: {answer['count']} proxies wait, such as {answer['missing']}"
+            )
+        return answer
+
+    async def stop(self) -> None:
+        if self.process.returncode is None:
+            self.process.kill()
+        await self.process.wait()
+
+
+class Fleet:
+    """`size` proxies at one zone. `world` is None for proxies of another server (the floor)."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self.folder = folder
+        self.size = size
+        self.world = Planes(folder)
+        self.clients: list[Client] = []
+
+    async def __aenter__(self) -> Fleet:
+        await asyncio.to_thread(self._seed)
+        await self.world.start_global()
+        await self.world.start_zone(ZONE)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.let_go()
+        await asyncio.to_thread(self.world.stop)
+
+    def _seed(self) -> None:
+        world = self.world
+        world.git(None, "init", "--quiet", "--bare", "--initial-branch=main", str(world.bare))
+        world.git(None, "clone", "--quiet", str(world.bare), str(world.work))
+        for setting in GIT_IDENTITY[1::2]:
+            world.git(world.work, "config", *setting.split("=", 1))
+        (world.work / "mesh.yaml").write_text(MESH)
+        (world.work / "allow.yaml").write_text(ALLOW)
+        self.commit("The mesh")
+        self.push()
+
+    def commit(self, message: str) -> None:
+        self.world.git(self.world.work, "add", "--all")
+        self.world.git(self.world.work, "commit", "--quiet", "--message", message)
+
+    def push(self) -> None:
+        self.world.git(self.world.work, "push", "--quiet", "origin", "HEAD:main")
+
+    # --- clients ---
+
+    async def start_clients(self, extra: Sequence[dict[str, Any]] = ()) -> None:
+        """Processes that know their proxies; nobody is connected yet."""
+        documents = [*(document(n) for n in range(self.size)), *extra]
+        shown = await asyncio.to_thread(self._introductions, documents)
+        given = {
+            "host": "127.0.0.1",
+            "port": self.world.ports[ZONE].ads,
+            "ca": (self.world.state(ZONE) / "tls" / "ca.pem").read_text(),
+        }
+        parts = [shown[at::CLIENTS] for at in range(CLIENTS)]
+        self.clients = [await Client.start({**given, "proxies": part}) for part in parts if part]
+
+    def _introductions(self, documents: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
+        store = FileSecrets(self.world.state("global") / "secrets")
+        kid, key = signing_key(store, dataplane_signing_key("default"))
+        now = time.time()
+        return [
+            {
+                "id": f"default.{each['name']}",
+                "node": b64encode(encoded_node(each)).decode(),
+                "token": issue(key, dataplane_claims("default", each["name"]), now, YEAR_S, kid),
+            }
+            for each in documents
+        ]
+
+    async def all(self, **said: Any) -> list[dict[str, Any]]:
+        return list(await asyncio.gather(*(client.ask(said) for client in self.clients)))
+
+    async def connect(self, over_s: float) -> float:
+        """Seconds until the last proxy is served."""
+        began = time.monotonic()
+        answers = await self.all(do="connect", over_s=over_s)
+        return _last(answers) - began
+
+    async def let_go(self) -> None:
+        for client in self.clients:
+            await client.stop()
+        self.clients = []
+
+    async def pushed(self, what: str, value: int) -> float:
+        """Milliseconds from the start of `git push` until the last proxy runs the value."""
+        (self.world.work / f"{what}.yaml").write_text(POLICIES[what].format(value=value))
+        await asyncio.to_thread(self.commit, f"{what} {value}")
+        await self.all(do="expect", what=what, value=value)
+        began = time.monotonic()
+        await asyncio.to_thread(self.push)
+        return (_last(await self.all(do="wait")) - began) * 1000
+
+    async def settled(self) -> None:
+        """Every proxy has acknowledged all it was sent."""
+        await self.world.until("all proxies", lambda: self.world.acked(ZONE) >= self.size)
+
+    # --- what the zone's processes cost ---
+
+    @property
+    def zone_pids(self) -> list[int]:
+        return tree(self.world.processes[f"zone-{ZONE}"].popen.pid)
+
+    def stall_ms(self, role: str = ZONE) -> float:
+        """The longest turn of a control plane's loop since it started."""
+        return float(str(self.world.status(role)["loop_stall_ms_max"]))
+
+
+def _last(answers: list[dict[str, Any]]) -> float:
+    return max(float(answer["last"]) for answer in answers)
+
+
+# --- processes ---
+
+
+def tree(pid: int) -> list[int]:
+    """A process and all its descendants."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += tree(int(child))
+    return found
+
+
+def cpu_s(pids: Iterable[int]) -> float:
+    """User and system time so far, of these processes and their children that have ended."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mb(pids: Iterable[int]) -> dict[str, float]:
+    """`rss` and `pss`, summed."""
+    found = {"Rss": 0, "Pss": 0}
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            name, _, rest = line.partition(":")
+            if name in found:
+                found[name] += int(rest.split()[0])
+    return {name.lower(): kb / 1024 for name, kb in found.items()}
