@@ -145,19 +145,79 @@ class Client:
         await self.process.wait()
 
 
-class Fleet:
-    """`size` proxies at one zone. `world` is None for proxies of another server (the floor)."""
+class Clients:
+    """Processes full of proxies, at one server."""
 
-    def __init__(self, folder: Path, size: int) -> None:
-        self.folder = folder
+    def __init__(self) -> None:
+        self.clients: list[Client] = []
+        self.homes: dict[str, Client] = {}
+
+    async def start(self, given: dict[str, Any], proxies: Sequence[dict[str, str]]) -> None:
+        """Nobody is connected yet. `given` says where the server is."""
+        for at in range(CLIENTS):
+            part = proxies[at::CLIENTS]
+            client = await Client.start({**given, "proxies": part})
+            self.clients.append(client)
+            self.homes |= {each["id"]: client for each in part}
+
+    async def all(self, **said: Any) -> list[dict[str, Any]]:
+        return list(await asyncio.gather(*(client.ask(said) for client in self.clients)))
+
+    async def connect(self, over_s: float, nodes: Sequence[str]) -> float:
+        """Seconds until the last of them is served."""
+        began = time.monotonic()
+        parts = [[n for n in nodes if self.homes[n] is client] for client in self.clients]
+        said = [{"do": "connect", "over_s": over_s, "nodes": part} for part in parts]
+        pairs = zip(self.clients, said, strict=True)
+        return _last(await asyncio.gather(*(client.ask(each) for client, each in pairs))) - began
+
+    async def expect(self, nodes: Sequence[str], what: str, value: int, **more: Any) -> None:
+        """Every one of `nodes` is to run `value`."""
+        for client in self.clients:
+            part = [n for n in nodes if self.homes[n] is client]
+            await client.ask({"do": "expect", "what": what, "value": value, "nodes": part, **more})
+
+    async def last(self) -> float:
+        """When the last proxy did what is expected, on the monotonic clock."""
+        return _last(await self.all(do="wait"))
+
+    async def record(self) -> None:
+        await self.all(do="record", on=True)
+
+    async def heard(self) -> dict[str, list[str]]:
+        """What each proxy was sent since `record`, base64."""
+        found: dict[str, list[str]] = {}
+        for answer in await self.all(do="record", on=False):
+            found |= answer["heard"]
+        return {node: heard for node, heard in found.items() if heard}
+
+    async def responses(self) -> int:
+        return sum(int(answer["responses"]) for answer in await self.all(do="stats"))
+
+    async def stop(self) -> None:
+        for client in self.clients:
+            await client.stop()
+
+
+class Fleet:
+    """A global, a zone, and `size` proxies (beside `extra` ones), known to their clients."""
+
+    def __init__(self, folder: Path, size: int, extra: Sequence[dict[str, Any]] = ()) -> None:
         self.size = size
         self.world = Planes(folder)
-        self.clients: list[Client] = []
+        self.clients = Clients()
+        self.documents = [*(document(n) for n in range(size)), *extra]
+        self.proxies: list[dict[str, str]] = []  # as a client process is told of them
+        self.own = [f"default.proxy-{n}" for n in range(size)]
 
     async def __aenter__(self) -> Fleet:
         await asyncio.to_thread(self._seed)
         await self.world.start_global()
         await self.world.start_zone(ZONE)
+        self.proxies = await asyncio.to_thread(self._introductions)
+        ca = (self.world.state(ZONE) / "tls" / "ca.pem").read_text()
+        given = {"host": "127.0.0.1", "port": self.world.ports[ZONE].ads, "ca": ca}
+        await self.clients.start(given, self.proxies)
         return self
 
     async def __aexit__(
@@ -166,42 +226,17 @@ class Fleet:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self.let_go()
+        await self.clients.stop()
         await asyncio.to_thread(self.world.stop)
 
     def _seed(self) -> None:
-        world = self.world
-        world.git(None, "init", "--quiet", "--bare", "--initial-branch=main", str(world.bare))
-        world.git(None, "clone", "--quiet", str(world.bare), str(world.work))
-        for setting in GIT_IDENTITY[1::2]:
-            world.git(world.work, "config", *setting.split("=", 1))
-        (world.work / "mesh.yaml").write_text(MESH)
-        (world.work / "allow.yaml").write_text(ALLOW)
-        self.commit("The mesh")
-        self.push()
+        repository(self.world)
+        (self.world.work / "mesh.yaml").write_text(MESH)
+        (self.world.work / "allow.yaml").write_text(ALLOW)
+        commit(self.world, "The mesh")
+        push(self.world)
 
-    def commit(self, message: str) -> None:
-        self.world.git(self.world.work, "add", "--all")
-        self.world.git(self.world.work, "commit", "--quiet", "--message", message)
-
-    def push(self) -> None:
-        self.world.git(self.world.work, "push", "--quiet", "origin", "HEAD:main")
-
-    # --- clients ---
-
-    async def start_clients(self, extra: Sequence[dict[str, Any]] = ()) -> None:
-        """Processes that know their proxies; nobody is connected yet."""
-        documents = [*(document(n) for n in range(self.size)), *extra]
-        shown = await asyncio.to_thread(self._introductions, documents)
-        given = {
-            "host": "127.0.0.1",
-            "port": self.world.ports[ZONE].ads,
-            "ca": (self.world.state(ZONE) / "tls" / "ca.pem").read_text(),
-        }
-        parts = [shown[at::CLIENTS] for at in range(CLIENTS)]
-        self.clients = [await Client.start({**given, "proxies": part}) for part in parts if part]
-
-    def _introductions(self, documents: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
+    def _introductions(self) -> list[dict[str, str]]:
         store = FileSecrets(self.world.state("global") / "secrets")
         kid, key = signing_key(store, dataplane_signing_key("default"))
         now = time.time()
@@ -211,37 +246,21 @@ class Fleet:
                 "node": b64encode(encoded_node(each)).decode(),
                 "token": issue(key, dataplane_claims("default", each["name"]), now, YEAR_S, kid),
             }
-            for each in documents
+            for each in self.documents
         ]
-
-    async def all(self, **said: Any) -> list[dict[str, Any]]:
-        return list(await asyncio.gather(*(client.ask(said) for client in self.clients)))
-
-    async def connect(self, over_s: float) -> float:
-        """Seconds until the last proxy is served."""
-        began = time.monotonic()
-        answers = await self.all(do="connect", over_s=over_s)
-        return _last(answers) - began
-
-    async def let_go(self) -> None:
-        for client in self.clients:
-            await client.stop()
-        self.clients = []
 
     async def pushed(self, what: str, value: int) -> float:
         """Milliseconds from the start of `git push` until the last proxy runs the value."""
         (self.world.work / f"{what}.yaml").write_text(POLICIES[what].format(value=value))
-        await asyncio.to_thread(self.commit, f"{what} {value}")
-        await self.all(do="expect", what=what, value=value)
+        await asyncio.to_thread(commit, self.world, f"{what} {value}")
+        await self.clients.expect(self.own, what, value)
         began = time.monotonic()
-        await asyncio.to_thread(self.push)
-        return (_last(await self.all(do="wait")) - began) * 1000
+        await asyncio.to_thread(push, self.world)
+        return (await self.clients.last() - began) * 1000
 
     async def settled(self) -> None:
         """Every proxy has acknowledged all it was sent."""
         await self.world.until("all proxies", lambda: self.world.acked(ZONE) >= self.size)
-
-    # --- what the zone's processes cost ---
 
     @property
     def zone_pids(self) -> list[int]:
@@ -252,11 +271,31 @@ class Fleet:
         return float(str(self.world.status(role)["loop_stall_ms_max"]))
 
 
+# --- the repository ---
+
+
+def repository(world: Planes) -> None:
+    """An empty bare one, and a clone to push from."""
+    world.git(None, "init", "--quiet", "--bare", "--initial-branch=main", str(world.bare))
+    world.git(None, "clone", "--quiet", str(world.bare), str(world.work))
+    for setting in GIT_IDENTITY[1::2]:
+        world.git(world.work, "config", *setting.split("=", 1))
+
+
+def commit(world: Planes, message: str) -> None:
+    world.git(world.work, "add", "--all")
+    world.git(world.work, "commit", "--quiet", "--message", message)
+
+
+def push(world: Planes) -> None:
+    world.git(world.work, "push", "--quiet", "origin", "HEAD:main")
+
+
 def _last(answers: list[dict[str, Any]]) -> float:
     return max(float(answer["last"]) for answer in answers)
 
 
-# --- processes ---
+# --- what processes cost ---
 
 
 def tree(pid: int) -> list[int]:

@@ -141,9 +141,12 @@ class Fleet:
                 self.expect(lambda proxy: proxy.served, set(nodes))
                 await self.spread(nodes, said["over_s"])
                 return await self.wait()
+            case "join":  # Beside what is expected.
+                await self.spread(said["nodes"], 0.0)
+                return {}
             case "leave":
                 self.leave(said["nodes"])
-                return {"last": time.monotonic()}
+                return {}
             case "expect":
                 self.expect(
                     CONDITIONS[said["what"]](said), set(said["nodes"]) if "nodes" in said else None

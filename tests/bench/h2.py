@@ -69,7 +69,8 @@ class Connection(asyncio.Protocol):
         stream, self._streams = self._streams, self._streams + 2
         headers = (
             (":method", "POST"), (":scheme", "https"), (":path", path), (":authority", "zone"),
-            ("content-type", "application/grpc"), ("te", "trailers"), ("authorization", token),
+            ("content-type", "application/grpc"), ("authorization", token),
+            ("te", "trailers"),  # codespell:ignore te
         )  # fmt: skip
         block = b"".join(_literal(*pair) for pair in headers)
         self._messages[stream] = bytearray()

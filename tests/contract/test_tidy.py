@@ -49,7 +49,7 @@ STARTED_BY_NAME = {
     "tests.conftest",
     "tests.support.scaffold",
     "tests.bench.__main__",
-    *(f"tests.bench.{module}" for module in BENCHES.values()),
+    *(f"tests.bench.{module}" for module in (*BENCHES.values(), "fleet_client", "fleet_floor")),
 }
 MAY_PRINT = ("reconciler.cli", "reconciler.demo", "tests.bench", "tests.support.scaffold")
 MARKER_WORDS = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XXX", "HACK")) + r")\b")

@@ -1,0 +1,108 @@
+"""The floor under `fleet_1000`: the same proxies at a server that sends what was recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from reconciler.ca.server_tls import new_server_tls
+from tests.bench.fleet import LINE_MAX, Clients, commit, push, repository
+from tests.support.planes import Planes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+
+class FloorFleet:
+    """`recorded`: "first" is what each proxy was sent when it connected, the others are pushes;
+    each node -> responses, base64.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        recorded: Mapping[str, Mapping[str, Sequence[str]]],
+        proxies: Sequence[dict[str, str]],
+    ) -> None:
+        self.world = Planes(folder)  # for its Git commands only; nothing of it is started
+        self.recorded, self.proxies = recorded, proxies
+        self.clients = Clients()
+        self.process: asyncio.subprocess.Process | None = None
+        self.pushes = 0
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    async def __aenter__(self) -> FloorFleet:
+        await asyncio.to_thread(repository, self.world)
+        await asyncio.to_thread(self._push)
+        tls = new_server_tls("floor", ("127.0.0.1", "localhost"), time.time())
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.bench.fleet_floor",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LINE_MAX,
+        )  # fmt: skip
+        answer = await self._ask(
+            {
+                "bare": str(self.world.bare),
+                "cert": tls.cert_pem.decode(),
+                "key": tls.key_pem.decode(),
+                "first": self.recorded["first"],
+            }
+        )
+        for name, heard in self.recorded.items():
+            if name != "first":
+                await self._ask({"do": "push", "name": name, "heard": heard})
+        given = {"host": "127.0.0.1", "port": answer["port"], "ca": tls.ca_pem.decode()}
+        await self.clients.start(given, self.proxies)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.clients.stop()
+        if self.process is not None:
+            self.process.kill()
+            await self.process.wait()
+
+    async def _ask(self, said: dict[str, Any]) -> dict[str, Any]:
+        assert self.process is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(said).encode() + b"\n")
+        line = await self.process.stdout.readline()
+        if not line:
+            raise RuntimeError("the floor's server ended; see its words above")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _push(self) -> None:
+        """A commit that moves the branch, whatever is in it."""
+        self.pushes += 1
+        (self.world.work / "floor.yaml").write_text(f"# {self.pushes}\n")
+        commit(self.world, f"floor {self.pushes}")
+        push(self.world)
+
+    async def pushed(self, name: str, what: str, value: int) -> float:
+        """Milliseconds from the start of `git push` until the last proxy runs the value."""
+        await self._ask({"do": "arm", "name": name})
+        await self.clients.expect(list(self.recorded[name]), what, value)
+        began = time.monotonic()
+        await asyncio.to_thread(self._push)
+        return (await self.clients.last() - began) * 1000
+
+    async def sent(self, name: str, what: str, value: int, **more: Any) -> float:
+        """The same without Git: from the command to the server."""
+        await self.clients.expect(list(self.recorded[name]), what, value, **more)
+        began = time.monotonic()
+        await self._ask({"do": "send", "name": name})
+        return (await self.clients.last() - began) * 1000
