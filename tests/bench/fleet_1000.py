@@ -27,7 +27,7 @@ STORM_S = 5.0
 QUIET_S = 0.2  # between two runs, so that the answers of one are not in the next
 RECORDED = (1, 2)  # runs whose bytes the floor sends; the value differs from the one before
 FLOOR_RUNS = 30
-WHATS = ("outbound", "inbound")
+POLICY_PUSHES = ("outbound", "inbound")
 GOALS = {"outbound": 500.0, "inbound": 800.0, "endpoint": 300.0}
 
 
@@ -64,7 +64,7 @@ class _Run:
     async def everything(self) -> None:
         await self._storm()
         await self._idle("fresh")
-        for what in WHATS:
+        for what in POLICY_PUSHES:
             await self._pushes(what)
         await self._endpoints()
         if not self.scale.quick:
@@ -137,7 +137,7 @@ class _Run:
         await fleet.settled()
         for number in range(1000 - 2 * self.runs):
             self.values += 1
-            await fleet.pushed(WHATS[number % 2], self.values)
+            await fleet.pushed(POLICY_PUSHES[number % 2], self.values)
         await fleet.settled()
         self._stall("worn")
 
@@ -151,7 +151,7 @@ class _Run:
                 values=tuple(self.took_ms[what]), floor=tuple(floor[what]),
                 check=times_floor(25.0),
             )
-            for what in WHATS
+            for what in POLICY_PUSHES
         ]  # fmt: skip
         found += [
             Figure(
