@@ -10,6 +10,7 @@ from envoy_data_plane.envoy.config.core.v3 import HttpProtocolOptions as CommonO
 from reconciler.policies.effect import Effect, InboundPlace
 from reconciler.policies.mesh_timeout import POLICY, TimeoutConf, Timeouts, timeouts
 from reconciler.rules import Conf, catch_all, rule_entries
+from xds.message import new
 from xds.view import Hooks
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def on_protocol_options(options: HttpProtocolOptions, conf: Timeouts) -> None:
     """For http, http2 and grpc alike; a TCP service has these options, but no requests."""
     if not conf.http:
         return
-    common = options.common_http_protocol_options or CommonOptions()
+    common = options.common_http_protocol_options or new(CommonOptions)
     common.idle_timeout = conf.idle
     common.max_connection_duration = conf.max_connection or None
     common.max_stream_duration = conf.max_stream or None
@@ -49,7 +50,7 @@ def on_route(route: Route, conf: Timeouts) -> None:
 
 def on_hcm(hcm: HttpConnectionManager, conf: Timeouts) -> None:
     """Idle connections are the clusters' affair, and idle streams the routes'."""
-    common = hcm.common_http_protocol_options or CommonOptions()
+    common = hcm.common_http_protocol_options or new(CommonOptions)
     common.idle_timeout = _OFF
     hcm.common_http_protocol_options = common
     hcm.request_headers_timeout = conf.request_headers

@@ -61,9 +61,9 @@ from reconciler.policies.mesh_traffic_permission import (
 )
 from reconciler.rules import Conf, SubsetRule, from_entries, from_subsets, subset_rules
 from xds.build.chains import TLS_INSPECTOR, tls_inspector
+from xds.message import any_of, new
 from xds.names import spiffe_id, stat_prefix, tag_id
 from xds.view import Hooks
-from xds.wire import any_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -139,17 +139,17 @@ def on_inbound(conf: Permission | tuple[NamedRule, ...] | None, place: InboundPl
 def on_http_filters(filters: list[HttpFilter], conf: Rbac) -> None:
     if not conf.http:
         return
-    rbac = HttpRbac()
+    rbac = new(HttpRbac)
     _fill(rbac, conf)
-    filters.insert(0, HttpFilter(name=HTTP_RBAC, typed_config=any_of(rbac)))
+    filters.insert(0, new(HttpFilter, name=HTTP_RBAC, typed_config=any_of(rbac)))
 
 
 def on_network_filters(filters: list[Filter], conf: Rbac) -> None:
     if conf.http:
         return
-    rbac = NetworkRbac(stat_prefix=conf.stat_prefix)
+    rbac = new(NetworkRbac, stat_prefix=conf.stat_prefix)
     _fill(rbac, conf)
-    filters.insert(0, Filter(name=NETWORK_RBAC, typed_config=any_of(rbac)))
+    filters.insert(0, new(Filter, name=NETWORK_RBAC, typed_config=any_of(rbac)))
 
 
 def on_listener_filters(filters: list[ListenerFilter], conf: Rbac) -> None:
@@ -179,25 +179,27 @@ def _fill(rbac: HttpRbac | NetworkRbac, conf: Rbac) -> None:
 
 def _rules(principals: tuple[Principal, ...], action: RbacAction) -> RbacRules:
     if not principals:
-        return RbacRules(action=action)
-    policy = Policy(
-        permissions=[AnyPermission(any=True)],
+        return new(RbacRules, action=action)
+    policy = new(
+        Policy,
+        permissions=[new(AnyPermission, any=True)],
         principals=[_principal(principal) for principal in principals],
     )
-    return RbacRules(action=action, policies={POLICY_NAME: policy})
+    return new(RbacRules, action=action, policies={POLICY_NAME: policy})
 
 
 def _principal(principal: Principal) -> EnvoyPrincipal:
     ids = [_has_uri(uri) for uri in principal.uris]
-    ids += [EnvoyPrincipal(not_id=_has_uri(uri)) for uri in principal.not_uris]
+    ids += [new(EnvoyPrincipal, not_id=_has_uri(uri)) for uri in principal.not_uris]
     if not ids:
-        return EnvoyPrincipal(any=True)
-    return ids[0] if len(ids) == 1 else EnvoyPrincipal(and_ids=PrincipalSet(ids=ids))
+        return new(EnvoyPrincipal, any=True)
+    return ids[0] if len(ids) == 1 else new(EnvoyPrincipal, and_ids=new(PrincipalSet, ids=ids))
 
 
 def _has_uri(uri: str) -> EnvoyPrincipal:
-    return EnvoyPrincipal(
-        authenticated=PrincipalAuthenticated(principal_name=StringMatcher(exact=uri))
+    return new(
+        EnvoyPrincipal,
+        authenticated=new(PrincipalAuthenticated, principal_name=new(StringMatcher, exact=uri)),
     )
 
 
@@ -216,7 +218,8 @@ def _matcher(rules: tuple[NamedRule, ...], *, shadow: bool) -> Matcher:
     ordered = (*denied, *allowed, *shadowed) if shadow else (*denied, *shadowed, *allowed)
     return _list_matcher(
         [
-            MatcherMatcherListFieldMatcher(
+            new(
+                MatcherMatcherListFieldMatcher,
                 predicate=_any_of([_predicate(match) for match in matches]),
                 on_match=_action(name, action),
             )
@@ -227,8 +230,9 @@ def _matcher(rules: tuple[NamedRule, ...], *, shadow: bool) -> Matcher:
 
 
 def _list_matcher(matchers: list[MatcherMatcherListFieldMatcher]) -> Matcher:
-    return Matcher(
-        matcher_list=MatcherMatcherList(matchers=matchers) if matchers else None,
+    return new(
+        Matcher,
+        matcher_list=new(MatcherMatcherList, matchers=matchers) if matchers else None,
         on_no_match=_action("default", RbacAction.DENY),
     )
 
@@ -236,8 +240,8 @@ def _list_matcher(matchers: list[MatcherMatcherListFieldMatcher]) -> Matcher:
 def _any_of(predicates: list[MatcherMatcherListPredicate]) -> MatcherMatcherListPredicate:
     if len(predicates) == 1:
         return predicates[0]
-    either = MatcherMatcherListPredicatePredicateList(predicate=predicates)
-    return MatcherMatcherListPredicate(or_matcher=either)
+    either = new(MatcherMatcherListPredicatePredicateList, predicate=predicates)
+    return new(MatcherMatcherListPredicate, or_matcher=either)
 
 
 def _predicate(match: InboundMatch) -> MatcherMatcherListPredicate:
@@ -247,38 +251,41 @@ def _predicate(match: InboundMatch) -> MatcherMatcherListPredicate:
     if match.spiffe_prefix:
         parts.append(_uri_san(f"{re.escape(match.spiffe_prefix)}.*"))
     if match.sni:
-        value = XdsStringMatcher(exact=match.sni)
-        parts.append(_single("envoy.matching.inputs.server_name", ServerNameInput(), value))
+        value = new(XdsStringMatcher, exact=match.sni)
+        parts.append(_single("envoy.matching.inputs.server_name", new(ServerNameInput), value))
     if len(parts) == 1:
         return parts[0]
-    both = MatcherMatcherListPredicatePredicateList(predicate=parts)
-    return MatcherMatcherListPredicate(and_matcher=both)
+    both = new(MatcherMatcherListPredicatePredicateList, predicate=parts)
+    return new(MatcherMatcherListPredicate, and_matcher=both)
 
 
 def _uri_san(rest: str) -> MatcherMatcherListPredicate:
     """Any URI of the certificate. Envoy joins them with commas, which no URI here contains, and our
     certificates name several: an exact matcher would never deny anybody.
     """
-    value = RegexMatcher(google_re2=RegexMatcherGoogleRe2(), regex=f"(.*,)?{rest}")
-    matcher = XdsStringMatcher(safe_regex=value)
-    return _single("envoy.matching.inputs.uri_san", UriSanInput(), matcher)
+    value = new(RegexMatcher, google_re2=new(RegexMatcherGoogleRe2), regex=f"(.*,)?{rest}")
+    matcher = new(XdsStringMatcher, safe_regex=value)
+    return _single("envoy.matching.inputs.uri_san", new(UriSanInput), matcher)
 
 
 def _single(
     name: str, message: UriSanInput | ServerNameInput, value: XdsStringMatcher
 ) -> MatcherMatcherListPredicate:
-    return MatcherMatcherListPredicate(
-        single_predicate=MatcherMatcherListPredicateSinglePredicate(
-            input=TypedExtensionConfig(name=name, typed_config=any_of(message)),
+    return new(
+        MatcherMatcherListPredicate,
+        single_predicate=new(
+            MatcherMatcherListPredicateSinglePredicate,
+            input=new(TypedExtensionConfig, name=name, typed_config=any_of(message)),
             value_match=value,
-        )
+        ),
     )
 
 
 def _action(name: str, action: RbacAction) -> MatcherOnMatch:
-    chosen = MatchedAction(name=name, action=action)
-    return MatcherOnMatch(
-        action=TypedExtensionConfig(name=ACTION_NAME, typed_config=any_of(chosen))
+    chosen = new(MatchedAction, name=name, action=action)
+    return new(
+        MatcherOnMatch,
+        action=new(TypedExtensionConfig, name=ACTION_NAME, typed_config=any_of(chosen)),
     )
 
 

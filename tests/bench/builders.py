@@ -21,6 +21,7 @@ from reconciler.policies.mesh_timeout import Timeouts
 from reconciler.policies.mesh_traffic_permission import Permission, Principal, Rbac
 from tests.bench.figures import Figure, Scale
 from xds import names
+from xds.message import encode
 from xds.translate import Builders
 from xds.view import (
     AdminListener,
@@ -42,7 +43,7 @@ from xds.view import (
     UpstreamTls,
     WeightedCluster,
 )
-from xds.wire import encode, entry_body, resource
+from xds.wire import entry_body, resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,9 +21,10 @@ from reconciler.git.watch import hints_of
 from tests.bench.admin import Admin, until
 from xds.bootstrap import BootstrapInput, bootstrap
 from xds.discovery import DeltaRequest, DeltaResponse
+from xds.message import encode
 from xds.resource import CLUSTER, LISTENER, XdsResource
 from xds.server import AdsServer
-from xds.wire import encode, resource
+from xds.wire import resource
 
 if TYPE_CHECKING:
     from pathlib import Path

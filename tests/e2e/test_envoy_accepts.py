@@ -45,6 +45,7 @@ from xds.build.clusters import build_cluster
 from xds.build.endpoints import build_endpoints
 from xds.build.listeners import build_listener
 from xds.build.secrets import ca_secret, identity_secret
+from xds.message import encode
 from xds.readable import readable
 from xds.view import (
     AdminListener,
@@ -61,7 +62,7 @@ from xds.view import (
     RouteMatch,
     ValueMatch,
 )
-from xds.wire import encode, entry_body
+from xds.wire import entry_body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -12,9 +12,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xds.message import encode
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, XdsResource
 from xds.snapshot import Resources, Snapshot
-from xds.wire import encode, resource
+from xds.wire import resource
 
 with warnings.catch_warnings():  # Class definitions of this release of the library warn.
     warnings.simplefilter("ignore", DeprecationWarning)

@@ -13,6 +13,7 @@ from envoy_data_plane.envoy.extensions.filters.network.rbac.v3 import Rbac as Ne
 
 from reconciler.ca.admin import issue_admin_server, new_admin_ca
 from xds import names
+from xds.message import any_of, new
 from xds.view import (
     AdminListener,
     Applied,
@@ -46,7 +47,6 @@ from xds.view import (
     ValueMatch,
     WeightedCluster,
 )
-from xds.wire import any_of
 
 if TYPE_CHECKING:
     from envoy_data_plane.envoy.config.cluster.v3 import Cluster
@@ -102,15 +102,15 @@ TIMEOUT = Hooks(
 
 
 def _http_rbac(filters: list[HttpFilter], conf: str) -> None:
-    rbac = HttpRbac(rules=RbacRules())
-    filters.insert(0, HttpFilter(name="envoy.filters.http.rbac", typed_config=any_of(rbac)))
+    rbac = new(HttpRbac, rules=new(RbacRules))
+    filters.insert(0, new(HttpFilter, name="envoy.filters.http.rbac", typed_config=any_of(rbac)))
 
 
 def _network_rbac(filters: list[Filter], conf: str) -> None:
     from envoy_data_plane.envoy.config.listener.v3 import Filter
 
-    rbac = NetworkRbac(stat_prefix=conf, rules=RbacRules())
-    filters.insert(0, Filter(name="envoy.filters.network.rbac", typed_config=any_of(rbac)))
+    rbac = new(NetworkRbac, stat_prefix=conf, rules=new(RbacRules))
+    filters.insert(0, new(Filter, name="envoy.filters.network.rbac", typed_config=any_of(rbac)))
 
 
 HTTP_RBAC = Applied(Hooks(policy="http_rbac", on_http_filters=_http_rbac), "unused")

@@ -39,7 +39,7 @@ from xds.build.endpoints import socket_address
 from xds.build.tls import TLS_SOCKET
 from xds.names import READINESS_CLUSTER, stat_prefix
 from xds.view import Protocol
-from xds.wire import any_of, encode, framer
+from xds.message import any_of, encode, framer, new
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,13 +66,13 @@ class AdminShape:
 
 
 def admin_shape(argument: AdminListener) -> AdminShape:
-    plain = FilterChain(filters=_filters(argument, [_ready(argument)]))
-    routes = [_ready(argument), _route(RouteMatch(prefix="/"), argument.admin_cluster)]
-    secure = FilterChain(
-        filter_chain_match=FilterChainMatch(transport_protocol="tls"),
+    plain = new(FilterChain, filters=_filters(argument, [_ready(argument)]))
+    routes = [_ready(argument), _route(new(RouteMatch, prefix="/"), argument.admin_cluster)]
+    secure = new(FilterChain, 
+        filter_chain_match=new(FilterChainMatch, transport_protocol="tls"),
         filters=_filters(argument, routes),
     )
-    rest = Listener(
+    rest = new(Listener, 
         traffic_direction=TrafficDirection.INBOUND,
         enable_reuse_port=argument.reuse_port,
         listener_filters=[tls_inspector()],
@@ -98,22 +98,22 @@ def _ready(argument: AdminListener) -> Route:
     interface can be told to quit: there exactly this path.
     """
     if argument.ready_cluster != READINESS_CLUSTER:
-        return _route(RouteMatch(path=READY), argument.ready_cluster)
-    found = _route(RouteMatch(prefix=READY), argument.ready_cluster)
+        return _route(new(RouteMatch, path=READY), argument.ready_cluster)
+    found = _route(new(RouteMatch, prefix=READY), argument.ready_cluster)
     assert found.route is not None
     found.route.prefix_rewrite = READY
     return found
 
 
 def _route(match: RouteMatch, cluster: str) -> Route:
-    return Route(match=match, route=RouteAction(cluster=cluster))
+    return new(Route, match=match, route=new(RouteAction, cluster=cluster))
 
 
 def _filters(argument: AdminListener, routes: list[Route]) -> list[Filter]:
-    host = VirtualHost(name=argument.name, domains=["*"], routes=routes)
-    manager = HttpConnectionManager(
+    host = new(VirtualHost, name=argument.name, domains=["*"], routes=routes)
+    manager = new(HttpConnectionManager, 
         stat_prefix=stat_prefix(argument.name),
-        route_config=RouteConfiguration(
+        route_config=new(RouteConfiguration, 
             name=argument.name, validate_clusters=False, virtual_hosts=[host]
         ),
         internal_address_config=internal_addresses(LOOPBACKS),
@@ -124,21 +124,21 @@ def _filters(argument: AdminListener, routes: list[Route]) -> list[Filter]:
 
 def _server_socket(tls: AdminTls) -> TransportSocket:
     """Certificates inline: they are this listener's alone."""
-    certificate = TlsCertificate(
-        certificate_chain=DataSource(inline_bytes=tls.chain_pem),
-        private_key=DataSource(inline_bytes=tls.key_pem),
+    certificate = new(TlsCertificate, 
+        certificate_chain=new(DataSource, inline_bytes=tls.chain_pem),
+        private_key=new(DataSource, inline_bytes=tls.key_pem),
     )
-    client = SubjectAltNameMatcher(
-        san_type=SubjectAltNameMatcherSanType.DNS, matcher=StringMatcher(exact=tls.client)
+    client = new(SubjectAltNameMatcher, 
+        san_type=SubjectAltNameMatcherSanType.DNS, matcher=new(StringMatcher, exact=tls.client)
     )
-    context = DownstreamTlsContext(
+    context = new(DownstreamTlsContext, 
         require_client_certificate=True,
-        common_tls_context=CommonTlsContext(
+        common_tls_context=new(CommonTlsContext, 
             tls_certificates=[certificate],
-            validation_context=CertificateValidationContext(
-                trusted_ca=DataSource(inline_bytes=tls.ca_pem),
+            validation_context=new(CertificateValidationContext, 
+                trusted_ca=new(DataSource, inline_bytes=tls.ca_pem),
                 match_typed_subject_alt_names=[client],
             ),
         ),
     )
-    return TransportSocket(name=TLS_SOCKET, typed_config=any_of(context))
+    return new(TransportSocket, name=TLS_SOCKET, typed_config=any_of(context))

@@ -31,7 +31,7 @@ from xds.view import (
     Pairs,
     Protocol,
 )
-from xds.wire import any_of
+from xds.message import any_of, new
 
 if TYPE_CHECKING:
     import betterproto2
@@ -63,10 +63,10 @@ def http_filters(
     manager: HttpConnectionManager, protocol: Protocol, applied: tuple[Applied, ...]
 ) -> list[Filter]:
     """The chain of an HTTP listener; policies add HTTP filters before the router."""
-    filters = [HttpFilter(name=ROUTER, typed_config=any_of(Router()))]
+    filters = [new(HttpFilter, name=ROUTER, typed_config=any_of(new(Router)))]
     if protocol is Protocol.GRPC:
-        stats = any_of(GrpcStats(emit_filter_state=True))
-        filters.insert(0, HttpFilter(name=GRPC_STATS, typed_config=stats))
+        stats = any_of(new(GrpcStats, emit_filter_state=True))
+        filters.insert(0, new(HttpFilter, name=GRPC_STATS, typed_config=stats))
     for each in applied:
         if each.hooks.on_hcm is not None:
             each.hooks.on_hcm(manager, each.conf)
@@ -105,24 +105,24 @@ def on_listener_filters(listener: Listener, applied: tuple[Applied, ...]) -> Non
 
 
 def filter_of(name: str, message: betterproto2.Message) -> Filter:
-    return Filter(name=name, typed_config=any_of(message))
+    return new(Filter, name=name, typed_config=any_of(message))
 
 
 def tls_inspector() -> ListenerFilter:
-    return ListenerFilter(name=TLS_INSPECTOR, typed_config=any_of(TlsInspector()))
+    return new(ListenerFilter, name=TLS_INSPECTOR, typed_config=any_of(new(TlsInspector)))
 
 
 def address_of(address: str, port: int) -> Address:
-    return Address(socket_address=SocketAddress(address=address, port_value=port))
+    return new(Address, socket_address=new(SocketAddress, address=address, port_value=port))
 
 
 def tags_metadata(tags: Pairs) -> Metadata | None:
-    return Metadata(filter_metadata={TAGS_METADATA: tags_struct(tags)}) if tags else None
+    return new(Metadata, filter_metadata={TAGS_METADATA: tags_struct(tags)}) if tags else None
 
 
 def internal_addresses(
     ranges: tuple[tuple[str, int], ...] = INTERNAL_RANGES,
 ) -> HttpConnectionManagerInternalAddressConfig:
     """Callers whose `x-envoy-` headers are believed."""
-    found = [CidrRange(address_prefix=prefix, prefix_len=length) for prefix, length in ranges]
-    return HttpConnectionManagerInternalAddressConfig(cidr_ranges=found)
+    found = [new(CidrRange, address_prefix=prefix, prefix_len=length) for prefix, length in ranges]
+    return new(HttpConnectionManagerInternalAddressConfig, cidr_ranges=found)

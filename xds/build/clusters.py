@@ -49,7 +49,8 @@ from xds.view import (
     PipeCluster,
     Protocol,
 )
-from xds.wire import any_of, encode, resource
+from xds.message import any_of, encode, new
+from xds.wire import resource
 
 PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 CONNECT_TIMEOUT = timedelta(seconds=5)
@@ -67,7 +68,7 @@ def build_cluster(argument: ClusterInput) -> XdsResource:
         case PassthroughCluster():
             cluster = _passthrough(argument)
         case PipeCluster(name, path):
-            cluster = _own_host(name, Address(pipe=Pipe(path=path)))
+            cluster = _own_host(name, new(Address, pipe=new(Pipe, path=path)))
         case HostCluster(name, address, port):
             cluster = _own_host(name, _socket_address(address, port))
         case _:
@@ -77,11 +78,11 @@ def build_cluster(argument: ClusterInput) -> XdsResource:
 
 def _eds(argument: EdsCluster) -> Cluster:
     prefix = stat_prefix(argument.name)
-    cluster = Cluster(
+    cluster = new(Cluster, 
         name=argument.name,
         alt_stat_name=prefix if prefix != argument.name else "",
         type=ClusterDiscoveryType.EDS,
-        eds_cluster_config=ClusterEdsClusterConfig(eds_config=ads()),
+        eds_cluster_config=new(ClusterEdsClusterConfig, eds_config=ads()),
         connect_timeout=CONNECT_TIMEOUT,
         transport_socket=upstream_socket(argument.tls) if argument.tls is not None else None,
         lb_subset_config=_subsets(argument.subset_keys),
@@ -89,9 +90,9 @@ def _eds(argument: EdsCluster) -> Cluster:
     if argument.circuit_breakers:
         cluster.circuit_breakers = _track_remaining()
     if argument.http2_upstream:
-        options = HttpProtocolOptions(
-            explicit_http_config=HttpProtocolOptionsExplicitHttpConfig(
-                http2_protocol_options=Http2ProtocolOptions()
+        options = new(HttpProtocolOptions, 
+            explicit_http_config=new(HttpProtocolOptionsExplicitHttpConfig, 
+                http2_protocol_options=new(Http2ProtocolOptions)
             )
         )
         _finish(cluster, argument.applied, options)
@@ -104,10 +105,10 @@ def _subsets(keys: tuple[tuple[str, ...], ...]) -> ClusterLbSubsetConfig | None:
     if not keys:
         return None
     no_fallback = ClusterLbSubsetConfigLbSubsetSelectorLbSubsetSelectorFallbackPolicy.NO_FALLBACK
-    return ClusterLbSubsetConfig(
+    return new(ClusterLbSubsetConfig, 
         fallback_policy=ClusterLbSubsetConfigLbSubsetFallbackPolicy.ANY_ENDPOINT,
         subset_selectors=[
-            ClusterLbSubsetConfigLbSubsetSelector(keys=list(names), fallback_policy=no_fallback)
+            new(ClusterLbSubsetConfigLbSubsetSelector, keys=list(names), fallback_policy=no_fallback)
             for names in keys
         ],
     )
@@ -115,7 +116,7 @@ def _subsets(keys: tuple[tuple[str, ...], ...]) -> ClusterLbSubsetConfig | None:
 
 def _local(argument: LocalCluster) -> Cluster:
     endpoint = _socket_address(argument.address, argument.port)
-    cluster = Cluster(
+    cluster = new(Cluster, 
         name=argument.name,
         alt_stat_name=stat_prefix(argument.name),
         type=ClusterDiscoveryType.STATIC,
@@ -131,15 +132,15 @@ def _local_options(protocol: Protocol) -> HttpProtocolOptions | None:
     if not protocol.is_http:
         return None
     if protocol is Protocol.HTTP:
-        explicit = HttpProtocolOptionsExplicitHttpConfig(
-            http_protocol_options=Http1ProtocolOptions()
+        explicit = new(HttpProtocolOptionsExplicitHttpConfig, 
+            http_protocol_options=new(Http1ProtocolOptions)
         )
     else:
-        explicit = HttpProtocolOptionsExplicitHttpConfig(
-            http2_protocol_options=Http2ProtocolOptions()
+        explicit = new(HttpProtocolOptionsExplicitHttpConfig, 
+            http2_protocol_options=new(Http2ProtocolOptions)
         )
-    return HttpProtocolOptions(
-        common_http_protocol_options=CommonHttpProtocolOptions(
+    return new(HttpProtocolOptions, 
+        common_http_protocol_options=new(CommonHttpProtocolOptions, 
             idle_timeout=LOCAL_IDLE_TIMEOUT,
             max_connection_duration=NO_TIMEOUT,
             max_stream_duration=NO_TIMEOUT,
@@ -149,7 +150,7 @@ def _local_options(protocol: Protocol) -> HttpProtocolOptions | None:
 
 
 def _passthrough(argument: PassthroughCluster) -> Cluster:
-    return Cluster(
+    return new(Cluster, 
         name=argument.name,
         alt_stat_name=stat_prefix(argument.name),
         type=ClusterDiscoveryType.ORIGINAL_DST,
@@ -160,7 +161,7 @@ def _passthrough(argument: PassthroughCluster) -> Cluster:
 
 def _own_host(name: str, address: Address) -> Cluster:
     """Admin and readiness: no policy shapes them."""
-    return Cluster(
+    return new(Cluster, 
         name=name,
         alt_stat_name=stat_prefix(name),
         type=ClusterDiscoveryType.STATIC,
@@ -183,17 +184,17 @@ def _finish(
 
 
 def _track_remaining() -> CircuitBreakers:
-    return CircuitBreakers(thresholds=[CircuitBreakersThresholds(track_remaining=True)])
+    return new(CircuitBreakers, thresholds=[new(CircuitBreakersThresholds, track_remaining=True)])
 
 
 def _socket_address(address: str, port: int) -> Address:
-    return Address(socket_address=SocketAddress(address=address, port_value=port))
+    return new(Address, socket_address=new(SocketAddress, address=address, port_value=port))
 
 
 def _assignment(name: str, address: Address) -> ClusterLoadAssignment:
-    return ClusterLoadAssignment(
+    return new(ClusterLoadAssignment, 
         cluster_name=name,
         endpoints=[
-            LocalityLbEndpoints(lb_endpoints=[LbEndpoint(endpoint=Endpoint(address=address))])
+            new(LocalityLbEndpoints, lb_endpoints=[new(LbEndpoint, endpoint=new(Endpoint, address=address))])
         ],
     )

@@ -19,7 +19,8 @@ from envoy_data_plane.envoy.config.endpoint.v3 import Endpoint as EnvoyEndpoint
 from envoy_data_plane.google.protobuf import Struct, Value
 
 from xds.resource import ENDPOINT, XdsResource
-from xds.wire import encode, framer, number_framer, resource
+from xds.message import encode, framer, new, number_framer
+from xds.wire import resource
 
 if TYPE_CHECKING:
     from xds.view import Endpoint, Endpoints, Pairs
@@ -42,7 +43,7 @@ def build_endpoints(argument: Endpoints) -> XdsResource:
         groups.setdefault((endpoint.zone, endpoint.priority), []).append(endpoint)
     ordered = sorted(groups.items(), key=lambda group: (group[0][0] or "", group[0][1]))
     shared: dict[tuple[int, Pairs], bytes] = {}
-    body = encode(ClusterLoadAssignment(cluster_name=argument.cluster)) + b"".join(
+    body = encode(new(ClusterLoadAssignment, cluster_name=argument.cluster)) + b"".join(
         _group_field(_group(zone, priority, found, shared)) for (zone, priority), found in ordered
     )
     return resource(ENDPOINT, argument.cluster, body)
@@ -55,12 +56,12 @@ def _group(
     shared: dict[tuple[int, Pairs], bytes],
 ) -> bytes:
     ordered = sorted(endpoints, key=lambda e: (e.address, e.port, e.tags, e.weight))
-    locality = Locality(zone=zone) if zone is not None else None
+    locality = new(Locality, zone=zone) if zone is not None else None
     return b"".join(
         (
-            encode(LocalityLbEndpoints(locality=locality)),
+            encode(new(LocalityLbEndpoints, locality=locality)),
             *(_entry_field(_endpoint(each, shared)) for each in ordered),
-            encode(LocalityLbEndpoints(priority=priority)),
+            encode(new(LocalityLbEndpoints, priority=priority)),
         )
     )
 
@@ -70,7 +71,7 @@ def _endpoint(endpoint: Endpoint, shared: dict[tuple[int, Pairs], bytes]) -> byt
     key = endpoint.weight, endpoint.tags
     rest = shared.get(key)
     if rest is None:
-        made = LbEndpoint(load_balancing_weight=endpoint.weight, metadata=_metadata(endpoint.tags))
+        made = new(LbEndpoint, load_balancing_weight=endpoint.weight, metadata=_metadata(endpoint.tags))
         rest = shared[key] = encode(made)
     return _endpoint_field(_address_field(socket_address(endpoint.address, endpoint.port))) + rest
 
@@ -84,8 +85,8 @@ def _metadata(tags: Pairs) -> Metadata | None:
     if not tags:
         return None
     found = tags_struct(tags)
-    return Metadata(filter_metadata={LB_METADATA: found, SOCKET_METADATA: found})
+    return new(Metadata, filter_metadata={LB_METADATA: found, SOCKET_METADATA: found})
 
 
 def tags_struct(tags: Pairs) -> Struct:
-    return Struct(fields={key: Value(string_value=value) for key, value in tags})
+    return new(Struct, fields={key: new(Value, string_value=value) for key, value in tags})

@@ -46,7 +46,7 @@ from xds.build.chains import (
 from xds.build.endpoints import socket_address
 from xds.build.tls import downstream_socket
 from xds.names import stat_prefix
-from xds.wire import encode, framer
+from xds.message import encode, framer, new
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,7 @@ def inbound_bytes(
 
 def inbound_listener(argument: InboundListener) -> Listener:
     """Without a name (of a shape) it has no address either."""
-    listener = Listener(
+    listener = new(Listener, 
         name=argument.name,
         address=address_of(argument.address, argument.port) if argument.name else None,
         traffic_direction=TrafficDirection.INBOUND,
@@ -123,13 +123,13 @@ def _permissive_chains(argument: InboundListener) -> list[FilterChain]:
     """
     open_to_all = tuple(a for a in argument.applied if not _authorises(a))
     plain = _inbound_chain(argument, open_to_all)
-    plain.filter_chain_match = FilterChainMatch(transport_protocol="raw_buffer")
-    foreign = FilterChain(
-        filter_chain_match=FilterChainMatch(transport_protocol="tls"),
+    plain.filter_chain_match = new(FilterChainMatch, transport_protocol="raw_buffer")
+    foreign = new(FilterChain, 
+        filter_chain_match=new(FilterChainMatch, transport_protocol="tls"),
         filters=_tcp_filters(argument, open_to_all),
     )
     mesh = _mesh_chain(argument)
-    mesh.filter_chain_match = FilterChainMatch(
+    mesh.filter_chain_match = new(FilterChainMatch, 
         transport_protocol="tls", application_protocols=[MESH_ALPN]
     )
     return [plain, foreign, mesh]
@@ -150,12 +150,12 @@ def _mesh_chain(argument: InboundListener) -> FilterChain:
 def _inbound_chain(argument: InboundListener, applied: tuple[Applied, ...]) -> FilterChain:
     if argument.protocol.is_http:
         manager = _inbound_hcm(argument, applied)
-        return FilterChain(filters=http_filters(manager, argument.protocol, applied))
-    return FilterChain(filters=_tcp_filters(argument, applied))
+        return new(FilterChain, filters=http_filters(manager, argument.protocol, applied))
+    return new(FilterChain, filters=_tcp_filters(argument, applied))
 
 
 def _tcp_filters(argument: InboundListener, applied: tuple[Applied, ...]) -> list[Filter]:
-    proxy = TcpProxy(
+    proxy = new(TcpProxy, 
         stat_prefix=stat_prefix(argument.cluster),
         cluster=argument.cluster,
         idle_timeout=TCP_IDLE_TIMEOUT,
@@ -164,25 +164,25 @@ def _tcp_filters(argument: InboundListener, applied: tuple[Applied, ...]) -> lis
 
 
 def _inbound_hcm(argument: InboundListener, applied: tuple[Applied, ...]) -> HttpConnectionManager:
-    route = EnvoyRoute(
-        match=RouteMatch(prefix="/"),
-        route=RouteAction(cluster=argument.cluster, timeout=NO_TIMEOUT),
+    route = new(EnvoyRoute, 
+        match=new(RouteMatch, prefix="/"),
+        route=new(RouteAction, cluster=argument.cluster, timeout=NO_TIMEOUT),
     )
     _on_routes([route], applied)
-    config = RouteConfiguration(
+    config = new(RouteConfiguration, 
         name=f"inbound:{argument.service}",
         validate_clusters=False,
         request_headers_to_remove=[TAGS_HEADER],
-        virtual_hosts=[VirtualHost(name=argument.service, domains=["*"], routes=[route])],
+        virtual_hosts=[new(VirtualHost, name=argument.service, domains=["*"], routes=[route])],
     )
     details = HttpConnectionManagerForwardClientCertDetails.SANITIZE_SET
-    return HttpConnectionManager(
+    return new(HttpConnectionManager, 
         stat_prefix=stat_prefix(argument.cluster),
         route_config=config,
         forward_client_cert_details=details,
-        set_current_client_cert_details=HttpConnectionManagerSetCurrentClientCertDetails(uri=True),
+        set_current_client_cert_details=new(HttpConnectionManagerSetCurrentClientCertDetails, uri=True),
         stream_idle_timeout=STREAM_IDLE_TIMEOUT,
-        common_http_protocol_options=HttpProtocolOptions(idle_timeout=HTTP_IDLE_TIMEOUT),
+        common_http_protocol_options=new(HttpProtocolOptions, idle_timeout=HTTP_IDLE_TIMEOUT),
         internal_address_config=internal_addresses(),
         normalize_path=True,
     )

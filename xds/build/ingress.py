@@ -21,6 +21,7 @@ from envoy_data_plane.envoy.extensions.filters.network.tcp_proxy.v3 import (
     TcpProxy,
 )
 
+from xds.message import new
 from xds.build.chains import (
     TCP_PROXY,
     address_of,
@@ -43,7 +44,7 @@ def sni_listener(argument: SniListener) -> Listener:
     Envoy refuses a listener without chains, so an idle one answers by itself.
     """
     chains = [_sni_chain(chain) for chain in argument.chains] or [_idle_chain(argument.idle_body)]
-    return Listener(
+    return new(Listener, 
         name=argument.name,
         address=address_of(argument.address, argument.port),
         traffic_direction=TrafficDirection.INBOUND,
@@ -54,13 +55,13 @@ def sni_listener(argument: SniListener) -> Listener:
 
 
 def _sni_chain(chain: SniChain) -> FilterChain:
-    proxy = TcpProxy(stat_prefix=stat_prefix(chain.cluster), cluster=chain.cluster)
+    proxy = new(TcpProxy, stat_prefix=stat_prefix(chain.cluster), cluster=chain.cluster)
     if chain.subset:
-        proxy.metadata_match = Metadata(filter_metadata={LB_METADATA: tags_struct(chain.subset)})
-    match = FilterChainMatch(transport_protocol="tls", server_names=[chain.sni])
-    return FilterChain(filter_chain_match=match, filters=[filter_of(TCP_PROXY, proxy)])
+        proxy.metadata_match = new(Metadata, filter_metadata={LB_METADATA: tags_struct(chain.subset)})
+    match = new(FilterChainMatch, transport_protocol="tls", server_names=[chain.sni])
+    return new(FilterChain, filter_chain_match=match, filters=[filter_of(TCP_PROXY, proxy)])
 
 
 def _idle_chain(body: str) -> FilterChain:
-    response = DirectResponse(response=DataSource(inline_string=body or "no services"))
-    return FilterChain(filters=[filter_of("envoy.filters.network.direct_response", response)])
+    response = new(DirectResponse, response=new(DataSource, inline_string=body or "no services"))
+    return new(FilterChain, filters=[filter_of("envoy.filters.network.direct_response", response)])

@@ -46,7 +46,8 @@ from xds.view import (
     SniListener,
     WeightedCluster,
 )
-from xds.wire import encode, resource
+from xds.message import encode, new
+from xds.wire import resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,12 +83,12 @@ def _outbound(argument: OutboundListener) -> Listener:
         filters = http_filters(_outbound_hcm(argument), argument.protocol, argument.applied)
     else:
         filters = tcp_filters(_outbound_proxy(argument), argument.applied)
-    listener = Listener(
+    listener = new(Listener, 
         name=argument.name,
         address=address_of(argument.address, argument.port),
         traffic_direction=TrafficDirection.OUTBOUND,
         metadata=tags_metadata(argument.tags),
-        filter_chains=[FilterChain(filters=filters)],
+        filter_chains=[new(FilterChain, filters=filters)],
     )
     on_listener(listener, argument.applied)
     return listener
@@ -96,12 +97,12 @@ def _outbound(argument: OutboundListener) -> Listener:
 def _outbound_hcm(argument: OutboundListener) -> HttpConnectionManager:
     """Route hooks come with each route: a conf for a MeshHTTPRoute stands against the service's."""
     routes = [found for route in argument.routes for found in envoy_routes(route)]
-    config = RouteConfiguration(
+    config = new(RouteConfiguration, 
         name=f"outbound:{argument.service}",
         validate_clusters=False,
-        virtual_hosts=[VirtualHost(name=argument.service, domains=["*"], routes=routes)],
+        virtual_hosts=[new(VirtualHost, name=argument.service, domains=["*"], routes=routes)],
     )
-    return HttpConnectionManager(
+    return new(HttpConnectionManager, 
         stat_prefix=stat_prefix(argument.service),
         route_config=config,
         internal_address_config=internal_addresses(),
@@ -112,11 +113,11 @@ def _outbound_hcm(argument: OutboundListener) -> HttpConnectionManager:
 def _outbound_proxy(argument: OutboundListener) -> TcpProxy:
     clusters = argument.routes[0].clusters
     assert clusters, f"{argument.name}: TCP cannot be redirected"
-    proxy = TcpProxy(stat_prefix=stat_prefix(argument.service))
+    proxy = new(TcpProxy, stat_prefix=stat_prefix(argument.service))
     if len(clusters) == 1:
         proxy.cluster = clusters[0].name
     else:
-        proxy.weighted_clusters = TcpProxyWeightedCluster(clusters=_weights(clusters))
+        proxy.weighted_clusters = new(TcpProxyWeightedCluster, clusters=_weights(clusters))
     return proxy
 
 
@@ -124,7 +125,7 @@ def _weights(
     clusters: tuple[WeightedCluster, ...],
 ) -> list[TcpProxyWeightedClusterClusterWeight]:
     return [
-        TcpProxyWeightedClusterClusterWeight(name=cluster.name, weight=cluster.weight)
+        new(TcpProxyWeightedClusterClusterWeight, name=cluster.name, weight=cluster.weight)
         for cluster in clusters
     ]
 
@@ -133,11 +134,11 @@ def _weights(
 
 
 def _passthrough(argument: PassthroughListener) -> Listener:
-    proxy = TcpProxy(stat_prefix=stat_prefix(argument.cluster), cluster=argument.cluster)
-    return Listener(
+    proxy = new(TcpProxy, stat_prefix=stat_prefix(argument.cluster), cluster=argument.cluster)
+    return new(Listener, 
         name=argument.name,
         address=address_of(argument.address, argument.port),
         traffic_direction=TrafficDirection.OUTBOUND,
         use_original_dst=True,
-        filter_chains=[FilterChain(filters=[filter_of(TCP_PROXY, proxy)])],
+        filter_chains=[new(FilterChain, filters=[filter_of(TCP_PROXY, proxy)])],
     )

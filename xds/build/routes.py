@@ -35,6 +35,7 @@ from envoy_data_plane.envoy.type.matcher.v3 import (
 )
 from envoy_data_plane.envoy.type.v3 import FractionalPercent, FractionalPercentDenominatorType
 
+from xds.message import new
 from xds.view import (
     HeaderModifier,
     MatchKind,
@@ -73,7 +74,7 @@ def envoy_routes(route: Route) -> list[EnvoyRoute]:
 
 def _route(route: Route, path: PathMatch) -> EnvoyRoute:
     """`path` is what this Envoy route matches, one half of a prefix for example."""
-    found = EnvoyRoute(name=route.name, match=_match(route.match, path))
+    found = new(EnvoyRoute, name=route.name, match=_match(route.match, path))
     redirect = next((f for f in route.filters if isinstance(f, Redirect)), None)
     if redirect is not None:
         found.redirect = _redirect(redirect, path)
@@ -99,10 +100,10 @@ def _route(route: Route, path: PathMatch) -> EnvoyRoute:
 
 
 def _match(match: RouteMatch, path: PathMatch) -> EnvoyRouteMatch:
-    found = EnvoyRouteMatch(
+    found = new(EnvoyRouteMatch, 
         headers=[_header(header) for header in match.headers],
         query_parameters=[
-            QueryParameterMatcher(name=query.name, string_match=_string(query))
+            new(QueryParameterMatcher, name=query.name, string_match=_string(query))
             for query in match.query
         ],
     )
@@ -110,30 +111,30 @@ def _match(match: RouteMatch, path: PathMatch) -> EnvoyRouteMatch:
         case MatchKind.EXACT:
             found.path = path.value
         case MatchKind.REGEX:
-            found.safe_regex = RegexMatcher(regex=path.value)
+            found.safe_regex = new(RegexMatcher, regex=path.value)
         case _:
             found.prefix = path.value
     if match.method is not None:
-        method = StringMatcher(exact=match.method)
-        found.headers.append(HeaderMatcher(name=":method", string_match=method))
+        method = new(StringMatcher, exact=match.method)
+        found.headers.append(new(HeaderMatcher, name=":method", string_match=method))
     return found
 
 
 def _header(header: ValueMatch) -> HeaderMatcher:
     if header.kind in (MatchKind.PRESENT, MatchKind.ABSENT):
         absent = header.kind is MatchKind.ABSENT
-        return HeaderMatcher(name=header.name, present_match=True, invert_match=absent)
-    return HeaderMatcher(name=header.name, string_match=_string(header))
+        return new(HeaderMatcher, name=header.name, present_match=True, invert_match=absent)
+    return new(HeaderMatcher, name=header.name, string_match=_string(header))
 
 
 def _string(match: ValueMatch) -> StringMatcher:
     match match.kind:
         case MatchKind.REGEX:
-            return StringMatcher(safe_regex=RegexMatcher(regex=match.value))
+            return new(StringMatcher, safe_regex=new(RegexMatcher, regex=match.value))
         case MatchKind.PREFIX:
-            return StringMatcher(prefix=match.value)
+            return new(StringMatcher, prefix=match.value)
         case _:
-            return StringMatcher(exact=match.value)
+            return new(StringMatcher, exact=match.value)
 
 
 # --- actions ---
@@ -143,19 +144,19 @@ def _action(clusters: tuple[WeightedCluster, ...]) -> RouteAction:
     """`timeout` is 0 s, no limit, unless a policy sets it."""
     assert clusters, "a route to nowhere, and no redirect"
     if len(clusters) == 1:
-        return RouteAction(cluster=clusters[0].name, timeout=NO_TIMEOUT)
+        return new(RouteAction, cluster=clusters[0].name, timeout=NO_TIMEOUT)
     weights = [
-        WeightedClusterClusterWeight(name=cluster.name, weight=cluster.weight)
+        new(WeightedClusterClusterWeight, name=cluster.name, weight=cluster.weight)
         for cluster in clusters
     ]
-    return RouteAction(weighted_clusters=EnvoyWeightedCluster(clusters=weights), timeout=NO_TIMEOUT)
+    return new(RouteAction, weighted_clusters=new(EnvoyWeightedCluster, clusters=weights), timeout=NO_TIMEOUT)
 
 
 def _modify_headers(route: EnvoyRoute, modifier: HeaderModifier) -> None:
     overwrite = HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD
     append = HeaderValueOptionHeaderAppendAction.APPEND_IF_EXISTS_OR_ADD
     options = [
-        HeaderValueOption(header=HeaderValue(key=key, value=value), append_action=action)
+        new(HeaderValueOption, header=new(HeaderValue, key=key, value=value), append_action=action)
         for action, pairs in ((overwrite, modifier.set), (append, modifier.add))
         for key, value in pairs
     ]
@@ -180,7 +181,7 @@ def _rewrite(action: RouteAction, rewrite: Rewrite, path: PathMatch) -> None:
 
 
 def _redirect(redirect: Redirect, path: PathMatch) -> RedirectAction:
-    found = RedirectAction(
+    found = new(RedirectAction, 
         host_redirect=redirect.hostname or "",
         port_redirect=redirect.port or 0,
         response_code=RESPONSE_CODES[redirect.status],
@@ -214,12 +215,12 @@ def _path_change(
 def _substitute(pattern: str, replacement: str) -> RegexMatchAndSubstitute:
     """A backslash in a replacement names a group; a path's own must not."""
     literal = re.sub(r"\\", r"\\\\", replacement)
-    return RegexMatchAndSubstitute(pattern=RegexMatcher(regex=pattern), substitution=literal)
+    return new(RegexMatchAndSubstitute, pattern=new(RegexMatcher, regex=pattern), substitution=literal)
 
 
 def _mirror(mirror: Mirror) -> RouteActionRequestMirrorPolicy:
-    fraction = RuntimeFractionalPercent(default_value=fractional_percent(mirror.percent))
-    return RouteActionRequestMirrorPolicy(cluster=mirror.cluster, runtime_fraction=fraction)
+    fraction = new(RuntimeFractionalPercent, default_value=fractional_percent(mirror.percent))
+    return new(RouteActionRequestMirrorPolicy, cluster=mirror.cluster, runtime_fraction=fraction)
 
 
 def fractional_percent(percent: str) -> FractionalPercent:
@@ -228,6 +229,6 @@ def fractional_percent(percent: str) -> FractionalPercent:
     denominators = FractionalPercentDenominatorType
     for factor, denominator in ((1, denominators.HUNDRED), (100, denominators.TEN_THOUSAND)):
         if value * factor == int(value * factor):
-            return FractionalPercent(numerator=int(value * factor), denominator=denominator)
+            return new(FractionalPercent, numerator=int(value * factor), denominator=denominator)
     numerator = int((value * 10_000).to_integral_value())
-    return FractionalPercent(numerator=numerator, denominator=denominators.MILLION)
+    return new(FractionalPercent, numerator=numerator, denominator=denominators.MILLION)

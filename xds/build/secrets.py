@@ -10,19 +10,20 @@ from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
 )
 
 from xds.resource import SECRET, XdsResource
-from xds.wire import encode, resource
+from xds.message import encode, new
+from xds.wire import resource
 
 
 def identity_secret(name: str, chain_pem: bytes, key_pem: bytes) -> XdsResource:
     """A workload's certificate chain and private key."""
-    certificate = TlsCertificate(
-        certificate_chain=DataSource(inline_bytes=chain_pem),
-        private_key=DataSource(inline_bytes=key_pem),
+    certificate = new(TlsCertificate, 
+        certificate_chain=new(DataSource, inline_bytes=chain_pem),
+        private_key=new(DataSource, inline_bytes=key_pem),
     )
-    return resource(SECRET, name, encode(Secret(name=name, tls_certificate=certificate)))
+    return resource(SECRET, name, encode(new(Secret, name=name, tls_certificate=certificate)))
 
 
 def ca_secret(name: str, pem: bytes) -> XdsResource:
     """The CA certificates peers are verified with; matchers stand in the TLS contexts."""
-    context = CertificateValidationContext(trusted_ca=DataSource(inline_bytes=pem))
-    return resource(SECRET, name, encode(Secret(name=name, validation_context=context)))
+    context = new(CertificateValidationContext, trusted_ca=new(DataSource, inline_bytes=pem))
+    return resource(SECRET, name, encode(new(Secret, name=name, validation_context=context)))

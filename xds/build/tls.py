@@ -22,7 +22,7 @@ from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
 )
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 
-from xds.wire import any_of
+from xds.message import any_of, new
 
 if TYPE_CHECKING:
     from xds.view import DownstreamTls, UpstreamTls
@@ -32,43 +32,43 @@ TLS_SOCKET = "envoy.transport_sockets.tls"
 
 def ads() -> ConfigSource:
     """Where EDS and SDS come from: the same ADS stream."""
-    return ConfigSource(ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3)
+    return new(ConfigSource, ads=new(AggregatedConfigSource), resource_api_version=ApiVersion.V3)
 
 
 def downstream_socket(tls: DownstreamTls) -> TransportSocket:
     """The server's side: a client certificate of the mesh is required."""
-    matchers = [StringMatcher(prefix=prefix) for prefix in tls.san_uri_prefixes]
-    context = DownstreamTlsContext(
+    matchers = [new(StringMatcher, prefix=prefix) for prefix in tls.san_uri_prefixes]
+    context = new(DownstreamTlsContext, 
         require_client_certificate=True,
         common_tls_context=_common(tls.identity_secret, tls.ca_secret, matchers, ()),
     )
-    return TransportSocket(name=TLS_SOCKET, typed_config=any_of(context))
+    return new(TransportSocket, name=TLS_SOCKET, typed_config=any_of(context))
 
 
 def upstream_socket(tls: UpstreamTls) -> TransportSocket:
     """The client's side: SNI names the service, and the server must be that service."""
-    matchers = [StringMatcher(exact=uri) for uri in tls.san_uris]
-    context = UpstreamTlsContext(
+    matchers = [new(StringMatcher, exact=uri) for uri in tls.san_uris]
+    context = new(UpstreamTlsContext, 
         sni=tls.sni,
         common_tls_context=_common(tls.identity_secret, tls.ca_secret, matchers, tls.alpn),
     )
-    return TransportSocket(name=TLS_SOCKET, typed_config=any_of(context))
+    return new(TransportSocket, name=TLS_SOCKET, typed_config=any_of(context))
 
 
 def _common(
     identity: str, ca: str, matchers: list[StringMatcher], alpn: tuple[str, ...]
 ) -> CommonTlsContext:
     sans = [
-        SubjectAltNameMatcher(san_type=SubjectAltNameMatcherSanType.URI, matcher=matcher)
+        new(SubjectAltNameMatcher, san_type=SubjectAltNameMatcherSanType.URI, matcher=matcher)
         for matcher in matchers
     ]
-    return CommonTlsContext(
-        tls_certificate_sds_secret_configs=[SdsSecretConfig(name=identity, sds_config=ads())],
-        combined_validation_context=CommonTlsContextCombinedCertificateValidationContext(
-            default_validation_context=CertificateValidationContext(
+    return new(CommonTlsContext, 
+        tls_certificate_sds_secret_configs=[new(SdsSecretConfig, name=identity, sds_config=ads())],
+        combined_validation_context=new(CommonTlsContextCombinedCertificateValidationContext, 
+            default_validation_context=new(CertificateValidationContext, 
                 match_typed_subject_alt_names=sans
             ),
-            validation_context_sds_secret_config=SdsSecretConfig(name=ca, sds_config=ads()),
+            validation_context_sds_secret_config=new(SdsSecretConfig, name=ca, sds_config=ads()),
         ),
         alpn_protocols=list(alpn),
     )

@@ -8,12 +8,12 @@ import sys
 PROBE = """
 from reconciler.warm_up import warm_up
 from tests.unit.reconciler.test_warm_up import build_the_examples
-from xds import wire
+from xds import message
 
 warm_up()
-before = wire._plan.cache_info().misses
+before = message._plan.cache_info().misses
 build_the_examples()
-print(before, wire._plan.cache_info().misses)
+print(before, message._plan.cache_info().misses)
 """
 
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from tests.support import xds_inputs as inputs
 from xds.build.endpoints import build_endpoints
+from xds.message import encode
 from xds.readable import readable
 from xds.view import Endpoint, Endpoints
-from xds.wire import encode, entry_body
+from xds.wire import entry_body
 
 TAGS = (("version", "v1"),)
 

@@ -22,6 +22,7 @@ from tests.support.xds_inputs import (
 from xds import names
 from xds.build.inbound import InboundShape, inbound_listener, inbound_shape
 from xds.build.listeners import build_listener
+from xds.message import encode
 from xds.readable import readable
 from xds.resource import LISTENER
 from xds.view import (
@@ -35,7 +36,7 @@ from xds.view import (
     Protocol,
     SniListener,
 )
-from xds.wire import encode, resource
+from xds.wire import resource
 
 Json = dict[str, Any]
 
