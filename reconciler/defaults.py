@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -178,28 +178,58 @@ def with_warnings(loaded: Loaded) -> Loaded:
     """What was loaded, and a warning for each policy for the whole mesh that comes behind a default
     in the order of names, and so loses what both say. As in Kuma; there it is silent.
     """
-    warnings = overridden(loaded.resources, loaded.provenance)
+    found = strong_defaults(loaded.resources)
+    warnings = overridden(loaded.resources, loaded.provenance, found)
     return replace(loaded, problems=tuple(sorted((*loaded.problems, *warnings))))
 
 
-def overridden(
-    resources: Iterable[MeshResource], places: Mapping[ResourceKey, Position]
-) -> Iterator[Problem]:
+@dataclass(frozen=True, slots=True)
+class StrongDefaults:
+    """What a policy may lose against: the defaults in force by type and mesh, and the meshes where
+    services are tags. `names` are (type, mesh, name) of all defaults there could be.
+    """
+
+    in_force: Mapping[tuple[str, str], tuple[MeshResource, ...]]
+    tagged: frozenset[str]
+    names: frozenset[tuple[str, str, str]]
+
+
+def strong_defaults(resources: Iterable[MeshResource]) -> StrongDefaults:
+    """Of all resources of a repository."""
     written = tuple(resources)
-    defaults: dict[tuple[str, str], list[MeshResource]] = {}
-    for default in with_defaults(written):
-        if default.key not in places and default.key.mesh:
-            defaults.setdefault((default.key.type, default.key.mesh), []).append(default)
-    tagged = {
+    meshes = tuple(r for r in written if isinstance(r.spec, MeshSpec))
+    tagged = (
         r.key.name
-        for r in written
+        for r in meshes
         if isinstance(r.spec, MeshSpec) and r.spec.mesh_services_mode == "Disabled"
-    }
+    )
+    in_force: dict[tuple[str, str], tuple[MeshResource, ...]] = {}
+    for default in with_defaults(written)[len(written) :]:
+        if default.key.mesh:
+            at = default.key.type, default.key.mesh
+            in_force[at] = (*in_force.get(at, ()), default)
+    every = (*_hostname_generators(), *_policies(meshes))
+    names = frozenset((d.key.type, d.key.mesh, d.key.name) for d in every)
+    return StrongDefaults(in_force, frozenset(tagged), names)
+
+
+def has_default_name(resource: MeshResource, found: StrongDefaults) -> bool:
+    """Whether a default gives way to it, or would if it were in force."""
+    type_, mesh = resource.key.type, resource.key.mesh
+    return any((type_, mesh, name) in found.names for name in _names(resource))
+
+
+def overridden(
+    written: Iterable[MeshResource],
+    places: Mapping[ResourceKey, Position],
+    found: StrongDefaults,
+) -> Iterator[Problem]:
+    """A warning for each of these that loses what it says."""
     for resource in written:
-        for default in defaults.get((resource.key.type, resource.key.mesh), ()):
+        for default in found.in_force.get((resource.key.type, resource.key.mesh), ()):
             if resource.display_name <= default.key.name or not _is_for_the_mesh(resource.spec):
                 continue
-            by_tags = resource.key.mesh in tagged
+            by_tags = resource.key.mesh in found.tagged
             lost = _lost(resource.body, default.body, by_tags=by_tags)
             if lost:
                 text = (

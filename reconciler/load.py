@@ -97,6 +97,8 @@ class Loaded:
     needs: tuple[Need, ...] = ()  # by which resources
 
 
+# type, mesh, display name, namespace, zone
+Shown = tuple[str, str, str, str | None, str | None]
 MemoKey = tuple[str, str, int, bool, Limits]  # path, blob, mode, strict
 
 
@@ -125,6 +127,8 @@ def is_policy_file(path: str) -> bool:
     """
     if not path.endswith(SUFFIXES) or path in (SETTINGS_FILE, SECRETS_FILE):
         return False
+    if path[0] != "." and "/." not in path:  # Nearly every one.
+        return True
     return not any(part.startswith(".") and _is_plain(part) for part in path.split("/"))
 
 
@@ -147,13 +151,8 @@ def load(blobs: Mapping[str, Blob], memo: LoadMemo, maximum: Limits = DEFAULT) -
     for path, blob in sorted(blobs.items()):
         if not is_policy_file(path):
             continue
-        key = (path, blob.oid, blob.mode, settings.strict, limits)
-        read = memo.get(key) if blob.oid else None
-        if read is None:
-            count += 1
-            read = read_file(path, blob, strict=settings.strict, limits=limits)
-            if blob.oid:
-                memo.put(key, read)
+        read, is_new = read_once(path, blob, settings, memo)
+        count += is_new
         reads.append(read)
         problems += read.problems
     named = [named for read in reads for named in read.named]
@@ -166,11 +165,25 @@ def load(blobs: Mapping[str, Blob], memo: LoadMemo, maximum: Limits = DEFAULT) -
     problems += _display_names(found)
     provenance = {resource.key: position for resource, position in reversed(found)}
     resources = tuple(sorted((r for r, _ in found), key=lambda r: r.key))
-    shown = tuple(sorted(map(_printable, problems)))
+    shown = tuple(sorted(map(printable, problems)))
     return Loaded(resources, provenance, shown, settings, count, secrets, needed)
 
 
-def _printable(problem: Problem) -> Problem:
+def read_once(
+    path: str, blob: Blob, settings: RepositorySettings, memo: LoadMemo
+) -> tuple[Read, bool]:
+    """One file by itself, and whether it had to be read."""
+    key = (path, blob.oid, blob.mode, settings.strict, settings.limits)
+    known = memo.get(key) if blob.oid else None
+    if known is not None:
+        return known, False
+    read = read_file(path, blob, strict=settings.strict, limits=settings.limits)
+    if blob.oid:
+        memo.put(key, read)
+    return read, True
+
+
+def printable(problem: Problem) -> Problem:
     """Messages quote what people wrote: a line break or escape in it must not reach a log or CI,
     nor a megabyte.
     """
@@ -416,15 +429,22 @@ def _by_kind(found: Declared) -> Iterator[Problem]:
         yield from policy.check(found.spec, found.at)
 
 
+def shown_as(resource: MeshResource) -> Shown | None:
+    """What the name is made of by which zones know it; None of a type that keeps its name."""
+    key, labels = resource.key, resource.labels
+    if not KINDS[key.type].hashed:
+        return None
+    return key.type, key.mesh, resource.display_name, labels.get(NAMESPACE), labels.get(ZONE)
+
+
 def _display_names(found: Iterable[tuple[MeshResource, Position]]) -> Iterator[Problem]:
     """The name by which zones know a resource is made of these: of two, one would be lost there."""
-    first: dict[tuple[str, str, str, str | None, str | None], tuple[MeshResource, Position]] = {}
+    first: dict[Shown, tuple[MeshResource, Position]] = {}
     for resource, position in found:
-        key, labels = resource.key, resource.labels
-        if not KINDS[key.type].hashed:
+        parts, key = shown_as(resource), resource.key
+        if parts is None:
             continue
-        parts = (resource.display_name, labels.get(NAMESPACE), labels.get(ZONE))
-        other, place = first.setdefault((key.type, key.mesh, *parts), (resource, position))
+        other, place = first.setdefault(parts, (resource, position))
         if other.key != key:
             text = (
                 f'{other.key} in {place} has the display name "{resource.display_name}", too; '

@@ -7,17 +7,14 @@ commit uses them, and what was read of a file is kept by (path, blob).
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.decode import mesh_resource
-from reconciler.defaults import with_defaults, with_warnings
+from reconciler.defaults import with_warnings
 from reconciler.git.errors import CommitRejected, GitFailed
-from reconciler.git.trees import TreeLimits
-from reconciler.kds.codec import canonical_data
+from reconciler.git.trees import TreeLimits, changes
 from reconciler.kds.slice import Framed, next_framed
 from reconciler.kds.zone_node import ALL_FEATURES
 from reconciler.keys.secret_values import SecretValues
@@ -42,19 +39,22 @@ from reconciler.revision_secrets import (
     secret_resources,
     value_problems,
 )
-from reconciler.state import apply, diff, from_resources
+from reconciler.standing import as_carried, followed, standing
+from reconciler.state import ResourceDiff, apply, diff, from_resources, narrowed
 from reconciler.steps import global_state as g
 from reconciler.steps.global_git import gates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from reconciler.git.mirror import Mirror
+    from reconciler.git.trees import Subtree
     from reconciler.keys.secret_values import Resolved
     from reconciler.keys.system_resources import SystemResources
     from reconciler.load import Loaded
-    from reconciler.model.resource import MeshResource
+    from reconciler.model.resource import ResourceKey
     from reconciler.secret_references import SecretReference
+    from reconciler.standing import Standing
     from reconciler.state import MeshState
 
 
@@ -78,8 +78,12 @@ class RevisionLoader:
         self.clock = clock
         self.memo = LoadMemo()
         self.blobs_read = 0
-        self._blobs: dict[str, Blob] = {}  # of the last commit read, by oid
+        self.loads_whole = 0  # commits that were looked at whole, not beside the one before
+        self._tree: Subtree | None = None  # the last one read, and its files by path
+        self._files: dict[str, Blob] = {}
         self._limits = maximum  # it was read with these
+        self._standing: tuple[Subtree, Standing] | None = None  # of the last one without a mistake
+        self._touched: frozenset[ResourceKey] | None = None  # since `_state`; None: any may be
         self._state: MeshState = from_resources(())  # of the last commit taken
         self._framed = Framed(ALL_FEATURES)  # as zones get it, made here and not on the loop
         self._listed: tuple[SecretReference, ...] = ()  # by the last commit taken
@@ -104,8 +108,7 @@ class RevisionLoader:
                 key = replace(key, secrets=_mark(self.values.resolve(self._listed), mark))
                 if key == published:
                     return g.Unchanged(commit)
-            loaded = with_warnings(load(self._read(commit), self.memo, self.maximum))
-            return self._loaded(wanted, key, loaded)
+            return self._loaded(wanted, key, self._looked_through(commit))
         except CommitRejected as error:
             return g.LoadRejected(commit, (Problem(Position("."), "SRC010", str(error)),))
         except (GitFailed, KeysMissing, OSError) as error:
@@ -117,9 +120,11 @@ class RevisionLoader:
         told = [*loaded.problems, *value_problems(loaded, resolved.missing, resolved.gone)]
         if has_errors(told):
             return g.LoadRejected(commit, tuple(sorted(told)))
-        state = self._meaning(loaded, resolved)
+        change = self._meaning(resolved)
+        state = apply(self._state, change)
         if not self._state.by_key:
-            resolved, state, refused = self._since_the_last_start(loaded, resolved, state)
+            resolved, change, refused = self._since_the_last_start(loaded, resolved, change)
+            state = apply(self._state, change)
             told += refused
         told += ca_problems(loaded, self._state, state)
         if has_errors(told):
@@ -134,8 +139,9 @@ class RevisionLoader:
             told += late_warnings(loaded, waits, behind)
         self._waiting = None
         self.values.keep(resolved)
-        self._state, self._listed = state, loaded.secrets
-        self._framed = next_framed(self._framed, state)
+        before, self._state, self._listed = self._state, state, loaded.secrets
+        self._touched = frozenset()
+        self._framed = next_framed(self._framed, state, change)
         revision = g.Revision(
             commit,
             replace(key, secrets=_mark(resolved, self.system.read_mark)),
@@ -145,22 +151,24 @@ class RevisionLoader:
             loaded.settings,
             self._framed,
             gates(state),
+            (before, change),
         )
         return g.Loaded(revision)
 
     def _since_the_last_start(
-        self, loaded: Loaded, resolved: Resolved, state: MeshState
-    ) -> tuple[Resolved, MeshState, list[Problem]]:
+        self, loaded: Loaded, resolved: Resolved, change: ResourceDiff
+    ) -> tuple[Resolved, ResourceDiff, list[Problem]]:
         """Values that changed while this process was away must not do what they could not have done
         before its eyes: exchange a CA at once. The last ones stay, as they would have then.
         """
         last = self.values.last(loaded.secrets)
         if last.values.keys() != resolved.values.keys() or last.values == resolved.values:
-            return resolved, state, []
-        before = self._meaning(loaded, last)
-        faults = [p for p in ca_problems(loaded, before, state) if p.code == CA_EXCHANGED]
+            return resolved, change, []
+        before = self._meaning(last)
+        states = apply(self._state, before), apply(self._state, change)
+        faults = [p for p in ca_problems(loaded, *states) if p.code == CA_EXCHANGED]
         if not faults:
-            return resolved, state, []
+            return resolved, change, []
         return last, before, [replace(p, severity=Severity.WARNING) for p in faults]
 
     def secrets_moved(self) -> bool:
@@ -176,27 +184,59 @@ class RevisionLoader:
             self._waiting = commit, self.clock()
         return self.clock() - self._waiting[1] < CA_WAIT_MAX_S
 
-    def _read(self, commit: str) -> Mapping[str, Blob]:
-        """Path -> blob of the policy path; only oids not held from the commit before are read."""
+    def _looked_through(self, commit: str) -> Loaded:
+        """What the files of the commit say; beside the last commit without a mistake, whenever that
+        tells it all.
+        """
+        tree = self._read(commit)
+        if self._standing is not None:
+            before, known = self._standing
+            changed = {path: self._files.get(path) for path in _paths(before, tree)}
+            found = followed(known, changed, self.memo)
+            if found is not None:
+                after, keys = found
+                self._standing = tree, after
+                self._touched = None if self._touched is None else self._touched | keys
+                return after.loaded
+        self.loads_whole += 1
+        loaded = with_warnings(load(self._files, self.memo, self.maximum))
+        if not has_errors(loaded.problems):
+            self._standing = tree, standing(self._files, loaded, self.memo)
+            self._touched = None
+        return loaded
+
+    def _read(self, commit: str) -> Subtree:
+        """The tree of the policy path, and its files in `_files`; only blobs not held from the
+        tree before are read.
+        """
         limits = self._limits_of(commit)
         if limits != self._limits:
-            self._limits, self._blobs = limits, {}
+            self._limits, self._tree, self._files, self._standing = limits, None, {}, None
         within = TreeLimits(entries_max=limits.tree_entries, depth_max=limits.tree_depth)
-        entries = self.mirror.tree_entries(commit, self.policy_path, within)
-        wanted = [e for e in entries if is_read(e.path)]
-        missing = {e.oid for e in wanted if e.mode not in _UNREAD and e.oid not in self._blobs}
+        tree = self.mirror.tree(commit, self.policy_path, within)
+        changed = list(changes(self._tree, tree))
+        held = {
+            blob.oid: blob
+            for was, _ in changed
+            if was is not None and (blob := self._files.get(was.path)) is not None
+        }
+        wanted = [now for _, now in changed if now is not None and is_read(now.path)]
+        missing = {e.oid for e in wanted if e.mode not in _UNREAD and e.oid not in held}
         self.blobs_read = len(missing)
         contents = self.mirror.read_blobs(sorted(missing), limits.blob_bytes)
-        blobs: dict[str, Blob] = {}
+        for was, _ in changed:
+            if was is not None:
+                self._files.pop(was.path, None)
         for entry in wanted:
             data = contents.get(entry.oid)
-            held = self._blobs.get(entry.oid)
-            if held is None:
-                read = data if isinstance(data, bytes) else None
-                held = Blob(entry.oid, b"" if entry.mode in _UNREAD else read, entry.mode)
-            blobs[entry.path] = held if held.mode == entry.mode else replace(held, mode=entry.mode)
-        self._blobs = {blob.oid: blob for blob in blobs.values() if blob.mode not in _UNREAD}
-        return blobs
+            read = data if isinstance(data, bytes) else None
+            blob = held.get(entry.oid) if entry.mode not in _UNREAD else None
+            blob = blob or Blob(entry.oid, b"" if entry.mode in _UNREAD else read, entry.mode)
+            self._files[entry.path] = (
+                blob if blob.mode == entry.mode else replace(blob, mode=entry.mode)
+            )
+        self._tree = tree
+        return tree
 
     def _limits_of(self, commit: str) -> Limits:
         """Those its `reconciler.yaml` asks for; what is wrong with that file is told when it is
@@ -209,20 +249,29 @@ class RevisionLoader:
                 return limits_in(read, self.maximum)
         return self.maximum
 
-    def _meaning(self, loaded: Loaded, resolved: Resolved) -> MeshState:
-        """Unchanged resources stay the same objects, so that later stages see at once what did not
-        change.
+    def _meaning(self, resolved: Resolved) -> ResourceDiff:
+        """How what the commit means differs from the state. Unchanged resources stay the same
+        objects, so that later stages see at once what did not change.
         """
-        policies = with_defaults(as_carried(resource) for resource in loaded.resources)
-        meshes = [resource for resource in policies if resource.key.type == "Mesh"]
+        assert self._standing is not None
+        policies = self._standing[1].policies
         secrets = map(as_carried, secret_resources(resolved.values))
         listed = {reference.key: value for reference, value in resolved.values.items()}
-        wanted = from_resources((*policies, *secrets, *self.system.resources(meshes, listed)))
-        return apply(self._state, diff(self._state, wanted))
+        made = (*secrets, *self.system.resources(policies.of("Mesh"), listed))
+        if self._touched is None:
+            return diff(self._state, from_resources((*policies.by_key.values(), *made)))
+        put = [r for key in self._touched if (r := policies.get(key)) is not None]
+        gone = {key for key in self._touched if policies.get(key) is None}
+        here = {resource.key for resource in made}
+        for type_ in {*_MADE_TYPES, *(key.type for key in here)}:
+            gone |= {r.key for r in self._state.of(type_) if policies.get(r.key) is None}
+        put = sorted((*put, *made), key=lambda r: r.key)
+        return narrowed(self._state, ResourceDiff(tuple(put), tuple(sorted(gone - here))))
 
 
 CA_WAIT_MAX_S = 600.0
 _UNREAD = (SYMLINK, SUBMODULE)
+_MADE_TYPES = ("Config", "GlobalSecret", "Secret")  # what a revision holds and its commit does not
 
 
 def _mark(resolved: Resolved, system: str) -> str:
@@ -230,7 +279,8 @@ def _mark(resolved: Resolved, system: str) -> str:
     return f"{resolved.mark} {system}"
 
 
-def as_carried(resource: MeshResource) -> MeshResource:
-    """The resource with the body it has at a peer, so that both sides hold equal ones."""
-    data = canonical_data(resource.key.type, json.loads(resource.body))
-    return mesh_resource(resource.key, resource.labels, data)
+def _paths(before: Subtree, after: Subtree) -> frozenset[str]:
+    """Of files that are read and differ."""
+    pairs = (pair for pair in changes(before, after))
+    paths = (each.path for pair in pairs for each in pair if each is not None)
+    return frozenset(path for path in paths if is_read(path))

@@ -80,13 +80,18 @@ def diff(old: MeshState, new: MeshState) -> ResourceDiff:
     return ResourceDiff(tuple(sorted(put, key=lambda r: r.key)), tuple(sorted(drop)))
 
 
+def narrowed(state: MeshState, change: ResourceDiff) -> ResourceDiff:
+    """What of the diff changes this state; in the order given."""
+    put = tuple(r for r in change.put if state.by_key.get(r.key) != r)
+    return ResourceDiff(put, tuple(k for k in change.drop if k in state.by_key))
+
+
 def apply(state: MeshState, change: ResourceDiff) -> MeshState:
     """Returns the same object when the diff is empty or changes nothing."""
-    put: Mapping[ResourceKey, MeshResource] = {
-        r.key: r for r in change.put if state.by_key.get(r.key) != r
-    }
-    drop = [k for k in change.drop if k in state.by_key]
-    if not put and not drop:
+    change = narrowed(state, change)
+    put: Mapping[ResourceKey, MeshResource] = {r.key: r for r in change.put}
+    drop = change.drop
+    if not change:
         return state
     by_key = state.by_key.update(put)
     for key in drop:

@@ -26,7 +26,7 @@ from reconciler.git import local_refs
 from reconciler.git.errors import CommitRejected, GitFailed, Permanent, Transient
 from reconciler.git.library import UNREADABLE, isolate, open_bare
 from reconciler.git.packing import is_scattered, pack
-from reconciler.git.trees import KINDS, EntryKind, TreeEntry, TreeLimits, TreeWalk
+from reconciler.git.trees import KINDS, EntryKind, Subtree, TreeEntry, TreeLimits, TreeWalk
 from reconciler.limits import DEFAULT
 
 if TYPE_CHECKING:
@@ -189,11 +189,15 @@ class Mirror:
         self, commit: str, policy_path: str = "", limits: TreeLimits | None = None
     ) -> tuple[TreeEntry, ...]:
         """All files under the policy path, paths relative to it; CommitRejected at a limit."""
+        return self.tree(commit, policy_path, limits).entries
+
+    def tree(self, commit: str, policy_path: str = "", limits: TreeLimits | None = None) -> Subtree:
+        """The same as a tree, of which `trees.changes` says what differs from another."""
         limits = limits or self.options.trees
         if limits != self._walk.limits:
             self._walk = TreeWalk(limits)
         return self._reading(
-            lambda repository: self._walk.entries(
+            lambda repository: self._walk.tree(
                 repository, tree_oid(repository, commit, policy_path)
             )
         )

@@ -17,7 +17,7 @@ from reconciler.git.errors import CommitRejected
 from reconciler.limits import DEFAULT, cure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 TREE_BYTES_MAX = 4 * 1024 * 1024
 
@@ -62,8 +62,32 @@ class Subtree:
 
     oid: str
     entries: tuple[TreeEntry, ...]  # all below, in Git's order
+    leaves: tuple[TreeEntry, ...]  # of these, what is in no folder of this tree
     children: Mapping[str, Subtree]
     visited: int
+
+
+def changes(
+    before: Subtree | None, after: Subtree
+) -> Iterator[tuple[TreeEntry | None, TreeEntry | None]]:
+    """What differs between two trees: each entry as it was and as it is. Equal folders are not
+    entered; None: there was nothing, and all is new.
+    """
+    if before is None:
+        yield from ((None, each) for each in after.entries)
+        return
+    if before.oid == after.oid:
+        return
+    known = {each.path: each for each in before.leaves}
+    for each in after.leaves:
+        was = known.pop(each.path, None)
+        if was != each:
+            yield was, each
+    yield from ((each, None) for each in known.values())
+    for name, child in after.children.items():
+        yield from changes(before.children.get(name), child)
+    for name in before.children.keys() - after.children.keys():
+        yield from ((each, None) for each in before.children[name].entries)
 
 
 class TreeWalk:
@@ -76,9 +100,13 @@ class TreeWalk:
 
     def entries(self, repository: pygit2.Repository, tree: str) -> tuple[TreeEntry, ...]:
         """Everything below that is no tree itself. Raises CommitRejected beyond a limit."""
+        return self.tree(repository, tree).entries
+
+    def tree(self, repository: pygit2.Repository, tree: str) -> Subtree:
+        """The same as a tree, for `changes`."""
         self.trees_read = 0
         self._last = self._walk(repository, "", tree, self._last, 1)
-        return self._last.entries
+        return self._last
 
     def _walk(
         self, repository: pygit2.Repository, prefix: str, oid: str, last: Subtree | None, level: int
@@ -91,6 +119,7 @@ class TreeWalk:
                 f"flatten them, or {cure('treeDepth')}"
             )
         entries: list[TreeEntry] = []
+        leaves: list[TreeEntry] = []
         children: dict[str, Subtree] = {}
         names: set[bytes] = set()
         visited = 1
@@ -109,10 +138,11 @@ class TreeWalk:
                 entries.extend(child.entries)
                 visited += child.visited
             else:
-                entries.append(entry(prefix, name, int(item.filemode), str(item.id)))
+                leaves.append(entry(prefix, name, int(item.filemode), str(item.id)))
+                entries.append(leaves[-1])
                 visited += 1
             self._check_count(visited)
-        return Subtree(oid, tuple(entries), children, visited)
+        return Subtree(oid, tuple(entries), tuple(leaves), children, visited)
 
     def _tree(self, repository: pygit2.Repository, prefix: str, oid: str) -> pygit2.Tree:
         self.trees_read += 1

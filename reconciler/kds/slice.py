@@ -21,7 +21,7 @@ from reconciler.kds.names import wire_name
 from reconciler.kds.sizes import size_of
 from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES, MANIFEST, OWNED_TYPES, SERVICE_INSIGHT
 from reconciler.model.resource import DISPLAY_NAME, ORIGIN, Labels, MeshResource, ResourceKey
-from reconciler.state import EMPTY, MeshState
+from reconciler.state import EMPTY, MeshState, ResourceDiff
 from xds.snapshot import NO_RESOURCES, Step
 
 if TYPE_CHECKING:
@@ -54,15 +54,18 @@ class Framed:
     steps: Mapping[str, Step] = field(default_factory=dict)
 
 
-def next_framed(previous: Framed, owned: MeshState) -> Framed:
-    """Frames only what is not the same object as before. Raises ValueError for what cannot
-    travel.
+def next_framed(previous: Framed, owned: MeshState, change: ResourceDiff | None = None) -> Framed:
+    """Frames only what is not the same object as before. `change` is what leads from the state
+    before to this one; None: it is looked for. Raises ValueError for what cannot travel.
     """
     if previous.owned is owned and previous.digests:
         return previous
     before = previous.owned.by_key
-    changed = [r for key, r in owned.by_key.items() if before.get(key) is not r]
-    gone = [key for key in before if key not in owned.by_key]
+    if change is None:
+        changed = [r for key, r in owned.by_key.items() if before.get(key) is not r]
+        gone = [key for key in before if key not in owned.by_key]
+    else:
+        changed, gone = list(change.put), list(change.drop)
     frames = previous.frames
     work: dict[str, _Change] = {}
     for key in (*gone, *(r.key for r in changed)):

@@ -188,9 +188,7 @@ def accept(state: GlobalState, commit: str) -> Outcome:
 
 
 def gates(resources: MeshState) -> MeshState:
-    """Looks through all of them: there may be 10,000."""
-    every = resources.by_key.values()
-    return from_resources(r for r in every if r.key.type in GATE_TYPES)
+    return from_resources(r for type_ in GATE_TYPES for r in resources.of(type_))
 
 
 def _in_force(state: GlobalState, revision: Revision) -> Outcome:

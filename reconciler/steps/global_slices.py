@@ -170,7 +170,9 @@ def _relayable(state: GlobalState) -> Iterator[MeshResource]:
 def _framed(state: GlobalState, features: ZoneFeatures) -> tuple[GlobalState, Framed]:
     assert state.published is not None
     before = state.framed.get(features) or Framed(features)
-    after = next_framed(before, state.published.resources)
+    since = state.published.since
+    change = since[1] if since is not None and since[0] is before.owned else None
+    after = next_framed(before, state.published.resources, change)
     if after is not before:
         state = replace(state, framed=state.framed.insert(features, after))
     return state, after

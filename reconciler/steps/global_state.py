@@ -17,7 +17,7 @@ from reconciler.kds.sizes import KUMA_MAX, OURS_MAX
 from reconciler.kds.zone_node import HASH_SUFFIX, kuma_version
 from reconciler.repository_settings import RepositorySettings
 from reconciler.state import EMPTY as NO_RESOURCES
-from reconciler.state import MeshState
+from reconciler.state import MeshState, ResourceDiff
 from reconciler.steps.global_counts import Services
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 
@@ -76,6 +76,8 @@ class Revision:
     # Made beforehand, and not on the loop: for zones with all features; GATE_TYPES of `resources`.
     framed: Framed | None = None
     gates: MeshState | None = None
+    # Resources of the revision before, and what leads from them to these; None: it is looked for.
+    since: tuple[MeshState, ResourceDiff] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from reconciler.git.errors import GitFailed, Permanent, RefMoved, Transient
 from reconciler.git.status_ref import Chain, FoundRef
 from reconciler.load import Blob, LoadMemo, load
 from reconciler.problems import has_errors
-from reconciler.revision_loader import as_carried
+from reconciler.standing import as_carried
 from reconciler.state import from_resources
 from reconciler.steps import global_state as g
 from tests.simulation.documents import Content, commit_files, secrets

@@ -16,7 +16,7 @@ from reconciler.load import Blob, LoadMemo, load
 from reconciler.model.kinds import GLOBAL_TO_ZONE, KINDS, ZONE_TO_GLOBAL
 from reconciler.model.resource import Labels, MeshResource, ResourceKey, canonical_json
 from reconciler.problems import has_errors
-from reconciler.revision_loader import as_carried
+from reconciler.standing import as_carried
 from reconciler.state import EMPTY, from_resources
 from tests.support.slices import sliced
 

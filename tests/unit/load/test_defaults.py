@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.decode import mesh_resource
-from reconciler.defaults import overridden, with_defaults, with_warnings
+from reconciler.defaults import overridden, strong_defaults, with_defaults, with_warnings
 from reconciler.kds.names import wire_name
 from reconciler.load import Blob, LoadMemo, load
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
@@ -257,4 +257,6 @@ def test_a_body_of_no_known_shape_is_no_fault(spec: dict[str, Any]) -> None:
     """A type whose fields have no schema may have anything in it."""
     key = ResourceKey("MeshRetry", "m", "z")
     policy = mesh_resource(key, Labels(), spec)
-    assert list(overridden((mesh(), policy), {key: Position("p.yaml")})) == []
+    written = (mesh(), policy)
+    found = overridden(written, {key: Position("p.yaml")}, strong_defaults(written))
+    assert list(found) == []

@@ -13,7 +13,7 @@ from reconciler.load import Blob, LoadMemo, load
 from reconciler.model.kinds import KINDS
 from reconciler.policies import POLICIES
 from reconciler.problems import Severity
-from reconciler.revision_loader import as_carried
+from reconciler.standing import as_carried
 from tests.support.golden_frames import documents, spec_of
 
 if TYPE_CHECKING:
