@@ -35,6 +35,7 @@ Writer = Callable[[AnyValue, bytearray], None]  # value of a field -> appended f
 Plan = tuple[tuple[str, bool, Writer], ...]
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+PARTS = 4_096  # parts a builder remembers by what they are made of, those used last
 _FIXED = {
     "double": ("<d", FIXED64),
     "fixed64": ("<Q", FIXED64),
@@ -103,6 +104,11 @@ def part(message: M) -> M:
     would read or change it gets an AttributeError.
     """
     return cast("M", _Part(_encoded(message)))
+
+
+def joined(_: type[M], *encoded: bytes) -> M:
+    """A part of that class, from fields that are encoded already, in the order of their numbers."""
+    return cast("M", _Part(b"".join(encoded)))
 
 
 def any_of(message: betterproto2.Message) -> Any:

@@ -12,6 +12,7 @@ from xds.build.clusters import build_cluster
 from xds.build.endpoints import build_endpoints
 from xds.build.inbound import inbound_shape
 from xds.build.listeners import build_listener
+from xds.build.outbound import outbound_shape
 from xds.memo import Memo
 from xds.snapshot import Resources, Snapshot
 from xds.view import (
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from xds.resource import XdsResource
 
 LIMIT = 4_096  # results a stage keeps, at most twice, that no proxy holds any more
-SHAPES = 1_024  # what inbound listeners have in common: a few for each service
+SHAPES = 1_024  # what listeners have in common: a few for each service
 
 
 class IncompleteView(Exception):
@@ -66,9 +67,14 @@ class Builders:
 
 
 def _listeners() -> Memo[ListenerInput, XdsResource]:
-    shape = Memo("inbound shape", inbound_shape, SHAPES)
+    inbound = Memo("inbound shape", inbound_shape, SHAPES)
+    outbound = Memo("outbound shape", outbound_shape, SHAPES)
     admin = Memo("admin shape", admin_shape, SHAPES)
-    return Memo("listener", lambda argument: build_listener(argument, shape, admin), LIMIT)
+
+    def build(argument: ListenerInput) -> XdsResource:
+        return build_listener(argument, inbound, outbound, admin)
+
+    return Memo("listener", build, LIMIT)
 
 
 def translate(view: ProxyView, secrets: Resources, builders: Builders) -> Snapshot:

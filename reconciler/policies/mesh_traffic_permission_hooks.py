@@ -7,6 +7,7 @@ nobody to recognise, and no filter.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from envoy_data_plane.envoy.config.listener.v3 import Filter, ListenerFilter
@@ -61,7 +62,7 @@ from reconciler.policies.mesh_traffic_permission import (
 )
 from reconciler.rules import Conf, SubsetRule, from_entries, from_subsets, subset_rules
 from xds.build.chains import TLS_INSPECTOR, tls_inspector
-from xds.message import any_of, new
+from xds.message import PARTS, any_of, new, part
 from xds.names import spiffe_id, stat_prefix, tag_id
 from xds.view import Hooks
 
@@ -166,6 +167,7 @@ def _asks_for_sni(conf: Rbac) -> bool:
 
 
 def _fill(rbac: HttpRbac | NetworkRbac, conf: Rbac) -> None:
+    """What a permission is in Envoy does not depend on the filter: many listeners share it."""
     if isinstance(conf.permission, Permission):
         rbac.rules = _rules(conf.permission.allow, RbacAction.ALLOW)
         if conf.permission.shadow_deny:
@@ -177,15 +179,16 @@ def _fill(rbac: HttpRbac | NetworkRbac, conf: Rbac) -> None:
         rbac.shadow_matcher = _matcher(conf.permission, shadow=True)
 
 
+@lru_cache(PARTS)
 def _rules(principals: tuple[Principal, ...], action: RbacAction) -> RbacRules:
     if not principals:
-        return new(RbacRules, action=action)
+        return part(new(RbacRules, action=action))
     policy = new(
         Policy,
         permissions=[new(AnyPermission, any=True)],
         principals=[_principal(principal) for principal in principals],
     )
-    return new(RbacRules, action=action, policies={POLICY_NAME: policy})
+    return part(new(RbacRules, action=action, policies={POLICY_NAME: policy}))
 
 
 def _principal(principal: Principal) -> EnvoyPrincipal:
@@ -203,6 +206,7 @@ def _has_uri(uri: str) -> EnvoyPrincipal:
     )
 
 
+@lru_cache(PARTS)
 def _matcher(rules: tuple[NamedRule, ...], *, shadow: bool) -> Matcher:
     """Denies of all policies first, then what is allowed; nothing else passes.
 
@@ -230,11 +234,12 @@ def _matcher(rules: tuple[NamedRule, ...], *, shadow: bool) -> Matcher:
 
 
 def _list_matcher(matchers: list[MatcherMatcherListFieldMatcher]) -> Matcher:
-    return new(
+    found = new(
         Matcher,
         matcher_list=new(MatcherMatcherList, matchers=matchers) if matchers else None,
         on_no_match=_action("default", RbacAction.DENY),
     )
+    return part(found)
 
 
 def _any_of(predicates: list[MatcherMatcherListPredicate]) -> MatcherMatcherListPredicate:

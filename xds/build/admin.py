@@ -37,9 +37,9 @@ from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 from xds.build.chains import LOOPBACKS, http_filters, internal_addresses, tls_inspector
 from xds.build.endpoints import socket_address
 from xds.build.tls import TLS_SOCKET
+from xds.message import any_of, encode, framer, new
 from xds.names import READINESS_CLUSTER, stat_prefix
 from xds.view import Protocol
-from xds.message import any_of, encode, framer, new
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,11 +68,13 @@ class AdminShape:
 def admin_shape(argument: AdminListener) -> AdminShape:
     plain = new(FilterChain, filters=_filters(argument, [_ready(argument)]))
     routes = [_ready(argument), _route(new(RouteMatch, prefix="/"), argument.admin_cluster)]
-    secure = new(FilterChain, 
+    secure = new(
+        FilterChain,
         filter_chain_match=new(FilterChainMatch, transport_protocol="tls"),
         filters=_filters(argument, routes),
     )
-    rest = new(Listener, 
+    rest = new(
+        Listener,
         traffic_direction=TrafficDirection.INBOUND,
         enable_reuse_port=argument.reuse_port,
         listener_filters=[tls_inspector()],
@@ -111,10 +113,11 @@ def _route(match: RouteMatch, cluster: str) -> Route:
 
 def _filters(argument: AdminListener, routes: list[Route]) -> list[Filter]:
     host = new(VirtualHost, name=argument.name, domains=["*"], routes=routes)
-    manager = new(HttpConnectionManager, 
+    manager = new(
+        HttpConnectionManager,
         stat_prefix=stat_prefix(argument.name),
-        route_config=new(RouteConfiguration, 
-            name=argument.name, validate_clusters=False, virtual_hosts=[host]
+        route_config=new(
+            RouteConfiguration, name=argument.name, validate_clusters=False, virtual_hosts=[host]
         ),
         internal_address_config=internal_addresses(LOOPBACKS),
         normalize_path=True,
@@ -124,18 +127,24 @@ def _filters(argument: AdminListener, routes: list[Route]) -> list[Filter]:
 
 def _server_socket(tls: AdminTls) -> TransportSocket:
     """Certificates inline: they are this listener's alone."""
-    certificate = new(TlsCertificate, 
+    certificate = new(
+        TlsCertificate,
         certificate_chain=new(DataSource, inline_bytes=tls.chain_pem),
         private_key=new(DataSource, inline_bytes=tls.key_pem),
     )
-    client = new(SubjectAltNameMatcher, 
-        san_type=SubjectAltNameMatcherSanType.DNS, matcher=new(StringMatcher, exact=tls.client)
+    client = new(
+        SubjectAltNameMatcher,
+        san_type=SubjectAltNameMatcherSanType.DNS,
+        matcher=new(StringMatcher, exact=tls.client),
     )
-    context = new(DownstreamTlsContext, 
+    context = new(
+        DownstreamTlsContext,
         require_client_certificate=True,
-        common_tls_context=new(CommonTlsContext, 
+        common_tls_context=new(
+            CommonTlsContext,
             tls_certificates=[certificate],
-            validation_context=new(CertificateValidationContext, 
+            validation_context=new(
+                CertificateValidationContext,
                 trusted_ca=new(DataSource, inline_bytes=tls.ca_pem),
                 match_typed_subject_alt_names=[client],
             ),

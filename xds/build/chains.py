@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from envoy_data_plane.envoy.config.core.v3 import (
@@ -26,18 +27,19 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 )
 
 from xds.build.endpoints import tags_struct
+from xds.message import PARTS, any_of, new, part
 from xds.view import (
     Applied,
     Pairs,
     Protocol,
 )
-from xds.message import any_of, new
 
 if TYPE_CHECKING:
     import betterproto2
     from envoy_data_plane.envoy.extensions.filters.network.tcp_proxy.v3 import (
         TcpProxy,
     )
+    from envoy_data_plane.google.protobuf import Any
 
 
 HCM = "envoy.filters.network.http_connection_manager"
@@ -63,10 +65,9 @@ def http_filters(
     manager: HttpConnectionManager, protocol: Protocol, applied: tuple[Applied, ...]
 ) -> list[Filter]:
     """The chain of an HTTP listener; policies add HTTP filters before the router."""
-    filters = [new(HttpFilter, name=ROUTER, typed_config=any_of(new(Router)))]
+    filters = [new(HttpFilter, name=ROUTER, typed_config=_router())]
     if protocol is Protocol.GRPC:
-        stats = any_of(new(GrpcStats, emit_filter_state=True))
-        filters.insert(0, new(HttpFilter, name=GRPC_STATS, typed_config=stats))
+        filters.insert(0, new(HttpFilter, name=GRPC_STATS, typed_config=_grpc_stats()))
     for each in applied:
         if each.hooks.on_hcm is not None:
             each.hooks.on_hcm(manager, each.conf)
@@ -109,20 +110,42 @@ def filter_of(name: str, message: betterproto2.Message) -> Filter:
 
 
 def tls_inspector() -> ListenerFilter:
-    return new(ListenerFilter, name=TLS_INSPECTOR, typed_config=any_of(new(TlsInspector)))
+    return new(ListenerFilter, name=TLS_INSPECTOR, typed_config=_tls_inspector())
+
+
+# --- parts that many messages share ---
+
+
+@cache
+def _router() -> Any:
+    return any_of(new(Router))
+
+
+@cache
+def _grpc_stats() -> Any:
+    return any_of(new(GrpcStats, emit_filter_state=True))
+
+
+@cache
+def _tls_inspector() -> Any:
+    return any_of(new(TlsInspector))
 
 
 def address_of(address: str, port: int) -> Address:
     return new(Address, socket_address=new(SocketAddress, address=address, port_value=port))
 
 
+@lru_cache(PARTS)
 def tags_metadata(tags: Pairs) -> Metadata | None:
-    return new(Metadata, filter_metadata={TAGS_METADATA: tags_struct(tags)}) if tags else None
+    if not tags:
+        return None
+    return part(new(Metadata, filter_metadata={TAGS_METADATA: tags_struct(tags)}))
 
 
+@lru_cache(PARTS)
 def internal_addresses(
     ranges: tuple[tuple[str, int], ...] = INTERNAL_RANGES,
 ) -> HttpConnectionManagerInternalAddressConfig:
     """Callers whose `x-envoy-` headers are believed."""
     found = [new(CidrRange, address_prefix=prefix, prefix_len=length) for prefix, length in ranges]
-    return new(HttpConnectionManagerInternalAddressConfig, cidr_ranges=found)
+    return part(new(HttpConnectionManagerInternalAddressConfig, cidr_ranges=found))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import assert_never
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, assert_never
 
 from envoy_data_plane.envoy.config.cluster.v3 import (
     CircuitBreakers,
@@ -22,21 +23,16 @@ from envoy_data_plane.envoy.config.core.v3 import (
     Http1ProtocolOptions,
     Http2ProtocolOptions,
     Pipe,
-    SocketAddress,
 )
 from envoy_data_plane.envoy.config.core.v3 import HttpProtocolOptions as CommonHttpProtocolOptions
-from envoy_data_plane.envoy.config.endpoint.v3 import (
-    ClusterLoadAssignment,
-    Endpoint,
-    LbEndpoint,
-    LocalityLbEndpoints,
-)
 from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
     HttpProtocolOptions,
     HttpProtocolOptionsExplicitHttpConfig,
 )
 
+from xds.build.endpoints import only_endpoint, socket_address
 from xds.build.tls import ads, upstream_socket
+from xds.message import PARTS, any_of, encode, new, part
 from xds.names import stat_prefix
 from xds.resource import CLUSTER, XdsResource
 from xds.view import (
@@ -49,8 +45,10 @@ from xds.view import (
     PipeCluster,
     Protocol,
 )
-from xds.message import any_of, encode, new
 from xds.wire import resource
+
+if TYPE_CHECKING:
+    from envoy_data_plane.google.protobuf import Any
 
 PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 CONNECT_TIMEOUT = timedelta(seconds=5)
@@ -68,9 +66,9 @@ def build_cluster(argument: ClusterInput) -> XdsResource:
         case PassthroughCluster():
             cluster = _passthrough(argument)
         case PipeCluster(name, path):
-            cluster = _own_host(name, new(Address, pipe=new(Pipe, path=path)))
+            cluster = _own_host(name, encode(new(Address, pipe=new(Pipe, path=path))))
         case HostCluster(name, address, port):
-            cluster = _own_host(name, _socket_address(address, port))
+            cluster = _own_host(name, socket_address(address, port))
         case _:
             assert_never(argument)
     return resource(CLUSTER, cluster.name, encode(cluster))
@@ -78,79 +76,103 @@ def build_cluster(argument: ClusterInput) -> XdsResource:
 
 def _eds(argument: EdsCluster) -> Cluster:
     prefix = stat_prefix(argument.name)
-    cluster = new(Cluster, 
+    cluster = new(
+        Cluster,
         name=argument.name,
         alt_stat_name=prefix if prefix != argument.name else "",
         type=ClusterDiscoveryType.EDS,
-        eds_cluster_config=new(ClusterEdsClusterConfig, eds_config=ads()),
+        eds_cluster_config=_eds_config(),
         connect_timeout=CONNECT_TIMEOUT,
         transport_socket=upstream_socket(argument.tls) if argument.tls is not None else None,
         lb_subset_config=_subsets(argument.subset_keys),
     )
     if argument.circuit_breakers:
         cluster.circuit_breakers = _track_remaining()
+    on_cluster(cluster, argument.applied)
     if argument.http2_upstream:
-        options = new(HttpProtocolOptions, 
-            explicit_http_config=new(HttpProtocolOptionsExplicitHttpConfig, 
-                http2_protocol_options=new(Http2ProtocolOptions)
-            )
-        )
-        _finish(cluster, argument.applied, options)
-    else:
-        _finish(cluster, argument.applied, None)
+        options = _upstream_options(argument.applied)
+        cluster.typed_extension_protocol_options[PROTOCOL_OPTIONS] = options
     return cluster
+
+
+@cache
+def _eds_config() -> ClusterEdsClusterConfig:
+    return part(new(ClusterEdsClusterConfig, eds_config=ads()))
+
+
+@lru_cache(PARTS)
+def _upstream_options(applied: tuple[Applied, ...]) -> Any:
+    """Sidecars speak HTTP/2 with each other, whatever the service speaks."""
+    explicit = new(
+        HttpProtocolOptionsExplicitHttpConfig, http2_protocol_options=new(Http2ProtocolOptions)
+    )
+    options = new(HttpProtocolOptions, explicit_http_config=explicit)
+    on_protocol_options(options, applied)
+    return any_of(options)
 
 
 def _subsets(keys: tuple[tuple[str, ...], ...]) -> ClusterLbSubsetConfig | None:
     if not keys:
         return None
     no_fallback = ClusterLbSubsetConfigLbSubsetSelectorLbSubsetSelectorFallbackPolicy.NO_FALLBACK
-    return new(ClusterLbSubsetConfig, 
+    return new(
+        ClusterLbSubsetConfig,
         fallback_policy=ClusterLbSubsetConfigLbSubsetFallbackPolicy.ANY_ENDPOINT,
         subset_selectors=[
-            new(ClusterLbSubsetConfigLbSubsetSelector, keys=list(names), fallback_policy=no_fallback)
+            new(
+                ClusterLbSubsetConfigLbSubsetSelector, keys=list(names), fallback_policy=no_fallback
+            )
             for names in keys
         ],
     )
 
 
 def _local(argument: LocalCluster) -> Cluster:
-    endpoint = _socket_address(argument.address, argument.port)
-    cluster = new(Cluster, 
+    cluster = new(
+        Cluster,
         name=argument.name,
         alt_stat_name=stat_prefix(argument.name),
         type=ClusterDiscoveryType.STATIC,
         connect_timeout=LOCAL_CONNECT_TIMEOUT,
-        load_assignment=_assignment(argument.name, endpoint),
+        load_assignment=only_endpoint(
+            argument.name, socket_address(argument.address, argument.port)
+        ),
         circuit_breakers=_track_remaining(),
     )
-    _finish(cluster, argument.applied, _local_options(argument.protocol))
+    on_cluster(cluster, argument.applied)
+    if argument.protocol.is_http:
+        options = _local_options(argument.protocol, argument.applied)
+        cluster.typed_extension_protocol_options[PROTOCOL_OPTIONS] = options
     return cluster
 
 
-def _local_options(protocol: Protocol) -> HttpProtocolOptions | None:
-    if not protocol.is_http:
-        return None
+@lru_cache(PARTS)
+def _local_options(protocol: Protocol, applied: tuple[Applied, ...]) -> Any:
     if protocol is Protocol.HTTP:
-        explicit = new(HttpProtocolOptionsExplicitHttpConfig, 
-            http_protocol_options=new(Http1ProtocolOptions)
+        explicit = new(
+            HttpProtocolOptionsExplicitHttpConfig, http_protocol_options=new(Http1ProtocolOptions)
         )
     else:
-        explicit = new(HttpProtocolOptionsExplicitHttpConfig, 
-            http2_protocol_options=new(Http2ProtocolOptions)
+        explicit = new(
+            HttpProtocolOptionsExplicitHttpConfig, http2_protocol_options=new(Http2ProtocolOptions)
         )
-    return new(HttpProtocolOptions, 
-        common_http_protocol_options=new(CommonHttpProtocolOptions, 
+    options = new(
+        HttpProtocolOptions,
+        common_http_protocol_options=new(
+            CommonHttpProtocolOptions,
             idle_timeout=LOCAL_IDLE_TIMEOUT,
             max_connection_duration=NO_TIMEOUT,
             max_stream_duration=NO_TIMEOUT,
         ),
         explicit_http_config=explicit,
     )
+    on_protocol_options(options, applied)
+    return any_of(options)
 
 
 def _passthrough(argument: PassthroughCluster) -> Cluster:
-    return new(Cluster, 
+    return new(
+        Cluster,
         name=argument.name,
         alt_stat_name=stat_prefix(argument.name),
         type=ClusterDiscoveryType.ORIGINAL_DST,
@@ -159,42 +181,31 @@ def _passthrough(argument: PassthroughCluster) -> Cluster:
     )
 
 
-def _own_host(name: str, address: Address) -> Cluster:
+def _own_host(name: str, address: bytes) -> Cluster:
     """Admin and readiness: no policy shapes them."""
-    return new(Cluster, 
+    return new(
+        Cluster,
         name=name,
         alt_stat_name=stat_prefix(name),
         type=ClusterDiscoveryType.STATIC,
         connect_timeout=CONNECT_TIMEOUT,
-        load_assignment=_assignment(name, address),
+        load_assignment=only_endpoint(name, address),
     )
 
 
-def _finish(
-    cluster: Cluster, applied: tuple[Applied, ...], options: HttpProtocolOptions | None
-) -> None:
-    """Let the policies at the fresh messages, then pack the options."""
+def on_cluster(cluster: Cluster, applied: tuple[Applied, ...]) -> None:
     for each in applied:
         if each.hooks.on_cluster is not None:
             each.hooks.on_cluster(cluster, each.conf)
-        if options is not None and each.hooks.on_protocol_options is not None:
+
+
+def on_protocol_options(options: HttpProtocolOptions, applied: tuple[Applied, ...]) -> None:
+    for each in applied:
+        if each.hooks.on_protocol_options is not None:
             each.hooks.on_protocol_options(options, each.conf)
-    if options is not None:
-        cluster.typed_extension_protocol_options[PROTOCOL_OPTIONS] = any_of(options)
 
 
+@cache
 def _track_remaining() -> CircuitBreakers:
-    return new(CircuitBreakers, thresholds=[new(CircuitBreakersThresholds, track_remaining=True)])
-
-
-def _socket_address(address: str, port: int) -> Address:
-    return new(Address, socket_address=new(SocketAddress, address=address, port_value=port))
-
-
-def _assignment(name: str, address: Address) -> ClusterLoadAssignment:
-    return new(ClusterLoadAssignment, 
-        cluster_name=name,
-        endpoints=[
-            new(LocalityLbEndpoints, lb_endpoints=[new(LbEndpoint, endpoint=new(Endpoint, address=address))])
-        ],
-    )
+    thresholds = new(CircuitBreakersThresholds, track_remaining=True)
+    return part(new(CircuitBreakers, thresholds=[thresholds]))

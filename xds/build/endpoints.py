@@ -1,12 +1,14 @@
 """Load assignments: endpoints grouped by locality and priority, tags as metadata.
 
-Endpoints change most, and a service may have thousands: an assignment is joined from encoded
-fragments, and what endpoints have in common is encoded once. The bytes are those of the whole
+Endpoints change most, and a service may have thousands: an endpoint is encoded once for all
+assignments it stands in, and they are joined. The bytes are those of the whole
 message, encoded.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from envoy_data_plane.envoy.config.core.v3 import Address, Locality, Metadata, SocketAddress
@@ -18,16 +20,21 @@ from envoy_data_plane.envoy.config.endpoint.v3 import (
 from envoy_data_plane.envoy.config.endpoint.v3 import Endpoint as EnvoyEndpoint
 from envoy_data_plane.google.protobuf import Struct, Value
 
+from xds.message import PARTS, encode, framer, joined, new, number_framer
 from xds.resource import ENDPOINT, XdsResource
-from xds.message import encode, framer, new, number_framer
 from xds.wire import resource
 
 if TYPE_CHECKING:
     from xds.view import Endpoint, Endpoints, Pairs
 
+    _Entry = tuple[str, int, bytes]  # address, port, encoded
+
 LB_METADATA = "envoy.lb"
 SOCKET_METADATA = "envoy.transport_socket_match"
 
+ENTRIES = 65_536  # encoded endpoints that are remembered, those used last
+
+_name_field = framer(ClusterLoadAssignment, "cluster_name")
 _group_field = framer(ClusterLoadAssignment, "endpoints")
 _entry_field = framer(LocalityLbEndpoints, "lb_endpoints")
 _endpoint_field = framer(LbEndpoint, "endpoint")
@@ -38,42 +45,49 @@ _port_field = number_framer(SocketAddress, "port_value")
 
 
 def build_endpoints(argument: Endpoints) -> XdsResource:
-    groups: dict[tuple[str | None, int], list[Endpoint]] = {}
-    for endpoint in argument.endpoints:
-        groups.setdefault((endpoint.zone, endpoint.priority), []).append(endpoint)
+    groups: defaultdict[tuple[str | None, int], list[_Entry]] = defaultdict(list)
+    for group, entry in map(_entry, argument.endpoints):
+        groups[group].append(entry)
     ordered = sorted(groups.items(), key=lambda group: (group[0][0] or "", group[0][1]))
-    shared: dict[tuple[int, Pairs], bytes] = {}
     body = encode(new(ClusterLoadAssignment, cluster_name=argument.cluster)) + b"".join(
-        _group_field(_group(zone, priority, found, shared)) for (zone, priority), found in ordered
+        _group_field(_group(zone, priority, found)) for (zone, priority), found in ordered
     )
     return resource(ENDPOINT, argument.cluster, body)
 
 
-def _group(
-    zone: str | None,
-    priority: int,
-    endpoints: list[Endpoint],
-    shared: dict[tuple[int, Pairs], bytes],
-) -> bytes:
-    ordered = sorted(endpoints, key=lambda e: (e.address, e.port, e.tags, e.weight))
+def _group(zone: str | None, priority: int, entries: list[_Entry]) -> bytes:
+    """`entries` are put in order: by address, by port, by all else."""
+    entries.sort()
     locality = new(Locality, zone=zone) if zone is not None else None
     return b"".join(
         (
             encode(new(LocalityLbEndpoints, locality=locality)),
-            *(_entry_field(_endpoint(each, shared)) for each in ordered),
+            *(entry for _, _, entry in entries),
             encode(new(LocalityLbEndpoints, priority=priority)),
         )
     )
 
 
-def _endpoint(endpoint: Endpoint, shared: dict[tuple[int, Pairs], bytes]) -> bytes:
-    """`shared`: weight and metadata by what they are made of."""
-    key = endpoint.weight, endpoint.tags
-    rest = shared.get(key)
-    if rest is None:
-        made = new(LbEndpoint, load_balancing_weight=endpoint.weight, metadata=_metadata(endpoint.tags))
-        rest = shared[key] = encode(made)
-    return _endpoint_field(_address_field(socket_address(endpoint.address, endpoint.port))) + rest
+@lru_cache(ENTRIES)
+def _entry(endpoint: Endpoint) -> tuple[tuple[str | None, int], _Entry]:
+    """What an endpoint is in every assignment it stands in: its group, and what it is sorted by,
+    encoded and framed at the end.
+    """
+    address = _address_field(socket_address(endpoint.address, endpoint.port))
+    entry = _entry_field(_endpoint_field(address) + _rest(endpoint.weight, endpoint.tags))
+    return (endpoint.zone, endpoint.priority), (endpoint.address, endpoint.port, entry)
+
+
+@lru_cache(PARTS)
+def _rest(weight: int, tags: Pairs) -> bytes:
+    """All of an endpoint but its address: the same for most endpoints of a service."""
+    return encode(new(LbEndpoint, load_balancing_weight=weight, metadata=_metadata(tags)))
+
+
+def only_endpoint(cluster: str, address: bytes) -> ClusterLoadAssignment:
+    """The assignment of a static cluster; `address` is encoded."""
+    entry = _entry_field(_endpoint_field(_address_field(address)))
+    return joined(ClusterLoadAssignment, _name_field(cluster.encode()), _group_field(entry))
 
 
 def socket_address(address: str, port: int) -> bytes:

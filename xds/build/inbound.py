@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -43,14 +42,12 @@ from xds.build.chains import (
     tcp_filters,
     tls_inspector,
 )
-from xds.build.endpoints import socket_address
+from xds.build.shape import Shape
 from xds.build.tls import downstream_socket
+from xds.message import encode, new
 from xds.names import stat_prefix
-from xds.message import encode, framer, new
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from xds.view import (
         Applied,
         InboundListener,
@@ -63,40 +60,15 @@ TCP_IDLE_TIMEOUT = timedelta(seconds=7200)
 HTTP_IDLE_TIMEOUT = timedelta(seconds=7200)
 STREAM_IDLE_TIMEOUT = timedelta(seconds=3600)
 
-_name_field = framer(Listener, "name")
-_address_field = framer(Listener, "address")
 
-
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class InboundShape:
-    """All of an encoded listener but its name and address, its first two fields."""
-
-    rest: bytes
-
-
-def inbound_shape(argument: InboundListener) -> InboundShape:
-    return InboundShape(encode(inbound_listener(argument)))
-
-
-def inbound_bytes(
-    argument: InboundListener, shape: Callable[[InboundListener], InboundShape]
-) -> bytes:
-    """The encoded listener.
-
-    Instances of a service differ in name and address only: what they have in common is built once,
-    by a `shape` that remembers it. A policy with a hook for the whole listener may read these too;
-    then nothing is shared.
-    """
-    if any(each.hooks.on_listener is not None for each in argument.applied):
-        return encode(inbound_listener(argument))
-    address = _address_field(socket_address(argument.address, argument.port))
-    common = shape(replace(argument, name="", address="", port=0))
-    return _name_field(argument.name.encode()) + address + common.rest
+def inbound_shape(argument: InboundListener) -> Shape:
+    return Shape(encode(inbound_listener(argument)))
 
 
 def inbound_listener(argument: InboundListener) -> Listener:
     """Without a name (of a shape) it has no address either."""
-    listener = new(Listener, 
+    listener = new(
+        Listener,
         name=argument.name,
         address=address_of(argument.address, argument.port) if argument.name else None,
         traffic_direction=TrafficDirection.INBOUND,
@@ -124,13 +96,14 @@ def _permissive_chains(argument: InboundListener) -> list[FilterChain]:
     open_to_all = tuple(a for a in argument.applied if not _authorises(a))
     plain = _inbound_chain(argument, open_to_all)
     plain.filter_chain_match = new(FilterChainMatch, transport_protocol="raw_buffer")
-    foreign = new(FilterChain, 
+    foreign = new(
+        FilterChain,
         filter_chain_match=new(FilterChainMatch, transport_protocol="tls"),
         filters=_tcp_filters(argument, open_to_all),
     )
     mesh = _mesh_chain(argument)
-    mesh.filter_chain_match = new(FilterChainMatch, 
-        transport_protocol="tls", application_protocols=[MESH_ALPN]
+    mesh.filter_chain_match = new(
+        FilterChainMatch, transport_protocol="tls", application_protocols=[MESH_ALPN]
     )
     return [plain, foreign, mesh]
 
@@ -155,7 +128,8 @@ def _inbound_chain(argument: InboundListener, applied: tuple[Applied, ...]) -> F
 
 
 def _tcp_filters(argument: InboundListener, applied: tuple[Applied, ...]) -> list[Filter]:
-    proxy = new(TcpProxy, 
+    proxy = new(
+        TcpProxy,
         stat_prefix=stat_prefix(argument.cluster),
         cluster=argument.cluster,
         idle_timeout=TCP_IDLE_TIMEOUT,
@@ -164,23 +138,28 @@ def _tcp_filters(argument: InboundListener, applied: tuple[Applied, ...]) -> lis
 
 
 def _inbound_hcm(argument: InboundListener, applied: tuple[Applied, ...]) -> HttpConnectionManager:
-    route = new(EnvoyRoute, 
+    route = new(
+        EnvoyRoute,
         match=new(RouteMatch, prefix="/"),
         route=new(RouteAction, cluster=argument.cluster, timeout=NO_TIMEOUT),
     )
     _on_routes([route], applied)
-    config = new(RouteConfiguration, 
+    config = new(
+        RouteConfiguration,
         name=f"inbound:{argument.service}",
         validate_clusters=False,
         request_headers_to_remove=[TAGS_HEADER],
         virtual_hosts=[new(VirtualHost, name=argument.service, domains=["*"], routes=[route])],
     )
     details = HttpConnectionManagerForwardClientCertDetails.SANITIZE_SET
-    return new(HttpConnectionManager, 
+    return new(
+        HttpConnectionManager,
         stat_prefix=stat_prefix(argument.cluster),
         route_config=config,
         forward_client_cert_details=details,
-        set_current_client_cert_details=new(HttpConnectionManagerSetCurrentClientCertDetails, uri=True),
+        set_current_client_cert_details=new(
+            HttpConnectionManagerSetCurrentClientCertDetails, uri=True
+        ),
         stream_idle_timeout=STREAM_IDLE_TIMEOUT,
         common_http_protocol_options=new(HttpProtocolOptions, idle_timeout=HTTP_IDLE_TIMEOUT),
         internal_address_config=internal_addresses(),

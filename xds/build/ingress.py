@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from envoy_data_plane.envoy.config.core.v3 import (
@@ -21,7 +22,6 @@ from envoy_data_plane.envoy.extensions.filters.network.tcp_proxy.v3 import (
     TcpProxy,
 )
 
-from xds.message import new
 from xds.build.chains import (
     TCP_PROXY,
     address_of,
@@ -29,6 +29,7 @@ from xds.build.chains import (
     tls_inspector,
 )
 from xds.build.endpoints import LB_METADATA, tags_struct
+from xds.message import new, part
 from xds.names import stat_prefix
 
 if TYPE_CHECKING:
@@ -38,13 +39,17 @@ if TYPE_CHECKING:
     )
 
 
+CHAINS = 16_384  # encoded chains that are remembered, those used last
+
+
 def sni_listener(argument: SniListener) -> Listener:
     """TLS is passed on unread, by SNI.
 
     Envoy refuses a listener without chains, so an idle one answers by itself.
     """
-    chains = [_sni_chain(chain) for chain in argument.chains] or [_idle_chain(argument.idle_body)]
-    return new(Listener, 
+    chains = [*map(_sni_chain, argument.chains)] or [_idle_chain(argument.idle_body)]
+    return new(
+        Listener,
         name=argument.name,
         address=address_of(argument.address, argument.port),
         traffic_direction=TrafficDirection.INBOUND,
@@ -54,12 +59,17 @@ def sni_listener(argument: SniListener) -> Listener:
     )
 
 
+@lru_cache(CHAINS)
 def _sni_chain(chain: SniChain) -> FilterChain:
+    """A part: one more service, and all others are joined as they are."""
     proxy = new(TcpProxy, stat_prefix=stat_prefix(chain.cluster), cluster=chain.cluster)
     if chain.subset:
-        proxy.metadata_match = new(Metadata, filter_metadata={LB_METADATA: tags_struct(chain.subset)})
+        proxy.metadata_match = new(
+            Metadata, filter_metadata={LB_METADATA: tags_struct(chain.subset)}
+        )
     match = new(FilterChainMatch, transport_protocol="tls", server_names=[chain.sni])
-    return new(FilterChain, filter_chain_match=match, filters=[filter_of(TCP_PROXY, proxy)])
+    filters = [filter_of(TCP_PROXY, proxy)]
+    return part(new(FilterChain, filter_chain_match=match, filters=filters))
 
 
 def _idle_chain(body: str) -> FilterChain:

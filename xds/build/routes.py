@@ -100,7 +100,8 @@ def _route(route: Route, path: PathMatch) -> EnvoyRoute:
 
 
 def _match(match: RouteMatch, path: PathMatch) -> EnvoyRouteMatch:
-    found = new(EnvoyRouteMatch, 
+    found = new(
+        EnvoyRouteMatch,
         headers=[_header(header) for header in match.headers],
         query_parameters=[
             new(QueryParameterMatcher, name=query.name, string_match=_string(query))
@@ -149,7 +150,11 @@ def _action(clusters: tuple[WeightedCluster, ...]) -> RouteAction:
         new(WeightedClusterClusterWeight, name=cluster.name, weight=cluster.weight)
         for cluster in clusters
     ]
-    return new(RouteAction, weighted_clusters=new(EnvoyWeightedCluster, clusters=weights), timeout=NO_TIMEOUT)
+    return new(
+        RouteAction,
+        weighted_clusters=new(EnvoyWeightedCluster, clusters=weights),
+        timeout=NO_TIMEOUT,
+    )
 
 
 def _modify_headers(route: EnvoyRoute, modifier: HeaderModifier) -> None:
@@ -181,7 +186,8 @@ def _rewrite(action: RouteAction, rewrite: Rewrite, path: PathMatch) -> None:
 
 
 def _redirect(redirect: Redirect, path: PathMatch) -> RedirectAction:
-    found = new(RedirectAction, 
+    found = new(
+        RedirectAction,
         host_redirect=redirect.hostname or "",
         port_redirect=redirect.port or 0,
         response_code=RESPONSE_CODES[redirect.status],
@@ -215,7 +221,9 @@ def _path_change(
 def _substitute(pattern: str, replacement: str) -> RegexMatchAndSubstitute:
     """A backslash in a replacement names a group; a path's own must not."""
     literal = re.sub(r"\\", r"\\\\", replacement)
-    return new(RegexMatchAndSubstitute, pattern=new(RegexMatcher, regex=pattern), substitution=literal)
+    return new(
+        RegexMatchAndSubstitute, pattern=new(RegexMatcher, regex=pattern), substitution=literal
+    )
 
 
 def _mirror(mirror: Mirror) -> RouteActionRequestMirrorPolicy:

@@ -9,14 +9,15 @@ from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
     TlsCertificate,
 )
 
-from xds.resource import SECRET, XdsResource
 from xds.message import encode, new
+from xds.resource import SECRET, XdsResource
 from xds.wire import resource
 
 
 def identity_secret(name: str, chain_pem: bytes, key_pem: bytes) -> XdsResource:
     """A workload's certificate chain and private key."""
-    certificate = new(TlsCertificate, 
+    certificate = new(
+        TlsCertificate,
         certificate_chain=new(DataSource, inline_bytes=chain_pem),
         private_key=new(DataSource, inline_bytes=key_pem),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from envoy_data_plane.envoy.config.core.v3 import (
@@ -22,7 +23,7 @@ from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
 )
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 
-from xds.message import any_of, new
+from xds.message import PARTS, any_of, new, part
 
 if TYPE_CHECKING:
     from xds.view import DownstreamTls, UpstreamTls
@@ -30,29 +31,35 @@ if TYPE_CHECKING:
 TLS_SOCKET = "envoy.transport_sockets.tls"
 
 
+@cache
 def ads() -> ConfigSource:
     """Where EDS and SDS come from: the same ADS stream."""
-    return new(ConfigSource, ads=new(AggregatedConfigSource), resource_api_version=ApiVersion.V3)
+    found = new(ConfigSource, ads=new(AggregatedConfigSource), resource_api_version=ApiVersion.V3)
+    return part(found)
 
 
+@lru_cache(PARTS)
 def downstream_socket(tls: DownstreamTls) -> TransportSocket:
     """The server's side: a client certificate of the mesh is required."""
     matchers = [new(StringMatcher, prefix=prefix) for prefix in tls.san_uri_prefixes]
-    context = new(DownstreamTlsContext, 
+    context = new(
+        DownstreamTlsContext,
         require_client_certificate=True,
         common_tls_context=_common(tls.identity_secret, tls.ca_secret, matchers, ()),
     )
-    return new(TransportSocket, name=TLS_SOCKET, typed_config=any_of(context))
+    return part(new(TransportSocket, name=TLS_SOCKET, typed_config=any_of(context)))
 
 
+@lru_cache(PARTS)
 def upstream_socket(tls: UpstreamTls) -> TransportSocket:
     """The client's side: SNI names the service, and the server must be that service."""
     matchers = [new(StringMatcher, exact=uri) for uri in tls.san_uris]
-    context = new(UpstreamTlsContext, 
+    context = new(
+        UpstreamTlsContext,
         sni=tls.sni,
         common_tls_context=_common(tls.identity_secret, tls.ca_secret, matchers, tls.alpn),
     )
-    return new(TransportSocket, name=TLS_SOCKET, typed_config=any_of(context))
+    return part(new(TransportSocket, name=TLS_SOCKET, typed_config=any_of(context)))
 
 
 def _common(
@@ -62,11 +69,13 @@ def _common(
         new(SubjectAltNameMatcher, san_type=SubjectAltNameMatcherSanType.URI, matcher=matcher)
         for matcher in matchers
     ]
-    return new(CommonTlsContext, 
+    return new(
+        CommonTlsContext,
         tls_certificate_sds_secret_configs=[new(SdsSecretConfig, name=identity, sds_config=ads())],
-        combined_validation_context=new(CommonTlsContextCombinedCertificateValidationContext, 
-            default_validation_context=new(CertificateValidationContext, 
-                match_typed_subject_alt_names=sans
+        combined_validation_context=new(
+            CommonTlsContextCombinedCertificateValidationContext,
+            default_validation_context=new(
+                CertificateValidationContext, match_typed_subject_alt_names=sans
             ),
             validation_context_sds_secret_config=new(SdsSecretConfig, name=ca, sds_config=ads()),
         ),

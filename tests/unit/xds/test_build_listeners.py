@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -20,7 +20,7 @@ from tests.support.xds_inputs import (
     to,
 )
 from xds import names
-from xds.build.inbound import InboundShape, inbound_listener, inbound_shape
+from xds.build.inbound import inbound_listener, inbound_shape
 from xds.build.listeners import build_listener
 from xds.message import encode
 from xds.readable import readable
@@ -37,6 +37,9 @@ from xds.view import (
     SniListener,
 )
 from xds.wire import resource
+
+if TYPE_CHECKING:
+    from xds.build.shape import Shape
 
 Json = dict[str, Any]
 
@@ -190,7 +193,7 @@ def test_an_assembled_inbound_is_the_one_built_whole(
 def test_instances_of_a_service_share_all_but_name_and_address() -> None:
     seen: list[InboundListener] = []
 
-    def shape(argument: InboundListener) -> InboundShape:
+    def shape(argument: InboundListener) -> Shape:
         seen.append(argument)
         return inbound_shape(argument)
 
@@ -201,7 +204,7 @@ def test_instances_of_a_service_share_all_but_name_and_address() -> None:
 
 
 def test_a_policy_that_reads_the_listener_gets_the_whole_of_it() -> None:
-    def refuse(argument: InboundListener) -> InboundShape:
+    def refuse(argument: InboundListener) -> Shape:
         raise AssertionError(argument)
 
     build_listener(inbound(Protocol.HTTP, STRICT, timeout(5)), refuse)
