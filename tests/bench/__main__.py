@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from tests.bench.figures import Figure, Scale
-from tests.bench.report import WIDTH, picture, table
+from tests.bench.report import WIDTH, markdown, picture, table
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -108,7 +108,8 @@ def _told(figures: dict[str, Any], failed: list[str], args: argparse.Namespace) 
     Console(width=WIDTH).print(table(figures))
     drawn = args.out.with_suffix(".svg")
     drawn.write_text(picture(figures))
-    sys.stdout.write(f"written to {args.out} and {drawn}\n")
+    args.out.with_suffix(".md").write_text(markdown(figures))
+    sys.stdout.write(f"written to {args.out}, beside it .md and {drawn.name}\n")
     wrong = {key: figure["wrong"] for key, figure in figures.items() if "wrong" in figure}
     for name in failed:
         sys.stderr.write(f"{name}: FAILED, see above\n")

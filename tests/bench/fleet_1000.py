@@ -70,6 +70,9 @@ class _Run:
         if not self.scale.quick:
             await self._wear()
             await self._idle("worn")
+            # Envoys with our bootstrap also report their health, each every 5 s.
+            await self.fleet.clients.all(do="health")
+            await self._idle("with_health")
 
     async def _storm(self) -> None:
         fleet = self.fleet

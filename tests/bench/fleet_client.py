@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import random
 import ssl
 import sys
 import time
@@ -17,14 +18,22 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from reconciler.proxy_health import ADMIN
 from tests.bench import h2
 from tests.bench.simulated import Proxy
+from xds.health import HealthReport, Introduction
+from xds.health_server import SERVICE as HEALTH_SERVICE
+from xds.health_wire import introduction_bytes, report_bytes
+from xds.proto import health_pb2 as pb
 from xds.server import SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import timedelta
 
 PATH = f"/{SERVICE}/DeltaAggregatedResources"
+HEALTH_PATH = f"/{HEALTH_SERVICE}/StreamHealthCheck"
+READY = report_bytes(HealthReport({ADMIN: True}))
 TIMEOUT_S = 120.0
 RECONNECT_S = 0.5
 
@@ -37,6 +46,8 @@ class Connected:
     token: str
     connection: h2.Connection | None = None
     stream: int = 0
+    health: int = 0  # its HDS stream, 0: none
+    reporting: asyncio.TimerHandle | None = None
     wanted: bool = True  # it is to be connected
     heard: list[bytes] = field(default_factory=list)  # responses, while they are recorded
 
@@ -52,6 +63,7 @@ class Fleet:
         }
         self.recording = False
         self.over = 0
+        self.reports = 0
         self.pending: set[str] = set()
         self.is_done: Callable[[Proxy], bool] = lambda proxy: proxy.served
         self.last = 0.0
@@ -68,7 +80,7 @@ class Fleet:
                 each.connection = await h2.connect(
                     self.address,
                     self.tls,
-                    lambda _, data: self.heard(each, data),
+                    lambda stream, data: self.heard(each, stream, data),
                     lambda stream, why: self.ended(each, stream, why),
                 )
                 each.stream = each.connection.open(PATH, each.token)
@@ -76,7 +88,10 @@ class Fleet:
                 return
             await asyncio.sleep(RECONNECT_S)
 
-    def heard(self, each: Connected, data: bytes) -> None:
+    def heard(self, each: Connected, stream: int, data: bytes) -> None:
+        if stream == each.health:
+            self.asked(each, pb.HealthCheckSpecifier.FromString(data).interval.ToTimedelta())
+            return
         if self.recording:
             each.heard.append(data)
         answers = each.proxy.on_response(data)
@@ -92,7 +107,9 @@ class Fleet:
             self.finished.set()
 
     def ended(self, each: Connected, _stream: int, _why: str) -> None:
-        connection, each.connection = each.connection, None
+        connection, each.connection, each.health = each.connection, None, 0
+        if each.reporting is not None:
+            each.reporting.cancel()
         if connection is None or not each.wanted:
             return
         self.over += 1
@@ -103,6 +120,26 @@ class Fleet:
         task = asyncio.get_running_loop().create_task(what)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+
+    # --- health: what Envoy reports of itself, once an interval ---
+
+    def open_health(self) -> None:
+        for node, each in self.proxies.items():
+            if each.connection is not None:
+                each.health = each.connection.open(HEALTH_PATH, each.token)
+                each.connection.send(each.health, introduction_bytes(Introduction(node)))
+
+    def asked(self, each: Connected, interval: timedelta) -> None:
+        loop = asyncio.get_running_loop()
+
+        def report() -> None:
+            if each.connection is not None and each.health:
+                each.connection.send(each.health, READY)
+                self.reports += 1
+                each.reporting = loop.call_later(interval.total_seconds(), report)
+
+        # Spread as those of Envoys are that started at different times.
+        each.reporting = loop.call_later(interval.total_seconds() * random.random(), report)
 
     # --- commands ---
 
@@ -154,6 +191,9 @@ class Fleet:
                 return {"expecting": len(self.pending)}
             case "wait":
                 return await self.wait()
+            case "health":
+                self.open_health()
+                return {}
             case "record":
                 return self.record(said["on"])
             case "stats":
@@ -180,6 +220,7 @@ class Fleet:
             "responses": sum(e.proxy.responses for e in self.proxies.values()),
             "received": sum(e.proxy.received for e in self.proxies.values()),
             "ended": self.over,
+            "reports": self.reports,
         }
 
 

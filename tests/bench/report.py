@@ -14,29 +14,41 @@ if TYPE_CHECKING:
 WIDTH = 140  # also where no terminal says its own
 BAR, BAR_MAX = 50, 80  # characters: of the whole goal, and at most
 STATISTICS = ("p50", "p90", "p99", "max")
+COLUMNS = ["figure", "unit", *STATISTICS, "floor", "runs", "goal"]
 
 
 def table(figures: Mapping[str, Any]) -> Table:
     """A row a figure. The floor, the same statistic as the goal's, stands beside it."""
     found = Table(title="bench")
-    for column in ("figure", "unit", *STATISTICS, "floor", "goal", "runs"):
+    for column in COLUMNS:
         found.add_column(column, justify="left" if column in ("figure", "unit") else "right")
     for key, figure in figures.items():
-        goal = figure.get("goal")
-        judged = goal["judged"] if goal else "p50"
-        floor = number(figure["floor"][judged]) if "floor" in figure else ""
-        values = [number(figure[name]) for name in STATISTICS]
-        runs = f"{figure['runs']:.0f}"
-        found.add_row(key, figure["unit"], *values, floor, _goal(goal), runs)
+        *cells, goal = row(key, figure)
+        colour = "" if not goal else "green" if figure["goal"]["met"] else "red"
+        found.add_row(*cells, f"[{colour}]{goal}[/{colour}]" if colour else "")
     return found
+
+
+def markdown(figures: Mapping[str, Any]) -> str:
+    """The same for a page."""
+    lines = [COLUMNS, ["---"] * 2 + ["---:"] * (len(COLUMNS) - 2)]
+    lines += [row(key, figure) for key, figure in figures.items()]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def row(key: str, figure: Mapping[str, Any]) -> list[str]:
+    goal = figure.get("goal")
+    judged = goal["judged"] if goal else "p50"
+    floor = number(figure["floor"][judged]) if "floor" in figure else ""
+    values = [number(figure[name]) for name in STATISTICS]
+    return [key, figure["unit"], *values, floor, f"{figure['runs']:.0f}", _goal(goal)]
 
 
 def _goal(goal: Mapping[str, Any] | None) -> str:
     if goal is None:
         return ""
-    colour = "green" if goal["met"] else "red"
     said = "met" if goal["met"] else "not met"
-    return f"[{colour}]{goal['judged']} ≤ {goal['at_most']:g}: {said}[/{colour}]"
+    return f"{goal['judged']} ≤ {goal['at_most']:g}: {said}"
 
 
 def number(value: float) -> str:
