@@ -115,7 +115,8 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "--health-interval",
         type=seconds,
         default=5.0,
-        help="how often sidecars report their health, such as 5s (default: 5s)",
+        help="how often sidecars whose applications have a serviceProbe report their health, "
+        "such as 5s; others do every fourth time (default: 5s)",
     )
     parser.add_argument(
         "--token-age-max",

@@ -60,6 +60,14 @@ def test_admin_on_a_port_is_asked_there() -> None:
     assert check == Check(ADMIN, address="127.0.0.1", port=9901, path="/ready")
 
 
+def test_who_has_nothing_to_probe_reports_less_often() -> None:
+    """A thousand reports in five seconds that say nothing would be most of an idle zone's work."""
+    plain = made({"port": 80, "servicePort": 8080})
+    probed = made({"port": 80, "servicePort": 8080, "serviceProbe": PROBE})
+    assert specifier_of(plain, TRAITS, 5.0).interval_s == 20.0
+    assert specifier_of(probed, TRAITS, 5.0).interval_s == 5.0
+
+
 def test_redirected_traffic_is_probed_from_an_address_that_is_not_redirected() -> None:
     redirected = {"redirectPortInbound": 15006, "redirectPortOutbound": 15001}
     resource = made(
