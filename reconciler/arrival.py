@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.steps.zone_report import report_of
-
 if TYPE_CHECKING:
     from reconciler.kds.manifest import ConvergenceReport
     from reconciler.steps.global_state import GlobalState
     from reconciler.steps.zone_record import ZoneRecord
-    from reconciler.steps.zone_state import ZoneState
 
 DETAILS_MAX = 20
 
@@ -115,11 +112,11 @@ def _report_line(zone: str, report: ConvergenceReport, wanted: frozenset[str]) -
     return "arrived", f"zone {zone}: {report.acked} proxies"
 
 
-def zone_outcome(state: ZoneState, commit: str) -> Outcome:
-    report = report_of(state)
+def zone_outcome(zone: str, report: ConvergenceReport, commit: str) -> Outcome:
+    """`report` is what the zone says of itself now."""
     if not report.revision.startswith(commit) or not commit:
         here = f"revision {report.revision[:12] or 'none'} is in force here"
         text = f"{here}; whether it contains {commit[:12]} is known at the global"
         return Outcome("pending", text)
-    outcome, text = _report_line(state.settings.zone, report, frozenset({report.revision}))
+    outcome, text = _report_line(zone, report, frozenset({report.revision}))
     return Outcome(outcome, text)

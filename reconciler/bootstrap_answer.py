@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from reconciler.bootstrap_request import BootstrapRequest, request_of
 from reconciler.ca.server_tls import ca_problem
 from reconciler.membership import not_a_member
+from reconciler.model.kinds import PROXY_TYPES
 from reconciler.model.proxy_rules import is_ip
 from reconciler.model.resource import SERVICE, MeshResource, ResourceKey, canonical_json
 from reconciler.model.spec import DataplaneSpec, MeshSpec
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from reconciler.state import MeshState
 
 CLUSTERS = {"ZoneIngress": "ingress", "ZoneEgress": "egress"}
-TYPES = {"dataplane": "Dataplane", "ingress": "ZoneIngress", "egress": "ZoneEgress"}
 UNIFIED_NAMES = "feature-unified-resource-naming"
 
 
@@ -111,7 +111,7 @@ def _foreign_host(host: str, hosts: tuple[str, ...]) -> str:
 
 def leaving_proxy(request: Mapping[str, object]) -> tuple[ResourceKey, str]:
     """Who says that it leaves, and its token; named as in its bootstrap request."""
-    type_ = TYPES.get(str(request.get("proxyType") or ""), "")
+    type_ = PROXY_TYPES.get(str(request.get("proxyType") or ""), "")
     key = ResourceKey(type_, str(request.get("mesh") or ""), str(request.get("name") or ""))
     return key, str(request.get("dataplaneToken") or "")
 
@@ -120,9 +120,9 @@ def _resource(
     facts: ZoneFacts, state: MeshState, request: BootstrapRequest
 ) -> MeshResource | Answer:
     """The resource in the request, else the registered one of that name; its mesh exists."""
-    wanted = TYPES.get(request.proxy_type)
+    wanted = PROXY_TYPES.get(request.proxy_type)
     if wanted is None:
-        return Answer(422, f"proxyType: must be one of {', '.join(TYPES)}")
+        return Answer(422, f"proxyType: must be one of {', '.join(PROXY_TYPES)}")
     if not request.resource:
         key = ResourceKey(wanted, request.mesh if wanted == "Dataplane" else "", request.name)
         return state.get(key) or Answer(404)

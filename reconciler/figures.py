@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 from reconciler.steps.status_step import behind, window_s
-from reconciler.steps.zone_report import report_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -139,13 +138,13 @@ def _standings(report: ConvergenceReport) -> tuple[tuple[str, int], ...]:
     )
 
 
-def zone_figures(state: ZoneState) -> Iterator[Figure]:
+def zone_figures(state: ZoneState, report: ConvergenceReport) -> Iterator[Figure]:
+    """`report` is what the zone says of itself now."""
     revision = (("revision", state.revision or ""),)
     text = "The commit in force, 1; 0 while there is none."
     yield Figure("reconciler_revision_info", "gauge", text, ((revision, bool(state.revision)),))
     text = "1 while the global is connected."
     yield _one("reconciler_global_up", text, state.link.session is not None)
-    report = report_of(state)
     yield Figure(
         "reconciler_proxies", "gauge", "Connected proxies by state.",
         tuple(((("state", name),), value) for name, value in _standings(report)),

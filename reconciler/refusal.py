@@ -9,7 +9,7 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
-from reconciler.bootstrap_answer import TYPES
+from reconciler.model.kinds import PROXY_TYPES
 from reconciler.model.resource import ResourceKey
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def zone_by_token(token: str | None, zones: Mapping[str, MeshState]) -> str:
 
 def zone_by_name(request: Mapping[str, object], zones: Mapping[str, MeshState]) -> str:
     """The zone that has a proxy of the name in this bootstrap request."""
-    type_ = TYPES.get(str(request.get("proxyType") or "dataplane"), "Dataplane")
+    type_ = PROXY_TYPES.get(str(request.get("proxyType") or "dataplane"), "Dataplane")
     mesh = str(request.get("mesh") or "") if type_ == "Dataplane" else ""
     key = ResourceKey(type_, mesh, str(request.get("name") or ""))
     having = [name for name, owned in zones.items() if owned.get(key) is not None]

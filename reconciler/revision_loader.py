@@ -39,6 +39,7 @@ from reconciler.revision_secrets import (
     secret_resources,
     value_problems,
 )
+from reconciler.runtime.collector import undisturbed
 from reconciler.standing import as_carried, followed, standing
 from reconciler.state import ResourceDiff, apply, diff, from_resources, narrowed
 from reconciler.steps import global_state as g
@@ -199,10 +200,11 @@ class RevisionLoader:
                 self._touched = None if self._touched is None else self._touched | keys
                 return after.loaded
         self.loads_whole += 1
-        loaded = with_warnings(load(self._files, self.memo, self.maximum))
-        if not has_errors(loaded.problems):
-            self._standing = tree, standing(self._files, loaded, self.memo)
-            self._touched = None
+        with undisturbed():
+            loaded = with_warnings(load(self._files, self.memo, self.maximum))
+            if not has_errors(loaded.problems):
+                self._standing = tree, standing(self._files, loaded, self.memo)
+                self._touched = None
         return loaded
 
     def _read(self, commit: str) -> Subtree:

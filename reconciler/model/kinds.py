@@ -128,3 +128,9 @@ GLOBAL_TO_ZONE: tuple[str, ...] = tuple(k.name for k in KINDS.values() if k.down
 ZONE_TO_GLOBAL: tuple[str, ...] = tuple(k.name for k in KINDS.values() if k.up)
 # Owned by zones and relayed, never global-owned: applied at once, outside a revision.
 RELAYED: frozenset[str] = frozenset(k.name for k in KINDS.values() if k.across and not k.down)
+# What a proxy is called in the request for its bootstrap -> its kind.
+PROXY_TYPES: Mapping[str, str] = {
+    "dataplane": "Dataplane",
+    "ingress": "ZoneIngress",
+    "egress": "ZoneEgress",
+}

@@ -99,7 +99,7 @@ class ZoneAnswers:
             store_waiting=plane.outbox.waiting,
         )
         yield from process_figures(process)
-        yield from zone_figures(plane.state)
+        yield from zone_figures(plane.state, report_of(plane.state))
         if (status := plane.status_follower) is not None:
             yield from status_figures(status.state, len(status.errors))
         if plane.door is not None:
@@ -120,7 +120,11 @@ class ZoneAnswers:
         return outcome(answer.body, answer.error)
 
     async def wait(self, commit: str, timeout_s: float) -> Mapping[str, object]:
-        return await wait_for(self.plane, lambda: zone_outcome(self.plane.state, commit), timeout_s)
+        def outcome() -> Outcome:
+            state = self.plane.state
+            return zone_outcome(state.settings.zone, report_of(state), commit)
+
+        return await wait_for(self.plane, outcome, timeout_s)
 
     async def accept(self, commit: str) -> Mapping[str, object]:
         text = f"a zone has the commits its global gives it; accept {commit[:12]} there"

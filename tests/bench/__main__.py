@@ -30,6 +30,8 @@ BENCHES = {
     "fleet": "fleet_1000",
     "builders": "builders",
     "zone_steps": "steps",
+    "policies_10000": "policies_10000",
+    "zones_40": "zones_40",
 }
 QUICK = ("push_to_envoy", "zone_steps")
 TIMEOUT_S = 3600

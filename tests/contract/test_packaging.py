@@ -87,3 +87,16 @@ def test_importing_the_packages_starts_nothing() -> None:
         check=False,
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_the_global_loads_nothing_of_envoy() -> None:
+    """It builds no Envoy resource, and the library of their messages is half of a start."""
+    code = (
+        "import sys, reconciler.global_cp.process, reconciler.global_cp.plane;"
+        "import reconciler.revision_loader, reconciler.status.relay, reconciler.cli.global_;"
+        "assert 'envoy_data_plane' not in sys.modules"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr

@@ -12,6 +12,7 @@ from reconciler.figures import ProcessFigures, global_figures, process_figures, 
 from reconciler.kds.manifest import ConvergenceReport
 from reconciler.steps import global_state as g
 from reconciler.steps.zone_record import ZoneRecord
+from reconciler.steps.zone_report import report_of
 from tests.support.global_plane import MISTAKE, revision
 from tests.support.zone import MESH, dataplane, zone
 
@@ -61,11 +62,11 @@ def test_a_global_tells_of_each_zone_and_of_the_commit_that_is_not_in_force() ->
 
 def test_a_zone_counts_its_proxies_and_what_was_built_for_them() -> None:
     made = zone(MESH)
-    before = values(zone_figures(made.state))
+    before = values(zone_figures(made.state, report_of(made.state)))
     assert before["reconciler_proxies_registered"] == {(): 0}
     assert before["reconciler_global_up"] == {(): 0}
     made.connect(dataplane("a-1", "a"))
-    after = values(zone_figures(made.state))
+    after = values(zone_figures(made.state, report_of(made.state)))
     assert after["reconciler_proxies_registered"] == {(): 1}
     assert sum(after["reconciler_proxies"].values()) == 1
     assert sum(after["reconciler_built"].values()) > 0
