@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from reconciler.admin import ADMIN_ADDRESSES
 from reconciler.decode import check_proxy_resource, mesh_resource
-from reconciler.kds.codec import canonical_data
+from reconciler.kds.codec import spec_bytes
 from reconciler.limits import NESTING_MAX, is_deep
 from reconciler.match import service_of
 from reconciler.model.resource import (
@@ -121,7 +121,7 @@ def from_document(data: Mapping[str, object], zone: str) -> MeshResource | NotAd
     try:
         resource = mesh_resource(key, labels, _stamped(type_, spec, zone))
         # The global is told of it in the kind's message.
-        canonical_data(type_, json.loads(resource.body))
+        spec_bytes(type_, resource.body)
     except ValueError as error:  # also DecodeError
         return NotAdmitted(str(error))
     problems = [*_not_served(data), *_beyond_kuma(resource.spec)]

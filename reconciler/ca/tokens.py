@@ -10,6 +10,7 @@ import hashlib
 import math
 import uuid
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 import jwt
@@ -23,6 +24,7 @@ ALGORITHM = "RS256"
 FIRST_KID = "1"
 BACKDATE_S = 5
 TOKEN_MAX = 16_384  # characters
+TOKENS_KEPT = 256  # whose signature was found to be good; all else is looked at each time
 # Kuma's own words, which its users search for.
 OTHER = "requestor: {} is different than in token: {}"  # codespell:ignore requestor
 
@@ -101,8 +103,7 @@ def verify(
         kid = jwt.get_unverified_header(token).get("kid")
         if not isinstance(kid, str) or kid not in keys:
             return Refused(f"the token is signed with an unknown key (kid {kid!r})")
-        key = rsa_public_key(keys[kid])
-        data = jwt.decode(token, key, algorithms=[ALGORITHM], options=_OPTIONS)
+        data = _signed(token, keys[kid])
     except jwt.PyJWTError as error:
         return Refused(f"the token is not valid: {error}")
     except ValueError as error:  # A key that cannot be read, or a token of no text.
@@ -116,6 +117,17 @@ def verify(
     return (
         claims if isinstance(claims, Refused) else replace(claims, signed_by=fingerprint(keys[kid]))
     )
+
+
+@lru_cache(maxsize=TOKENS_KEPT)
+def _signed(token: str, key: bytes) -> Mapping[str, object]:
+    """What the token says, signed by this key. Raises PyJWTError and ValueError.
+
+    A proxy shows one token for each of its streams, within moments.
+    """
+    public = rsa_public_key(key)
+    data: Mapping[str, object] = jwt.decode(token, public, algorithms=[ALGORITHM], options=_OPTIONS)
+    return data
 
 
 def fingerprint(key: bytes) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from google.protobuf import json_format
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from xds.resource import XdsResource
 
+MESSAGES_KEPT = 256  # a proxy that registers is checked, and told to the global a moment later
+
 
 @dataclass(frozen=True, slots=True)
 class CarriedResource:
@@ -46,23 +49,36 @@ class CarriedResource:
 
 def encode_carried(carried: CarriedResource) -> XdsResource:
     """Raises ValueError if the spec does not fit the kind's message."""
+    return encode_spec(carried, spec_bytes(carried.type, carried.body))
+
+
+def encode_spec(carried: CarriedResource, spec: bytes) -> XdsResource:
+    """With this for its spec, whatever its body says."""
     message = kds_pb2.KumaResource()
     message.meta.name = carried.name
     message.meta.mesh = carried.mesh
     for key, value in sorted(carried.labels.items()):
         message.meta.labels[key] = value
     kind = MESSAGES.get(carried.type)
-    if kind is None:
-        message.spec.value = carried.body.encode()
-    else:
-        spec = _parsed_json(carried.type, kind, carried.data)
+    if kind is not None:
         message.spec.type_url = f"type.googleapis.com/{kind.DESCRIPTOR.full_name}"
-        message.spec.value = spec.SerializeToString(deterministic=True)
+    message.spec.value = spec
     message.spec.SetInParent()
     if carried.status:  # An Any with an empty value would end a peer's stream.
         message.status.value = carried.status.encode()
     body = message.SerializeToString(deterministic=True)
     return resource(KUMA_RESOURCE, resource_name(carried.mesh, carried.name), body)
+
+
+def spec_bytes(type_: str, body: str) -> bytes:
+    """A spec as it travels. Raises ValueError if it does not fit the kind's message."""
+    return body.encode() if type_ not in MESSAGES else _message_bytes(type_, body)
+
+
+@lru_cache(maxsize=MESSAGES_KEPT)
+def _message_bytes(type_: str, body: str) -> bytes:
+    message = _parsed_json(type_, MESSAGES[type_], json.loads(body))
+    return message.SerializeToString(deterministic=True)
 
 
 def _parsed_json(type_: str, kind: type[Message], data: Mapping[str, object]) -> Message:

@@ -1,24 +1,34 @@
-"""What a zone says of one proxy's streams: the body of its insight (facts/dataplane-wire.md 1.10).
-Pure.
+"""What a zone says of one proxy's streams: the message of its insight
+(facts/dataplane-wire.md 1.10). Pure.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
-from reconciler.kds.stats import stats
-from reconciler.model.resource import canonical_json
+from reconciler.kds.messages import MESSAGES
+from reconciler.kds.proto import kuma_mesh_pb2 as pb
+from reconciler.kds.stats import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from reconciler.kds.stats import Counts
+    from collections.abc import Iterable, Mapping
 
 TOLD_TYPES = ("cds", "eds", "lds", "rds")  # others count in the total only
-VERSION_PARTS = ("kumaDp", "envoy", "dependencies")
-METADATA_MAX = 256 * 1024  # characters; more is not told upward
+METADATA_MAX = 256 * 1024  # bytes; more is not told upward
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a proxy said of itself in the node of its first request, encoded once for all that is
+    told of it: its versions as `Version`, all of it as `Struct`.
+    """
+
+    version: bytes = b""
+    metadata: bytes = b""
+
+
+UNSAID = Said()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +38,7 @@ class Subscription:
     instance: str  # of the control plane
     since: float
     until: float | None = None
-    metadata: Mapping[str, object] | None = None  # the node's, as its first request had it
+    said: Said = UNSAID
     counts: Mapping[str, Counts] | None = None  # by short type name, cds for example
     counted_at: float = 0.0
 
@@ -45,74 +55,87 @@ class ProxyInsight:
     regenerations: int = 0
 
     def opened(self, subscription: Subscription) -> tuple[Subscription, ...]:
-        return (*self.subscriptions[-1:], subscription)
+        """Of the metadata only the newest is told."""
+        before = (replace(s, said=replace(s.said, metadata=b"")) for s in self.subscriptions[-1:])
+        return (*before, subscription)
 
 
-def insight_body(name: str, insight: ProxyInsight) -> str:
-    """As the message of the kind has it; `generation` stays 0, nothing here counts heartbeats."""
-    newest = insight.subscriptions[-1] if insight.subscriptions else None
-    body: dict[str, object] = {
-        "subscriptions": [_subscription(name, found) for found in insight.subscriptions]
-    }
-    if newest is not None and newest.metadata:
-        kept = dict(newest.metadata)
-        if len(canonical_json(kept)) <= METADATA_MAX:
-            body["metadata"] = kept
-    if insight.backend:
-        body["mTLS"] = {
-            "certificateExpirationTime": moment(insight.expires_at),
-            "lastCertificateRegeneration": moment(insight.regenerated_at),
-            "certificateRegenerations": insight.regenerations,
-            "issuedBackend": insight.backend,
-            "supportedBackends": list(insight.backends or (insight.backend,)),
-        }
-    return canonical_json(body)
+def said_by(metadata: Mapping[str, object]) -> Said:
+    """Equal metadata gives equal bytes."""
+    insight = pb.DataplaneInsight()
+    insight.metadata.update(cast("Mapping[str, Any]", metadata))
+    data = insight.metadata.SerializeToString(deterministic=True)
+    return Said(_version(metadata), data if len(data) <= METADATA_MAX else b"")
 
 
-def _subscription(name: str, found: Subscription) -> dict[str, object]:
+def insight_bytes(type_: str, name: str, insight: ProxyInsight) -> bytes:
+    """The message of the kind; `generation` stays 0, nothing here counts heartbeats. The insights
+    of zone proxies have no certificate.
+    """
+    message: Any = MESSAGES[type_]()  # The three have no type in common.
+    for found in insight.subscriptions:
+        _tell(message.subscriptions.add(), name, found)
+    if insight.subscriptions and insight.subscriptions[-1].said.metadata:
+        message.metadata.ParseFromString(insight.subscriptions[-1].said.metadata)
+    if insight.backend and type_ == "DataplaneInsight":
+        told = message.mTLS
+        _set(told.certificate_expiration_time, insight.expires_at)
+        _set(told.last_certificate_regeneration, insight.regenerated_at)
+        told.certificate_regenerations = insight.regenerations
+        told.issuedBackend = insight.backend
+        told.supportedBackends.extend(insight.backends or (insight.backend,))
+    data: bytes = message.SerializeToString(deterministic=True)
+    return data
+
+
+def _tell(told: pb.DiscoverySubscription, name: str, found: Subscription) -> None:
     """Online means: a subscription with a connect time and no disconnect time."""
-    told: dict[str, object] = {
-        "id": f"{name}-{int(found.since * 1000)}",
-        "controlPlaneInstanceId": found.instance,
-        "connectTime": moment(found.since),
-        "version": _version(found.metadata or {}),
-    }
+    told.id = f"{name}-{int(found.since * 1000)}"
+    told.control_plane_instance_id = found.instance
+    _set(told.connect_time, found.since)
+    if found.said.version:
+        told.version.ParseFromString(found.said.version)
     if found.counts:
-        told["status"] = {
-            "lastUpdateTime": moment(found.counted_at),
-            "total": stats(found.counts.values()),
-            **{
-                type_: stats((found.counts[type_],))
-                for type_ in TOLD_TYPES
-                if type_ in found.counts
-            },
-        }
+        status = told.status
+        _set(status.last_update_time, found.counted_at)
+        _count(status.total, found.counts.values())
+        for type_ in TOLD_TYPES:
+            if type_ in found.counts:
+                _count(getattr(status, type_), (found.counts[type_],))
     if found.until is not None:
-        told["disconnectTime"] = moment(found.until)
-    return {key: value for key, value in told.items() if value}
+        _set(told.disconnect_time, found.until)
 
 
-def _version(metadata: Mapping[str, object]) -> dict[str, object]:
+def _set(told: Any, at: float) -> None:
+    """A Timestamp, to the millisecond."""
+    told.FromMilliseconds(int(at * 1000))
+    told.SetInParent()
+
+
+def _count(told: pb.DiscoveryServiceStats, counts: Iterable[Counts]) -> None:
+    total = sum(counts, Counts())
+    told.responses_sent = total.sent
+    told.responses_acknowledged = total.acknowledged
+    told.responses_rejected = total.rejected
+    told.SetInParent()
+
+
+def _version(metadata: Mapping[str, object]) -> bytes:
     """Of kuma-dp, Envoy and what they bring, as far as the proxy says it in the known form."""
     given = metadata.get("version")
     if not isinstance(given, dict):
-        return {}
+        return b""
     known = {
         "kumaDp": ("version", "gitTag", "gitCommit", "buildDate"),
         "envoy": ("version", "build"),
     }
-    found: dict[str, object] = {}
+    told = pb.Version()
     for part, names in known.items():
         data = given.get(part)
         if isinstance(data, dict):
-            texts = {n: data[n] for n in names if isinstance(data.get(n), str)}
-            found |= {part: texts} if texts else {}
+            for name in (n for n in names if isinstance(data.get(n), str)):
+                setattr(getattr(told, part), name, data[name])
     more = given.get("dependencies")
     if isinstance(more, dict):
-        found["dependencies"] = {k: v for k, v in more.items() if isinstance(v, str)}
-    return found
-
-
-def moment(at: float) -> str:
-    text = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
+        told.dependencies.update({k: v for k, v in more.items() if isinstance(v, str)})
+    return told.SerializeToString(deterministic=True)

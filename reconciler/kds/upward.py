@@ -7,10 +7,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
-from reconciler.kds.codec import CarriedResource, encode_carried
+from reconciler.kds.codec import CarriedResource, encode_spec, spec_bytes
 from reconciler.kds.manifest import ConvergenceReport, encode_report
 from reconciler.kds.names import hashed_name
-from reconciler.kds.proxy_insight import ProxyInsight, insight_body
+from reconciler.kds.proxy_insight import ProxyInsight, insight_bytes
 from reconciler.kds.types import REPORT, STATUS
 from reconciler.model.resource import (
     DISPLAY_NAME,
@@ -122,8 +122,9 @@ def _says(before: _Kept | None, made: _Made) -> TypeGuard[_Kept]:
 def _frame(zone: str, told: str, made: _Made) -> XdsResource:
     resource, insight = made
     if told == resource.key.type:
-        return encode_carried(zone_carried(zone, resource))
-    return encode_carried(_insight(zone, told, resource, insight or NO_INSIGHT))
+        return encode_spec(zone_carried(zone, resource), spec_bytes(told, resource.body))
+    carried = _insight(zone, told, resource)
+    return encode_spec(carried, insight_bytes(told, carried.name, insight or NO_INSIGHT))
 
 
 def _kept(before: Resources | None, now: Resources) -> Resources:
@@ -147,9 +148,8 @@ def zone_carried(zone: str, resource: MeshResource) -> CarriedResource:
     return CarriedResource(key.type, key.mesh, name, told, resource.body, resource.status)
 
 
-def _insight(
-    zone: str, type_: str, resource: MeshResource, insight: ProxyInsight
-) -> CarriedResource:
+def _insight(zone: str, type_: str, resource: MeshResource) -> CarriedResource:
+    """Without its body."""
     name, labels = _named(zone, resource)
     kept = {key: value for key, value in labels.pairs if key in (DISPLAY_NAME, ORIGIN, ZONE)}
-    return CarriedResource(type_, resource.key.mesh, name, kept, insight_body(name, insight))
+    return CarriedResource(type_, resource.key.mesh, name, kept, "")

@@ -11,7 +11,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.kds.proxy_insight import ProxyInsight, Subscription
+from reconciler.kds.proxy_insight import ProxyInsight, Subscription, said_by
 from reconciler.proxy_health import with_kept_health
 from reconciler.registration import NotAdmitted, traits_of
 from reconciler.state import ResourceDiff, apply
@@ -204,7 +204,7 @@ def _registered(
 
 def _told_open(earlier: Proxy | None, instance: str, node: Node, now: float) -> ProxyInsight:
     before = earlier.insight if earlier is not None else ProxyInsight()
-    opened = Subscription(instance, now, metadata=node.metadata)
+    opened = Subscription(instance, now, said=said_by(node.metadata))
     return replace(before, subscriptions=before.opened(opened))
 
 

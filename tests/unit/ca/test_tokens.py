@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jwt
 import pytest
 
@@ -113,3 +115,26 @@ def test_token_of_no_zone_is_no_control_planes() -> None:
     verdict = verify(issue(KEY, zone_claims("", ("cp",)), NOW, 60), KEYS, NOW)
     assert isinstance(verdict, Claims)
     assert allows_zone(verdict, "east", "cp") == Refused("the token names no zone")
+
+
+def test_signature_is_checked_once_and_all_else_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy shows its token on two streams; a token that was good may be none any more."""
+    looks: list[str] = []
+
+    def counted(token: str, *given: Any, **options: Any) -> Any:
+        looks.append(token)
+        return decode(token, *given, **options)
+
+    decode = jwt.decode
+    monkeypatch.setattr("jwt.decode", counted)
+    token = issue(KEY, dataplane_claims("default"), NOW, 60)
+    first = verify(token, KEYS, NOW)
+    assert isinstance(first, Claims)
+    assert verify(token, KEYS, NOW) == first
+    assert looks == [token]
+    assert "expired" in reason(token, NOW + 61)
+    assert "revoked" in reason(token, revoked=frozenset({first.token_id}))
+    assert isinstance(verify(token, {"1": public_pkcs1_pem(OTHER)}, NOW), Refused)
+    for _ in range(2):  # What is refused is looked at again.
+        assert isinstance(verify(token[:-4] + "AAAA", KEYS, NOW), Refused)
+    assert len(looks) == 4

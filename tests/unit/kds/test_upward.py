@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from reconciler.decode import mesh_resource
-from reconciler.kds.codec import CarriedResource, encode_carried
+from reconciler.kds.codec import CarriedResource, _parsed_json, encode_spec
 from reconciler.kds.manifest import ConvergenceReport
 from reconciler.kds.proxy_insight import ProxyInsight, Subscription
 from reconciler.kds.types import REPORT
 from reconciler.kds.upward import Publication, publication
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
+from reconciler.registration import from_document
 from reconciler.state import MeshState, ResourceDiff, apply, from_resources
 
 if TYPE_CHECKING:
@@ -44,11 +45,11 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """(type, wire name without its hash) of everything that is encoded."""
     found: list[tuple[str, str]] = []
 
-    def counted(carried: CarriedResource) -> XdsResource:
+    def counted(carried: CarriedResource, spec: bytes) -> XdsResource:
         found.append((carried.type, carried.name[0]))
-        return encode_carried(carried)
+        return encode_spec(carried, spec)
 
-    monkeypatch.setattr("reconciler.kds.upward.encode_carried", counted)
+    monkeypatch.setattr("reconciler.kds.upward.encode_spec", counted)
     return found
 
 
@@ -94,3 +95,27 @@ def test_step_by_step_says_what_is_said_at_once() -> None:
     for state in (from_resources((A,)), STATE, from_resources((dataplane("b", 1),)), STATE):
         made = told(state, made)
     assert made.types == told(STATE).types
+
+
+def test_a_proxy_that_registers_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check that its Dataplane can be told to the global is how it is told."""
+    parsed: list[str] = []
+
+    def counted(type_: str, *given: Any) -> Any:
+        parsed.append(type_)
+        return _parsed_json(type_, *given)
+
+    monkeypatch.setattr("reconciler.kds.codec._parsed_json", counted)
+    document = {
+        "type": "Dataplane",
+        "mesh": "default",
+        "name": "encoded-once",
+        "networking": {
+            "address": "10.0.0.1",
+            "inbound": [{"port": 81, "tags": {"kuma.io/service": "encoded-once"}}],
+        },
+    }
+    resource = from_document(document, "east")
+    assert isinstance(resource, MeshResource)
+    told(from_resources((resource,)))
+    assert parsed == ["Dataplane"]
