@@ -1,9 +1,7 @@
 """The first build of a process, done before it matters. Pure.
 
-Envoy's message types complete themselves when they are first used, and the encoder compiles a plan
-for each: together most of a second, which would hold the event loop and everyone connected to it. A
-zone does this before it listens. (In a thread beside the loop it took longer, and held it as well:
-both want the interpreter.)
+When a type of Envoy's messages is first met, its defaults are collected and the encoder compiles a
+plan for it. A zone does this before it listens, so that no proxy waits for it.
 """
 
 from __future__ import annotations

@@ -8,11 +8,41 @@ no proxy runs any more therefore takes no lasting room.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from dataclasses import fields
+from functools import cache
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 Argument = TypeVar("Argument", bound=Hashable)
 Result = TypeVar("Result")
+
+
+class Key:
+    """Base of a frozen dataclass that is looked up often: its hash is computed once an object.
+
+    A view's values hold others, down to the last principal of a permission; a dataclass would walk
+    all of it whenever it is a key. Hashes of texts differ from process to process: this one is no
+    field, and is neither compared nor copied.
+    """
+
+    __slots__ = ("_hash",)
+
+    def __init_subclass__(cls) -> None:
+        cls.__hash__ = Key.__hash__  # type: ignore[method-assign] # a dataclass keeps what is there
+
+    def __hash__(self) -> int:
+        found: int | None = getattr(self, "_hash", None)
+        if found is None:
+            kind: type = type(self)
+            found = hash(_values(kind)(self))
+            object.__setattr__(self, "_hash", found)
+        return found
+
+
+@cache
+def _values(kind: type) -> Callable[[Key], Any]:
+    return attrgetter(*(field.name for field in fields(kind) if field.compare))
 
 
 class Memo(Generic[Argument, Result]):

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from xds.memo import Key
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
@@ -52,8 +54,10 @@ class Hooks:
     """Functions of one policy kind: each gets the fresh message and its conf, and changes it.
 
     `on_http_filters` and `on_network_filters` get the chain's list (RBAC puts itself first),
-    `on_listener_filters` that of an inbound. The conf is the one beside these hooks in `Applied`;
-    its type is the policy's own, hence Any.
+    `on_listener_filters` that of an inbound. What many messages share is there as an encoded part
+    (`xds.message`): it can be replaced, not read. Many proxies share what a hook makes of a local
+    cluster, which therefore has neither name nor address yet. The conf is the one beside these
+    hooks in `Applied`; its type is the policy's own, hence Any.
     """
 
     policy: str  # slug, e.g. "mesh_timeout"; for counters and provenance
@@ -69,7 +73,7 @@ class Hooks:
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(Key):
     """One policy kind's merged conf for one place, with what it does there.
 
     Tuples of these are in application order.
@@ -83,7 +87,7 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True)
-class UpstreamTls:
+class UpstreamTls(Key):
     """Client side of mTLS; secrets are SDS names on the ADS stream."""
 
     sni: str
@@ -94,7 +98,7 @@ class UpstreamTls:
 
 
 @dataclass(frozen=True, slots=True)
-class DownstreamTls:
+class DownstreamTls(Key):
     """Server side of mTLS: requires a client certificate with one of the URI SAN prefixes."""
 
     san_uri_prefixes: tuple[str, ...]
@@ -108,7 +112,7 @@ class DownstreamTls:
 
 
 @dataclass(frozen=True, slots=True)
-class EdsCluster:
+class EdsCluster(Key):
     """A mesh service as a cluster; endpoints come by EDS under the same name."""
 
     name: str
@@ -123,7 +127,7 @@ class EdsCluster:
 
 
 @dataclass(frozen=True, slots=True)
-class LocalCluster:
+class LocalCluster(Key):
     """The application behind an inbound: `localhost:<port>`, STATIC, one endpoint."""
 
     name: str
@@ -163,7 +167,7 @@ ClusterInput = EdsCluster | LocalCluster | PassthroughCluster | PipeCluster | Ho
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Key):
     address: str  # IP, never a name: EDS cannot carry names
     port: int
     weight: int  # load_balancing_weight, >= 1
@@ -173,7 +177,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoints:
+class Endpoints(Key):
     """One ClusterLoadAssignment. Empty endpoints are meant (the service has none), not unknown."""
 
     cluster: str
@@ -259,7 +263,7 @@ RouteFilter = HeaderModifier | Redirect | Rewrite | Mirror
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class Route(Key):
     """One route of an outbound.
 
     A prefix match other than "/" becomes two Envoy routes (exact, and prefix + "/").
@@ -276,7 +280,7 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class InboundListener:
+class InboundListener(Key):
     """`inbound:<ip>:<port>`: lets the mesh in, to one local cluster."""
 
     name: str
@@ -292,7 +296,7 @@ class InboundListener:
 
 
 @dataclass(frozen=True, slots=True)
-class OutboundListener:
+class OutboundListener(Key):
     """`outbound:<ip>:<port>`: the application's way to one service.
 
     TCP uses the first route's clusters.
@@ -309,14 +313,14 @@ class OutboundListener:
 
 
 @dataclass(frozen=True, slots=True)
-class SniChain:
+class SniChain(Key):
     sni: str
     cluster: str
     subset: Pairs = ()  # envoy.lb metadata match
 
 
 @dataclass(frozen=True, slots=True)
-class SniListener:
+class SniListener(Key):
     """Zone ingress: routes TLS by SNI without terminating it.
 
     Without chains it answers with a direct response.
@@ -341,7 +345,7 @@ class PassthroughListener:
 
 
 @dataclass(frozen=True, slots=True)
-class AdminTls:
+class AdminTls(Key):
     """The control plane's own way in: PEM, inline in the listener. `client` is the DNS SAN that
     its certificate must have.
     """

@@ -24,6 +24,7 @@ from reconciler.policies.document import (
 from reconciler.policies.inbound_match import InboundMatch, check_match, decode_match
 from reconciler.policies.policy import PROXY_KINDS, At, Path, PolicyType
 from reconciler.problems import Problem, Severity
+from xds.memo import Key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,7 @@ class Principal:
 
 
 @dataclass(frozen=True, slots=True)
-class Permission:
+class Permission(Key):
     """From-style: who is allowed, and of those, whom a shadow rule would deny."""
 
     allow: tuple[Principal, ...] = ()
@@ -68,7 +69,7 @@ class Permission:
 
 
 @dataclass(frozen=True, slots=True)
-class NamedRule:
+class NamedRule(Key):
     """A rule with the name (KRI) of its policy, which Envoy shows in its access log."""
 
     name: str

@@ -22,7 +22,7 @@ from xds.build.endpoints import build_endpoints
 from xds.build.listeners import build_listener
 from xds.build.secrets import ca_secret, identity_secret
 from xds.discovery import DeltaRequest, DeltaResponse, Node, RemoteProtocolError
-from xds.message import encode, new, part
+from xds.message import encode, form, new, part
 from xds.wire import (
     delta_request_bytes,
     delta_response_bytes,
@@ -215,6 +215,21 @@ def _parts(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _parts(each) for key, each in value.items()}
     return value
+
+
+@given(any_message, st.data())
+def test_a_form_that_is_filled_is_the_whole_message(message: Message, data: st.DataObject) -> None:
+    kind, metas = type(message), _metadata(type(message))[1]
+    set_names = {name for name, value in vars(message).items() if name in metas and value}
+    drawn = data.draw(st.sets(st.sampled_from(sorted(metas)), max_size=3)) if metas else set()
+    holes = sorted(drawn, key=lambda name: metas[name].number)
+    rest = {name: getattr(message, name) for name in metas if name not in drawn}
+    made = form(new(kind, **rest), *holes)
+    fields = [encode(new(kind, **{name: getattr(message, name)})) for name in holes]
+    assert made.filled(*fields) == encode(message)
+    if drawn & set_names:
+        with pytest.raises(AssertionError, match="is filled for each message"):
+            form(message, *holes)
 
 
 @given(any_message)

@@ -32,7 +32,7 @@ from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
 
 from xds.build.endpoints import only_endpoint, socket_address
 from xds.build.tls import ads, upstream_socket
-from xds.message import PARTS, any_of, encode, new, part
+from xds.message import PARTS, Form, any_of, encode, form, framer, new, part
 from xds.names import stat_prefix
 from xds.resource import CLUSTER, XdsResource
 from xds.view import (
@@ -56,22 +56,26 @@ LOCAL_CONNECT_TIMEOUT = timedelta(seconds=10)
 LOCAL_IDLE_TIMEOUT = timedelta(seconds=7200)
 NO_TIMEOUT = timedelta(0)
 
+_name_field = framer(Cluster, "name")
+_stat_name_field = framer(Cluster, "alt_stat_name")
+_assignment_field = framer(Cluster, "load_assignment")
+
 
 def build_cluster(argument: ClusterInput) -> XdsResource:
     match argument:
         case EdsCluster():
-            cluster = _eds(argument)
+            body = encode(_eds(argument))
         case LocalCluster():
-            cluster = _local(argument)
+            body = _local(argument)
         case PassthroughCluster():
-            cluster = _passthrough(argument)
+            body = encode(_passthrough(argument))
         case PipeCluster(name, path):
-            cluster = _own_host(name, encode(new(Address, pipe=new(Pipe, path=path))))
+            body = encode(_own_host(name, encode(new(Address, pipe=new(Pipe, path=path)))))
         case HostCluster(name, address, port):
-            cluster = _own_host(name, socket_address(address, port))
+            body = encode(_own_host(name, socket_address(address, port)))
         case _:
             assert_never(argument)
-    return resource(CLUSTER, cluster.name, encode(cluster))
+    return resource(CLUSTER, argument.name, body)
 
 
 def _eds(argument: EdsCluster) -> Cluster:
@@ -127,27 +131,33 @@ def _subsets(keys: tuple[tuple[str, ...], ...]) -> ClusterLbSubsetConfig | None:
     )
 
 
-def _local(argument: LocalCluster) -> Cluster:
-    cluster = new(
-        Cluster,
-        name=argument.name,
-        alt_stat_name=stat_prefix(argument.name),
-        type=ClusterDiscoveryType.STATIC,
-        connect_timeout=LOCAL_CONNECT_TIMEOUT,
-        load_assignment=only_endpoint(
-            argument.name, socket_address(argument.address, argument.port)
-        ),
-        circuit_breakers=_track_remaining(),
+def _local(argument: LocalCluster) -> bytes:
+    """Every proxy has its own: those of many differ in name and address only."""
+    assignment = only_endpoint(argument.name, socket_address(argument.address, argument.port))
+    return _local_form(argument.protocol, argument.applied).filled(
+        _name_field(argument.name.encode()),
+        _stat_name_field(stat_prefix(argument.name).encode()),
+        _assignment_field(encode(assignment)),
     )
-    on_cluster(cluster, argument.applied)
-    if argument.protocol.is_http:
-        options = _local_options(argument.protocol, argument.applied)
-        cluster.typed_extension_protocol_options[PROTOCOL_OPTIONS] = options
-    return cluster
 
 
 @lru_cache(PARTS)
-def _local_options(protocol: Protocol, applied: tuple[Applied, ...]) -> Any:
+def _local_form(protocol: Protocol, applied: tuple[Applied, ...]) -> Form:
+    cluster = new(
+        Cluster,
+        type=ClusterDiscoveryType.STATIC,
+        connect_timeout=LOCAL_CONNECT_TIMEOUT,
+        circuit_breakers=_track_remaining(),
+    )
+    on_cluster(cluster, applied)
+    if protocol.is_http:
+        options = _local_options(protocol)
+        on_protocol_options(options, applied)
+        cluster.typed_extension_protocol_options[PROTOCOL_OPTIONS] = any_of(options)
+    return form(cluster, "name", "alt_stat_name", "load_assignment")
+
+
+def _local_options(protocol: Protocol) -> HttpProtocolOptions:
     if protocol is Protocol.HTTP:
         explicit = new(
             HttpProtocolOptionsExplicitHttpConfig, http_protocol_options=new(Http1ProtocolOptions)
@@ -156,7 +166,7 @@ def _local_options(protocol: Protocol, applied: tuple[Applied, ...]) -> Any:
         explicit = new(
             HttpProtocolOptionsExplicitHttpConfig, http2_protocol_options=new(Http2ProtocolOptions)
         )
-    options = new(
+    return new(
         HttpProtocolOptions,
         common_http_protocol_options=new(
             CommonHttpProtocolOptions,
@@ -166,8 +176,6 @@ def _local_options(protocol: Protocol, applied: tuple[Applied, ...]) -> Any:
         ),
         explicit_http_config=explicit,
     )
-    on_protocol_options(options, applied)
-    return any_of(options)
 
 
 def _passthrough(argument: PassthroughCluster) -> Cluster:

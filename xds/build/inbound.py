@@ -42,9 +42,9 @@ from xds.build.chains import (
     tcp_filters,
     tls_inspector,
 )
-from xds.build.shape import Shape
+from xds.build.shape import shape_of
 from xds.build.tls import downstream_socket
-from xds.message import encode, new
+from xds.message import Form, new
 from xds.names import stat_prefix
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ HTTP_IDLE_TIMEOUT = timedelta(seconds=7200)
 STREAM_IDLE_TIMEOUT = timedelta(seconds=3600)
 
 
-def inbound_shape(argument: InboundListener) -> Shape:
-    return Shape(encode(inbound_listener(argument)))
+def inbound_shape(argument: InboundListener) -> Form:
+    return shape_of(inbound_listener(argument))
 
 
 def inbound_listener(argument: InboundListener) -> Listener:

@@ -24,8 +24,8 @@ from xds.build.chains import (
 from xds.build.inbound import inbound_listener, inbound_shape
 from xds.build.ingress import sni_listener
 from xds.build.outbound import outbound_listener, outbound_shape
-from xds.build.shape import Shape, assembled
-from xds.message import encode, new
+from xds.build.shape import assembled
+from xds.message import Form, encode, new
 from xds.names import stat_prefix
 from xds.resource import LISTENER, XdsResource
 from xds.view import (
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
 def build_listener(
     argument: ListenerInput,
-    inbound: Callable[[InboundListener], Shape] = inbound_shape,
-    outbound: Callable[[OutboundListener], Shape] = outbound_shape,
+    inbound: Callable[[InboundListener], Form] = inbound_shape,
+    outbound: Callable[[OutboundListener], Form] = outbound_shape,
     admin: Callable[[AdminListener], AdminShape] = admin_shape,
 ) -> XdsResource:
     """The functions may remember what listeners of their kind have in common."""

@@ -30,16 +30,16 @@ from xds.build.chains import (
     tcp_filters,
 )
 from xds.build.routes import envoy_routes
-from xds.build.shape import Shape
-from xds.message import encode, new
+from xds.build.shape import shape_of
+from xds.message import Form, new
 from xds.names import stat_prefix
 
 if TYPE_CHECKING:
     from xds.view import OutboundListener, WeightedCluster
 
 
-def outbound_shape(argument: OutboundListener) -> Shape:
-    return Shape(encode(outbound_listener(argument)))
+def outbound_shape(argument: OutboundListener) -> Form:
+    return shape_of(outbound_listener(argument))
 
 
 def outbound_listener(argument: OutboundListener) -> Listener:

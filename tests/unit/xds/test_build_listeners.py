@@ -39,7 +39,7 @@ from xds.view import (
 from xds.wire import resource
 
 if TYPE_CHECKING:
-    from xds.build.shape import Shape
+    from xds.message import Form
 
 Json = dict[str, Any]
 
@@ -193,7 +193,7 @@ def test_an_assembled_inbound_is_the_one_built_whole(
 def test_instances_of_a_service_share_all_but_name_and_address() -> None:
     seen: list[InboundListener] = []
 
-    def shape(argument: InboundListener) -> Shape:
+    def shape(argument: InboundListener) -> Form:
         seen.append(argument)
         return inbound_shape(argument)
 
@@ -204,7 +204,7 @@ def test_instances_of_a_service_share_all_but_name_and_address() -> None:
 
 
 def test_a_policy_that_reads_the_listener_gets_the_whole_of_it() -> None:
-    def refuse(argument: InboundListener) -> Shape:
+    def refuse(argument: InboundListener) -> Form:
         raise AssertionError(argument)
 
     build_listener(inbound(Protocol.HTTP, STRICT, timeout(5)), refuse)

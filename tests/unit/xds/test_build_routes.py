@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from envoy_data_plane.envoy.config.route.v3 import Route as EnvoyRoute
 
 from tests.support.xds_inputs import exact, prefix, regex, route, timeout
 from xds.build.routes import envoy_routes, fractional_percent
+from xds.message import encode
 from xds.view import (
     HeaderModifier,
     MatchKind,
@@ -28,7 +30,7 @@ Json = dict[str, Any]
 
 
 def built(made: Route) -> list[Json]:
-    return [found.to_dict() for found in envoy_routes(made)]
+    return [EnvoyRoute().parse(encode(found)).to_dict() for found in envoy_routes(made)]
 
 
 def one(made: Route) -> Json:

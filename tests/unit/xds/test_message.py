@@ -19,7 +19,7 @@ from envoy_data_plane.envoy.config.route.v3 import RouteAction, RouteConfigurati
 from envoy_data_plane.google.protobuf import Any, Duration, ListValue, NullValue, Struct, Value
 
 from tests.support.protobuf_wire import fields, message, text
-from xds.message import any_of, encode, framer, new, number_framer, part
+from xds.message import any_of, encode, form, framer, new, number_framer, part
 from xds.resource import CLUSTER
 
 if TYPE_CHECKING:
@@ -63,6 +63,24 @@ def test_a_part_can_be_neither_read_nor_changed() -> None:
         shared.address = "b"
     with pytest.raises(AttributeError):
         _ = shared.address
+
+
+# --- forms ---
+
+
+def test_a_form_is_filled_for_each_of_many() -> None:
+    shared = form(new(Listener, bind_to_port=False, stat_prefix="x"), "name", "address")
+    address = new(Address, socket_address=new(SocketAddress, address="a", port_value=1))
+    whole = new(Listener, name="n", address=address, bind_to_port=False, stat_prefix="x")
+    name_field, address_field = framer(Listener, "name"), framer(Listener, "address")
+    assert shared.filled(name_field(b"n"), address_field(encode(address))) == encode(whole)
+    with pytest.raises(ValueError, match=r"zip\(\)"):
+        shared.filled(name_field(b"n"))
+
+
+def test_a_hole_has_no_value_of_its_own() -> None:
+    with pytest.raises(AssertionError, match=r"Listener\.name is filled for each message"):
+        form(new(Listener, name="x"), "name")
 
 
 # --- encode ---
