@@ -18,7 +18,10 @@ from reconciler.decode import mesh_resource
 from reconciler.kds.codec import encode_carried
 from reconciler.kds.slice import next_slice
 from reconciler.load import read_file
+from reconciler.routes import planned_routes
+from reconciler.topology import merged_by_address
 from reconciler.view import egress_view, ingress_view, sidecar_view
+from xds.ads_stream import AdsStream
 from xds.translate import translate
 
 if TYPE_CHECKING:
@@ -35,7 +38,10 @@ CALLS: dict[CodeType, str] = {
     sidecar_view.__code__: "proxies looked at",
     ingress_view.__code__: "ingresses looked at",
     egress_view.__code__: "egresses looked at",
+    planned_routes.__code__: "destinations computed",
+    merged_by_address.__code__: "endpoints computed",
     translate.__code__: "snapshots made",
+    AdsStream.push.__code__: "streams looked at",
 }
 ROWS = (
     "blobs read",
@@ -51,10 +57,13 @@ ROWS = (
     "proxies looked at",
     "ingresses looked at",
     "egresses looked at",
+    "destinations computed",
+    "endpoints computed",
     "views that differ",
     "snapshots made",
     "certificates asked for",
     "built",
+    "streams looked at",
     "sent to proxies",
     "bytes to proxies",
     "told to the global",

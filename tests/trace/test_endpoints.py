@@ -38,12 +38,14 @@ def test_new_instance_is_told_to_the_callers_of_its_service(world: World) -> Non
         contexts made: other                                               1
         proxies looked at                                         39      20
         ingresses looked at                                        2       1
+        endpoints computed                                         1       1
         views that differ                                          5       3
         snapshots made                                             6       3
         certificates asked for                                     1
         built: cluster                                             1
         built: endpoints                                           2       1
         built: listener                                            1
+        streams looked at                                         16       6
         sent to proxies: Cluster                                   1
         sent to proxies: ClusterLoadAssignment                     5       3
         sent to proxies: Listener                                  1
@@ -80,9 +82,11 @@ def test_instance_that_goes_is_told_to_the_callers_of_its_service(world: World) 
         contexts made: other                                               1
         proxies looked at                                         34      20
         ingresses looked at                                        2       1
+        endpoints computed                                         1       1
         views that differ                                          4       3
         snapshots made                                             4       3
         built: endpoints                                           2       1
+        streams looked at                                          8       6
         sent to proxies: ClusterLoadAssignment                     4       3
         bytes to proxies                                        2977    2904
         told to the global: ConvergenceReport                      1
@@ -106,6 +110,7 @@ def test_certificate_that_is_renewed_is_sent_to_its_proxy_alone(tmp_path: Path, 
         proxies looked at                                          2
         snapshots made                                             1
         certificates asked for                                     1
+        streams looked at                                          2
         sent to proxies: Secret                                    1
         bytes to proxies                                         298
         told to the global: DataplaneInsight                       2
@@ -149,9 +154,11 @@ def test_first_service_of_another_zone_weighs_every_endpoint_anew(world: World) 
         contexts made: other                                       1       1
         proxies looked at                                         20      20
         ingresses looked at                                        1       1
+        endpoints computed                                         8       8
         views that differ                                         20      20
         snapshots made                                            20      20
         built: endpoints                                           8       8
+        streams looked at                                         40      40
         sent to proxies: ClusterLoadAssignment                    20      20
         bytes to proxies                                       32699   32689
         told to the global: DataplaneInsight                       1       1
@@ -182,9 +189,11 @@ def test_one_service_more_in_another_zone_is_told_to_its_callers(world: World) -
         contexts made: other                                       1       1
         proxies looked at                                         20      20
         ingresses looked at                                        1       1
+        endpoints computed                                         1       1
         views that differ                                          3       3
         snapshots made                                             3       3
         built: endpoints                                           1       1
+        streams looked at                                          6       6
         sent to proxies: ClusterLoadAssignment                     3       3
         bytes to proxies                                        3501    3498
         told to the global: DataplaneInsight                       1       1

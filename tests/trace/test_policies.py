@@ -32,10 +32,12 @@ def test_policy_for_one_service_reaches_its_callers_alone(world: World) -> None:
         rows written: policy                                       1       1
         contexts made: default                                     1       1
         proxies looked at                                         18      18
+        destinations computed                                      6       6
         views that differ                                          3       3
         snapshots made                                             3       3
         built: cluster                                             1       1
         built: listener                                            1       1
+        streams looked at                                          9       9
         sent to proxies: Cluster                                   3       3
         sent to proxies: ClusterLoadAssignment                     3       3
         bytes to proxies                                        4740    4734
@@ -64,6 +66,7 @@ def test_policy_that_loses_against_another_differs_for_nobody(world: World) -> N
         rows written: policy                                       1       1
         contexts made: default                                     1       1
         proxies looked at                                         18      18
+        destinations computed                                      6       6
         told to the global: ConvergenceReport                      1       1
         status wanted                                              1       1
         """
@@ -130,10 +133,12 @@ def test_change_in_another_mesh_costs_this_one_nothing(world: World) -> None:
         rows written: policy                                       1       1
         contexts made: other                                       1       1
         proxies looked at                                          2       2
+        destinations computed                                      2       2
         views that differ                                          1       1
         snapshots made                                             1       1
         built: cluster                                             1       1
         built: listener                                            1       1
+        streams looked at                                          3       3
         sent to proxies: Cluster                                   1       1
         sent to proxies: ClusterLoadAssignment                     1       1
         bytes to proxies                                        1210    1210
@@ -170,10 +175,12 @@ def test_changes_that_come_while_a_zone_does_not_read_merge(world: World) -> Non
         rows written: policy                                       2       3
         contexts made: default                                     2       3
         proxies looked at                                         34      54
+        destinations computed                                     12      18
         views that differ                                          6       9
         snapshots made                                             6       9
         built: cluster                                             1       2
         built: listener                                            1       2
+        streams looked at                                         18      27
         sent to proxies: Cluster                                   6       9
         sent to proxies: ClusterLoadAssignment                     6       9
         bytes to proxies                                        9480   14211
@@ -212,10 +219,12 @@ def test_changes_that_come_while_proxies_do_not_answer_merge(world: World) -> No
         rows written: policy                                       3       3
         contexts made: default                                     3       3
         proxies looked at                                         54      54
+        destinations computed                                     18      18
         views that differ                                          9       9
         snapshots made                                             9       9
         built: cluster                                             2       2
         built: listener                                            2       2
+        streams looked at                                         15      27
         sent to proxies: Cluster                                   3       9
         sent to proxies: ClusterLoadAssignment                     3       9
         bytes to proxies                                        4740   14211
@@ -246,10 +255,12 @@ def test_proxy_that_does_not_read_is_sent_one_of_five_changes(world: World) -> N
         rows written: policy                                       5       5
         contexts made: default                                     5       5
         proxies looked at                                         90      90
+        destinations computed                                     30      30
         views that differ                                         15      15
         snapshots made                                            15      15
         built: cluster                                             5       5
         built: listener                                            5       5
+        streams looked at                                         35      45
         sent to proxies: Cluster                                  11      15
         sent to proxies: ClusterLoadAssignment                    11      15
         bytes to proxies                                       17416   23745
@@ -272,6 +283,7 @@ def test_proxy_that_reads_again_is_sent_the_newest_alone(world: World) -> None:
                                                       global    east    west
         resources decoded                                  6
         resources framed                                           5       4
+        streams looked at                                          4
         sent to proxies: Cluster                                   1
         sent to proxies: ClusterLoadAssignment                     1
         bytes to proxies                                        1585
