@@ -45,6 +45,7 @@ CALLS: dict[CodeType, str] = {
 }
 ROWS = (
     "blobs read",
+    "repository loaded whole",
     "files parsed",
     "resources decoded",
     "entries of the diff",

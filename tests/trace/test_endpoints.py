@@ -27,7 +27,7 @@ def test_new_instance_is_told_to_the_callers_of_its_service(world: World) -> Non
         """
                                                       global    east    west
         resources decoded                                 13       3       2
-        resources framed                                   8      16       4
+        resources framed                                   8       6       1
         slices composed                                    3
         sent to zones: ServiceInsight                              1       1
         sent to zones: ZoneIngress                                         1
@@ -71,7 +71,7 @@ def test_instance_that_goes_is_told_to_the_callers_of_its_service(world: World) 
         """
                                                       global    east    west
         resources decoded                                 11       3       3
-        resources framed                                  13      13       4
+        resources framed                                  13       6       1
         slices composed                                    5
         sent to zones: ServiceInsight                              2       2
         sent to zones: ZoneIngress                                         1
@@ -106,7 +106,7 @@ def test_certificate_that_is_renewed_is_sent_to_its_proxy_alone(tmp_path: Path, 
         """
                                                       global    east    west
         resources decoded                                  2
-        resources framed                                           4
+        resources framed                                           2
         proxies looked at                                          2
         snapshots made                                             1
         certificates asked for                                     1
@@ -144,7 +144,7 @@ def test_first_service_of_another_zone_weighs_every_endpoint_anew(world: World) 
         """
                                                       global    east    west
         resources decoded                                 47       2       2
-        resources framed                                  12      21      21
+        resources framed                                  12       1       1
         slices composed                                    5
         sent to zones: ServiceInsight                              1       1
         sent to zones: ZoneIngress                                 1       1
@@ -179,7 +179,7 @@ def test_one_service_more_in_another_zone_is_told_to_its_callers(world: World) -
         """
                                                       global    east    west
         resources decoded                                 13       2       2
-        resources framed                                  12       4       4
+        resources framed                                  12       1       1
         slices composed                                    5
         sent to zones: ServiceInsight                              1       1
         sent to zones: ZoneIngress                                 1       1

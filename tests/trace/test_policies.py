@@ -24,7 +24,7 @@ def test_policy_for_one_service_reaches_its_callers_alone(world: World) -> None:
         files parsed                                       1
         resources decoded                                 17       8       8
         entries of the diff                                1
-        resources framed                                   3       5       5
+        resources framed                                   3       2       2
         slices composed                                    2
         sent to zones: MeshTimeout                                 1       1
         sent to zones: RevisionManifest                            1       1
@@ -125,7 +125,7 @@ def test_change_in_another_mesh_costs_this_one_nothing(world: World) -> None:
         files parsed                                       1
         resources decoded                                 13       8       8
         entries of the diff                                1
-        resources framed                                   3       3       3
+        resources framed                                   3       2       2
         slices composed                                    2
         sent to zones: MeshTimeout                                 1       1
         sent to zones: RevisionManifest                            1       1
@@ -167,7 +167,7 @@ def test_changes_that_come_while_a_zone_does_not_read_merge(world: World) -> Non
         files parsed                                       2
         resources decoded                                 38      16      24
         entries of the diff                                3
-        resources framed                                   9       5       7
+        resources framed                                   9       2       4
         slices composed                                    6
         sent to zones: MeshTimeout                                 2       3
         sent to zones: RevisionManifest                            2       3
@@ -211,7 +211,7 @@ def test_changes_that_come_while_proxies_do_not_answer_merge(world: World) -> No
         files parsed                                       2
         resources decoded                                 38      24      24
         entries of the diff                                3
-        resources framed                                   9       8       7
+        resources framed                                   9       5       4
         slices composed                                    6
         sent to zones: MeshTimeout                                 3       3
         sent to zones: RevisionManifest                            3       3
@@ -247,7 +247,7 @@ def test_proxy_that_does_not_read_is_sent_one_of_five_changes(world: World) -> N
         files parsed                                       5
         resources decoded                                 61      40      40
         entries of the diff                                5
-        resources framed                                  15       9       9
+        resources framed                                  15       6       6
         slices composed                                   10
         sent to zones: MeshTimeout                                 5       5
         sent to zones: RevisionManifest                            5       5
@@ -282,7 +282,7 @@ def test_proxy_that_reads_again_is_sent_the_newest_alone(world: World) -> None:
         """
                                                       global    east    west
         resources decoded                                  6
-        resources framed                                           5       4
+        resources framed                                           2       1
         streams looked at                                          4
         sent to proxies: Cluster                                   1
         sent to proxies: ClusterLoadAssignment                     1

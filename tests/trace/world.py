@@ -219,9 +219,10 @@ class World:
 
     def _load(self, wanted: g.Load) -> None:
         self.counted.where = GLOBAL
-        before = self.globe.published
+        before, whole = self.globe.published, self.loader.loads_whole
         event = self.loader.load(wanted)
         assert isinstance(event, (g.Loaded, g.Unchanged)), event
+        self.counted.add("repository loaded whole", self.loader.loads_whole - whole)
         if isinstance(event, g.Loaded):
             self.counted.add("blobs read", self.loader.blobs_read)
             changed = _entries(before.resources if before else EMPTY, event.revision.resources)
