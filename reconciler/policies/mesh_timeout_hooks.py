@@ -35,11 +35,17 @@ def on_protocol_options(options: HttpProtocolOptions, conf: Timeouts) -> None:
     """For http, http2 and grpc alike; a TCP service has these options, but no requests."""
     if not conf.http:
         return
-    common = options.common_http_protocol_options or new(CommonOptions)
+    common = _common(options)
     common.idle_timeout = conf.idle
     common.max_connection_duration = conf.max_connection or None
     common.max_stream_duration = conf.max_stream or None
-    options.common_http_protocol_options = common
+
+
+def _common(of: HttpProtocolOptions | HttpConnectionManager) -> CommonOptions:
+    """Asked for its presence alone: the truth of a message compares all of its fields."""
+    if of.common_http_protocol_options is None:
+        of.common_http_protocol_options = new(CommonOptions)
+    return of.common_http_protocol_options
 
 
 def on_route(route: Route, conf: Timeouts) -> None:
@@ -50,9 +56,8 @@ def on_route(route: Route, conf: Timeouts) -> None:
 
 def on_hcm(hcm: HttpConnectionManager, conf: Timeouts) -> None:
     """Idle connections are the clusters' affair, and idle streams the routes'."""
-    common = hcm.common_http_protocol_options or new(CommonOptions)
+    common = _common(hcm)
     common.idle_timeout = _OFF
-    hcm.common_http_protocol_options = common
     hcm.request_headers_timeout = conf.request_headers
 
 

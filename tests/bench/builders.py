@@ -188,11 +188,26 @@ def _instance(n: int) -> InboundListener:
     """One of many of a service: name and address are its own."""
     address = f"10.0.{n // 250}.{n % 250}"
     name = names.inbound_listener_name(address, 8080)
-    return replace(_inbound_http(SAME, 10), name=name, address=address)
+    return replace(INSTANCE, name=name, address=address)
+
+
+def _tcp_instance(n: int) -> InboundListener:
+    """As `_instance`; the permission's filter shows in its statistics which listener it is of."""
+    address = f"10.0.{n // 250}.{n % 250}"
+    rbac = TCP_INSTANCE.applied[1]
+    prefix = names.stat_prefix(names.inbound_listener_name(address, 8080))
+    own = replace(rbac, conf=replace(rbac.conf, stat_prefix=f"{prefix}."))  # type: ignore[type-var]
+    name = names.inbound_listener_name(address, 8080)
+    return replace(TCP_INSTANCE, name=name, address=address, applied=(TCP_INSTANCE.applied[0], own))
 
 
 def _local(n: int) -> LocalCluster:
     return LocalCluster(f"localhost:{n}", "127.0.0.1", n, Protocol.HTTP, (_timeouts(n),))
+
+
+def _local_instance(n: int) -> LocalCluster:
+    address = f"10.0.{n // 250}.{n % 250}"
+    return LocalCluster("localhost:8080", address, 8080, Protocol.HTTP, INSTANCE.applied[:1])
 
 
 def _endpoints(n: int, size: int) -> Endpoints:
@@ -212,6 +227,8 @@ def _admin(n: int) -> AdminListener:
     )
 
 
+INSTANCE = _inbound_http(SAME, 10)
+TCP_INSTANCE = _inbound_tcp(SAME, 10)
 TLS = issue_admin_server(new_admin_ca(1_800_000_000.0), ("10.0.0.1",), ".i", 1_800_000_000.0)
 
 
@@ -233,6 +250,7 @@ CASES = (
     Case("cluster_eds_mtls", "cluster", lambda n: _eds(n, _timeouts(n)), 150, compared=True),
     Case("cluster_eds_changed", "cluster", lambda n: _eds(SAME, _timeouts(n)), 150),
     Case("cluster_local", "cluster", _local, 150),
+    Case("cluster_local_assembled", "cluster", _local_instance, 15),
     Case("endpoints_1", "endpoints", lambda n: _endpoints(n, 1)),
     Case("endpoints_10", "endpoints", lambda n: _endpoints(n, 10)),
     Case("endpoints_100", "endpoints", lambda n: _endpoints(n, 100), compared=True),
@@ -273,6 +291,7 @@ CASES = (
         400,
     ),
     Case("inbound_assembled", "listener", _instance, 15),
+    Case("inbound_tcp_assembled", "listener", _tcp_instance),
     Case("admin_assembled", "listener", _admin),
     Case("ingress_100", "listener", lambda n: _ingress_new(n, 100)),
     Case("ingress_1000", "listener", lambda n: _ingress_new(n, 1_000)),
