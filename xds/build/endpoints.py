@@ -27,8 +27,6 @@ from xds.wire import resource
 if TYPE_CHECKING:
     from xds.view import Endpoint, Endpoints, Pairs
 
-    _Entry = tuple[str, int, bytes]  # address, port, encoded
-
 LB_METADATA = "envoy.lb"
 SOCKET_METADATA = "envoy.transport_socket_match"
 
@@ -45,7 +43,7 @@ _port_field = number_framer(SocketAddress, "port_value")
 
 
 def build_endpoints(argument: Endpoints) -> XdsResource:
-    groups: defaultdict[tuple[str | None, int], list[_Entry]] = defaultdict(list)
+    groups: defaultdict[tuple[str | None, int], list[bytes]] = defaultdict(list)
     for group, entry in map(_entry, argument.endpoints):
         groups[group].append(entry)
     ordered = sorted(groups.items(), key=lambda group: (group[0][0] or "", group[0][1]))
@@ -55,27 +53,25 @@ def build_endpoints(argument: Endpoints) -> XdsResource:
     return resource(ENDPOINT, argument.cluster, body)
 
 
-def _group(zone: str | None, priority: int, entries: list[_Entry]) -> bytes:
-    """`entries` are put in order: by address, by port, by all else."""
+def _group(zone: str | None, priority: int, entries: list[bytes]) -> bytes:
+    """`entries` are put in order: any order will do that is the same for the same endpoints."""
     entries.sort()
     locality = new(Locality, zone=zone) if zone is not None else None
     return b"".join(
         (
             encode(new(LocalityLbEndpoints, locality=locality)),
-            *(entry for _, _, entry in entries),
+            *entries,
             encode(new(LocalityLbEndpoints, priority=priority)),
         )
     )
 
 
 @lru_cache(ENTRIES)
-def _entry(endpoint: Endpoint) -> tuple[tuple[str | None, int], _Entry]:
-    """What an endpoint is in every assignment it stands in: its group, and what it is sorted by,
-    encoded and framed at the end.
-    """
+def _entry(endpoint: Endpoint) -> tuple[tuple[str | None, int], bytes]:
+    """What an endpoint is in every assignment it stands in: its group, and its bytes, framed."""
     address = _address_field(socket_address(endpoint.address, endpoint.port))
     entry = _entry_field(_endpoint_field(address) + _rest(endpoint.weight, endpoint.tags))
-    return (endpoint.zone, endpoint.priority), (endpoint.address, endpoint.port, entry)
+    return (endpoint.zone, endpoint.priority), entry
 
 
 @lru_cache(PARTS)

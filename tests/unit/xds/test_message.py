@@ -13,6 +13,7 @@ from envoy_data_plane.envoy.config.core.v3 import (
     Http2ProtocolOptions,
     RuntimeFractionalPercent,
     SocketAddress,
+    SocketAddressProtocol,
 )
 from envoy_data_plane.envoy.config.listener.v3 import Listener
 from envoy_data_plane.envoy.config.route.v3 import RouteAction, RouteConfiguration
@@ -42,6 +43,11 @@ def test_two_messages_share_no_list_and_no_map() -> None:
     assert second.health_checks == []
     assert second.typed_extension_protocol_options == {}
     assert new(Cluster).health_checks == []
+
+
+def test_fields_are_given_by_name() -> None:
+    with pytest.raises(AssertionError, match="by name"):
+        new(SocketAddress, SocketAddressProtocol.TCP)
 
 
 # --- parts ---
