@@ -62,7 +62,7 @@ from reconciler.policies.mesh_traffic_permission import (
 )
 from reconciler.rules import Conf, SubsetRule, from_entries, from_subsets, subset_rules
 from xds.build.chains import TLS_INSPECTOR, tls_inspector
-from xds.message import PARTS, any_of, new, part
+from xds.message import any_of, new, part
 from xds.names import spiffe_id, stat_prefix, tag_id
 from xds.view import Hooks
 
@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from reconciler.match import Selection
     from reconciler.policies.inbound_match import InboundMatch
 
+PERMISSIONS = 512  # encoded ones that are remembered; each may name hundreds of callers
 NETWORK_RBAC = "envoy.filters.network.rbac"
 HTTP_RBAC = "envoy.filters.http.rbac"
 ACTION_NAME = "envoy.filters.rbac.action"
@@ -179,7 +180,7 @@ def _fill(rbac: HttpRbac | NetworkRbac, conf: Rbac) -> None:
         rbac.shadow_matcher = _matcher(conf.permission, shadow=True)
 
 
-@lru_cache(PARTS)
+@lru_cache(PERMISSIONS)
 def _rules(principals: tuple[Principal, ...], action: RbacAction) -> RbacRules:
     if not principals:
         return part(new(RbacRules, action=action))
@@ -206,7 +207,7 @@ def _has_uri(uri: str) -> EnvoyPrincipal:
     )
 
 
-@lru_cache(PARTS)
+@lru_cache(PERMISSIONS)
 def _matcher(rules: tuple[NamedRule, ...], *, shadow: bool) -> Matcher:
     """Denies of all policies first, then what is allowed; nothing else passes.
 

@@ -33,7 +33,7 @@ BENCHES = {
     "policies_10000": "policies_10000",
     "zones_40": "zones_40",
 }
-QUICK = ("push_to_envoy", "zone_steps")
+QUICK = ("push_to_envoy", "builders", "zone_steps")
 TIMEOUT_S = 3600
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LB_METADATA = "envoy.lb"
 SOCKET_METADATA = "envoy.transport_socket_match"
 
-ENTRIES = 65_536  # encoded endpoints that are remembered, those used last
+ENTRIES = 16_384  # encoded endpoints that are remembered, those used last: at most 10 MB
 
 _name_field = framer(ClusterLoadAssignment, "cluster_name")
 _group_field = framer(ClusterLoadAssignment, "endpoints")
