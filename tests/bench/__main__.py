@@ -33,7 +33,8 @@ BENCHES = {
     "policies_10000": "policies_10000",
     "zones_40": "zones_40",
 }
-QUICK = ("push_to_envoy", "builders", "zone_steps")
+# In CI (`make test-system`), within 2 minutes: those whose figures have a check.
+QUICK = ("push_to_envoy", "fleet", "builders", "zone_steps", "policies_10000")
 TIMEOUT_S = 3600
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
+TIMES = frozenset(("s", "ms", "us", "cores"))  # words of a unit
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
     """How much is measured. `quick` is for CI: fewer runs and smaller fleets, within 2 minutes."""
@@ -84,9 +87,10 @@ def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
 
 
 def at_most(limit: float, judged: str = "max") -> Callable[[Figure], str]:
-    """A check of a counter."""
+    """A check of a counter; of no time."""
 
     def check(figure: Figure) -> str:
+        assert TIMES.isdisjoint(figure.unit.split()), f"{figure.key}: CI judges no {figure.unit}"
         found = summary(figure.values)[judged]
         return "" if found <= limit else f"{judged} is {found:g}; at most {limit:g} is right"
 

@@ -11,7 +11,7 @@ import gc
 from typing import TYPE_CHECKING
 
 from reconciler.warm_up import warm_up
-from tests.bench.figures import Figure, Scale, exponent
+from tests.bench.figures import Figure, Scale, at_most, exponent
 from tests.support.step_fleet import (
     SPACING_S,
     StepFleet,
@@ -37,6 +37,13 @@ GOALS_MS = {
     "instance_gone": 100.0,
     "idle_minute": 600.0,
 }
+RESPONSES = {  # to each proxy on the average: clusters and their endpoints, listeners, endpoints
+    "change_outbound": 2.0,
+    "change_inbound": 1.0,
+    "instance_new": 1.2,  # and what the new one itself is sent
+    "instance_gone": 1.0,
+    "idle_minute": 0.0,
+}
 
 
 async def measure(scale: Scale) -> list[Figure]:
@@ -44,12 +51,14 @@ async def measure(scale: Scale) -> list[Figure]:
     warm_up()
     costs: dict[str, dict[int, float]] = {}
     longest: dict[str, float] = {}
+    sent: dict[str, float] = {}
     for size in sizes:
-        for name, (cpu_ms, by_event) in phases(size).items():
+        for name, (cpu_ms, by_event, responses) in phases(size).items():
             costs.setdefault(name, {})[size] = cpu_ms
             if size == sizes[-1]:
                 longest |= {e: max(ms, longest.get(e, 0.0)) for e, ms in by_event.items()}
-    return [*_of_phases(costs, sizes), *_of_steps(longest)]
+                sent[name] = responses / size
+    return [*_of_phases(costs, sizes), *_of_responses(sent), *_of_steps(longest)]
 
 
 def _of_phases(costs: dict[str, dict[int, float]], sizes: tuple[int, ...]) -> list[Figure]:
@@ -63,6 +72,19 @@ def _of_phases(costs: dict[str, dict[int, float]], sizes: tuple[int, ...]) -> li
     return found
 
 
+def _of_responses(sent: dict[str, float]) -> list[Figure]:
+    """Not one more than a change needs, whatever the machine does."""
+    return [
+        Figure(
+            key=f"zone_steps.responses.{name}",
+            values=(sent[name],),
+            unit="a proxy",
+            check=at_most(most),
+        )
+        for name, most in RESPONSES.items()
+    ]
+
+
 def _of_steps(longest: dict[str, float]) -> list[Figure]:
     return [
         Figure(key=f"zone_steps.longest.{e}", values=(ms,), unit="CPU ms", goal=STEP_GOAL_MS)
@@ -70,17 +92,17 @@ def _of_steps(longest: dict[str, float]) -> list[Figure]:
     ]
 
 
-def phases(size: int) -> dict[str, tuple[float, dict[str, float]]]:
-    """CPU ms of each phase, and the longest step of each event in it."""
+def phases(size: int) -> dict[str, tuple[float, dict[str, float], int]]:
+    """CPU ms of each phase, the longest step of each event in it, and responses to proxies."""
     fleet = zone_of_steps()
     services = max(1, size // INSTANCES)
-    found: dict[str, tuple[float, dict[str, float]]] = {}
+    found: dict[str, tuple[float, dict[str, float], int]] = {}
     fleet.reset()
     gc.collect()
     gc.freeze()
     for name, act in _acts(fleet, size, services):
         act()
-        found[name] = fleet.cpu_ms, fleet.longest_ms
+        found[name] = fleet.cpu_ms, fleet.longest_ms, fleet.effects["ToProxy"]
         fleet.reset()
     report = fleet.state.reported
     assert report is not None
