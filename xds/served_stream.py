@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     Context = grpc.aio.ServicerContext[bytes, bytes]
+    Deliver = Callable[[bytes], Awaitable[None] | None]
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _FAULT = "an internal error of this control plane; its log says more"
@@ -75,10 +76,11 @@ class ServedStream:
             self.ending = (code, message)
             self.over.set()
 
-    async def run(
-        self, context: Context, deliver: Callable[[bytes], None], closed: Callable[[], None]
-    ) -> None:
-        """Until the stream is over; `closed` has then been called, whatever happened."""
+    async def run(self, context: Context, deliver: Deliver, closed: Callable[[], None]) -> None:
+        """Until the stream is over; `closed` has then been called, whatever happened. What is too
+        much for one turn of the loop `deliver` hands back as something to wait for, before the next
+        message is read.
+        """
         tasks = (
             asyncio.create_task(self._ending_with(lambda: self._read(context, deliver))),
             asyncio.create_task(self._ending_with(lambda: self._write(context))),
@@ -107,7 +109,7 @@ class ServedStream:
         finally:
             self.over.set()
 
-    async def _read(self, context: Context, deliver: Callable[[bytes], None]) -> None:
+    async def _read(self, context: Context, deliver: Deliver) -> None:
         """Until the peer closes its side."""
         while isinstance(message := await context.read(), bytes):  # until EOF
             if self.over.is_set():
@@ -117,7 +119,9 @@ class ServedStream:
                 text = f"{text} {self.received_max}; {self.received_setting}"
                 self.end(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
                 return
-            deliver(message)
+            rest = deliver(message)
+            if rest is not None:
+                await rest
 
     async def _write(self, context: Context) -> None:
         if self.greets:

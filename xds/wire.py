@@ -6,7 +6,7 @@ is inside an entry is bytes here; `xds.message` makes those of Envoy's resources
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import DecodeError
@@ -14,6 +14,9 @@ from google.protobuf.message import DecodeError
 from xds.discovery import DeltaRequest, DeltaResponse, Node, RemoteProtocolError
 from xds.proto import discovery_pb2 as pb
 from xds.resource import XdsResource, digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 M = TypeVar(
     "M",
@@ -153,11 +156,29 @@ def _any_bytes(entry: bytes) -> bytes:
 def parse_delta_response(data: bytes) -> DeltaResponse:
     """Entries stay bytes; name and version are the sender's. Raises RemoteProtocolError."""
     message = _parsed(pb.DeltaDiscoveryResponse(), data)
+    return _delta_response(message, message.resources, message.removed_resources)
+
+
+def delta_response_parts(data: bytes, size: int) -> Iterator[tuple[DeltaResponse, bool]]:
+    """The same in parts of `size` resources, and whether more follow; what was removed is in the
+    last one. Raises RemoteProtocolError where it comes to it.
+    """
+    message = _parsed(pb.DeltaDiscoveryResponse(), data)
+    count = len(message.resources)
+    for at in range(0, max(count, 1), size):
+        more = at + size < count
+        removed = () if more else message.removed_resources
+        yield _delta_response(message, message.resources[at : at + size], removed), more
+
+
+def _delta_response(
+    message: pb.DeltaDiscoveryResponse, entries: Iterable[bytes], removed: Iterable[str]
+) -> DeltaResponse:
     return DeltaResponse(
         type_url=message.type_url,
         nonce=message.nonce,
-        resources=tuple(map(_entry, message.resources)),
-        removed=tuple(message.removed_resources),
+        resources=tuple(map(_entry, entries)),
+        removed=tuple(removed),
         control_plane=message.control_plane.identifier,
     )
 

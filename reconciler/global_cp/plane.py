@@ -150,8 +150,8 @@ class GlobalControlPlane:
     def subscription(self, session: str, request: DeltaRequest) -> None:
         self.deliver(g.ZoneSubscribed(session, request, time.time()))
 
-    def published(self, session: str, response: DeltaResponse) -> None:
-        self.deliver(g.ZonePublished(session, response, time.time()))
+    def published(self, session: str, response: DeltaResponse, *, more: bool) -> None:
+        self.deliver(g.ZonePublished(session, response, time.time(), more))
 
     def closed(self, session: str) -> None:
         self.deliver(g.ZoneClosed(session, time.time()))

@@ -7,6 +7,7 @@ told where to go instead.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,11 +23,13 @@ from xds.served_stream import ServedStream, status_code, transport_max
 from xds.wire import (
     delta_request_bytes,
     delta_response_bytes,
+    delta_response_parts,
     parse_delta_request,
-    parse_delta_response,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterator
+
     from reconciler.kds.admission import Refusal
     from xds.discovery import DeltaRequest, DeltaResponse
     from xds.served_stream import Context
@@ -37,6 +40,9 @@ PROXY_SERVICES = (
     "envoy.service.discovery.v3.AggregatedDiscoveryService",
     "envoy.service.health.v3.HealthDiscoveryService",
 )
+# Resources that are taken in one turn of the loop, at up to 0.2 ms each: a zone with a thousand
+# proxies tells of all of them at once.
+PART_MAX = 25
 QUEUE_MAX = 256  # messages waiting in one stream: several a type
 STREAMS_PER_ZONE_MAX = 2  # of one method: a new one may overlap the old one's end
 CALLS_PER_CONNECTION_MAX = 32  # a zone has five streams and a health check open
@@ -70,7 +76,8 @@ class KdsEvents(AdminEvents, Protocol):
 
     def subscription(self, session: str, request: DeltaRequest) -> None: ...
 
-    def published(self, session: str, response: DeltaResponse) -> None: ...
+    def published(self, session: str, response: DeltaResponse, *, more: bool) -> None:
+        """`more`: the response goes on with the next call."""
 
     def closed(self, session: str) -> None: ...
 
@@ -239,11 +246,19 @@ class KdsServer:
         )
 
     async def _run(self, session: str, stream: _Stream, context: Context) -> None:
-        def deliver(data: bytes) -> None:
+        def deliver(data: bytes) -> Awaitable[None] | None:
             if stream.downward:
                 self._events.subscription(session, parse_delta_request(data))
-            else:
-                self._events.published(session, parse_delta_response(data))
+                return None
+            parts = delta_response_parts(data, PART_MAX)
+            first, more = next(parts)
+            self._events.published(session, first, more=more)
+            return rest(parts) if more else None
+
+        async def rest(parts: Iterator[tuple[DeltaResponse, bool]]) -> None:
+            for part, more in parts:
+                await asyncio.sleep(0)
+                self._events.published(session, part, more=more)
 
         def closed() -> None:
             del self._streams[session]

@@ -245,11 +245,14 @@ class ZoneSubscribed:
 
 @dataclass(frozen=True, slots=True)
 class ZonePublished:
-    """A response on ZoneToGlobalSync."""
+    """A response on ZoneToGlobalSync, or a part of one: with `more`, the rest is in the events of
+    this session that follow.
+    """
 
     session: str
     response: DeltaResponse
     now: float = 0.0
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

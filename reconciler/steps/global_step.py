@@ -85,8 +85,8 @@ def step(state: GlobalState, event: Event) -> Outcome:
             return state, (*effects, *gathers)
         case ZoneSubscribed(session, request, now):
             return global_down.subscribed(state, session, request, now)
-        case ZonePublished(session, response, now):
-            return global_zones.published(state, session, response, now)
+        case ZonePublished():
+            return global_zones.published(state, event)
         case ZoneHealthy(zone, now):
             return global_zones.healthy(state, zone, now)
         case ZoneClosed(session, now):

@@ -6,7 +6,7 @@ to the other zones.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rpds import HashTrieMap
@@ -41,9 +41,10 @@ from reconciler.steps.global_state import (
     Outcome,
     SendRequest,
     ZoneOpened,
+    ZonePublished,
     global_node,
 )
-from reconciler.steps.zone_record import Session, ZoneRecord
+from reconciler.steps.zone_record import Session, Taken, ZoneRecord
 from xds.delta_receiver import DeltaReceiver
 from xds.discovery import DeltaResponse, RemoteProtocolError
 
@@ -174,7 +175,9 @@ def healthy(state: GlobalState, zone: str, now: float) -> Outcome:
     return replace(state, zones=state.zones.insert(zone, replace(record, health_at=now))), ()
 
 
-def published(state: GlobalState, session_id: str, response: DeltaResponse, now: float) -> Outcome:
+def published(state: GlobalState, event: ZonePublished) -> Outcome:
+    """Answered when all of the response is here."""
+    session_id, response = event.session, event.response
     session = state.sessions.get(session_id)
     if session is None:
         return state, ()
@@ -187,7 +190,7 @@ def published(state: GlobalState, session_id: str, response: DeltaResponse, now:
     if _is_overtaken(state, session, type_):
         text = f'a newer stream of zone "{session.zone}" took the place of this one'
         return state, (CloseSession(session_id, CANCELLED, text),)
-    errors: Mapping[str, str] = {}
+    taken = session.taken
     effects: Effects = ()
     try:
         receiver, news = receiver.on_response(response)
@@ -196,14 +199,16 @@ def published(state: GlobalState, session_id: str, response: DeltaResponse, now:
         elif type_ == STATUS:
             state = _announced(state, session.zone, response)
         else:
-            state, effects, errors = _received(
-                state, session, response, is_initial=news.is_initial, now=now
-            )
+            state, effects, taken = _received(state, session, event, is_initial=news.is_initial)
     except RemoteProtocolError as error:
         return state, (CloseSession(session_id, INVALID_ARGUMENT, str(error)),)
-    state = _heard(state, session.zone, type_)
+    if event.more:
+        session = replace(session, taken=taken)
+        return replace(state, sessions=state.sessions.insert(session_id, session)), effects
+    state, errors = _heard(state, session.zone, type_), taken.errors
     receiver, answer = receiver.nack(refusals_text(errors)) if errors else receiver.ack()
-    session = replace(session, receivers=session.receivers.insert(type_, receiver))
+    receivers = session.receivers.insert(type_, receiver)
+    session = replace(session, receivers=receivers, taken=Taken())
     state = replace(state, sessions=state.sessions.insert(session_id, session))
     return state, (SendRequest(session_id, answer), *effects)
 
@@ -248,24 +253,21 @@ def _heard(state: GlobalState, zone: str, type_: str) -> GlobalState:
 def _received(
     state: GlobalState,
     session: Session,
-    response: DeltaResponse,
+    event: ZonePublished,
     *,
     is_initial: bool,
-    now: float,
-) -> tuple[GlobalState, Effects, Mapping[str, str]]:
+) -> tuple[GlobalState, Effects, Taken]:
     """Take a zone's resources into the inventory; what travels goes on to the other zones. A
     refused one leaves what was accepted under its name.
     """
-    zone, type_ = session.zone, response.type_url
+    response, zone, type_ = event.response, session.zone, event.response.type_url
     record = state.zones[zone]
-    found = _attributed(state, session, response)
-    errors = found.errors
-    if is_initial:
-        kept = {r.key for r in found.put} | {_key(session, type_, name) for name in errors}
-        drop = tuple(r.key for r in record.owned.of(type_) if r.key not in kept)
-    else:
-        drop = tuple(_key(session, type_, name) for name in response.removed)
-    change = ResourceDiff(found.put, tuple(key for key in drop if key in record.owned.by_key))
+    put, found = _attributed(state, session, response)
+    found = session.taken.and_then(found)
+    drop: tuple[ResourceKey, ...] = ()
+    if not event.more:
+        drop = _dropped(record, session, response, found if is_initial else None)
+    change = ResourceDiff(put, tuple(key for key in drop if key in record.owned.by_key))
     owned = apply(record.owned, change)
     live = record.remembered and type_ == "ZoneIngress"
     travels = KINDS[type_].across
@@ -280,22 +282,37 @@ def _received(
         relayed=apply(record.relayed, change) if travels else record.relayed,
         remembered=record.remembered and not live,
     )
-    gone = None if is_initial else frozenset(response.removed)
-    after, told = _refusals(after, type_, found, gone)
+    told: Effects = ()
+    if not event.more:
+        gone = None if is_initial else frozenset(response.removed)
+        after, told = _refusals(after, type_, found, gone)
     state = replace(state, zones=state.zones.insert(zone, after))
     if type_ in global_services.PROXY_TYPES:
         keys = (*(r.key for r in change.put), *change.drop)
         state, counted = global_services.proxies_changed(
-            state, zone, record.owned, owned, keys, now
+            state, zone, record.owned, owned, keys, event.now
         )
         told = (*told, *counted)
     if not travels or not pairs:
-        return state, told, errors
+        return state, told, found
     keep = KeepRelayed(zone, change.put, change.drop)
     if state.published is None:
-        return state, (keep, *told), errors
+        return state, (keep, *told), found
     state, relayed = global_slices.relay(state, zone, pairs)
-    return state, (keep, *relayed, *told), errors
+    return state, (keep, *relayed, *told), found
+
+
+def _dropped(
+    record: ZoneRecord, session: Session, response: DeltaResponse, whole: Taken | None
+) -> tuple[ResourceKey, ...]:
+    """What is gone: of `whole`, which is all there is, whatever it does not name; else what the
+    response says.
+    """
+    type_ = response.type_url
+    if whole is None:
+        return tuple(_key(session, type_, name) for name in response.removed)
+    kept = whole.keys | {_key(session, type_, name) for name in whole.errors}
+    return tuple(r.key for r in record.owned.of(type_) if r.key not in kept)
 
 
 def _key(session: Session, type_: str, name: str) -> ResourceKey:
@@ -304,20 +321,12 @@ def _key(session: Session, type_: str, name: str) -> ResourceKey:
     return ResourceKey(type_, mesh, inner if session.hashes else f"{session.zone}.{inner}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Attributed:
-    """What of a response was taken, `names` as the zone calls it; `errors` by name, `claims` among
-    them of another zone's name. Names are those inside the resources: a peer may frame them under
-    any other.
+def _attributed(
+    state: GlobalState, session: Session, response: DeltaResponse
+) -> tuple[tuple[MeshResource, ...], Taken]:
+    """The resources that are taken. Names are those inside the resources: a peer may frame them
+    under any other.
     """
-
-    put: tuple[MeshResource, ...]
-    names: frozenset[str]
-    errors: Mapping[str, str]
-    claims: frozenset[str]
-
-
-def _attributed(state: GlobalState, session: Session, response: DeltaResponse) -> _Attributed:
     put: list[MeshResource] = []
     names: set[str] = set()
     errors: dict[str, str] = {}
@@ -335,7 +344,8 @@ def _attributed(state: GlobalState, session: Session, response: DeltaResponse) -
         errors[name] = found
         if is_claim(found):
             claims.add(name)
-    return _Attributed(tuple(put), frozenset(names), errors, frozenset(claims))
+    keys = frozenset(resource.key for resource in put)
+    return tuple(put), Taken(keys, frozenset(names), errors, frozenset(claims))
 
 
 def _accepted(
@@ -368,7 +378,7 @@ def _owner(state: GlobalState, key: ResourceKey) -> str | None:
 
 
 def _refusals(
-    record: ZoneRecord, type_: str, found: _Attributed, gone: frozenset[str] | None
+    record: ZoneRecord, type_: str, found: Taken, gone: frozenset[str] | None
 ) -> tuple[ZoneRecord, Effects]:
     """What of the zone's is refused now, for status; a claim of another zone's name is told. `gone`
     are names that the zone removed, None: all that it does not name.

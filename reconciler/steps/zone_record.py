@@ -12,13 +12,15 @@ from reconciler.state import EMPTY as NO_RESOURCES
 from reconciler.state import MeshState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from reconciler.kds.admin import AdminKind
     from reconciler.kds.admission import Proof
     from reconciler.kds.filters import RelayRules
     from reconciler.kds.manifest import ConvergenceReport
     from reconciler.kds.slice import Pair, Relayed, Slice
     from reconciler.kds.zone_node import Announced
-    from reconciler.model.resource import MeshResource
+    from reconciler.model.resource import MeshResource, ResourceKey
     from reconciler.status.announcement import ZoneStatus
     from reconciler.steps.global_counts import Subscription
     from xds.delta_receiver import DeltaReceiver
@@ -49,6 +51,26 @@ class Sifting:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """What of a zone's response was taken so far, by `keys` and by `names` as the zone calls it.
+    `errors` by name, `claims` among them of another zone's name.
+    """
+
+    keys: frozenset[ResourceKey] = frozenset()
+    names: frozenset[str] = frozenset()
+    errors: Mapping[str, str] = field(default_factory=dict)
+    claims: frozenset[str] = frozenset()
+
+    def and_then(self, more: Taken) -> Taken:
+        return Taken(
+            self.keys | more.keys,
+            self.names | more.names,
+            {**self.errors, **more.errors},
+            self.claims | more.claims,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """One sync stream of a zone; `downward` is GlobalToZoneSync, the other has receivers.
 
@@ -68,6 +90,7 @@ class Session:
     shown: Slice | None = None
     senders: HashTrieMap[str, DeltaSender] = field(default_factory=HashTrieMap)
     receivers: HashTrieMap[str, DeltaReceiver] = field(default_factory=HashTrieMap)
+    taken: Taken = field(default_factory=Taken)  # of a response of which more is to come
     nonces: int = 0
     counts: HashTrieMap[str, Counts] = field(default_factory=HashTrieMap)
     held: HashTrieMap[str, int] = field(default_factory=HashTrieMap)

@@ -17,7 +17,7 @@ from reconciler.ca.server_tls import ServerTls, new_server_tls
 from reconciler.kds import client
 from reconciler.kds.admission import Refusal
 from reconciler.kds.client import Dial, KdsClient
-from reconciler.kds.server import STREAMS_PER_ZONE_MAX, KdsServer
+from reconciler.kds.server import PART_MAX, STREAMS_PER_ZONE_MAX, KdsServer
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 from xds.wire import delta_response_bytes, resource
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(60)
 SERVICE = "/kuma.mesh.v1alpha1.GlobalKDSService/"
 DOWN = "/kuma.mesh.v1alpha1.KDSSyncService/GlobalToZoneSync"
+UP = "/kuma.mesh.v1alpha1.KDSSyncService/ZoneToGlobalSync"
 METADATA = Node("east", metadata={"config": "x" * 1000})
 
 
@@ -47,6 +48,7 @@ class Link:
     response_faults: list[Exception] = field(default_factory=list)
     open: dict[str, str] = field(default_factory=dict)  # downward session -> zone
     requests: list[DeltaRequest] = field(default_factory=list)
+    taken: list[tuple[str, int, bool]] = field(default_factory=list)  # of what zones publish
     sessions: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     least_s: float = 0.0  # between two sessions
@@ -107,7 +109,9 @@ class Link:
         self.requests.append(request)
         self.told.set()
 
-    def published(self, session: str, response: DeltaResponse) -> None: ...
+    def published(self, session: str, response: DeltaResponse, *, more: bool) -> None:
+        self.taken.append((response.type_url, len(response.resources), more))
+        self.told.set()
 
     def closed(self, session: str) -> None:
         self.open.pop(session, None)
@@ -331,6 +335,20 @@ async def test_request_of_no_meaning_ends_its_stream_alone(link: Link) -> None:
         assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
     await link.until(lambda: len(link.open) == 1)
     assert not link.reasons
+
+
+async def test_large_response_is_taken_in_parts_and_what_is_behind_it_waits(link: Link) -> None:
+    """Each part in a turn of the loop of its own: a thousand proxies would hold it for 200 ms."""
+    entries = tuple(resource("T", f"n{number}", b"x") for number in range(2 * PART_MAX + 1))
+    async with link.channel() as channel:
+        call = stream(channel, UP, "east")
+        await call.initial_metadata()
+        await call.write(delta_response_bytes(DeltaResponse("T", "1", entries)))
+        await call.write(delta_response_bytes(DeltaResponse("U", "2")))
+        await link.until(lambda: len(link.taken) == 4)
+        call.cancel()
+    parts = [("T", PART_MAX, True), ("T", PART_MAX, True), ("T", 1, False)]
+    assert link.taken == [*parts, ("U", 0, False)]
 
 
 @pytest.mark.parametrize(
