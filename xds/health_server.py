@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 
 from xds.health_wire import parse_health_message, specifier_bytes
-from xds.served_stream import ServedStream, status_code
+from xds.served_stream import ServedStream, Turns, status_code
 
 if TYPE_CHECKING:
     from xds.health import HealthReport, Introduction, Specifier
@@ -42,6 +42,7 @@ class HealthServer:
         self._events = events
         self._streams: dict[str, ServedStream] = {}
         self._last: dict[str, bytes] = {}  # message of each stream
+        self._turns = Turns()
         self._opened = 0
 
     def handler(self) -> grpc.GenericRpcHandler:
@@ -68,7 +69,7 @@ class HealthServer:
     async def _serve(self, _requests: object, context: Context) -> None:
         self._opened += 1
         name = f"hds-{self._opened}"
-        stream = self._streams[name] = ServedStream(QUEUE_MAX)
+        stream = self._streams[name] = ServedStream(QUEUE_MAX, turns=self._turns)
 
         def deliver(message: bytes) -> None:
             if message != self._last.get(name):

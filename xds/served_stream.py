@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[bytes, bytes]
     Deliver = Callable[[bytes], Awaitable[None] | None]
 
+MESSAGES_A_TURN = 16  # some 50 us each for gRPC, and what the owner does with them
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _FAULT = "an internal error of this control plane; its log says more"
 
@@ -37,14 +38,51 @@ def transport_max(received_max: int) -> int:
     return received_max + received_max // 4
 
 
+class Turns:
+    """Shares the loop's turns among the streams of one server: `messages` are read or written in
+    one, the others follow in the order they came.
+
+    A push wakes every stream at once, and so do the ACKs that come back: a thousand of them would
+    be one turn of 50 ms, and everything else would wait for its end.
+    """
+
+    def __init__(self, messages: int = MESSAGES_A_TURN) -> None:
+        self._messages = messages
+        self._left = messages
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def wait(self) -> None:
+        """Until one more message has its turn."""
+        if self._left and not self._waiting:
+            self._take()
+            return
+        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(mine)
+        await mine
+
+    def _take(self) -> None:
+        if self._left == self._messages:
+            asyncio.get_running_loop().call_soon(self._next)
+        self._left -= 1
+
+    def _next(self) -> None:
+        """A turn later."""
+        self._left = self._messages
+        while self._waiting and self._left:
+            mine = self._waiting.popleft()
+            if not mine.done():  # cancelled with its stream
+                mine.set_result(None)
+                self._take()
+
+
 @dataclass(slots=True)
 class ServedStream:
     """`ending` is set when this side ends the stream, `over` whichever side does.
 
     `queue_max` messages may wait, of `message_max` bytes each (0: any size); a peer that takes no
     more is ended rather than buffered for. What it sends has `received_max` bytes, and
-    `received_setting` is how more is allowed. With `greets` the headers go out at once: a peer that
-    waits for them is sure to be let in before it writes.
+    `received_setting` is how more is allowed. Streams of one server share `turns`. With `greets`
+    the headers go out at once: a peer that waits for them is sure to be let in before it writes.
     """
 
     queue_max: int
@@ -52,6 +90,7 @@ class ServedStream:
     greets: bool = False
     received_max: int = 0
     received_setting: str = ""
+    turns: Turns = field(default_factory=Turns)
     queue: deque[bytes] = field(default_factory=deque)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -112,6 +151,7 @@ class ServedStream:
     async def _read(self, context: Context, deliver: Deliver) -> None:
         """Until the peer closes its side."""
         while isinstance(message := await context.read(), bytes):  # until EOF
+            await self.turns.wait()
             if self.over.is_set():
                 return
             if self.received_max and len(message) > self.received_max:
@@ -129,7 +169,10 @@ class ServedStream:
         while not self.over.is_set():
             await self.wake.wait()
             self.wake.clear()
-            while self.queue and not self.over.is_set():
+            while self.queue:
+                await self.turns.wait()
+                if self.over.is_set():
+                    return
                 await context.write(self.queue.popleft())
 
     def our_fault(self, error: Exception) -> None:

@@ -15,7 +15,7 @@ import grpc
 import grpc.aio
 
 from xds.names import authority
-from xds.served_stream import ServedStream, status_code, transport_max
+from xds.served_stream import ServedStream, Turns, status_code, transport_max
 from xds.wire import (
     delta_response_bytes,
     parse_delta_request,
@@ -105,6 +105,7 @@ class AdsServer:
         self._events = events
         self._health = health
         self._streams: dict[str, _Stream] = {}
+        self._turns = Turns()
         self._opened = 0
         self._server: grpc.aio.Server | None = None
         self.limits = limits or AdsLimits()
@@ -182,6 +183,7 @@ class AdsServer:
             QUEUE_MAX,
             received_max=self.limits.request_bytes,
             received_setting="raise --ads-request-bytes of the zone",
+            turns=self._turns,
         )
         self._streams[name] = _Stream(served, variant)
 

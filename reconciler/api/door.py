@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BACKLOG = 1024
+ACCEPTED_MAX = 32  # connections in one turn of the loop
 GRPC = b"h2"
 PLAIN_HTTP = (b"GET ", b"POST", b"PUT ", b"HEAD")
 USE_TLS = (
@@ -86,9 +87,12 @@ class Door:
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
+        # asyncio accepts a whole backlog in one turn. Those behind the first would count as waiting
+        # though their ClientHello is here, and a burst of proxies would crowd itself out.
         self._server = await loop.create_server(
-            lambda: _Outer(self), sock=self._listening, backlog=BACKLOG
+            lambda: _Outer(self), sock=self._listening, backlog=ACCEPTED_MAX
         )
+        self._listening.listen(BACKLOG)
         self._sweep()
 
     async def stop(self) -> None:

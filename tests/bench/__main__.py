@@ -32,6 +32,7 @@ BENCHES = {
     "zone_steps": "steps",
     "policies_10000": "policies_10000",
     "zones_40": "zones_40",
+    "transport": "transport",
 }
 # In CI (`make test-system`), within 2 minutes: those whose figures have a check.
 QUICK = ("push_to_envoy", "fleet", "builders", "zone_steps", "policies_10000")

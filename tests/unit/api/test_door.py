@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import sys
 from contextlib import asynccontextmanager, suppress
@@ -107,6 +108,18 @@ async def test_alpn_decides_and_every_byte_arrives() -> None:
             writer.close()
         assert here.door.figures["grpc"] == 1
         assert here.door.figures["http"] == 2
+
+
+async def test_a_burst_that_has_said_hello_does_not_crowd_itself_out() -> None:
+    """All are in the kernel's queue, ClientHello and all, before the door looks at it once."""
+    async with room(DoorLimits(waiting=100)) as here, asyncio.timeout(20):
+        burst = [socket.create_connection(("127.0.0.1", here.port)) for _ in range(300)]
+        for peer in burst:
+            peer.sendall(H2)
+        await here.until(lambda: here.door.figures.get("grpc", 0) == 300)
+        assert "crowded" not in here.door.figures
+        for peer in burst:
+            peer.close()
 
 
 async def test_a_hello_that_comes_in_pieces() -> None:

@@ -15,7 +15,7 @@ import grpc.aio
 import pytest
 
 from xds.discovery import RemoteProtocolError
-from xds.served_stream import ServedStream, status_code
+from xds.served_stream import MESSAGES_A_TURN, ServedStream, Turns, status_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,6 +157,50 @@ async def test_a_peer_that_takes_nothing_is_ended_at_the_limit() -> None:
     assert stream.ending is not None
     assert "2 messages" in stream.ending[1]
     assert list(stream.queue) == [b"1", b"2"]
+
+
+async def most_in_a_turn(seen: Callable[[], int], everything: int) -> int:
+    most, before = 0, seen()
+    async with asyncio.timeout(5):
+        while before < everything:
+            await asyncio.sleep(0)
+            now = seen()
+            most, before = max(most, now - before), now
+    return most
+
+
+async def test_a_push_to_many_streams_takes_a_few_in_each_turn_of_the_loop() -> None:
+    turns, owner = Turns(), Owner()
+    peers = [Peer() for _ in range(200)]
+    streams = [ServedStream(queue_max=4, turns=turns) for _ in peers]
+    handlers = [running(*each, owner) for each in zip(streams, peers, strict=True)]
+    for stream, peer in zip(streams, peers, strict=True):
+        peer.takes.set()
+        stream.send(b"1")
+        stream.send(b"2")
+    most = await most_in_a_turn(lambda: sum(len(p.written) for p in peers), 400)
+    assert 0 < most <= 2 * MESSAGES_A_TURN  # A look falls between two turns, or beside one.
+    assert all(peer.written == [b"1", b"2"] for peer in peers)
+    for peer in peers:
+        peer.gone.set()
+    await asyncio.gather(*handlers)
+
+
+async def test_requests_that_come_at_once_are_delivered_a_few_in_each_turn_of_the_loop() -> None:
+    """One that ends while it waits takes nobody's place."""
+    turns, owner = Turns(), Owner()
+    peers = [Peer(messages=[b"%d" % number]) for number in range(200)]
+    handlers = [running(ServedStream(queue_max=4, turns=turns), p, Owner()) for p in peers[:20]]
+    await asyncio.sleep(0)
+    for handler in handlers:
+        handler.cancel()
+    handlers += [running(ServedStream(queue_max=4, turns=turns), p, owner) for p in peers[20:]]
+    most = await most_in_a_turn(lambda: len(owner.delivered), 180)
+    assert 0 < most <= 2 * MESSAGES_A_TURN
+    assert owner.delivered == [b"%d" % number for number in range(20, 200)]
+    for peer in peers:
+        peer.gone.set()
+    await asyncio.gather(*handlers, return_exceptions=True)
 
 
 def test_a_number_that_is_no_status_is_unknown() -> None:
