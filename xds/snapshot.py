@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, SECRET, XdsResource, digest
@@ -20,6 +20,29 @@ class Step:
     after: Resources
     put: Resources
     removed: frozenset[str]
+
+    def then(self, later: Step) -> Step:
+        """Both as one."""
+        put = {n: r for n, r in self.put.items() if n not in later.removed} | dict(later.put)
+        removed = (self.removed - later.put.keys()) | (later.removed & self.before.keys())
+        kept = {n: r for n, r in put.items() if self.before.get(n) is not r}
+        return Step(self.before, later.after, kept, removed)
+
+
+def step_from(before: Resources, put: Resources, removed: Set[str]) -> Step | None:
+    """What is put stays, although it is removed, too. None: nothing changes."""
+    put = {n: r for n, r in put.items() if not _is_version(before.get(n), r)}
+    gone = frozenset(name for name in removed if name in before and name not in put)
+    if not put and not gone:
+        return None
+    after = {**before, **put}
+    for name in gone:
+        del after[name]
+    return Step(before, after, put, gone)
+
+
+def _is_version(known: XdsResource | None, other: XdsResource) -> bool:
+    return known is not None and known.version == other.version
 
 
 @dataclass(frozen=True, slots=True)

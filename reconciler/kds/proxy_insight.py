@@ -108,7 +108,7 @@ def _tell(told: pb.DiscoverySubscription, name: str, found: Subscription) -> Non
 
 def _set(told: Any, at: float) -> None:
     """A Timestamp, to the millisecond."""
-    told.FromMilliseconds(int(at * 1000))
+    told.FromMilliseconds(round(at * 1_000_000) // 1000)
     told.SetInParent()
 
 

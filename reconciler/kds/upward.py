@@ -5,7 +5,9 @@ convergence report.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, TypeAlias
+
+from rpds import HashTrieMap
 
 from reconciler.kds.codec import CarriedResource, encode_spec, spec_bytes
 from reconciler.kds.manifest import ConvergenceReport, encode_report
@@ -20,20 +22,20 @@ from reconciler.model.resource import (
     MeshResource,
     ResourceKey,
 )
-from reconciler.state import EMPTY as NO_RESOURCES
-from reconciler.state import MeshState
+from xds.snapshot import step_from
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Set
 
     from xds.resource import XdsResource
-    from xds.snapshot import Resources
+    from xds.snapshot import Resources, Step
 
-# What a frame is made of: a proxy, and what is told of its streams.
-_Made: TypeAlias = tuple[MeshResource, ProxyInsight | None]
+# What is told of a proxy: itself, and of its streams. None: it is gone.
+Told: TypeAlias = "tuple[MeshResource, ProxyInsight] | None"
 NO_INSIGHT = ProxyInsight()
-INSIGHTS_MAX = 32  # made anew at a time: each takes a third of a millisecond
-_Kept: TypeAlias = "tuple[_Made, XdsResource]"
+NOTHING_SENT: Mapping[str, Resources] = {}
+# A frame, and what it was made of.
+_Kept: TypeAlias = "tuple[MeshResource, ProxyInsight, XdsResource]"
 
 INSIGHTS = {
     "Dataplane": "DataplaneInsight",
@@ -45,90 +47,109 @@ INSIGHTS = {
 @dataclass(frozen=True, slots=True)
 class Publication:
     """By type, by discovery name; and what it was made of, so that the next one encodes only what
-    changed.
+    changed. Until it has `begun` it lacks proxies, and none of it may be said.
+
+    `steps`: how a type's mapping came from the one that the global was sent last.
     """
 
     types: Mapping[str, Resources] = field(default_factory=dict)
-    local: MeshState = NO_RESOURCES
-    insights: Mapping[ResourceKey, ProxyInsight] = field(default_factory=dict)
-    frames: Mapping[tuple[str, ResourceKey], _Kept] = field(default_factory=dict)
-    behind: bool = False  # some insights are still as they were: there were more than INSIGHTS_MAX
+    steps: Mapping[str, Step] = field(default_factory=dict)
+    frames: HashTrieMap[tuple[str, ResourceKey], _Kept] = field(default_factory=HashTrieMap)
+    begun: bool = False
 
 
 def publication(
     zone: str,
-    local: MeshState,
-    insights: Mapping[ResourceKey, ProxyInsight] | None,
-    report: ConvergenceReport | None,
+    changed: Mapping[ResourceKey, Told],
     previous: Publication,
-    announced: XdsResource | None = None,
+    sent: Mapping[str, Resources] = NOTHING_SENT,
+    *,
+    whole: bool = True,
 ) -> Publication:
-    """`insights`: what is told of the streams of each proxy that had one; None: nothing new is
-    said of the proxies.
+    """What was said before, with these proxies as they are now: no look at any other.
 
-    A type that says what it said before keeps its mapping.
+    Not `whole`: there are proxies of which nothing was made yet. `sent` is what the global was sent
+    last of each type.
     """
-    made = previous
-    if insights is not None and (
-        not previous.types
-        or previous.behind
-        or local is not previous.local
-        or insights != previous.insights
-    ):
-        made = _of_proxies(zone, local, insights, previous)
-    if report is not None:
-        frame = encode_report(zone, report)
-        told = _kept(previous.types.get(REPORT), {frame.name: frame})
-        made = replace(made, types={**made.types, REPORT: told})
-    if announced is not None:
-        told = _kept(previous.types.get(STATUS), {announced.name: announced})
-        made = replace(made, types={**made.types, STATUS: told})
-    return made
+    frames = previous.frames
+    put: dict[str, dict[str, XdsResource]] = {}
+    removed: dict[str, set[str]] = {}
+    for key, told in changed.items():
+        for type_ in (key.type, INSIGHTS[key.type]):
+            at = (type_, key)
+            before = frames.get(at)
+            if told is None:
+                if before is not None:
+                    frames = frames.remove(at)
+                    removed.setdefault(type_, set()).add(before[-1].name)
+            elif before is None or not _says(type_, before, told):
+                frame = _frame(zone, type_, *told)
+                frames = frames.insert(at, (*told, frame))
+                put.setdefault(type_, {})[frame.name] = frame
+                if before is not None and before[-1].name != frame.name:
+                    removed.setdefault(type_, set()).add(before[-1].name)
+    if previous.begun:
+        return replace(_after(previous, put, removed, sent), frames=frames)
+    types = {**previous.types, **_all(frames)} if whole else previous.types
+    return replace(previous, types=types, frames=frames, begun=whole)
 
 
-def _of_proxies(
-    zone: str,
-    local: MeshState,
-    insights: Mapping[ResourceKey, ProxyInsight],
+def _says(type_: str, before: _Kept, told: tuple[MeshResource, ProxyInsight]) -> bool:
+    if before[0] is not told[0] and type_ == told[0].key.type:
+        return False
+    return before[1] is told[1] or type_ == told[0].key.type or before[1] == told[1]
+
+
+def _all(
+    frames: HashTrieMap[tuple[str, ResourceKey], _Kept],
+) -> Mapping[str, Resources]:
+    types: dict[str, dict[str, XdsResource]] = {
+        type_: {} for pair in INSIGHTS.items() for type_ in pair
+    }
+    for (type_, _), (*_, frame) in sorted(frames.items()):
+        types[type_][frame.name] = frame
+    return types
+
+
+def _after(
     previous: Publication,
+    put: Mapping[str, Mapping[str, XdsResource]],
+    removed: Mapping[str, Set[str]],
+    sent: Mapping[str, Resources],
 ) -> Publication:
-    found: dict[str, Resources] = {}
-    frames: dict[tuple[str, ResourceKey], _Kept] = {}
-    budget = INSIGHTS_MAX
-    behind = False
-    for type_, insight in INSIGHTS.items():
-        for told in (type_, insight):
-            of_type: dict[str, XdsResource] = {}
-            for resource in local.of(type_):
-                made = (resource, insights.get(resource.key) if told == insight else None)
-                at = (told, resource.key)
-                kept = previous.frames.get(at)
-                # One that was never told is not left out: that would say that it is gone.
-                waits = kept is not None and told == insight
-                if not _says(kept, made) and not (waits and not budget):
-                    kept, budget = (made, _frame(zone, told, made)), budget - waits
-                assert kept is not None
-                behind = behind or not _says(kept, made)
-                frames[at] = kept
-                of_type[kept[1].name] = kept[1]
-            found[told] = _kept(previous.types.get(told), of_type)
-    return Publication(found, local, insights, frames, behind)
+    """A type that says what it said before keeps its mapping."""
+    types, steps = dict(previous.types), dict(previous.steps)
+    for type_ in put.keys() | removed.keys():
+        step = step_from(types[type_], put.get(type_, {}), removed.get(type_, frozenset()))
+        if step is None:
+            continue
+        earlier = steps.pop(type_, None)
+        if sent.get(type_) is step.before:
+            steps[type_] = step
+        elif earlier is not None and earlier.before is sent.get(type_):
+            steps[type_] = earlier.then(step)
+        types[type_] = step.after
+    return replace(previous, types=types, steps=steps)
 
 
-def _says(before: _Kept | None, made: _Made) -> TypeGuard[_Kept]:
-    return before is not None and before[0][0] is made[0] and before[0][1] == made[1]
+def with_zone(
+    previous: Publication, zone: str, report: ConvergenceReport | None, status: XdsResource | None
+) -> Publication:
+    """What is said of the zone as a whole."""
+    types = dict(previous.types)
+    frames = {REPORT: None if report is None else encode_report(zone, report), STATUS: status}
+    for type_, frame in frames.items():
+        if frame is not None:
+            told = {frame.name: frame}
+            types[type_] = types[type_] if types.get(type_) == told else told
+    return replace(previous, types=types)
 
 
-def _frame(zone: str, told: str, made: _Made) -> XdsResource:
-    resource, insight = made
-    if told == resource.key.type:
-        return encode_spec(zone_carried(zone, resource), spec_bytes(told, resource.body))
-    carried = _insight(zone, told, resource)
-    return encode_spec(carried, insight_bytes(told, carried.name, insight or NO_INSIGHT))
-
-
-def _kept(before: Resources | None, now: Resources) -> Resources:
-    return before if before is not None and before == now else now
+def _frame(zone: str, type_: str, resource: MeshResource, insight: ProxyInsight) -> XdsResource:
+    if type_ == resource.key.type:
+        return encode_spec(zone_carried(zone, resource), spec_bytes(type_, resource.body))
+    carried = _insight(zone, type_, resource)
+    return encode_spec(carried, insight_bytes(type_, carried.name, insight))
 
 
 def _named(zone: str, resource: MeshResource) -> tuple[str, Labels]:

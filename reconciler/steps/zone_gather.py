@@ -119,7 +119,7 @@ def _others_told(state: ZoneState) -> bool:
 
 
 def _publishes(state: ZoneState, now: float) -> Outcome:
-    state = replace(state, report_due=None, announce_due=None, unpublished=True)
+    state = replace(state, report_due=None, announce_due=None, unpublished=True, telling=True)
     state, marked = zone_report.mark(state, now)
     state, told = zone_report.local_due(state)
     effects: list[Effect] = [*marked, *told]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.ca.tokens import Refused
 from reconciler.proxy_health import specifier_of, with_report
-from reconciler.state import ResourceDiff, apply
+from reconciler.state import ResourceDiff
 from reconciler.steps import zone_build, zone_report
 from reconciler.steps.zone_state import (
     AskHealth,
@@ -156,8 +156,7 @@ def _reported(state: ZoneState, node: str, report: HealthReport, now: float) -> 
     if after is before:
         return state, ()
     change = ResourceDiff(put=(after,))
-    state = replace(state, local=apply(state.local, change), merged=apply(state.merged, change))
-    state, built = zone_build.touched(state, change)
+    state, built = zone_build.touched(zone_report.put_local(state, change), change)
     state, published = zone_report.local_changed(state, now)
     ready = {f"{i.address}:{i.port}": i.healthy for i in getattr(after.spec, "inbounds", ())}
     note = Note("proxy.health", {"proxy": node, "ready": ready})

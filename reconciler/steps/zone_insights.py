@@ -71,10 +71,11 @@ def flush_due(state: ZoneState, now: float) -> Outcome:
         return state, ()
     waiting = [p for p in state.proxies.values() if p.stream is not None and _is_news(p)]
     state = replace(state, insights_due=now if len(waiting) > BATCH else None)
-    proxies = state.proxies
+    proxies, keys = state.proxies, []
     for proxy in sorted(waiting, key=lambda p: p.node_id)[:BATCH]:
         proxies = proxies.insert(proxy.node_id, replace(proxy, insight=told(proxy, now)))
-    state, effects = zone_report.publish(replace(state, proxies=proxies))
+        keys.append(proxy.key)
+    state, effects = zone_report.publish(zone_report.to_tell(replace(state, proxies=proxies), keys))
     wake: Effects = (WakeAt(now),) if state.insights_due is not None else ()
     return state, (*effects, *wake)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from reconciler.kds.proxy_insight import ProxyInsight, Subscription, said_by
 from reconciler.proxy_health import with_kept_health
 from reconciler.registration import NotAdmitted, traits_of
-from reconciler.state import ResourceDiff, apply
+from reconciler.state import ResourceDiff
 from reconciler.steps import zone_build, zone_gather, zone_health, zone_insights, zone_report
 from reconciler.steps.proxy_state import Proxy
 from reconciler.steps.zone_admission import (
@@ -185,6 +185,7 @@ def _registered(
         proxies=state.proxies.insert(node.id, proxy),
         streams=state.streams.insert(stream, node.id),
     )
+    state = zone_report.to_tell(state, (resource.key,))
     state, wake = _token_wake(state, claims.expires)
     stored = state.local.get(resource.key)
     resource = with_kept_health(resource, stored if was_in else None)
@@ -195,8 +196,7 @@ def _registered(
         state, marked = zone_report.mark(state, now)
         return state, (*built, *marked, *wake, note)
     change = ResourceDiff(put=(resource,))
-    state = replace(state, local=apply(state.local, change), merged=apply(state.merged, change))
-    state, built = zone_build.touched(state, change)
+    state, built = zone_build.touched(zone_report.put_local(state, change), change)
     state, more = zone_build.mark_dirty(state, (node.id,))
     state, published = zone_report.local_changed(state, now)
     return state, (Persist("local", change.put), *built, *more, *published, *wake, note)
@@ -263,7 +263,7 @@ def end_outlived(state: ZoneState, now: float) -> Outcome:
         note = Note("proxy.refused", {"proxy": node, "reason": reason})
         effects += [CloseStream(stream, UNKNOWN, reason), *unheard, note]
     change = ResourceDiff(drop=tuple(sorted(p.key for p, _ in over)))  # For what is touched only.
-    state, built = zone_build.touched(state, change)
+    state, built = zone_build.touched(zone_report.to_tell(state, change.drop), change)
     state, published = zone_report.local_changed(state, now)
     wake = WakeAt(now + state.settings.deregister_after_s)
     return state, (*built, *published, *effects, wake)
@@ -307,7 +307,7 @@ def closed(state: ZoneState, stream: str, *, by_peer: bool, now: float) -> Outco
         proxy, now, lost_at=now if theirs else None, held_until=None if theirs else grace
     )
     state = replace(state, proxies=state.proxies.insert(node, gone))
-    state = _hold_mass_loss(state, now)
+    state = zone_report.to_tell(_hold_mass_loss(state, now), (gone.key,))
     state, effects = _presence_changed(state, gone.key, now)
     wake = WakeAt(now + state.settings.deregister_after_s)
     return state, (*effects, wake, Note("proxy.disconnected", {"proxy": node, "by_peer": by_peer}))
@@ -379,9 +379,7 @@ def expire(state: ZoneState, now: float) -> Outcome:
     for proxy in gone:
         proxies = proxies.remove(proxy.node_id)
     change = ResourceDiff(drop=tuple(sorted(p.key for p in gone)))
-    state = replace(
-        state, proxies=proxies, local=apply(state.local, change), merged=apply(state.merged, change)
-    )
+    state = zone_report.put_local(replace(state, proxies=proxies), change)
     state, built = zone_build.touched(state, change)
     state, published = zone_report.local_changed(state, now)
     notes = tuple(Note("proxy.deregistered", {"proxy": p.node_id}) for p in gone)

@@ -139,7 +139,10 @@ class ZoneState:
     announce_due: float | None = None
     published: Publication = field(default_factory=Publication)  # upward
     unpublished: bool = False  # who is there has changed since; the next turn says so
-    untold: bool = False  # an insight has changed since; told with the next report
+    untold: Mapping[ResourceKey, None] = field(
+        default_factory=dict
+    )  # local resources that, or whose streams, have changed since; told with the next report
+    telling: bool = False  # now, a few a turn
     unwritten: Mapping[ResourceKey, None] = field(
         default_factory=dict
     )  # local resources whose health has changed; written once everybody was told

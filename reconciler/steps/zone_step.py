@@ -133,6 +133,8 @@ def restore(state: ZoneState, event: Restored) -> Outcome:
         merged=merged,
         revision=event.revision,
         proxies=HashTrieMap(proxies),
+        untold=dict.fromkeys(resource.key for resource in event.local),
+        telling=True,  # Before it has told all there is, it tells nothing.
     )
     state, gathers = zone_gather.begun(state, event.lost, event.now)
     state, effects = zone_report.local_changed(state, event.now)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.json_format import MessageToDict
 
 from reconciler.decode import mesh_resource
+from reconciler.kds.codec import decode_entry
 from reconciler.kds.messages import MESSAGES
 from reconciler.kds.proxy_insight import (
     METADATA_MAX,
@@ -25,6 +26,7 @@ from tests.support.zone import START, Zone, dataplane, issued, zone
 if TYPE_CHECKING:
     import pytest
 
+REPORT_S = 0.11
 WEB = ResourceKey("Dataplane", "default", "web")
 VERSION = {
     "kumaDp": {"version": "2.14.3", "gitTag": "v2.14.3", "more": 1},
@@ -36,12 +38,17 @@ METADATA = {"version": VERSION, "features": ["feature-delta-grpc"], "ipv6Enabled
 
 
 def told(made: Zone) -> dict[str, Any]:
-    return read(made.state.published.insights[WEB])
+    """By the last report."""
+    made.deliver(z.Tick(made.now + REPORT_S))
+    *_, insight, frame = made.state.published.frames["DataplaneInsight", WEB]
+    carried = decode_entry("DataplaneInsight", frame.entry)
+    assert carried.data == read(insight, carried.name)
+    return read(insight)
 
 
-def read(insight: ProxyInsight) -> dict[str, Any]:
+def read(insight: ProxyInsight, name: str = "web") -> dict[str, Any]:
     message = MESSAGES["DataplaneInsight"].FromString(
-        insight_bytes("DataplaneInsight", "web", insight)
+        insight_bytes("DataplaneInsight", name, insight)
     )
     return MessageToDict(message)
 

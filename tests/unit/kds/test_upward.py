@@ -5,22 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconciler.decode import mesh_resource
 from reconciler.kds.codec import CarriedResource, _parsed_json, encode_spec
 from reconciler.kds.manifest import ConvergenceReport
 from reconciler.kds.proxy_insight import ProxyInsight, Subscription
 from reconciler.kds.types import REPORT
-from reconciler.kds.upward import Publication, publication
+from reconciler.kds.upward import (
+    NO_INSIGHT,
+    NOTHING_SENT,
+    Publication,
+    Told,
+    publication,
+    with_zone,
+)
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.registration import from_document
 from reconciler.state import MeshState, ResourceDiff, apply, from_resources
 
 if TYPE_CHECKING:
-    from xds.resource import XdsResource
+    from collections.abc import Mapping
 
-REPORT_1 = ConvergenceReport("c1", 2, 2, 0, 0, ())
-REPORT_2 = ConvergenceReport("c2", 2, 1, 1, 0, ())
+    from xds.resource import XdsResource
+    from xds.snapshot import Resources
 
 
 def dataplane(name: str, port: int = 8080) -> MeshResource:
@@ -53,25 +62,37 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return found
 
 
-def told(local: MeshState, previous: Publication = Publication(), **came: float) -> Publication:  # noqa: B008 - frozen
+def told(
+    local: MeshState,
+    previous: Publication = Publication(),  # noqa: B008 - frozen
+    sent: Mapping[str, Resources] = NOTHING_SENT,
+    **came: float,
+) -> Publication:
+    """What differs from what was told before, found the plain way."""
     insights = SINCE | {ResourceKey("Dataplane", "default", n): since(at) for n, at in came.items()}
-    return publication("east", local, insights, REPORT_1, previous)
+    before = {key: kept[:2] for (type_, key), kept in previous.frames.items() if type_ == key.type}
+    now = {r.key: (r, insights.get(r.key, NO_INSIGHT)) for r in local.all()}
+    changed: dict[ResourceKey, Told] = dict.fromkeys(before.keys() - now.keys())
+    changed |= {key: made for key, made in now.items() if before.get(key) != made}
+    return publication("east", changed, previous, sent)
 
 
 def test_a_report_alone_encodes_no_proxy(encoded: list[tuple[str, str]]) -> None:
     first = told(STATE)
     encoded.clear()
-    second = publication("east", STATE, SINCE, REPORT_2, first)
+    second = with_zone(first, "east", ConvergenceReport("c2", 2, 1, 1, 0, ()), None)
     assert encoded == []
-    assert second.types[REPORT] != first.types[REPORT]
+    assert second.types.keys() - first.types.keys() == {REPORT}
     assert second.types["Dataplane"] is first.types["Dataplane"]
+    same = with_zone(second, "east", ConvergenceReport("c2", 2, 1, 1, 0, ()), None)
+    assert same.types[REPORT] is second.types[REPORT]
 
 
 def test_one_proxy_that_changed_is_encoded_alone(encoded: list[tuple[str, str]]) -> None:
     first = told(STATE)
     encoded.clear()
     second = told(apply(STATE, ResourceDiff(put=(dataplane("b", port=9090),))), first)
-    assert encoded == [("Dataplane", "b"), ("DataplaneInsight", "b")]
+    assert encoded == [("Dataplane", "b")]
     assert second.types["DataplaneInsight"] is first.types["DataplaneInsight"]
 
 
@@ -95,6 +116,49 @@ def test_step_by_step_says_what_is_said_at_once() -> None:
     for state in (from_resources((A,)), STATE, from_resources((dataplane("b", 1),)), STATE):
         made = told(state, made)
     assert made.types == told(STATE).types
+
+
+def test_nothing_is_said_before_all_of_it_can_be() -> None:
+    """A proxy that is left out would be one that is gone."""
+    first = publication("east", {A.key: (A, since(1.0))}, Publication(), whole=False)
+    assert (first.begun, first.types) == (False, {})
+    second = publication("east", {B.key: (B, since(2.0))}, first)
+    assert second.begun
+    assert second.types == told(STATE).types
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2), st.booleans()), max_size=12))
+def test_a_step_from_what_was_sent_is_the_whole_difference(
+    changes: list[tuple[str, int, bool]],
+) -> None:
+    """However much was made since: a proxy of port 0 is gone; True sends what there is."""
+    local, made = STATE, told(STATE)
+    sent = dict(made.types)
+    for name, port, sends in changes:
+        key = ResourceKey("Dataplane", "default", name)
+        change = ResourceDiff(put=(dataplane(name, port),)) if port else ResourceDiff(drop=(key,))
+        local = apply(local, change)
+        made = told(local, made, sent, c=1.0)
+        for type_, step in made.steps.items():
+            if step.before is sent[type_]:
+                assert {**step.before, **step.put}.keys() - step.removed == step.after.keys()
+                assert step.after is made.types[type_]
+                differs = {n for n, r in step.after.items() if step.before.get(n) is not r}
+                assert step.put.keys() == differs
+                assert step.removed == step.before.keys() - step.after.keys()
+        if sends:
+            sent = dict(made.types)
+
+
+def test_what_is_told_of_one_is_found_without_a_look_at_the_others() -> None:
+    """Sent at once, or later with what was made meanwhile."""
+    first = told(STATE)
+    second = told(apply(STATE, ResourceDiff(drop=(B.key,))), first, first.types)
+    third = told(STATE, second, first.types)
+    step = third.steps["Dataplane"]
+    assert step.before is first.types["Dataplane"]
+    assert step.after is third.types["Dataplane"]
+    assert (len(step.put), step.removed) == (1, frozenset())  # made anew, and equal
 
 
 def test_a_proxy_that_registers_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:

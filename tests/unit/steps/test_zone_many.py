@@ -7,17 +7,20 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from reconciler.kds.upward import INSIGHTS_MAX
+from reconciler.model.resource import ResourceKey
 from reconciler.steps import zone_report
 from reconciler.steps import zone_state as z
+from reconciler.steps.zone_report import TELL_MAX
 from reconciler.steps.zone_step import step
 from tests.support.zone import INGRESS, Zone, dataplane, zone
+from xds.delta_sender import DeltaSender
 from xds.discovery import DeltaRequest, Node
 from xds.resource import CLUSTER
 
 if TYPE_CHECKING:
     import pytest
 
+REPORT_S = 0.11
 GLOBAL_TYPES = ("Dataplane", "DataplaneInsight", "ZoneIngress")
 
 
@@ -71,7 +74,9 @@ def test_proxies_that_come_in_one_turn_are_told_together(monkeypatch: pytest.Mon
             seen += effects
     assert told(seen, "Dataplane") == []
     assert any(isinstance(e, z.BuildSoon) for e in seen)
-    (response,) = told(made.deliver(z.BuildDue(made.now)), "Dataplane")
+    assert told(made.deliver(z.BuildDue(made.now)), "Dataplane") == []
+    assert looks == 1
+    (response,) = told(made.deliver(z.Tick(made.now + REPORT_S)), "Dataplane")
     assert len(response.response.resources) == 30
     assert looks == 1
 
@@ -79,7 +84,7 @@ def test_proxies_that_come_in_one_turn_are_told_together(monkeypatch: pytest.Mon
 def test_insights_of_many_are_made_a_few_at_a_time() -> None:
     """Encoding those of 1,000 proxies in one go would hold the loop for a third of a second."""
     made = listened()
-    count = 2 * INSIGHTS_MAX + 1
+    count = 2 * TELL_MAX + 1
     streams = [
         made.connect(dataplane(f"web-{i}", "web", address=f"10.0.{i}.1")) for i in range(count)
     ]
@@ -87,15 +92,48 @@ def test_insights_of_many_are_made_a_few_at_a_time() -> None:
     for stream in streams:
         made.state, _ = step(made.state, z.ProxyClosed(stream, True, made.now))
     sizes = []
-    for _ in range(3):
-        made.state, effects = step(made.state, z.BuildDue(made.now))
+    events: list[z.Event] = [z.Tick(made.now + REPORT_S), *[z.BuildDue(made.now)] * 3]
+    for event in events:
+        made.state, effects = step(made.state, event)
         for response in told(list(effects), "DataplaneInsight"):
             sizes.append(len(response.response.resources))
             nonce = response.response.nonce
             answer = DeltaRequest("DataplaneInsight", nonce=nonce)
             made.state, _ = step(made.state, z.GlobalRequest("k1", answer))
-    assert sizes == [INSIGHTS_MAX, INSIGHTS_MAX, 1]
-    assert not made.state.unpublished
+    assert sizes == [TELL_MAX, TELL_MAX, 1]
+    assert not made.state.untold
+    assert not made.state.telling
+
+
+def test_what_is_told_of_one_looks_at_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that comes to 40 others: nothing of them is compared, framed or sent."""
+    made = listened()
+    for i in range(40):
+        made.connect(dataplane(f"web-{i}", "web", address=f"10.0.1.{i + 1}"))
+    made.tick(REPORT_S)
+    for _ in range(2):
+        made.deliver(z.BuildDue(made.now))
+        acknowledge(made)
+    looks: list[object] = []
+
+    def counted(state: z.ZoneState, key: ResourceKey) -> Any:
+        looks.append(key)
+        return of_one(state, key)
+
+    def in_full(self: DeltaSender, *given: Any) -> Any:
+        looks.append(self.type_url)
+        return compared(self, *given)
+
+    of_one, compared = zone_report._told, DeltaSender._changed
+    monkeypatch.setattr(zone_report, "_told", counted)
+    monkeypatch.setattr(DeltaSender, "_changed", in_full)
+    made.connect(dataplane("web-40", "web", address="10.0.1.41"))
+    looks.clear()
+    effects = made.deliver(z.Tick(made.now + REPORT_S))
+    for type_ in ("Dataplane", "DataplaneInsight"):
+        (response,) = told(effects, type_)
+        assert len(response.response.resources) == 1
+    assert looks == [ResourceKey("Dataplane", "default", "web-40")]
 
 
 def test_loss_that_is_held_is_not_held_anew_by_each_that_follows() -> None:
