@@ -30,6 +30,7 @@ BENCHES = {
     "fleet": "fleet_1000",
     "builders": "builders",
     "zone_steps": "steps",
+    "views": "views",
     "policies_10000": "policies_10000",
     "zones_40": "zones_40",
     "transport": "transport",
