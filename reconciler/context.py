@@ -1,120 +1,107 @@
 """One mesh as its proxies' views need it: indexes made once, results shared by all proxies. Pure.
 
-A `MeshContext` is made for each state of a mesh. What is expensive is computed on first use and
-kept under exactly what it depends on: a destination under its tags and the policies that concern
-it, an inbound's conf under the policies that select it. So a thousand proxies of one service share
-the same values, and equal views are found equal by identity. A context made from a `previous` one
-keeps what the change did not touch; it gives the same views as one made from nothing.
+A `MeshContext` is made for each state of a mesh, from the one before it: what is indexed follows
+the change. What is expensive is computed on first use and kept beside what it was computed from: a
+destination beside the policies that may concern it and the protocols it looked at, endpoints beside
+their service. A result is used again as long as these are the same objects, so a change costs
+nothing where it changes nothing, a thousand proxies share the same values, and equal views are
+found equal by identity. A context made from a previous one gives the same views as one made from
+nothing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
-from reconciler.match import PolicyIndex, Selection, service_of
-from reconciler.model.resource import MeshResource, ResourceKey
+from reconciler.collection import EMPTY as NOTHING
+from reconciler.collection import Collection, Difference, differences
+from reconciler.destination import Callers, Destination, destination
+from reconciler.match import (
+    INBOUNDS,
+    TOWARDS,
+    PolicyIndex,
+    Ranked,
+    Selection,
+    Shelf,
+    class_of,
+    selections,
+    service_of,
+    shelves_of,
+    wanted,
+)
+from reconciler.model.resource import SERVICE, MeshResource, ResourceKey
 from reconciler.model.spec import MeshSpec, Tags
-from reconciler.model.targetref import ServiceRef
-from reconciler.policies import POLICIES, mesh_http_route
-from reconciler.policies.hooks import EFFECTS
-from reconciler.routes import (
-    PlannedMirror,
-    PlannedRoute,
-    mirrored,
-    planned_routes,
-    route_name,
-    service_tags,
-)
-from reconciler.rules import Conf, Entry, route_conf, to_conf, to_entries
-from reconciler.topology import (
-    Place,
-    Service,
-    Topology,
-    merged_by_address,
-    resolver,
-    sidecar_topology,
-)
+from reconciler.policies import POLICIES
+from reconciler.topology import Place, Topology, merged_by_address, resolver
 from xds import names
-from xds.view import (
-    Applied,
-    EdsCluster,
-    Endpoints,
-    Protocol,
-    Route,
-    UpstreamTls,
-    WeightedCluster,
-)
+from xds.view import Endpoints
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Hashable, Iterable, Iterator, Mapping
 
     from reconciler.policies.effect import Effect
-    from reconciler.policies.mesh_http_route import BackendRef, RouteRules
+    from reconciler.rules import Conf
     from reconciler.state import MeshState
+    from reconciler.topology import Service
 
-ROUTE_KIND = mesh_http_route.POLICY.kind
-MERGE = {policy.kind: policy.merge for policy in POLICIES}
-CACHED_MAX = 20_000  # entries per kind of result; beyond, all are computed anew
-
-Origin = tuple[ResourceKey, ...]
+CACHED_MAX = 4_096  # confs of inbounds; beyond, all are computed anew
+SERVICES_MAX = 256  # services that are compared one by one after a change
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Selected:
-    """The policies that select one Dataplane, by kind.
+    """The policies that select one Dataplane.
 
-    `to_keys`: those with `to` items, all that a destination depends on beside its tags.
+    `inbounds`: by kind, those that say something of inbounds. `callers`: whom it shares those with
+    that say something of destinations.
     """
 
-    by_kind: Mapping[str, tuple[Selection, ...]]
-    to_keys: Origin
-
-    @classmethod
-    def of(cls, by_kind: Mapping[str, tuple[Selection, ...]]) -> Selected:
-        return cls(by_kind, tuple(s.policy.key for f in by_kind.values() for s in f if s.spec.to))
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    cluster: EdsCluster
-    tags: Tags
-    origins: Origin
+    dataplane: MeshResource
+    inbounds: Mapping[str, tuple[Selection, ...]]
+    callers: Callers
+    wanted: frozenset[Shelf]  # where the policies stand that may select it and not its whole class
+    whole: tuple[tuple[Ranked, ...], ...]  # those of whole classes that say something of inbounds
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
-    """What an outbound to one destination needs, whichever proxy and port it is on."""
+class Differing:
+    """What two contexts of a mesh see differently: a proxy that is none of these, and whose view
+    depends on none of these services, has the same view in both.
+    """
 
-    protocol: Protocol
-    routes: tuple[Route, ...]
-    clusters: tuple[Cluster, ...]
-    applied: tuple[Applied, ...]
-    origins: Origin  # of the listener
+    services: frozenset[str] = frozenset()
+    proxies: frozenset[ResourceKey] = frozenset()
 
 
 @dataclass(slots=True)
 class _Cached:
-    """Results by what they depend on; filled as proxies ask."""
+    """Results by what they depend on; filled as proxies ask. Handed on from context to context."""
 
-    selected: dict[ResourceKey, tuple[MeshResource, Selected]] = field(default_factory=dict)
-    inbound: dict[tuple[str, Origin], Conf | None] = field(default_factory=dict)
-    to: dict[tuple[str, Origin], tuple[Entry, ...]] = field(default_factory=dict)
-    clusters: dict[tuple[Tags, Origin], Cluster] = field(default_factory=dict)
-    destinations: dict[tuple[Tags, Origin], Destination] = field(default_factory=dict)
-    endpoints: dict[Tags, Endpoints] = field(default_factory=dict)
+    selected: dict[ResourceKey, Selected] = field(default_factory=dict)
+    inbound: dict[Hashable, tuple[tuple[Selection, ...], Conf | None]] = field(default_factory=dict)
+    endpoints: dict[Tags, tuple[Service, Endpoints]] = field(default_factory=dict)
+    views: dict[ResourceKey, Any] = field(default_factory=dict)  # the last of each; `view` fills it
+    callers: WeakValueDictionary[Hashable, Callers] = field(default_factory=WeakValueDictionary)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeshContext:
-    """Shared by all proxies of a mesh; see `mesh_context`."""
+    """Shared by all proxies of a mesh; see `mesh_context`.
+
+    `era` is the same object in contexts that differ in endpoints only. `differing`: from the
+    context it was made from; None: in more than can be told.
+    """
 
     mesh: MeshResource
     place: Place
-    policies: tuple[MeshResource, ...]
-    services: tuple[MeshResource, ...]  # MeshService resources, for references by labels
+    resources: Mapping[str, Collection]  # by type, of those it reads
     index: Mapping[str, PolicyIndex]
+    whole: tuple[tuple[Ranked, ...], ...]  # by kind: of whole classes, about inbounds
     topology: Topology
+    era: object
+    differing: Differing | None
     cached: _Cached
 
     @property
@@ -126,6 +113,11 @@ class MeshContext:
         assert isinstance(self.mesh.spec, MeshSpec)
         return self.mesh.spec
 
+    @property
+    def services(self) -> Collection:
+        """MeshService resources, for references by labels."""
+        return self.resources["MeshService"]
+
     def resolve(self, address: str) -> str | None:
         """An address passes, a name becomes its address; None while it has none."""
         return resolver(self.place.resolved)(address)
@@ -133,64 +125,40 @@ class MeshContext:
     def selected(self, dataplane: MeshResource) -> Selected:
         """The policies of every kind that select a Dataplane."""
         known = self.cached.selected.get(dataplane.key)
-        if known is not None and known[0] is dataplane:
-            return known[1]
-        found = Selected.of({p.kind: self.index[p.kind].select(dataplane) for p in POLICIES})
-        _keep(self.cached.selected, dataplane.key, (dataplane, found))
-        return found
+        if known is None or known.dataplane is not dataplane or known.whole is not self.whole:
+            known = self.cached.selected[dataplane.key] = _selected(self, dataplane)
+        return known
 
     def inbound_conf(
-        self, effect: Effect, selections: tuple[Selection, ...], inbound: int
+        self, effect: Effect, chosen: tuple[Selection, ...], inbound: int
     ) -> Conf | None:
-        """What a kind's policies say for one inbound; `selections` are those that select it."""
+        """What a kind's policies say for one inbound; `chosen` are those that select it."""
         assert effect.inbound_conf is not None
-        key = (effect.kind, tuple(s.policy.key for s in selections))
-        if key not in self.cached.inbound:
-            conf = effect.inbound_conf(selections, inbound, self.name)
-            _keep(self.cached.inbound, key, conf)
-        return self.cached.inbound[key]
+        key = effect.kind, *(id(s.policy) for s in chosen)
+        known = self.cached.inbound.get(key)
+        if known is None:
+            if len(self.cached.inbound) >= CACHED_MAX:
+                self.cached.inbound.clear()
+            known = chosen, effect.inbound_conf(chosen, inbound, self.name)
+            self.cached.inbound[key] = known
+        return known[1]
 
-    def destination(self, tags: Tags, selected: Selected) -> Destination:
-        key = (tags, selected.to_keys)
-        found = self.cached.destinations.get(key)
-        if found is None:
-            found = _destination(self, tags, selected)
-            _keep(self.cached.destinations, key, found)
-        return found
-
-    def cluster(self, tags: Tags, selected: Selected) -> Cluster:
-        key = (tags, selected.to_keys)
-        found = self.cached.clusters.get(key)
-        if found is None:
-            found = _cluster(self, tags, selected)
-            _keep(self.cached.clusters, key, found)
-        return found
+    def destination(self, tags: Tags, callers: Callers) -> Destination:
+        return destination(self, tags, callers)
 
     def endpoints(self, tags: Tags) -> Endpoints:
-        found = self.cached.endpoints.get(tags)
-        if found is None:
-            service = self.topology.service(service_of(tags))
-            found = Endpoints(names.cluster_name(tags), merged_by_address(service.subset(tags)))
-            _keep(self.cached.endpoints, tags, found)
+        service = self.topology.service(service_of(tags))
+        known = self.cached.endpoints.get(tags)
+        if known is not None and known[0] is service:
+            return known[1]
+        found = Endpoints(names.cluster_name(tags), merged_by_address(service.subset(tags)))
+        if known is not None and known[1] == found:
+            found = known[1]
+        self.cached.endpoints[tags] = service, found
         return found
 
-    def entries(self, kind: str, selected: Selected) -> tuple[Entry, ...]:
-        """The `to` items of a kind's policies, in ascending precedence."""
-        selections = selected.by_kind[kind]
-        key = (kind, tuple(s.policy.key for s in selections))
-        if key not in self.cached.to:
-            stamp = _with_origin if kind == ROUTE_KIND else _as_is
-            _keep(self.cached.to, key, tuple(map(stamp, to_entries(selections))))
-        return self.cached.to[key]
 
-    def labelled(self, ref: ServiceRef) -> frozenset[str]:
-        """Service names of the MeshService resources that a reference by labels selects."""
-        return frozenset(
-            name
-            for service in self.services
-            if service.key.type == ref.kind and service.labels.contain(ref.labels)
-            for name in (service.key.name, service.display_name)
-        )
+# --- from state to state ---
 
 
 def mesh_context(
@@ -203,222 +171,140 @@ def mesh_context(
 ) -> MeshContext:
     """Raises KeyError when the state does not hold the mesh.
 
-    `previous`: an older context of the same mesh, to reuse what has not changed.
+    `previous`: an older context of the same mesh and zone, to follow the change from.
     """
     found = state.get(ResourceKey("Mesh", "", mesh))
     if found is None:
         raise KeyError(mesh)
-    by_type = _by_type(state, mesh)
-    policies = tuple(r for policy in POLICIES for r in by_type.get(policy.kind, ()))
+    before = previous or _nothing(found, zone)
+    resources = {t: state.collection(t, "" if t == "ZoneIngress" else mesh) for t in _READ}
+    if dict(resolved) == before.place.resolved:
+        resolved = before.place.resolved
     place = Place(zone, absent, resolved)
-    context = MeshContext(
+    policies = [
+        (policy.kind, differences(before.resources[policy.kind], resources[policy.kind]))
+        for policy in POLICIES
+    ]
+    index = {
+        kind: before.index[kind].changed(changes) if changes else before.index[kind]
+        for kind, changes in policies
+    }
+    whole = tuple([found.at(INBOUNDS) for found in index.values()])
+    if all(was is now for was, now in zip(before.whole, whole, strict=True)):
+        whole = before.whole
+    dataplanes = differences(before.resources["Dataplane"], resources["Dataplane"])
+    topology, services = before.topology.followed(
+        found,
+        (*dataplanes, *_gone_or_back(state, before.place.absent ^ absent, mesh)),
+        resources["ZoneIngress"],
+        place,
+    )
+    after = replace(
+        before,
         mesh=found,
         place=place,
-        policies=policies,
-        services=tuple(by_type.get("MeshService", ())),
-        index={p.kind: PolicyIndex.of(by_type.get(p.kind, ())) for p in POLICIES},
-        topology=sidecar_topology(
-            found, by_type.get("Dataplane", ()), by_type.get("ZoneIngress", ()), place
-        ),
+        resources=resources,
+        index=index,
+        whole=whole,
+        topology=topology,
+    )
+    shelves = {
+        s for _, changes in policies for pair in changes for r in pair for s in shelves_of(r)
+    }
+    return _followed(before, after, shelves, services, dataplanes)
+
+
+_READ = (*(policy.kind for policy in POLICIES), "MeshService", "Dataplane", "ZoneIngress")
+
+
+def _nothing(mesh: MeshResource, zone: str) -> MeshContext:
+    return MeshContext(
+        mesh=mesh,
+        place=Place(zone),
+        resources=dict.fromkeys(_READ, NOTHING),
+        index={policy.kind: PolicyIndex() for policy in POLICIES},
+        whole=tuple(() for _ in POLICIES),
+        topology=Topology(Place(zone)),
+        era=object(),
+        differing=None,
         cached=_Cached(),
     )
-    return _reusing(context, previous) if previous is not None else context
 
 
-def _by_type(state: MeshState, mesh: str) -> Mapping[str, list[MeshResource]]:
-    """The resources of a mesh and the global ones, sorted, in one pass over the state."""
-    found: dict[str, list[MeshResource]] = {}
-    for key, resource in state.by_key.items():
-        if key.mesh in ("", mesh):
-            found.setdefault(key.type, []).append(resource)
-    for resources in found.values():
-        resources.sort(key=lambda r: r.key)
-    return found
+def _gone_or_back(state: MeshState, keys: Iterable[ResourceKey], mesh: str) -> Iterator[Difference]:
+    """Dataplanes that are as they were, with endpoints that are out now, or in again."""
+    for key in keys:
+        dataplane = state.get(key) if key.mesh == mesh else None
+        if dataplane is not None and key.type == "Dataplane":
+            yield dataplane, dataplane
 
 
-def _reusing(context: MeshContext, previous: MeshContext) -> MeshContext:
-    """Keep the results whose every input is the same as before."""
-    before, after = previous.topology.services, context.topology.services
-    endpoints = {
-        tags: kept
-        for tags, kept in previous.cached.endpoints.items()
-        if before.get(service_of(tags)) == after.get(service_of(tags))
-    }
-    cached = _Cached(endpoints=endpoints)
-    same = (context.mesh, context.policies, context.services) == (
-        previous.mesh,
-        previous.policies,
-        previous.services,
-    )
-    if same:
-        cached.selected, cached.inbound = previous.cached.selected, previous.cached.inbound
-        cached.to = previous.cached.to
-        if _protocols(before) == _protocols(after):
-            cached.clusters = previous.cached.clusters
-            cached.destinations = previous.cached.destinations
-    return replace(context, cached=cached)
-
-
-def _protocols(services: Mapping[str, Service]) -> dict[str, Protocol]:
-    return {n: s.protocol for n, s in services.items() if s.protocol is not None}
-
-
-def _keep(results: dict[Any, Any], key: object, value: object) -> None:
-    if len(results) >= CACHED_MAX:
-        results.clear()
-    results[key] = value
-
-
-def _as_is(entry: Entry) -> Entry:
-    return entry
-
-
-def _with_origin(entry: Entry) -> Entry:
-    rules: RouteRules = entry.item.conf  # type: ignore[assignment]
-    stamped = tuple(replace(rule, origin=entry.policy.key) for rule in rules)
-    return Entry(entry.policy, replace(entry.item, conf=stamped))
-
-
-# --- towards one destination ---
-
-
-def _cluster(context: MeshContext, tags: Tags, selected: Selected) -> Cluster:
-    service = service_of(tags)
-    protocol = context.topology.service(service).protocol or Protocol.TCP
-    applied, origins = _applied(context, tags, selected, http=protocol.is_http)
-    cluster = EdsCluster(
-        name=names.cluster_name(tags),
-        protocol=protocol,
-        tls=_upstream_tls(context, tags, service),
-        applied=cluster_applied(applied),
-    )
-    return Cluster(cluster, tags, origins)
-
-
-def _upstream_tls(context: MeshContext, tags: Tags, service: str) -> UpstreamTls | None:
-    if context.spec.mtls is None:
-        return None
-    mesh = context.name
-    return UpstreamTls(
-        sni=names.tag_sni(tags, mesh),
-        san_uris=(names.spiffe_id(mesh, service),),
-        identity_secret=names.identity_secret_name(mesh),
-        ca_secret=names.ca_secret_name(mesh),
-    )
-
-
-def _applied(
-    context: MeshContext, tags: Tags, selected: Selected, *, http: bool
-) -> tuple[tuple[Applied, ...], Origin]:
-    """What every kind does towards a destination, and the policies it comes from."""
-    applied: list[Applied] = []
-    origins: list[ResourceKey] = []
-    for effect in EFFECTS:
-        if effect.on_outbound is None:
-            continue
-        entries = context.entries(effect.kind, selected)
-        conf = to_conf(entries, tags, MERGE[effect.kind], context.labelled)
-        if conf is not None:
-            applied.append(Applied(effect.hooks, effect.on_outbound(conf.value, http)))
-            origins += conf.origins
-    return tuple(applied), tuple(origins)
-
-
-def cluster_applied(applied: tuple[Applied, ...]) -> tuple[Applied, ...]:
-    """Those that change clusters; the others would only split shared values."""
-    return tuple(a for a in applied if a.hooks.on_cluster or a.hooks.on_protocol_options)
-
-
-def _destination(context: MeshContext, tags: Tags, selected: Selected) -> Destination:
-    service = context.topology.service(service_of(tags))
-    rules = to_conf(
-        context.entries(ROUTE_KIND, selected), tags, MERGE[ROUTE_KIND], context.labelled
-    )
-    protocol = service.protocol
-    if protocol is None:
-        # Nobody has ever declared the service. Where routes are made for it, it must be HTTP.
-        protocol = Protocol.HTTP if rules is not None else Protocol.TCP
-    http = protocol.is_http
-    applied, origins = _applied(context, tags, selected, http=http)
-    in_force = rules.value if rules is not None and http else ()
-    planned = planned_routes(in_force, tags, lambda ref: _backend_tags(context, ref))
-    clusters = [context.cluster(each, selected) for each in _targets(planned)]
-    return Destination(
-        protocol=protocol,
-        routes=tuple(_route(context, route, selected, applied, http) for route in planned),
-        clusters=tuple(sorted(clusters, key=lambda c: c.cluster.name)),
-        applied=applied,
-        origins=tuple(dict.fromkeys((*(rules.origins if rules and http else ()), *origins))),
-    )
-
-
-def _targets(planned: Iterable[PlannedRoute]) -> Iterator[Tags]:
-    """Every destination the routes use, each once."""
-    seen: dict[Tags, None] = {}
-    for route in planned:
-        seen.update(dict.fromkeys(split.tags for split in route.splits))
-        seen.update(dict.fromkeys(f.tags for f in route.filters if isinstance(f, PlannedMirror)))
-    return iter(seen)
-
-
-def _route(
-    context: MeshContext,
-    planned: PlannedRoute,
-    selected: Selected,
-    applied: tuple[Applied, ...],
-    http: bool,
-) -> Route:
-    return Route(
-        name=route_name(planned.match),
-        match=planned.match,
-        clusters=tuple(
-            WeightedCluster(names.cluster_name(split.tags), split.weight)
-            for split in planned.splits
-        ),
-        filters=mirrored(planned, names.cluster_name),
-        applied=_route_applied(context, planned.origin, selected, applied, http),
-    )
-
-
-def _route_applied(
-    context: MeshContext,
-    origin: ResourceKey | None,
-    selected: Selected,
-    applied: tuple[Applied, ...],
-    http: bool,
-) -> tuple[Applied, ...]:
-    """As towards the destination, unless a policy points at the MeshHTTPRoute itself."""
-    resource = next((p for p in context.policies if p.key == origin), None) if origin else None
-    if resource is None:
-        return applied
-    result = []
-    by_kind = {a.hooks.policy: a for a in applied}
-    for effect in EFFECTS:
-        if effect.on_outbound is None:
-            continue
-        entries = context.entries(effect.kind, selected)
-        conf = route_conf(entries, resource, MERGE[effect.kind])
-        if conf is not None:
-            result.append(Applied(effect.hooks, effect.on_outbound(conf.value, http)))
-        elif effect.hooks.policy in by_kind:
-            result.append(by_kind[effect.hooks.policy])
-    return tuple(result)
-
-
-def _backend_tags(context: MeshContext, ref: BackendRef) -> Tags | None:
-    """None: a kind we do not serve yet, an unknown resource, a service that is not HTTP, or a name
-    that would lead to the proxy itself.
+def _followed(
+    before: MeshContext,
+    after: MeshContext,
+    shelves: set[Shelf],
+    services: frozenset[str],
+    dataplanes: tuple[Difference, ...],
+) -> MeshContext:
+    """`after` with what is still known, and what differs. `shelves`: of policies that changed;
+    `services`: those that may differ.
     """
-    if ref.kind not in ("MeshService", "MeshServiceSubset"):
-        return None
-    name = ref.name or _only(context.labelled(ServiceRef(ref.kind, labels=ref.labels)))
-    if not name or names.is_own_cluster(name):
-        return None
-    protocol = context.topology.service(name).protocol
-    if protocol is not None and not protocol.is_http:
-        return None
-    return tuple(sorted((*service_tags(name), *ref.tags.pairs)))
+    cached = after.cached
+    proxies = {r.key for pair in dataplanes for r in pair if r is not None}
+    bound = frozenset(s for s in shelves if s != INBOUNDS and s[0] != TOWARDS)
+    if bound or proxies:
+        kept = dict(cached.selected)
+        for key, known in cached.selected.items():
+            if not bound.isdisjoint(known.wanted):
+                proxies.add(key)
+        for key in proxies:
+            kept.pop(key, None)
+        cached = replace(cached, selected=kept)
+    for old, new in dataplanes:
+        if old is not None and new is None:
+            cached.views.pop(old.key, None)
+    seen = _seen(before.topology, after.topology, services)
+    ours, theirs = (before.mesh, before.services), (after.mesh, after.services)
+    same = all(was is now for was, now in zip(ours, theirs, strict=True))
+    if seen is None or not same or shelves - bound - {INBOUNDS} or seen[1]:
+        after = replace(after, era=object())
+    differing = None
+    if seen is not None and same and before.place.resolved is after.place.resolved:
+        differing = _differing(shelves - bound, seen[0], frozenset(proxies))
+    return replace(after, cached=cached, differing=differing)
 
 
-def _only(names_: frozenset[str]) -> str:
-    return min(names_, default="")
+def _seen(
+    before: Topology, after: Topology, services: frozenset[str]
+) -> tuple[frozenset[str], bool] | None:
+    """Of these services those that differ, and whether any protocol does; None: too many to say."""
+    if len(services) > SERVICES_MAX:
+        return None
+    pairs = [(before.service(name), after.service(name)) for name in services]
+    differ = frozenset(was.name for was, now in pairs if was != now)
+    return differ, any(was.protocol is not now.protocol for was, now in pairs)
+
+
+def _differing(
+    shelves: set[Shelf], services: frozenset[str], proxies: frozenset[ResourceKey]
+) -> Differing | None:
+    """`shelves`: of policies for whole classes of proxies, that have changed."""
+    named = {shelf[2] for shelf in shelves if shelf[:2] == (TOWARDS, SERVICE)}
+    return Differing(services | named, proxies) if len(named) == len(shelves) else None
+
+
+def _selected(context: MeshContext, dataplane: MeshResource) -> Selected:
+    shelves = wanted(dataplane)
+    inbounds: dict[str, tuple[Selection, ...]] = {}
+    own: dict[str, tuple[Ranked, ...]] = {}
+    for kind, index in context.index.items():
+        bound = [ranked for shelf in shelves for ranked in index.at(shelf)]
+        chosen = selections((*bound, *index.at(INBOUNDS)), dataplane)
+        inbounds[kind] = tuple(s for s in chosen if s.spec.from_ or s.spec.rules)
+        selecting = {id(s.policy) for s in chosen if s.spec.to}
+        own[kind] = tuple(ranked for ranked in bound if id(ranked[1]) in selecting)
+    key = class_of(dataplane), frozenset(id(p) for found in own.values() for _, p in found)
+    callers = context.cached.callers.get(key)
+    if callers is None:
+        callers = context.cached.callers[key] = Callers(dataplane, own)
+    return Selected(dataplane, inbounds, callers, shelves, context.whole)

@@ -1,14 +1,18 @@
 """Which policies select which Dataplane, and which of them is stronger. One function set for every
 kind. Pure; what they say together is in `reconciler.rules`.
 
-`PolicyIndex.select` gives the policies that select a Dataplane and its inbounds, in ascending
-precedence (the later entry overrides the earlier).
+`selections` gives the policies that select a Dataplane and its inbounds, in ascending precedence
+(the later entry overrides the earlier); `PolicyIndex` the few that may, out of ten thousand.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+import sys
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
+
+from rpds import HashTrieMap
 
 from reconciler.model.resource import (
     EFFECT,
@@ -18,7 +22,6 @@ from reconciler.model.resource import (
     ZONE,
     Labels,
     MeshResource,
-    ResourceKey,
 )
 from reconciler.model.spec import DataplaneSpec, Inbound, PolicySpec, Tags
 from reconciler.model.targetref import (
@@ -33,11 +36,14 @@ from reconciler.model.targetref import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Iterator
+
+    from reconciler.collection import Difference
+    from reconciler.model.spec import Item
 
 ROLE = "kuma.io/policy-role"
 
-Pair = tuple[str, str]
+_PORT = re.compile(r"_?\d+$")
 
 
 # --- top level ---
@@ -56,60 +62,154 @@ class Selection:
         return self.policy.spec
 
 
-@dataclass(frozen=True, slots=True)
+Shelf = tuple[str, str, str]
+Precedence = tuple[int, bool, bool, int, int, str, str]
+Ranked = tuple[Precedence, MeshResource]  # sorts in ascending precedence
+
+BOUND, NAMED, FORM, TOWARDS, ROUTE = "pair", "name", "form", "to", "route"
+EMPTY: tuple[Ranked, ...] = ()
+INBOUNDS: Shelf = ("inbounds", "", "")
+ANYWHERE: Shelf = (TOWARDS, "", "")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class PolicyIndex:
-    """The policies of one kind and mesh, ordered, found by one label or tag that they ask for."""
+    """The policies in force of one kind and mesh, on shelves. Each shelf is in ascending precedence
+    and stays the same object as long as nothing on it changes.
 
-    everywhere: tuple[MeshResource, ...]  # not bound to any label or tag
-    by_pair: Mapping[Pair, tuple[MeshResource, ...]]
-    rank: Mapping[ResourceKey, int]  # ascending precedence
+    A policy that asks for a label, tag or name of a Dataplane stands where the Dataplane's
+    `wanted` leads. Those that ask for none select whole classes of Dataplanes (`class_of`): they
+    stand on `INBOUNDS` with what they say of inbounds, and with what they say of destinations where
+    `towards` the destination leads.
+    """
 
-    @classmethod
-    def of(cls, policies: Iterable[MeshResource]) -> PolicyIndex:
-        ordered = by_precedence(policy for policy in policies if is_effective(policy))
-        everywhere: list[MeshResource] = []
-        by_pair: dict[Pair, list[MeshResource]] = {}
-        for policy in ordered:
-            pair = _required_pair(policy)
-            (everywhere if pair is None else by_pair.setdefault(pair, [])).append(policy)
-        return cls(
-            tuple(everywhere),
-            {pair: tuple(found) for pair, found in by_pair.items()},
-            {policy.key: rank for rank, policy in enumerate(ordered)},
-        )
+    shelves: HashTrieMap[Shelf, tuple[Ranked, ...]] = field(default_factory=HashTrieMap)
 
-    def select(self, dataplane: MeshResource) -> tuple[Selection, ...]:
-        """The policies that select the Dataplane, in ascending precedence."""
-        found: list[Selection] = []
-        for policy in (*self.everywhere, *self._candidates(dataplane)):
-            inbounds = select(policy, dataplane)
-            if inbounds is not None:
-                found.append(Selection(policy, inbounds))
-        found.sort(key=lambda selection: self.rank[selection.policy.key])
-        return tuple(found)
+    def at(self, shelf: Shelf) -> tuple[Ranked, ...]:
+        return self.shelves.get(shelf, EMPTY)
 
-    def _candidates(self, dataplane: MeshResource) -> Iterator[MeshResource]:
-        if not self.by_pair:
-            return
-        pairs = {*dataplane.labels.pairs, *(p for tags in _tag_sets(dataplane) for p in tags)}
-        for pair in pairs:
-            yield from self.by_pair.get(pair, ())
+    def changed(self, changes: Iterable[Difference]) -> PolicyIndex:
+        out: dict[Shelf, set[int]] = {}
+        into: dict[Shelf, list[Ranked]] = {}
+        for before, after in changes:
+            for shelf in shelves_of(before):
+                out.setdefault(shelf, set()).add(id(before))
+            if after is not None:
+                ranked = precedence(after), after
+                for shelf in shelves_of(after):
+                    into.setdefault(shelf, []).append(ranked)
+        shelves = self.shelves
+        for shelf in out.keys() | into.keys():
+            gone = out.get(shelf, ())
+            left = [ranked for ranked in self.at(shelf) if id(ranked[1]) not in gone]
+            found = tuple(sorted((*left, *into.get(shelf, ()))))
+            shelves = shelves.insert(shelf, found) if found else shelves.discard(shelf)
+        return PolicyIndex(shelves)
 
 
-def _required_pair(policy: MeshResource) -> Pair | None:
-    """A label or tag without which the policy selects nothing; None: it may select anything."""
+def selections(policies: Iterable[Ranked], dataplane: MeshResource) -> tuple[Selection, ...]:
+    """Those of the policies that select the Dataplane, each once, in ascending precedence."""
+    found = ((policy, select(policy, dataplane)) for _, policy in sorted(dict(policies).items()))
+    return tuple(Selection(policy, inbounds) for policy, inbounds in found if inbounds is not None)
+
+
+def shelves_of(policy: MeshResource | None) -> tuple[Shelf, ...]:
+    """None, and a policy that selects nothing or is not in force: nowhere."""
+    if policy is None or not is_effective(policy):
+        return ()
     assert isinstance(policy.spec, PolicySpec)
-    match policy.spec.target:
+    asked = _asked(policy.spec.target)
+    if asked is not None:
+        return asked
+    found = dict.fromkeys(s for item in policy.spec.to for s in _aimed_at(policy.spec, item))
+    return (*((INBOUNDS,) if policy.spec.from_ or policy.spec.rules else ()), *found)
+
+
+def _asked(target: TargetRef) -> tuple[Shelf, ...] | None:
+    """Labels, tags and names, at least one of which a Dataplane has that the policy selects. None:
+    whole classes of Dataplanes have what it asks for.
+    """
+    match target:
         case DataplaneRef(labels=labels) if labels.pairs:
-            return labels.pairs[0]
+            return ((BOUND, *labels.pairs[0]),)
+        case DataplaneRef(name=name) if name:
+            return ((NAMED, name, ""),)
         case MeshSubsetRef(tags=tags) if tags.pairs:
-            return tags.pairs[0]
+            return ((BOUND, *tags.pairs[0]),)
         case ServiceSubsetRef(name=name):
-            return SERVICE, name
-        case ServiceRef(kind="MeshService", name=name, namespace="") if name:
-            return SERVICE, name
+            return ((BOUND, SERVICE, name),)
+        case ServiceRef(kind="MeshService", name=name, namespace=namespace) if name:
+            form = ((FORM, f"{name}_{namespace}_svc", ""),) if namespace else ()
+            return ((BOUND, SERVICE, name), *form)
+        case ServiceRef() | GatewayRef():
+            return ()
         case _:
             return None
+
+
+def wanted(dataplane: MeshResource) -> frozenset[Shelf]:
+    """Where the policies stand that may select the Dataplane and not its whole class."""
+    pairs = {*dataplane.labels.pairs, *(p for tags in _tag_sets(dataplane) for p in tags)}
+    services = {value for key, value in pairs if key == SERVICE}
+    return frozenset(
+        (
+            *((BOUND, *pair) for pair in pairs),
+            *((NAMED, name, "") for name in (dataplane.key.name, dataplane.display_name)),
+            *((FORM, _form(service), "") for service in services),
+        )
+    )
+
+
+def _form(service: str) -> str:
+    """`<name>_<namespace>_svc_<port>` without the port."""
+    return _PORT.sub("", service)
+
+
+def class_of(dataplane: MeshResource) -> Hashable:
+    """What it has in common with all Dataplanes that the policies of whole classes select alike."""
+    spec = dataplane.spec
+    assert isinstance(spec, DataplaneSpec)
+    inbounds = tuple((inbound.name, inbound.port) for inbound in spec.inbounds)
+    return spec.gateway, inbounds, *map(dataplane.labels.get, (ORIGIN, ZONE, NAMESPACE))
+
+
+def towards(tags: Tags) -> tuple[Shelf, ...]:
+    """Where the policies of whole classes stand that may have a `to` item for the destination."""
+    service = service_of(tags)
+    return ANYWHERE, (TOWARDS, SERVICE, service), (TOWARDS, FORM, _form(service))
+
+
+def towards_route(route: MeshResource) -> tuple[Shelf, ...]:
+    """As `towards`, for the routes that a MeshHTTPRoute makes."""
+    names = dict.fromkeys((route.key.name, route.display_name))
+    return ANYWHERE, *((TOWARDS, ROUTE, name) for name in names)
+
+
+def aim(spec: PolicySpec, item: Item) -> TargetRef:
+    """A policy for a MeshHTTPRoute, to the whole mesh, is one for everybody, to that route."""
+    if isinstance(spec.target, RouteRef) and isinstance(item.target, MeshRef):
+        return spec.target
+    return item.target
+
+
+def _aimed_at(spec: PolicySpec, item: Item) -> tuple[Shelf, ...]:
+    match aim(spec, item):
+        case MeshRef():
+            return (ANYWHERE,)
+        case MeshSubsetRef(tags=tags):
+            service = tags.get(SERVICE)
+            return (ANYWHERE,) if service is None else ((TOWARDS, SERVICE, service),)
+        case ServiceSubsetRef(name=name):
+            return ((TOWARDS, SERVICE, name),)
+        case ServiceRef(labels=labels) | RouteRef(name="", labels=labels) if labels.pairs:
+            return (ANYWHERE,)
+        case ServiceRef(kind="MeshService", name=name, namespace=namespace):
+            form = ((TOWARDS, FORM, f"{name}_{namespace}_svc"),) if namespace else ()
+            return ((TOWARDS, SERVICE, name), *form)
+        case RouteRef(name=name) if name:
+            return ((TOWARDS, ROUTE, name),)
+        case _:
+            return ()
 
 
 def is_effective(policy: MeshResource) -> bool:
@@ -220,17 +320,21 @@ def service_of(tags: Tags) -> str:
 
 # --- precedence ---
 
+
+class _Reversed(dict[int, int]):
+    def __missing__(self, key: int) -> int:
+        return self.setdefault(key, sys.maxunicode - key)
+
+
+_REVERSED, _LAST = _Reversed(), chr(sys.maxunicode)
 _ORIGIN_RANK = {"global": 1, "zone": 3}
 _ROLE_RANK = {"producer": 2, "consumer": 3, "workload-owner": 4}
 
 
-def by_precedence(policies: Iterable[MeshResource]) -> tuple[MeshResource, ...]:
-    """Ascending. Of equals the lexicographically smallest display name comes last, and so wins."""
-    named = sorted(policies, key=lambda p: (p.display_name, p.key), reverse=True)
-    return tuple(sorted(named, key=_specificity))
-
-
-def _specificity(policy: MeshResource) -> tuple[int, bool, bool, int, int]:
+def precedence(policy: MeshResource) -> Precedence:
+    """Sorts ascending. Of equals the lexicographically smallest display name comes last, and so
+    wins.
+    """
     assert isinstance(policy.spec, PolicySpec)
     target = policy.spec.target
     by_name = isinstance(target, DataplaneRef) and bool(target.name)
@@ -241,7 +345,14 @@ def _specificity(policy: MeshResource) -> tuple[int, bool, bool, int, int]:
         sectioned,
         _ORIGIN_RANK.get(policy.labels.get(ORIGIN) or "", 2),
         _ROLE_RANK.get(policy.labels.get(ROLE) or "", 1),
+        _reversed(policy.display_name),
+        _reversed(policy.key.name),
     )
+
+
+def _reversed(text: str) -> str:
+    """Sorts in the opposite order."""
+    return text.translate(_REVERSED) + _LAST
 
 
 def _kind_rank(target: TargetRef) -> int:

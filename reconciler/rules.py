@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
-from reconciler.match import Selection, names_service, service_of
+from reconciler.match import Selection, aim, names_service, service_of
 from reconciler.merge import merge_all
 from reconciler.model.resource import SERVICE, MeshResource, ResourceKey
 from reconciler.model.targetref import (
@@ -42,15 +42,12 @@ class Entry:
 
 
 def to_entries(selections: Iterable[Selection]) -> tuple[Entry, ...]:
-    return tuple(Entry(s.policy, _of_route(s, item)) for s in selections for item in s.spec.to)
-
-
-def _of_route(selection: Selection, item: Item) -> Item:
-    """A policy for a MeshHTTPRoute, to the whole mesh, is one for everybody, to that route."""
-    top = selection.spec.target
-    if isinstance(top, RouteRef) and isinstance(item.target, MeshRef):
-        return replace(item, target=top)
-    return item
+    return tuple(
+        Entry(s.policy, item if target is item.target else replace(item, target=target))
+        for s in selections
+        for item in s.spec.to
+        for target in (aim(s.spec, item),)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,18 @@ changed.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rpds import HashTrieMap
 
+from reconciler.collection import EMPTY as NOTHING
+from reconciler.collection import Collection, collected
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from reconciler.model.resource import MeshResource, ResourceKey
-
-
-FOLLOWED_MAX = 64  # changes of one type
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +40,15 @@ class ResourceDiff:
 class MeshState:
     """Persistent maps: changing one resource shares all others.
 
-    Iterate only through `of`, which is sorted. What it found is remembered and handed on by
-    `apply`: at 5,000 proxies a search for each event would take most of the loop.
+    Iterate only through `of`, which is sorted. The collections of each type and mesh are made when
+    one is first asked for, and handed on by `apply`: at 5,000 proxies a search for each event would
+    take most of the loop.
     """
 
     by_key: HashTrieMap[ResourceKey, MeshResource] = field(default_factory=HashTrieMap)
+    _sorted: dict[str, dict[str, Collection]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )  # by type and mesh; empty: nobody has asked yet
     _of: dict[str, tuple[MeshResource, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -55,11 +58,26 @@ class MeshState:
 
     def of(self, type_: str, mesh: str | None = None) -> tuple[MeshResource, ...]:
         """Resources of a type, of one mesh if named, sorted by key."""
+        if mesh is not None:
+            return tuple(self.collection(type_, mesh))
         found = self._of.get(type_)
         if found is None:
-            of_type = (r for k, r in self.by_key.items() if k.type == type_)
-            found = self._of[type_] = tuple(sorted(of_type, key=_place))
-        return found if mesh is None else tuple(r for r in found if r.key.mesh == mesh)
+            by_mesh = sorted(self._collections().get(type_, {}).items())
+            found = self._of[type_] = tuple(r for _, each in by_mesh for r in each)
+        return found
+
+    def collection(self, type_: str, mesh: str) -> Collection:
+        """As `of`; the same object as long as nothing of it changes."""
+        return self._collections().get(type_, {}).get(mesh, NOTHING)
+
+    def _collections(self) -> dict[str, dict[str, Collection]]:
+        if not self._sorted:
+            found: dict[str, dict[str, list[MeshResource]]] = {}
+            for key, resource in self.by_key.items():
+                found.setdefault(key.type, {}).setdefault(key.mesh, []).append(resource)
+            for type_, by_mesh in found.items():
+                self._sorted[type_] = {mesh: collected(held) for mesh, held in by_mesh.items()}
+        return self._sorted
 
     def all(self) -> tuple[MeshResource, ...]:
         return tuple(sorted(self.by_key.values(), key=lambda r: r.key))
@@ -97,34 +115,21 @@ def apply(state: MeshState, change: ResourceDiff) -> MeshState:
     for key in drop:
         by_key = by_key.remove(key)
     after = MeshState(by_key)
-    after._of.update(_followed(state._of, put, drop))
+    if state._sorted:
+        _follow(after, state, {**put, **dict.fromkeys(drop)})
     return after
 
 
-def _place(resource: MeshResource) -> tuple[str, str]:
-    """Sorts resources of one type as their keys do, at a tenth of the cost."""
-    return resource.key.mesh, resource.key.name
-
-
-def _followed(
-    before: Mapping[str, tuple[MeshResource, ...]],
-    put: Mapping[ResourceKey, MeshResource],
-    drop: Iterable[ResourceKey],
-) -> dict[str, tuple[MeshResource, ...]]:
-    """What was found before, after a change. Of a type that changed much it is found anew."""
-    changes: dict[str, dict[ResourceKey, MeshResource | None]] = {}
-    for key in (*put, *drop):
-        if key.type in before:
-            changes.setdefault(key.type, {})[key] = put.get(key)
-    found = dict(before)
-    for type_, changed in changes.items():
-        if len(changed) > FOLLOWED_MAX:
-            del found[type_]
-            continue
-        of_type = list(found[type_])
-        for key, resource in changed.items():
-            at = bisect_left(of_type, (key.mesh, key.name), key=_place)
-            known = at < len(of_type) and of_type[at].key == key
-            of_type[at : at + known] = () if resource is None else (resource,)
-        found[type_] = tuple(of_type)
-    return found
+def _follow(
+    after: MeshState, before: MeshState, changes: Mapping[ResourceKey, MeshResource | None]
+) -> None:
+    """Hand on what was found before, with the changes in it."""
+    after._sorted.update(before._sorted)
+    after._of.update(before._of)
+    by_place: dict[tuple[str, str], dict[str, MeshResource | None]] = {}
+    for key, resource in changes.items():
+        by_place.setdefault((key.type, key.mesh), {})[key.name] = resource
+    for (type_, mesh), changed in by_place.items():
+        held = after._sorted.get(type_, {})
+        after._sorted[type_] = {**held, mesh: held.get(mesh, NOTHING).changed(changed)}
+        after._of.pop(type_, None)

@@ -9,10 +9,12 @@ there contributes no endpoint until it is.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from rpds import HashTrieMap
 
 from reconciler.model.proxy_rules import is_ip
 from reconciler.model.resource import SERVICE, ZONE, MeshResource, ResourceKey
@@ -27,6 +29,7 @@ from reconciler.model.spec import (
 from xds.view import Endpoint, Protocol
 
 if TYPE_CHECKING:
+    from reconciler.collection import Difference
     from reconciler.state import MeshState
 
 Resolve = Callable[[str], str | None]
@@ -59,23 +62,142 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class Topology:
-    """The services of one mesh, by name."""
-
-    services: Mapping[str, Service] = field(default_factory=dict)
-
-    def service(self, name: str) -> Service:
-        """A service nobody offers has no endpoints: that is meant, not unknown."""
-        return self.services.get(name) or Service(name)
-
-
-@dataclass(frozen=True, slots=True)
 class Place:
     """From where the mesh is looked at. `absent`: Dataplanes whose endpoints are out for now."""
 
     zone: str
     absent: frozenset[ResourceKey] = frozenset()
     resolved: Mapping[str, str] = field(default_factory=dict)
+
+
+Target = tuple[str, int]  # address and port of an ingress of another zone
+Services = tuple[AvailableService, ...]
+Offers = Mapping[str, Services]  # by service
+Instance = tuple[MeshResource, bool]  # a Dataplane, and whether its endpoints are in
+
+
+@dataclass(slots=True, eq=False)
+class _Found:
+    """A service and what it was computed from."""
+
+    service: Service
+    instances: HashTrieMap[ResourceKey, Instance]
+    remote: tuple[Services, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ingresses:
+    """What the remote offers were read from. `read`: by the object that lists them."""
+
+    mesh: MeshResource
+    ingresses: Iterable[MeshResource]
+    resolved: Mapping[str, str]
+    read: Mapping[int, tuple[Services, Offers]]
+
+    def is_of(
+        self, mesh: MeshResource, ingresses: Iterable[MeshResource], resolved: Mapping[str, str]
+    ) -> bool:
+        same = self.mesh is mesh and self.ingresses is ingresses
+        return same and self.resolved == resolved
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Topology:
+    """The services of one mesh, each computed when it is asked for and handed on to the topology
+    after a change for as long as nothing of that service differs.
+
+    Each ingress pair carries the weight of its instances; local instances are weighed against the
+    number of pairs (`weight`), so that several replicas of one ingress do not draw too much.
+    """
+
+    place: Place
+    locality_aware: bool = False
+    weight: int = 1
+    remote: tuple[tuple[Target, Offers], ...] = ()
+    ingresses: Ingresses | None = None
+    instances: HashTrieMap[str, HashTrieMap[ResourceKey, Instance]] = field(
+        default_factory=HashTrieMap
+    )  # by service: what is local
+    _found: dict[str, _Found] = field(default_factory=dict)
+
+    def service(self, name: str) -> Service:
+        """A service nobody offers has no endpoints: that is meant, not unknown."""
+        instances = self.instances.get(name, NOBODY)
+        remote = tuple([offers.get(name, ()) for _, offers in self.remote])
+        known = self._found.get(name)
+        if known is not None and known.instances is instances and known.remote == remote:
+            return known.service
+        service = self._service(name, instances, remote)
+        if known is not None and known.service == service:
+            service = known.service
+        self._found[name] = _Found(service, instances, remote)
+        return service
+
+    def _service(
+        self,
+        name: str,
+        instances: HashTrieMap[ResourceKey, Instance],
+        remote: tuple[Services, ...],
+    ) -> Service:
+        """An instance that is away still says what the service speaks: otherwise a listener would
+        change its type when the last instance goes.
+        """
+        protocols: set[str] = set()
+        endpoints: set[Endpoint | None] = set()
+        for (target, _), offered in zip(self.remote, remote, strict=True):
+            for offer in offered:
+                protocols.add(dict(offer.tags).get(PROTOCOL, "tcp"))
+                endpoints.add(self._remote_endpoint(target, offer))
+        resolve = resolver(self.place.resolved)
+        for dataplane, present in instances.values():
+            for inbound in _inbounds(dataplane):
+                if inbound.service == name:
+                    protocols.add(inbound.protocol)
+                    if present and inbound.healthy:
+                        endpoints.add(_local_endpoint(inbound, dataplane, self.weight, resolve))
+        found = sorted((e for e in endpoints if e is not None), key=_endpoint_order)
+        return Service(name, common_protocol(protocols), tuple(found))
+
+    def _remote_endpoint(self, target: Target, offer: AvailableService) -> Endpoint | None:
+        if offer.instances < 1:
+            return None
+        home = dict(offer.tags).get(ZONE)
+        distant = self.locality_aware and home is not None and home != self.place.zone
+        tags = _without_service(offer.tags)
+        return Endpoint(*target, offer.instances, tags, home, priority=1 if distant else 0)
+
+    def followed(
+        self,
+        mesh: MeshResource,
+        dataplanes: Iterable[Difference],
+        ingresses: Iterable[MeshResource],
+        place: Place,
+    ) -> tuple[Topology, frozenset[str]]:
+        """After a change, and the services that may differ; `dataplanes` are those that do.
+
+        A Dataplane whose endpoints are now out or in is one of them.
+        """
+        assert isinstance(mesh.spec, MeshSpec)
+        remote, source = self.remote, self.ingresses
+        if source is None or not source.is_of(mesh, ingresses, place.resolved):
+            remote, source = _remote(ingresses, mesh, place, self)
+        weight = max(1, len(remote))
+        instances, services = _followed(self.instances, dataplanes, place)
+        locality = mesh.spec.locality_aware
+        services |= _differing(self.remote, remote)
+        found = self._found
+        same = (self.place.zone, self.place.resolved, self.weight, self.locality_aware)
+        if same != (place.zone, place.resolved, weight, locality) or [
+            at for at, _ in self.remote
+        ] != [at for at, _ in remote]:  # Every service anew, if only to be found equal.
+            found = {n: _Found(known.service, HashTrieMap(), ()) for n, known in found.items()}
+            services |= {*self.instances, *instances}
+            services |= _differing(self.remote, ()) | _differing((), remote)
+        after = Topology(place, locality, weight, remote, source, instances, found)
+        return after, frozenset(services)
+
+
+NOBODY: HashTrieMap[ResourceKey, Instance] = HashTrieMap()
 
 
 def sidecar_topology(
@@ -85,35 +207,42 @@ def sidecar_topology(
     place: Place,
 ) -> Topology:
     """What the sidecars of `place.zone` may connect to."""
-    assert isinstance(mesh.spec, MeshSpec)
-    resolve = resolver(place.resolved)
-    remote = remote_ingresses(ingresses, mesh, place.zone, resolve)
-    services = _Services()
-    for target, offered in remote:
-        for service in offered:
-            tags = dict(service.tags)
-            services.declare(tags.get(SERVICE, ""), tags.get(PROTOCOL, "tcp"))
-            endpoint = _remote_endpoint(target, service, mesh.spec, place.zone)
-            services.add(tags.get(SERVICE, ""), endpoint)
-    # Each ingress pair carries the weight of its instances; local instances are weighed against
-    # the number of pairs, so that several replicas of one ingress do not draw too much.
-    weight = max(1, len(remote))
-    for dataplane, inbound in _local_inbounds(dataplanes, place.zone):
-        services.declare(inbound.service, inbound.protocol)
-        if inbound.healthy and dataplane.key not in place.absent:
-            services.add(inbound.service, _local_endpoint(inbound, dataplane, weight, resolve))
-    return services.topology()
+    found, _ = Topology(place).followed(mesh, ((None, d) for d in dataplanes), ingresses, place)
+    return found
 
 
 def ingress_topology(dataplanes: Iterable[MeshResource], place: Place) -> Topology:
     """What the ingress of `place.zone` may pass traffic to: local instances, never an ingress."""
-    resolve = resolver(place.resolved)
-    services = _Services()
-    for dataplane, inbound in _local_inbounds(dataplanes, place.zone):
-        services.declare(inbound.service, inbound.protocol)
-        if inbound.healthy and dataplane.key not in place.absent:
-            services.add(inbound.service, _local_endpoint(inbound, dataplane, 1, resolve))
-    return services.topology()
+    instances, _ = _followed(HashTrieMap(), ((None, d) for d in dataplanes), place)
+    return Topology(place, instances=instances)
+
+
+def _followed(
+    instances: HashTrieMap[str, HashTrieMap[ResourceKey, Instance]],
+    dataplanes: Iterable[Difference],
+    place: Place,
+) -> tuple[HashTrieMap[str, HashTrieMap[ResourceKey, Instance]], set[str]]:
+    """Instances by service after a change, and the services that the change is about."""
+    services: set[str] = set()
+    for before, after in dataplanes:
+        had, has = _services_of(before, place.zone), _services_of(after, place.zone)
+        if before is not None:
+            for name in had - has:
+                left = instances[name].discard(before.key)
+                instances = instances.insert(name, left) if len(left) else instances.remove(name)
+        if after is not None:
+            entry = after, after.key not in place.absent
+            for name in has:
+                held = instances.get(name, NOBODY).insert(after.key, entry)
+                instances = instances.insert(name, held)
+        services |= had | has
+    return instances, services
+
+
+def _services_of(dataplane: MeshResource | None, zone: str) -> frozenset[str]:
+    if dataplane is None or not _is_local(dataplane, zone):
+        return frozenset()
+    return frozenset(inbound.service for inbound in _inbounds(dataplane) if inbound.service)
 
 
 def available_services(
@@ -125,9 +254,12 @@ def available_services(
     """
     meshes = {m.key.name for m in state.of("Mesh") if _advertises(m)}
     counts: Counter[tuple[str, Tags]] = Counter()
-    for dataplane, inbound in _local_inbounds(state.of("Dataplane"), zone):
-        if inbound.healthy and dataplane.key not in absent and dataplane.key.mesh in meshes:
-            counts[dataplane.key.mesh, _advertised(inbound.tags, inbound.protocol, zone)] += 1
+    for mesh in meshes:
+        for dataplane in state.collection("Dataplane", mesh):
+            if _is_local(dataplane, zone) and dataplane.key not in absent:
+                for inbound in _inbounds(dataplane):
+                    if inbound.healthy and inbound.service:
+                        counts[mesh, _advertised(inbound.tags, inbound.protocol, zone)] += 1
     ordered = sorted(counts, key=lambda found: (found[0], tag_string(found[1])))
     return tuple(AvailableService(mesh, tags, counts[mesh, tags]) for mesh, tags in ordered)
 
@@ -145,17 +277,12 @@ def _advertises(mesh: MeshResource) -> bool:
 # --- local instances ---
 
 
-def _local_inbounds(
-    dataplanes: Iterable[MeshResource], zone: str
-) -> Iterator[tuple[MeshResource, Inbound]]:
-    """Every inbound of a service, healthy or not, of the Dataplanes of this zone."""
-    for dataplane in dataplanes:
-        spec = dataplane.spec
-        if not isinstance(spec, DataplaneSpec) or dataplane.labels.get(ZONE) not in (None, zone):
-            continue
-        for inbound in spec.inbounds:
-            if inbound.service:
-                yield dataplane, inbound
+def _is_local(dataplane: MeshResource, zone: str) -> bool:
+    return dataplane.labels.get(ZONE) in (None, zone)
+
+
+def _inbounds(dataplane: MeshResource) -> tuple[Inbound, ...]:
+    return dataplane.spec.inbounds if isinstance(dataplane.spec, DataplaneSpec) else ()
 
 
 def _local_endpoint(
@@ -171,28 +298,55 @@ def _local_endpoint(
 # --- services of other zones ---
 
 
-def remote_ingresses(
-    ingresses: Iterable[MeshResource], mesh: MeshResource, zone: str, resolve: Resolve
-) -> list[tuple[tuple[str, int], tuple[AvailableService, ...]]]:
-    """Each distinct advertised (address, port) with the mesh's services behind it.
+def _remote(
+    ingresses: Iterable[MeshResource], mesh: MeshResource, place: Place, before: Topology
+) -> tuple[tuple[tuple[Target, Offers], ...], Ingresses]:
+    """Each distinct advertised (address, port) with the mesh's services behind it, sorted.
 
     Many instances behind one load balancer count once. An ingress without services does not hide
     another one at the same address, and does not count; one with services of other meshes only does
-    count, as in Kuma. Without mTLS there are none: an ingress routes by SNI.
+    count, as in Kuma. Without mTLS there are none: an ingress routes by SNI. What is as `before` is
+    the same object.
     """
     assert isinstance(mesh.spec, MeshSpec)
-    if mesh.spec.mtls is None:
-        return []
-    seen: dict[tuple[str, int], tuple[AvailableService, ...]] = {}
-    for ingress in sorted(ingresses, key=lambda r: r.key):
+    known = before.ingresses.read if before.ingresses is not None else {}
+    read: dict[int, tuple[Services, Offers]] = {}
+    seen: dict[Target, Offers] = {}
+    resolve = resolver(place.resolved)
+    for ingress in sorted(ingresses, key=lambda r: r.key) if mesh.spec.mtls is not None else ():
         spec = ingress.spec
         assert isinstance(spec, ZoneIngressSpec)
-        address = resolve(spec.advertised_address) if _is_remote(spec, zone) else None
+        address = resolve(spec.advertised_address) if _is_remote(spec, place.zone) else None
         if address is not None and spec.available_services:
-            at = (address, spec.advertised_port)
-            offered = tuple(s for s in spec.available_services if s.mesh == mesh.key.name)
-            seen[at] = seen.get(at) or offered
-    return sorted(seen.items())
+            services, at = spec.available_services, (address, spec.advertised_port)
+            offers = known.get(id(services)) or (services, _by_service(services, mesh.key.name))
+            read[id(services)] = offers
+            seen[at] = seen.get(at) or offers[1]
+    had = dict(before.remote)
+    kept = {at: had[at] if had.get(at) == offers else offers for at, offers in seen.items()}
+    remote = tuple(sorted(kept.items(), key=lambda found: found[0]))
+    return remote, Ingresses(mesh, ingresses, place.resolved, read)
+
+
+def _by_service(services: Services, mesh: str) -> Offers:
+    found: dict[str, tuple[AvailableService, ...]] = {}
+    for offer in services:
+        if offer.mesh == mesh:
+            name = dict(offer.tags).get(SERVICE, "")
+            found[name] = (*found.get(name, ()), offer)
+    return found
+
+
+def _differing(
+    before: tuple[tuple[Target, Offers], ...], after: tuple[tuple[Target, Offers], ...]
+) -> set[str]:
+    """Services that are not offered alike."""
+    had, has, services = dict(before), dict(after), set[str]()
+    for at in had.keys() | has.keys():
+        old, new = had.get(at, {}), has.get(at, {})
+        if old is not new:
+            services |= {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+    return services
 
 
 def _is_remote(spec: ZoneIngressSpec, zone: str) -> bool:
@@ -200,49 +354,7 @@ def _is_remote(spec: ZoneIngressSpec, zone: str) -> bool:
     return reachable and spec.zone not in ("", zone)
 
 
-def _remote_endpoint(
-    target: tuple[str, int], service: AvailableService, mesh: MeshSpec, zone: str
-) -> Endpoint | None:
-    if service.instances < 1:
-        return None
-    home = dict(service.tags).get(ZONE)
-    distant = mesh.locality_aware and home is not None and home != zone
-    tags = _without_service(service.tags)
-    return Endpoint(*target, service.instances, tags, home, priority=1 if distant else 0)
-
-
 # --- assembling ---
-
-
-class _Services:
-    """Collects endpoints and declared protocols while one topology is computed."""
-
-    def __init__(self) -> None:
-        self._endpoints: dict[str, set[Endpoint]] = {}
-        self._protocols: dict[str, set[str]] = {}
-
-    def declare(self, name: str, protocol: str) -> None:
-        """An instance that is away still says what the service speaks.
-
-        Otherwise a listener would change its type when the last instance goes.
-        """
-        self._protocols.setdefault(name, set()).add(protocol)
-
-    def add(self, name: str, endpoint: Endpoint | None) -> None:
-        if endpoint is not None:
-            self._endpoints.setdefault(name, set()).add(endpoint)
-
-    def topology(self) -> Topology:
-        return Topology(
-            {
-                name: Service(
-                    name,
-                    common_protocol(protocols),
-                    tuple(sorted(self._endpoints.get(name, ()), key=_endpoint_order)),
-                )
-                for name, protocols in sorted(self._protocols.items())
-            }
-        )
 
 
 def _endpoint_order(endpoint: Endpoint) -> tuple[str, int, str, Tags, int]:

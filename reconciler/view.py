@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from operator import is_
 from typing import TYPE_CHECKING
 
 from reconciler import ingress as ingress_parts
 from reconciler.admin import admin_clusters, admin_listener
-from reconciler.context import Destination, MeshContext, Origin, Selected, cluster_applied
 from reconciler.context import mesh_context as mesh_context  # part of this module's interface
+from reconciler.destination import Destination, Origin, cluster_applied
 from reconciler.model.spec import (
     DataplaneSpec,
     Inbound,
@@ -41,14 +42,15 @@ from xds.view import (
     InboundListener,
     ListenerInput,
     LocalCluster,
-    OutboundListener,
     PassthroughCluster,
     PassthroughListener,
     ProxyView,
 )
 
 if TYPE_CHECKING:
+    from reconciler.context import MeshContext, Selected
     from reconciler.model.resource import MeshResource, ResourceKey
+    from reconciler.model.spec import Tags
     from reconciler.state import MeshState, ResourceDiff
 
 Origins = Mapping[tuple[str, str], Origin]  # (type URL, xDS name) -> policies that shaped it
@@ -71,8 +73,12 @@ class ProxyTraits:
 
 @dataclass(frozen=True, slots=True)
 class ViewResult:
+    """`services`: those of the mesh that it depends on, and no others; sorted."""
+
     view: ProxyView
     origins: Origins
+    services: tuple[str, ...] = ()
+    inputs: tuple[object, ...] = field(default=(), repr=False, compare=False)  # by identity
 
 
 @dataclass(slots=True)
@@ -99,19 +105,57 @@ class _Parts:
 
 
 def sidecar_view(context: MeshContext, dataplane: MeshResource, traits: ProxyTraits) -> ViewResult:
-    """The view of a sidecar (or delegated gateway) of the context's mesh."""
+    """The view of a sidecar (or delegated gateway) of the context's mesh; the same object as long
+    as all that it is made of is.
+    """
     spec = dataplane.spec
     assert isinstance(spec, DataplaneSpec)
-    parts, selected = _Parts(), context.selected(dataplane)
+    selected = context.selected(dataplane)
+    ways = [
+        _Way(outbound, to.tags, context.destination(to.tags, selected.callers))
+        for outbound, to in _outbounds(spec)
+    ]
+    endpoints = [context.endpoints(c.tags) for way in ways for c in way.destination.clusters]
+    inputs = (
+        traits,
+        dataplane,
+        context.mesh,
+        context.place.resolved,
+        selected.inbounds,
+        *[way.destination for way in ways],
+        *endpoints,
+    )
+    known: ViewResult | None = context.cached.views.get(dataplane.key)
+    if known is not None and _is_of(known, inputs):
+        return known
+    parts = _Parts()
     for index, inbound in enumerate(spec.inbounds):
         _add_inbound(parts, context, _InboundOf(inbound, index, selected, traits.reuse_port))
-    for outbound in _outbounds(spec):
-        _add_outbound(parts, context, outbound, selected)
+    parts.endpoints = {each.cluster: each for each in endpoints}
+    for way in ways:
+        _add_outbound(parts, way)
     if spec.transparent is not None and context.spec.passthrough:
         _add_passthrough(parts, spec.transparent.redirect_port_outbound)
     _add_admin(parts, traits, context.resolve(spec.address))
     secrets = names.identity_secret_name(context.name), names.ca_secret_name(context.name)
-    return parts.result(traits.node_id, tuple(sorted(secrets)) if context.spec.mtls else ())
+    found = parts.result(traits.node_id, tuple(sorted(secrets)) if context.spec.mtls else ())
+    services = frozenset[str]().union(*[way.destination.services for way in ways])
+    found = replace(found, services=tuple(sorted(services)), inputs=inputs)
+    context.cached.views[dataplane.key] = found
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    outbound: Outbound
+    tags: Tags
+    destination: Destination
+
+
+def _is_of(known: ViewResult, inputs: tuple[object, ...]) -> bool:
+    """Traits are made anew each time; all else is shared for as long as it is the same."""
+    same = len(known.inputs) == len(inputs) and all(map(is_, known.inputs[1:], inputs[1:]))
+    return same and known.inputs[0] == inputs[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +228,7 @@ def _inbound_applied(
     for effect in EFFECTS:
         if effect.on_inbound is None:
             continue
-        chosen = tuple(s for s in of.selected.by_kind[effect.kind] if of.index in s.inbounds)
+        chosen = tuple(s for s in of.selected.inbounds[effect.kind] if of.index in s.inbounds)
         conf = context.inbound_conf(effect, chosen, of.index)
         fitted = effect.on_inbound(conf.value if conf is not None else None, place)
         if fitted is not None:
@@ -217,38 +261,15 @@ def _outbounds(spec: DataplaneSpec) -> Iterator[tuple[Outbound, TagDestination]]
             yield outbound, destination
 
 
-def _add_outbound(
-    parts: _Parts,
-    context: MeshContext,
-    declared: tuple[Outbound, TagDestination],
-    selected: Selected,
-) -> None:
-    outbound, towards = declared
-    destination = context.destination(towards.tags, selected)
-    for cluster in destination.clusters:
+def _add_outbound(parts: _Parts, way: _Way) -> None:
+    for cluster in way.destination.clusters:
         parts.clusters[cluster.cluster.name] = cluster.cluster
-        parts.endpoints[cluster.cluster.name] = context.endpoints(cluster.tags)
         if cluster.origins:
             parts.origins[CLUSTER, cluster.cluster.name] = cluster.origins
-    name = names.outbound_listener_name(outbound.address, outbound.port)
-    parts.listeners[name] = _outbound_listener(name, outbound, towards, destination)
-    if destination.origins:
-        parts.origins[LISTENER, name] = destination.origins
-
-
-def _outbound_listener(
-    name: str, outbound: Outbound, towards: TagDestination, destination: Destination
-) -> OutboundListener:
-    return OutboundListener(
-        name=name,
-        address=outbound.address,
-        port=outbound.port,
-        protocol=destination.protocol,
-        service=dict(towards.tags).get("kuma.io/service", ""),
-        tags=towards.tags,
-        routes=destination.routes,
-        applied=destination.applied,
-    )
+    listener = way.destination.listener(way.outbound, way.tags)
+    parts.listeners[listener.name] = listener
+    if way.destination.origins:
+        parts.origins[LISTENER, listener.name] = way.destination.origins
 
 
 def _add_passthrough(parts: _Parts, port: int) -> None:

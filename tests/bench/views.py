@@ -1,5 +1,5 @@
-"""What a zone computes before it builds: state, context, views and the look-ups of what is built, in
-CPU milliseconds, for what changes and for what size of mesh. Nothing is opened or sent.
+"""What a zone computes before it builds: state, context, views and the look-ups of what is built,
+in CPU milliseconds, for what changes and for what size of mesh. Nothing is opened or sent.
 
 `..._longest` is the longest single call, which is what the event loop waits for.
 """

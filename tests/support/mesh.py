@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from reconciler.match import (
+    INBOUNDS,
+    TOWARDS,
+    PolicyIndex,
+    Selection,
+    selections,
+    wanted,
+)
 from reconciler.model.resource import (
     DISPLAY_NAME,
     SERVICE,
@@ -29,7 +37,7 @@ from reconciler.model.spec import (
 from reconciler.policies import POLICIES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 MTLS = CaBackend("ca", "builtin", permissive=False, certificate_s=86400)
 
@@ -125,3 +133,10 @@ def offers(
 def a_mesh_service(name: str, labels: Mapping[str, str], *, mesh: str = "default") -> MeshResource:
     key = ResourceKey("MeshService", mesh, name)
     return resource(key, OpaqueSpec(), {}, {DISPLAY_NAME: name, **labels})
+
+
+def selecting(policies: Iterable[MeshResource], dataplane: MeshResource) -> tuple[Selection, ...]:
+    """The policies that select the Dataplane, found by the index."""
+    index, asked = PolicyIndex().changed((None, policy) for policy in policies), wanted(dataplane)
+    shelves = (s for s in index.shelves if s in asked or s == INBOUNDS or s[0] == TOWARDS)
+    return selections((ranked for s in shelves for ranked in index.at(s)), dataplane)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.match import PolicyIndex, by_precedence, select
-from tests.support.mesh import a_dataplane, a_policy, an_inbound
+from reconciler.match import precedence, select
+from tests.support.mesh import a_dataplane, a_policy, an_inbound, selecting
 
 if TYPE_CHECKING:
     from reconciler.model.resource import MeshResource
@@ -68,7 +68,7 @@ def test_target_selects_inbounds(
 ) -> None:
     policy = timeout(target)
     assert select(policy, WEB) == expected
-    found = PolicyIndex.of([policy]).select(WEB)
+    found = selecting([policy], WEB)
     assert [s.inbounds for s in found] == ([] if expected is None else [expected])
 
 
@@ -79,7 +79,7 @@ def test_delegated_gateway_is_selected_without_inbounds() -> None:
 
 
 def test_shadow_policy_selects_nothing() -> None:
-    assert PolicyIndex.of([timeout(None, effect="shadow")]).select(WEB) == ()
+    assert selecting([timeout(None, effect="shadow")], WEB) == ()
 
 
 def test_zone_policy_stays_in_its_zone() -> None:
@@ -103,13 +103,13 @@ def test_more_specific_policies_come_later() -> None:
         timeout({"kind": "MeshService", "name": "web"}, "service"),
         timeout({"kind": "MeshServiceSubset", "name": "web"}, "service-subset"),
     ]
-    assert list(by_precedence(reversed(ordered))) == ordered
-    assert [s.policy for s in PolicyIndex.of(reversed(ordered)).select(WEB)] == ordered
+    assert sorted(ordered, key=precedence) == ordered
+    assert [s.policy for s in selecting(reversed(ordered), WEB)] == ordered
 
 
 def test_of_equals_the_smallest_name_wins() -> None:
     a, b = timeout(None, "a"), timeout(None, "b")
-    assert by_precedence([a, b]) == (b, a)
+    assert sorted([a, b], key=precedence) == [b, a]
 
 
 def test_labels_of_services_select_no_inbound_that_names_no_service() -> None:

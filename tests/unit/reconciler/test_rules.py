@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from reconciler.match import PolicyIndex
 from reconciler.model.resource import SERVICE
 from reconciler.policies.inbound_match import InboundMatch
 from reconciler.policies.mesh_timeout import POLICY
@@ -21,7 +20,7 @@ from reconciler.rules import (
     to_conf,
     to_entries,
 )
-from tests.support.mesh import a_dataplane, a_policy, an_inbound
+from tests.support.mesh import a_dataplane, a_policy, an_inbound, selecting
 
 WEB = a_dataplane("web-1", an_inbound("web"), labels={"app": "web"})
 MESH = {"kind": "Mesh"}
@@ -40,7 +39,7 @@ def timeouts(*policies: tuple[str, dict[str, Any], list[tuple[dict[str, Any], st
         )
         for name, top, items in policies
     ]
-    return to_entries(PolicyIndex.of(made).select(WEB))
+    return to_entries(selecting(made, WEB))
 
 
 def idle_s(entries: Any, service: str, **names: Any) -> float | None:
@@ -155,7 +154,7 @@ def test_many_independent_keys_do_not_explode() -> None:
 
 def rules_of(*rules: dict[str, Any]) -> Any:
     policy = a_policy("MeshTimeout", "p", {"rules": list(rules)})
-    return rule_entries(PolicyIndex.of([policy]).select(WEB), 0)
+    return rule_entries(selecting([policy], WEB), 0)
 
 
 def test_rules_are_ordered_by_precision() -> None:
@@ -182,7 +181,7 @@ def test_from_is_read_as_a_rule_for_everybody() -> None:
         "p",
         {"from": [{"targetRef": MESH, "default": {"idleTimeout": "3s"}}]},
     )
-    conf = catch_all(rule_entries(PolicyIndex.of([policy]).select(WEB), 0), POLICY.merge)
+    conf = catch_all(rule_entries(selecting([policy], WEB), 0), POLICY.merge)
     assert conf is not None
     assert conf.value.idle == timedelta(seconds=3)
     assert conf.origins == (policy.key,)

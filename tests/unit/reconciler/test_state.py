@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 
+from reconciler.collection import CHUNK, differences
 from reconciler.decode import mesh_resource
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
-from reconciler.state import EMPTY, FOLLOWED_MAX, MeshState, ResourceDiff, apply, from_resources
+from reconciler.state import EMPTY, MeshState, ResourceDiff, apply, from_resources
 
 TYPES, MESHES = ("Dataplane", "Mesh", "Secret"), ("", "a", "b")
 
@@ -50,10 +51,32 @@ def test_change_of_one_type_leaves_what_was_found_of_the_others() -> None:
     assert state.of("Secret") is before["Secret"]
 
 
-def test_large_change_is_found_anew() -> None:
-    state = from_resources([resource(ResourceKey("Secret", "a", "x"), "1")])
-    assert len(state.of("Secret")) == 1
-    many = [resource(ResourceKey("Secret", "a", f"n{i:03}"), "1") for i in range(FOLLOWED_MAX + 1)]
-    assert state.of("Secret") == apply(state, ResourceDiff()).of("Secret")
-    after = apply(state, ResourceDiff(put=tuple(many)))
-    assert [r.key.name for r in after.of("Secret")] == [r.key.name for r in many] + ["x"]
+def test_of_says_after_large_and_small_changes_what_a_search_says() -> None:
+    """More than one chunk; changes of a few copy chunks, changes of many begin anew."""
+    draw = random.Random(11)
+    known = [ResourceKey("Secret", "a", f"n{i:04}") for i in range(4 * CHUNK)]
+    state = from_resources(resource(key, "0") for key in draw.sample(known, 3 * CHUNK))
+    for turn in range(200):
+        many = draw.choice((1, 2, 5, 2 * CHUNK))
+        put = tuple(resource(k, str(turn)) for k in draw.sample(known, draw.randint(0, many)))
+        named = {r.key for r in put}
+        drop = tuple(k for k in draw.sample(known, draw.randint(0, many)) if k not in named)
+        before, after = state, apply(state, ResourceDiff(put, drop))
+        searched = from_resources(after.by_key.values())
+        assert after.of("Secret", "a") == searched.of("Secret", "a")
+        had, has = before.collection("Secret", "a"), after.collection("Secret", "a")
+        assert all(len(chunk) <= 2 * CHUNK for chunk in has.chunks)
+        changed = {r.key: (old, r) for old, r in differences(had, has) if r is not None}
+        dropped = {old.key for old, new in differences(had, has) if new is None and old}
+        assert dropped == {key for key in drop if key in before.by_key}
+        assert changed == {r.key: (before.get(r.key), r) for r in put if before.get(r.key) != r}
+        state = after
+
+
+def test_differences_look_only_where_chunks_differ() -> None:
+    known = [ResourceKey("Secret", "a", f"n{i:05}") for i in range(100 * CHUNK)]
+    state = from_resources(resource(key, "0") for key in known)
+    before = state.collection("Secret", "a")
+    after = apply(state, ResourceDiff(put=(resource(known[7], "1"),))).collection("Secret", "a")
+    assert len(set(map(id, before.chunks)) - set(map(id, after.chunks))) == 1
+    assert [new for _, new in differences(before, after)] == [resource(known[7], "1")]
