@@ -1,0 +1,250 @@
+"""Laws of what a zone computes from resources: following changes gives what beginning anew gives,
+and a change is looked at only where it matters.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler import destination, match
+from reconciler.context import MeshContext, mesh_context
+from reconciler.model.resource import SERVICE, ZONE, MeshResource, ResourceKey
+from reconciler.state import MeshState, ResourceDiff, apply, from_resources
+from reconciler.view import ProxyTraits, ViewResult, sidecar_view
+from tests.support.mesh import (
+    MTLS,
+    a_dataplane,
+    a_mesh,
+    a_mesh_service,
+    a_policy,
+    an_inbound,
+    an_ingress,
+    offers,
+)
+
+if TYPE_CHECKING:
+    import pytest
+
+    from reconciler.model.spec import Tags
+
+SERVICES = ("web", "api", "db_shop_svc_80")
+NODES = tuple(f"p{n}" for n in range(6))
+Draw = random.Random
+
+
+def a_proxy(draw: Draw, name: str) -> MeshResource:
+    inbounds = [
+        an_inbound(
+            service,
+            address=f"10.0.0.{NODES.index(name) + 1}",
+            port=8080 + at,
+            protocol=draw.choice(("http", "tcp", "grpc")),
+            healthy=draw.random() < 0.8,
+            tags={"version": draw.choice(("v1", "v2"))},
+        )
+        for at, service in enumerate(draw.sample(SERVICES, draw.randint(0, 2)))
+    ]
+    called = {20000 + at: {SERVICE: s} for at, s in enumerate((*SERVICES, "none"))}
+    called[30000] = {SERVICE: "web", "version": "v1"}
+    labels = {"app": draw.choice(("a", "b")), ZONE: draw.choice(("east", "east", "west"))}
+    return a_dataplane(name, *inbounds, to=called, labels=labels)
+
+
+def a_target(draw: Draw) -> dict[str, object]:
+    targets: tuple[dict[str, object], ...] = (
+        {"kind": "Mesh"},
+        {"kind": "Mesh", "proxyTypes": ["Gateway"]},
+        {"kind": "Dataplane"},
+        {"kind": "Dataplane", "labels": {"app": "a"}},
+        {"kind": "Dataplane", "name": draw.choice(NODES)},
+        {"kind": "Dataplane", "sectionName": "8080"},
+        {"kind": "MeshSubset", "tags": {"version": "v1"}},
+        {"kind": "MeshService", "name": "web"},
+        {"kind": "MeshService", "name": "db", "namespace": "shop"},
+        {"kind": "MeshServiceSubset", "name": "api", "tags": {"version": "v2"}},
+        {"kind": "MeshHTTPRoute", "name": "r0"},
+    )
+    return draw.choice(targets)
+
+
+def a_destination(draw: Draw) -> dict[str, object]:
+    targets: tuple[dict[str, object], ...] = (
+        {"kind": "Mesh"},
+        {"kind": "MeshService", "name": draw.choice(SERVICES)},
+        {"kind": "MeshService", "name": "db", "namespace": "shop"},
+        {"kind": "MeshService", "labels": {"team": "x"}},
+        {"kind": "MeshSubset", "tags": {"version": "v1"}},
+        {"kind": "MeshServiceSubset", "name": "web", "tags": {"version": "v1"}},
+    )
+    return draw.choice(targets)
+
+
+def some_policy(draw: Draw) -> MeshResource:
+    number, labels = draw.randint(0, 4), {"kuma.io/effect": "shadow"}
+    shadow = labels if draw.random() < 0.1 else None
+    target = a_target(draw)
+    match draw.randint(0, 2):
+        case 0:
+            conf = {"connectionTimeout": f"{draw.randint(1, 9)}s"}
+            section = draw.choice(("to", "to", "from"))
+            towards = {"kind": "Mesh"} if section == "from" else a_destination(draw)
+            spec = {"targetRef": target, section: [{"targetRef": towards, "default": conf}]}
+            return a_policy("MeshTimeout", f"t{number}", spec, labels=shadow)
+        case 1:
+            backend = {"kind": "MeshService", "name": draw.choice(SERVICES), "weight": 1}
+            match_ = {"path": {"type": "Exact", "value": f"/{draw.randint(0, 2)}"}}
+            rule = {"matches": [match_], "default": {"backendRefs": [backend]}}
+            to = {"targetRef": {"kind": "MeshService", "name": "web"}, "rules": [rule]}
+            return a_policy("MeshHTTPRoute", f"r{number}", {"targetRef": target, "to": [to]})
+        case _:
+            action = {"action": draw.choice(("Allow", "Deny"))}
+            item = {"targetRef": {"kind": "Mesh"}, "default": action}
+            spec = {"targetRef": target, "from": [item]}
+            return a_policy("MeshTrafficPermission", f"m{number}", spec)
+
+
+def something(draw: Draw) -> MeshResource:
+    made = draw.random()
+    if made < 0.45:
+        return some_policy(draw)
+    if made < 0.8:
+        return a_proxy(draw, draw.choice(NODES))
+    if made < 0.9:
+        found = [offers(s, draw.randint(0, 2), zone="west") for s in SERVICES]
+        at = f"203.0.113.{draw.randint(1, 2)}"
+        return an_ingress("west", *draw.sample(found, draw.randint(0, 3)), address=at)
+    if made < 0.95:
+        return a_mesh_service(draw.choice(SERVICES), {"team": draw.choice(("x", "y"))})
+    return a_mesh(mtls=draw.choice((None, MTLS)), locality_aware=draw.random() < 0.5)
+
+
+def a_change(draw: Draw, state: MeshState) -> ResourceDiff:
+    put = {r.key: r for r in (something(draw) for _ in range(draw.randint(0, 3)))}
+    known = sorted(k for k in state.by_key if k not in put and k.type != "Mesh")
+    drop = draw.sample(known, min(len(known), draw.choice((0, 0, 1))))
+    return ResourceDiff(tuple(put.values()), tuple(drop))
+
+
+def looked(context: MeshContext, state: MeshState) -> dict[ResourceKey, ViewResult]:
+    return {
+        proxy.key: sidecar_view(context, proxy, ProxyTraits(node_id=proxy.key.name))
+        for proxy in state.of("Dataplane")
+    }
+
+
+@given(st.integers(0, 2**32))
+def test_context_that_follows_changes_gives_the_views_of_one_made_from_nothing(seed: int) -> None:
+    """And whoever has another view after a change is one that it says may have."""
+    draw = Draw(seed)
+    state = from_resources([a_mesh(), *(a_proxy(draw, name) for name in NODES)])
+    context = mesh_context(state, "default", "east", frozenset(), {})
+    before = looked(context, state)
+    for _ in range(8):
+        state = apply(state, a_change(draw, state))
+        keys = [r.key for r in state.of("Dataplane")]
+        absent = frozenset(draw.sample(keys, draw.randint(0, min(2, len(keys)))))
+        context = mesh_context(state, "default", "east", absent, {}, context)
+        after = looked(context, state)
+        plain = mesh_context(state, "default", "east", absent, {})
+        expected = looked(plain, state)
+        assert after == expected
+        told = context.differing
+        for key in before.keys() & after.keys() if told is not None else ():
+            assert told is not None
+            if key not in told.proxies and not told.services & set(before[key].services):
+                assert after[key].view == before[key].view
+        before = after
+
+
+def mesh_of(count: int, services: int) -> tuple[MeshState, MeshContext]:
+    """Each proxy is an instance of one service and calls two; a policy for each service's proxies,
+    and one towards each service.
+    """
+    proxies = [
+        a_dataplane(
+            f"p{n}",
+            an_inbound(f"s{n % services}", address=f"10.0.{n // 250}.{n % 250 + 1}"),
+            to={20000 + i: {SERVICE: f"s{(n + i) % services}"} for i in (1, 2)},
+            labels={"app": f"s{n % services}"},
+        )
+        for n in range(count)
+    ]
+    policies = [timeout(f"{kind}{n}", n, kind, 1) for n in range(services) for kind in "ab"]
+    state = from_resources([a_mesh(), *proxies, *policies])
+    context = mesh_context(state, "default", "east", frozenset(), {})
+    looked(context, state)
+    return state, context
+
+
+def timeout(name: str, number: int, kind: str, seconds: int) -> MeshResource:
+    service = {"kind": "MeshService", "name": f"s{number}"}
+    target = (
+        {"kind": "Mesh"} if kind == "b" else {"kind": "Dataplane", "labels": {"app": f"s{number}"}}
+    )
+    to = service if kind == "b" else {"kind": "Mesh"}
+    item = {"targetRef": to, "default": {"connectionTimeout": f"{seconds}s"}}
+    return a_policy("MeshTimeout", name, {"targetRef": target, "to": [item]})
+
+
+def test_policy_towards_one_service_is_looked_at_there_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither proxies, nor services, nor policies are gone through for it."""
+    state, context = mesh_of(60, 20)
+    computed: list[object] = []
+    selects: list[object] = []
+    plain, select = destination._destination, match.select
+
+    def computing(reader: Any, tags: Tags) -> destination.Destination:
+        computed.append(tags)
+        return plain(reader, tags)
+
+    def selecting(policy: MeshResource, dataplane: MeshResource) -> tuple[int, ...] | None:
+        selects.append(policy.key)
+        return select(policy, dataplane)
+
+    monkeypatch.setattr(destination, "_destination", computing)
+    monkeypatch.setattr(match, "select", selecting)
+    state = apply(state, ResourceDiff(put=(timeout("b7", 7, "b", 2),)))
+    after = mesh_context(state, "default", "east", frozenset(), {}, context)
+    assert after.differing is not None
+    assert after.differing.services == {"s7"}
+    assert not after.differing.proxies
+    views = looked(after, state)
+    callers = {key for key, result in views.items() if "s7" in result.services}
+    assert len(callers) == 6
+    # Once for each kind of caller (their own policies make two kinds), not for each of 60 proxies.
+    assert computed == [((SERVICE, "s7"),)] * 2
+    assert len(selects) <= 12
+
+
+def test_policy_of_one_services_proxies_is_looked_at_by_them_only() -> None:
+    state, context = mesh_of(60, 20)
+    before = looked(context, state)
+    state = apply(state, ResourceDiff(put=(timeout("a7", 7, "a", 2),)))
+    after = mesh_context(state, "default", "east", frozenset(), {}, context)
+    assert after.differing is not None
+    assert {key.name for key in after.differing.proxies} == {"p7", "p27", "p47"}
+    views = looked(after, state)
+    anew = {key.name for key, result in views.items() if result is not before[key]}
+    assert anew == {"p7", "p27", "p47"}
+
+
+def test_instance_that_comes_is_looked_at_by_its_callers_only() -> None:
+    state, context = mesh_of(60, 20)
+    before = looked(context, state)
+    another = a_dataplane("new", an_inbound("s7", address="10.1.0.1"))
+    state = apply(state, ResourceDiff(put=(another,)))
+    after = mesh_context(state, "default", "east", frozenset(), {}, context)
+    assert after.differing is not None
+    assert after.differing.services == {"s7"}
+    kept = {n: after.topology.service(n) is context.topology.service(n) for n in ("s6", "s7")}
+    assert kept == {"s6": True, "s7": False}
+    views = looked(after, state)
+    anew = {key for key, result in views.items() if result is not before.get(key)}
+    assert anew == {key for key, r in views.items() if "s7" in r.services} | {another.key}
+    assert after.era is context.era
