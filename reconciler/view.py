@@ -351,11 +351,14 @@ def egress_view(
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The meshes whose contexts a change makes stale, and whether ingresses may look different."""
+    """The meshes whose contexts a change makes stale, those whose certificates may be from another
+    CA, and whether ingresses may look different.
+    """
 
     meshes: frozenset[str] = frozenset()
     all_meshes: bool = False
     ingresses: bool = False
+    certificates: frozenset[str] = frozenset()
 
 
 def touched_meshes(change: ResourceDiff, state: MeshState, zone: str = "") -> Reach:
@@ -374,7 +377,12 @@ def touched_meshes(change: ResourceDiff, state: MeshState, zone: str = "") -> Re
     remote = any(
         key.type == "ZoneIngress" and not _is_own(resource, zone) for key, resource in relevant
     )
-    return Reach(frozenset(meshes), remote, any(key.type in _INGRESS for key, _ in relevant))
+    return Reach(
+        frozenset(meshes),
+        remote,
+        any(key.type in _INGRESS for key, _ in relevant),
+        frozenset(key.mesh for key, _ in relevant if key.type == "Secret"),
+    )
 
 
 def _is_own(resource: MeshResource | None, zone: str) -> bool:

@@ -76,6 +76,7 @@ class Proxy:
 
     certificate: Certificate | None = None
     trust: XdsResource | None = None  # the CAs it verifies others with
+    failed: bool = False  # what it is to have now could not be built
     issuing: bool = False
     failing: Failing | None = None
     admin: AdminCertificate | None = None
@@ -88,3 +89,35 @@ class Proxy:
     counts: Mapping[str, Counts] = field(default_factory=dict)  # of its stream, by short type name
     claims: Claims | None = None  # of the token that let it in; None: not seen since our start
     retire_at: float | None = None  # clusters that are gone are taken out then
+    services: tuple[str, ...] = ()  # of its mesh, that its view depends on
+
+    @property
+    def present(self) -> bool:
+        """Its endpoints are in: it listens, or they are held because the loss is taken for ours."""
+        if self.leaving or not self.listening:
+            return False
+        return self.lost_at is None or self.held_until is not None
+
+    @property
+    def is_awaited(self) -> bool:
+        """Its stream broke, or is not there yet since our start."""
+        return self.lost_at is not None or self.held_until is not None
+
+    @property
+    def is_current(self) -> bool:
+        """It acknowledged all that it is to have."""
+        snapshot = self.snapshot
+        return snapshot is not None and not self.failed and self.ads.is_current(snapshot)
+
+    @property
+    def is_settled(self) -> bool:
+        """It is current, and no certificate of it is being made."""
+        return (
+            not self.issuing and self.failing is None and self.is_current and not self.ads.rejects
+        )
+
+    @property
+    def has_counted(self) -> bool:
+        """Its stream's counters are others than it was told of."""
+        found = self.insight.subscriptions
+        return bool(self.counts) and bool(found) and found[-1].counts is not self.counts

@@ -8,15 +8,16 @@ without a stream costs nothing.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from rpds import HashTrieMap
 
 from reconciler.model.resource import MeshResource, ResourceKey
+from reconciler.registration import node_id
 from reconciler.steps import zone_admin, zone_certificates, zone_proxies, zone_report
 from reconciler.steps.zone_state import BuildSoon, Effect, Note, Outcome, ZoneState
 from reconciler.view import (
-    Reach,
     ViewResult,
     egress_view,
     ingress_view,
@@ -27,45 +28,73 @@ from reconciler.view import (
 from xds.translate import IncompleteView, translate
 
 if TYPE_CHECKING:
-    from reconciler.context import MeshContext
+    from collections.abc import Iterable
+
+    from reconciler.context import Differing, MeshContext
     from reconciler.state import ResourceDiff
     from reconciler.steps.proxy_state import Certificate, Proxy
     from xds.snapshot import Resources
 
 
 def touched(state: ZoneState, change: ResourceDiff) -> Outcome:
-    """Forget the contexts a change makes stale and mark who may see a difference."""
+    """Forget the contexts that a change makes stale. Who sees a difference is found at the next
+    turn, once for all changes until then.
+    """
     if not change:
         return state, ()
     reach = touched_meshes(change, state.merged, state.settings.zone)
     contexts, stale = state.contexts, state.stale
-    for mesh, context in state.contexts.items():
-        if reach.all_meshes or mesh in reach.meshes:
+    meshes = reach.meshes
+    if reach.all_meshes:
+        meshes = frozenset((*contexts, *state.proxies.connected)) - {""}
+    for mesh in meshes:
+        context = contexts.get(mesh)
+        if context is not None:
             contexts, stale = contexts.remove(mesh), stale.insert(mesh, context)
-    nodes = tuple(
-        sorted(
-            p.node_id
-            for p in state.proxies.values()
-            if p.stream is not None
-            and p.node_id not in state.dirty  # Before it is sorted: most are while many come.
-            and (reach.ingresses if not p.key.mesh else _reaches(reach, p.key.mesh))
-        )
-    )
-    return mark_dirty(replace(state, contexts=contexts, stale=stale), nodes)
+    state = replace(state, contexts=contexts, stale=stale, reached=state.reached | meshes)
+    nodes = {node for mesh in reach.certificates for node in state.proxies.in_mesh(mesh)}
+    if reach.ingresses:
+        nodes.update(state.proxies.in_mesh(""))
+    state, _ = mark_dirty(state, nodes)
+    return state, (BuildSoon(),)
 
 
-def _reaches(reach: Reach, mesh: str) -> bool:
-    return reach.all_meshes or mesh in reach.meshes
+def reached(state: ZoneState) -> Outcome:
+    """Mark those dirty whose view may be another since their mesh has changed: all of it, or those
+    that depend on the services that differ. While the zone gathers what it lost, all wait.
+    """
+    if not state.reached or state.gathering is not None:
+        return state, ()
+    nodes: set[str] = set()
+    for mesh in sorted(state.reached):
+        members, before = state.proxies.in_mesh(mesh), state.stale.get(mesh)
+        if not members:
+            continue  # The context is made when somebody needs it.
+        state, context = context_of(state, mesh)
+        seen = context.differing if before is not None and context is not None else None
+        nodes.update(members if seen is None else _reached(state, mesh, seen))
+    return mark_dirty(replace(state, reached=frozenset()), nodes)
+
+
+def _reached(state: ZoneState, mesh: str, seen: Differing) -> set[str]:
+    known, members = state.proxies, state.proxies.in_mesh(mesh)
+    named = (node_id(key.mesh, key.name) for key in seen.proxies)
+    nodes = {node for node in named if node in members}
+    for service in seen.services:
+        nodes.update(known.users.get((mesh, service), ()))
+    # What the newest views of those that failed depend on is not known.
+    return nodes | set(known.failed) if seen.services or seen.proxies else nodes
 
 
 def all_touched(state: ZoneState) -> Outcome:
     """Everything may look different, for example after a host name resolved to another address."""
-    nodes = tuple(sorted(p.node_id for p in state.proxies.values() if p.stream is not None))
-    return mark_dirty(replace(state, contexts=HashTrieMap(), stale=HashTrieMap()), nodes)
+    nodes = [p.node_id for p in state.proxies.values() if p.stream is not None]
+    state = replace(state, contexts=HashTrieMap(), stale=HashTrieMap(), reached=frozenset())
+    return mark_dirty(state, nodes)
 
 
-def mark_dirty(state: ZoneState, nodes: tuple[str, ...]) -> Outcome:
-    fresh = [node for node in nodes if node not in state.dirty]
+def mark_dirty(state: ZoneState, nodes: Iterable[str]) -> Outcome:
+    fresh = sorted(node for node in nodes if node not in state.dirty)
     if not fresh:
         return state, ()
     return replace(state, dirty={**state.dirty, **dict.fromkeys(fresh)}), (BuildSoon(),)
@@ -75,12 +104,11 @@ def build_due(state: ZoneState, now: float) -> Outcome:
     """Build the longest waiting few; asks for another turn while some wait. While the zone gathers
     what it lost, all wait.
     """
-    if state.gathering is not None:
+    if state.gathering is not None or not state.dirty:
         return state, ()
     waiting = iter(state.dirty)
-    batch = [node for node, _ in zip(waiting, range(state.settings.build_batch), strict=False)]
-    rest = {node: None for node in state.dirty if node not in batch}
-    state = replace(state, dirty=rest)
+    batch = tuple(islice(waiting, state.settings.build_batch))
+    state = replace(state, dirty=dict.fromkeys(waiting))
     effects: list[Effect] = []
     for node in batch:
         proxy = state.proxies.get(node)
@@ -96,6 +124,8 @@ def _built(state: ZoneState, proxy: Proxy, now: float) -> Outcome:
     try:
         return _build(state, proxy, now)
     except (AssertionError, ValueError) as error:
+        proxies = state.proxies.insert(proxy.node_id, replace(proxy, failed=True))
+        state = replace(state, proxies=proxies)
         return state, (Note("proxy.build_failed", {"proxy": proxy.node_id, "message": str(error)}),)
 
 
@@ -109,6 +139,8 @@ def _build(state: ZoneState, proxy: Proxy, now: float) -> Outcome:
     state, result = _view(state, proxy, resource)
     if result is None:  # The mesh is gone: the proxy keeps what it has.
         return state, (Note("proxy.mesh_missing", {"proxy": proxy.node_id}),)
+    if proxy.failed or proxy.services != result.services:
+        proxy = replace(proxy, failed=False, services=result.services)
     proxy, issue = zone_certificates.certificate(state, proxy, resource, now)
     issue = (*asked, *issue)
     secrets = zone_certificates.secrets(proxy)
@@ -196,4 +228,4 @@ def not_certified(state: ZoneState, node: str, message: str, now: float) -> Outc
 
 def renew(state: ZoneState, now: float) -> Outcome:
     due = (p.node_id for p in state.proxies.values() if zone_certificates.is_due(p, now))
-    return mark_dirty(state, tuple(sorted(due)))
+    return mark_dirty(state, due)

@@ -83,7 +83,7 @@ def due(state: ZoneState, now: float) -> Outcome:
         state, wakes = _waiting(state, now)
         return state, (*effects, *wakes)
     note = Note("zone.gathered", {"proxies": len(state.streams)})
-    built: Effects = (BuildSoon(),) if state.dirty else ()
+    built: Effects = (BuildSoon(),) if state.dirty or state.reached else ()
     return replace(state, gathering=None), (PersistMadeGood(), *effects, *built, note)
 
 

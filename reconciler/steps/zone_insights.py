@@ -5,6 +5,7 @@ else every ten seconds while they change, a few proxies a turn.
 from __future__ import annotations
 
 from dataclasses import replace
+from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 from reconciler.kds.stats import Counts
@@ -69,17 +70,13 @@ def mark(state: ZoneState, now: float) -> Outcome:
 def flush_due(state: ZoneState, now: float) -> Outcome:
     if state.insights_due is None or now < state.insights_due:
         return state, ()
-    waiting = [p for p in state.proxies.values() if p.stream is not None and _is_news(p)]
+    waiting = state.proxies.counted
     state = replace(state, insights_due=now if len(waiting) > BATCH else None)
     proxies, keys = state.proxies, []
-    for proxy in sorted(waiting, key=lambda p: p.node_id)[:BATCH]:
-        proxies = proxies.insert(proxy.node_id, replace(proxy, insight=told(proxy, now)))
+    for node in nsmallest(BATCH, waiting):
+        proxy = proxies[node]
+        proxies = proxies.insert(node, replace(proxy, insight=told(proxy, now)))
         keys.append(proxy.key)
     state, effects = zone_report.publish(zone_report.to_tell(replace(state, proxies=proxies), keys))
     wake: Effects = (WakeAt(now),) if state.insights_due is not None else ()
     return state, (*effects, *wake)
-
-
-def _is_news(proxy: Proxy) -> bool:
-    found = proxy.insight.subscriptions
-    return bool(proxy.counts) and bool(found) and found[-1].counts is not proxy.counts

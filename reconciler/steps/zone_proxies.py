@@ -119,12 +119,10 @@ def push(state: ZoneState, proxy: Proxy, now: float) -> Outcome:
 
 def retire(state: ZoneState, now: float) -> Outcome:
     """Take out clusters whose drain time is over."""
-    due = sorted(
-        (p for p in state.proxies.values() if p.stream and p.retire_at and p.retire_at <= now),
-        key=lambda p: p.node_id,
-    )
     effects: list[Effect] = []
-    for proxy in due:
+    for proxy in state.proxies.those(state.proxies.retiring):
+        if proxy.stream is None or proxy.retire_at is None or now < proxy.retire_at:
+            continue
         state, sent = push(state, proxy, now)
         effects += sent
     return state, tuple(effects)
@@ -164,7 +162,7 @@ def _registered(
     node = received.node
     assert node is not None
     earlier = state.proxies.get(node.id)
-    was_in = earlier is not None and _is_present(earlier)
+    was_in = earlier is not None and earlier.present
     ads, _ = AdsStream.open().on_request(received)
     proxy = Proxy(
         node.id,
@@ -272,13 +270,6 @@ def end_outlived(state: ZoneState, now: float) -> Outcome:
 # --- losing a proxy ---
 
 
-def _is_present(proxy: Proxy) -> bool:
-    """Its endpoints are in: it listens, or they are held because the loss is taken for ours."""
-    if proxy.leaving or not proxy.listening:
-        return False
-    return proxy.lost_at is None or proxy.held_until is not None
-
-
 def leaves(state: ZoneState, node: str, now: float) -> Outcome:
     """A clean leave: the endpoints go out while the proxy still serves. It is over with its stream,
     or when the proxy comes anew.
@@ -322,6 +313,7 @@ def _without_stream(
         ads=AdsStream.open(),
         view=None,
         snapshot=None,
+        services=(),
         lost_at=lost_at,
         held_until=held_until,
         insight=_told_over(zone_insights.told(proxy, now), now),
@@ -333,12 +325,10 @@ def _hold_mass_loss(state: ZoneState, now: float) -> ZoneState:
     """Losing over a fifth of the fleet within seconds is our failure, not theirs: put the endpoints
     back.
     """
-    settings = state.settings
-    recent = [
-        p
-        for p in state.proxies.values()
-        if p.lost_at is not None and p.lost_at > now - settings.mass_loss_window_s and not p.leaving
-    ]
+    settings, known = state.settings, state.proxies
+    since = now - settings.mass_loss_window_s
+    away = (known[node] for node in known.away)
+    recent = [p for p in away if p.lost_at is not None and p.lost_at > since and not p.leaving]
     if len(recent) < settings.mass_loss_min:
         return state
     if len(recent) <= settings.mass_loss_share * len(state.proxies):
@@ -364,12 +354,8 @@ def expire(state: ZoneState, now: float) -> Outcome:
     """Deregister who stayed away, end holds that ran out, and say when to look again."""
     state, ended = _end_holds(state, now)
     over = now - state.settings.deregister_after_s
-    away = [
-        p
-        for p in state.proxies.values()
-        if p.stream is None and p.held_until is None and p.lost_at is not None
-    ]
-    gone = sorted((p for p in away if (p.lost_at or 0) <= over), key=lambda p: p.node_id)
+    away = [p for p in state.proxies.those(state.proxies.away) if p.held_until is None]
+    gone = [p for p in away if (p.lost_at or 0) <= over]
     after_s = state.settings.deregister_after_s
     waiting = [(p.lost_at or 0) + after_s for p in away if (p.lost_at or 0) > over]
     wake: Effects = (WakeAt(min(waiting)),) if waiting else ()
@@ -399,7 +385,7 @@ def expire(state: ZoneState, now: float) -> Outcome:
 
 
 def _end_holds(state: ZoneState, now: float) -> Outcome:
-    held = [p for p in state.proxies.values() if p.held_until is not None and p.stream is None]
+    held = [p for p in state.proxies.those(state.proxies.away) if p.held_until is not None]
     over = [p for p in held if (p.held_until or 0) <= now]
     later = [p.held_until or 0 for p in held if (p.held_until or 0) > now]
     wake: Effects = (WakeAt(min(later)),) if later else ()
@@ -420,4 +406,4 @@ def _end_holds(state: ZoneState, now: float) -> Outcome:
 
 def absent(state: ZoneState) -> frozenset[ResourceKey]:
     """Proxies whose endpoints are out."""
-    return frozenset(p.key for p in state.proxies.values() if not _is_present(p))
+    return frozenset(state.proxies.absent)

@@ -265,12 +265,12 @@ def mark(state: ZoneState, now: float) -> Outcome:
 def report_due(state: ZoneState, now: float) -> Outcome:
     if state.report_due is None or now < state.report_due or not _speaks(state):
         return state, ()
-    state = replace(state, report_due=None)
+    state, touched = zone_build.reached(replace(state, report_due=None))
     report = report_of(state)
     if report == state.reported and not state.untold:
-        return state, (StatusWanted(status_of(state, report)),)
+        return state, (*touched, StatusWanted(status_of(state, report)))
     state, sent = publish(replace(state, reported=report))
-    return state, (*sent, StatusWanted(status_of(state, report)))
+    return state, (*touched, *sent, StatusWanted(status_of(state, report)))
 
 
 def announce_due(state: ZoneState, now: float) -> Outcome:
@@ -295,31 +295,31 @@ def _announced(state: ZoneState, status: ZoneStatus) -> ZoneState:
 
 
 def report_of(state: ZoneState) -> ConvergenceReport:
-    connected = [p for p in state.proxies.values() if p.stream is not None]
-    rejected = tuple(sorted(r for p in connected if p.ads.rejects for r in rejections(p)))
+    """Without a look at those of whom nothing is open."""
+    known, total = state.proxies, len(state.streams)
+    unsettled = [known[node] for node in known.unsettled]
+    rejected = tuple(sorted(r for p in unsettled if p.ads.rejects for r in rejections(p)))
     refused = {r.proxy for r in rejected}
     digests = zone_certificates.ca_digests(state)
-    acked = sum(
-        1
-        for p in connected
-        if p.node_id not in refused
-        and p.node_id not in state.dirty
-        and is_current(p)
-        and zone_certificates.is_settled(p, digests)
-    )
+    open_ = {
+        p.node_id
+        for p in unsettled
+        if not (p.is_current and zone_certificates.is_settled(p, digests))
+    }
+    open_.update(node for node in state.dirty if _is_connected(state, node))
     return ConvergenceReport(
         revision=state.revision or "",
-        total=len(connected),
-        acked=acked,
-        pending=len(connected) - acked - len(refused),
+        total=total,
+        acked=total - len(open_ | refused),
+        pending=len(open_ - refused),
         rejected=len(refused),
         rejections=rejected[:REJECTIONS_MAX],
     )
 
 
-def is_current(proxy: Proxy) -> bool:
-    """The proxy acknowledged all of its snapshot."""
-    return proxy.snapshot is not None and proxy.ads.is_current(proxy.snapshot)
+def _is_connected(state: ZoneState, node: str) -> bool:
+    proxy = state.proxies.get(node)
+    return proxy is not None and proxy.stream is not None
 
 
 def rejections(proxy: Proxy) -> tuple[Rejection, ...]:

@@ -22,12 +22,13 @@ from reconciler.state import EMPTY as NO_RESOURCES
 from reconciler.state import MeshState
 from reconciler.status.announcement import NO_STATUS, ZoneStatus
 from reconciler.steps.link_state import GlobalLink
+from reconciler.steps.proxies import Proxies
 
 if TYPE_CHECKING:
     from reconciler.context import MeshContext
     from reconciler.kds.manifest import ConvergenceReport
     from reconciler.status.document import StatusInput
-    from reconciler.steps.proxy_state import AdminCertificate, Certificate, Proxy
+    from reconciler.steps.proxy_state import AdminCertificate, Certificate
     from xds.discovery import DeltaRequest, DeltaResponse, Node
     from xds.health import HealthReport, Introduction, Specifier
     from xds.resource import XdsResource
@@ -113,7 +114,7 @@ class ZoneState:
         default_factory=HashTrieMap
     )  # by mesh, as needed
     link: GlobalLink = field(default_factory=GlobalLink)
-    proxies: HashTrieMap[str, Proxy] = field(default_factory=HashTrieMap)  # by node id
+    proxies: Proxies = field(default_factory=Proxies)
     streams: HashTrieMap[str, str] = field(default_factory=HashTrieMap)  # stream -> node id
     credentials: HashTrieMap[str, str] = field(
         default_factory=HashTrieMap
@@ -127,6 +128,7 @@ class ZoneState:
     stale: HashTrieMap[str, MeshContext] = field(
         default_factory=HashTrieMap
     )  # before a change: what they computed is reused where its inputs are the same
+    reached: frozenset[str] = frozenset()  # meshes that have changed since the last turn
     dirty: Mapping[str, None] = field(
         default_factory=dict
     )  # node ids whose view may have changed, in order

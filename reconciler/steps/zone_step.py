@@ -15,8 +15,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from rpds import HashTrieMap
-
 from reconciler.registration import node_id
 from reconciler.state import ResourceDiff, apply, from_resources
 from reconciler.steps import (
@@ -29,6 +27,7 @@ from reconciler.steps import (
     zone_proxies,
     zone_report,
 )
+from reconciler.steps.proxies import proxies_of
 from reconciler.steps.proxy_state import Proxy
 from reconciler.steps.zone_state import (
     AdminCertificateIssued,
@@ -116,11 +115,11 @@ def restore(state: ZoneState, event: Restored) -> Outcome:
     away, not they.
     """
     held_until = event.now + state.settings.reconnect_grace_s
-    proxies = {
-        node: Proxy(node, resource.key, ProxyTraits(node_id=node), held_until=held_until)
+    proxies = [
+        Proxy(node, resource.key, ProxyTraits(node_id=node), held_until=held_until)
         for resource in event.local
         for node in (node_id(resource.key.mesh, resource.key.name),)
-    }
+    ]
     merged = apply(
         from_resources((*event.policy, *event.relayed)), ResourceDiff(put=tuple(event.local))
     )
@@ -132,7 +131,7 @@ def restore(state: ZoneState, event: Restored) -> Outcome:
         local=from_resources(event.local),
         merged=merged,
         revision=event.revision,
-        proxies=HashTrieMap(proxies),
+        proxies=proxies_of(proxies),
         untold=dict.fromkeys(resource.key for resource in event.local),
         telling=True,  # Before it has told all there is, it tells nothing.
     )
@@ -146,9 +145,10 @@ def restore(state: ZoneState, event: Restored) -> Outcome:
 def turn(state: ZoneState, now: float) -> Outcome:
     """What many events have in common is done once for all that came since the last turn."""
     state, told = zone_report.local_due(state)
+    state, reached = zone_build.reached(state)
     state, built = zone_build.build_due(state, now)
     state, kept = zone_health.written(state)
-    return state, (*told, *built, *kept)
+    return state, (*told, *reached, *built, *kept)
 
 
 def tick(state: ZoneState, now: float) -> Outcome:

@@ -19,7 +19,7 @@ from reconciler.figures import (
 from reconciler.inspection import NO_ZONE, Inspected, Inspection, outcome
 from reconciler.runtime.log import NOTED
 from reconciler.steps.zone_certificates import told
-from reconciler.steps.zone_report import is_current, rejections, report_of
+from reconciler.steps.zone_report import rejections, report_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -74,7 +74,7 @@ class ZoneAnswers:
 
     def _proxy_row(self, proxy: Proxy) -> dict[str, object]:
         refused = rejections(proxy)
-        state = "rejected" if refused else "acknowledged" if is_current(proxy) else "pending"
+        state = "rejected" if refused else "acknowledged" if proxy.is_current else "pending"
         return {
             "proxy": proxy.node_id,
             "connected": proxy.stream is not None,

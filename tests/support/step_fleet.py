@@ -110,8 +110,7 @@ class StepFleet:
     def _carry_out(self, effect: z.Effect) -> None:
         match effect:
             case z.ToProxy(stream, response):
-                if stream in self.envoys:
-                    self._ready.append(lambda: self.envoys[stream].receive(response))
+                self._ready.append(lambda: self._received(stream, response))
             case z.IssueCertificate():
                 if self.issuing:
                     self._later(lambda: issued(effect, self.now))
@@ -129,6 +128,11 @@ class StepFleet:
                 raise AssertionError(effect)
             case _:
                 pass
+
+    def _received(self, stream: str, response: DeltaResponse) -> None:
+        envoy = self.envoys.get(stream)
+        if envoy is not None:  # It may have gone meanwhile.
+            envoy.receive(response)
 
     def _later(self, event: Callable[[], z.Event]) -> None:
         self._ready.append(lambda: self.deliver(event()))
@@ -227,10 +231,10 @@ class StepFleet:
         for _ in range(round(seconds / TURN_S)):
             self.turn()
 
-    def leave(self, stream: str) -> None:
-        """Its Envoy ends; its endpoints go out."""
+    def leave(self, stream: str, *, by_peer: bool = True) -> None:
+        """Its Envoy ends, its endpoints go out; or we have cut it off, and they stay."""
         self.envoys.pop(stream)
-        self._later(lambda: z.ProxyClosed(stream, True, self.now))
+        self._later(lambda: z.ProxyClosed(stream, by_peer, self.now))
 
 
 def step_fleet(count: int, services: int, calls: int = 5, **changes: object) -> StepFleet:

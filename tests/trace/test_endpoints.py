@@ -26,8 +26,8 @@ def test_new_instance_is_told_to_the_callers_of_its_service(world: World) -> Non
     assert world.trace(lambda: world.start("east", fleet.instance("east", 1, 3))) == shown(
         """
                                                       global    east    west
-        resources decoded                                 13       3       2
-        resources framed                                   8       6       1
+        resources decoded                                 12       3       2
+        resources framed                                   8       5       1
         slices composed                                    3
         sent to zones: ServiceInsight                              1       1
         sent to zones: ZoneIngress                                         1
@@ -36,7 +36,7 @@ def test_new_instance_is_told_to_the_callers_of_its_service(world: World) -> Non
         rows written: relayed                              1       1       2
         contexts made: default                                     2       1
         contexts made: other                                               1
-        proxies looked at                                         39      20
+        proxies looked at                                          5       3
         ingresses looked at                                        2       1
         endpoints computed                                         1       1
         views that differ                                          5       3
@@ -50,10 +50,10 @@ def test_new_instance_is_told_to_the_callers_of_its_service(world: World) -> Non
         sent to proxies: ClusterLoadAssignment                     5       3
         sent to proxies: Listener                                  1
         sent to proxies: Secret                                    1
-        bytes to proxies                                       12235    2904
+        bytes to proxies                                       12232    2904
         told to the global: ConvergenceReport                      1
         told to the global: Dataplane                              1
-        told to the global: DataplaneInsight                       3       1
+        told to the global: DataplaneInsight                       2       1
         told to the global: ZoneIngress                            1
         told to the global: ZoneIngressInsight                     1
         told to the global: ZoneStatus                             1
@@ -71,7 +71,7 @@ def test_instance_that_goes_is_told_to_the_callers_of_its_service(world: World) 
         """
                                                       global    east    west
         resources decoded                                 11       3       3
-        resources framed                                  13       6       1
+        resources framed                                  13       5       1
         slices composed                                    5
         sent to zones: ServiceInsight                              2       2
         sent to zones: ZoneIngress                                         1
@@ -80,7 +80,7 @@ def test_instance_that_goes_is_told_to_the_callers_of_its_service(world: World) 
         rows written: relayed                              1       2       3
         contexts made: default                                     2       1
         contexts made: other                                               1
-        proxies looked at                                         34      20
+        proxies looked at                                          3       3
         ingresses looked at                                        2       1
         endpoints computed                                         1       1
         views that differ                                          4       3
@@ -88,7 +88,7 @@ def test_instance_that_goes_is_told_to_the_callers_of_its_service(world: World) 
         built: endpoints                                           2       1
         streams looked at                                          8       6
         sent to proxies: ClusterLoadAssignment                     4       3
-        bytes to proxies                                        2977    2904
+        bytes to proxies                                        2974    2904
         told to the global: ConvergenceReport                      1
         told to the global: Dataplane                              1
         told to the global: DataplaneInsight                       2       1
@@ -112,7 +112,7 @@ def test_certificate_that_is_renewed_is_sent_to_its_proxy_alone(tmp_path: Path, 
         certificates asked for                                     1
         streams looked at                                          2
         sent to proxies: Secret                                    1
-        bytes to proxies                                         298
+        bytes to proxies                                         297
         told to the global: DataplaneInsight                       2
         status wanted                                              1
         """
@@ -143,7 +143,7 @@ def test_first_service_of_another_zone_weighs_every_endpoint_anew(world: World) 
     ) == shown(
         """
                                                       global    east    west
-        resources decoded                                 47       2       2
+        resources decoded                                 46       2       2
         resources framed                                  12       1       1
         slices composed                                    5
         sent to zones: ServiceInsight                              1       1
@@ -160,7 +160,7 @@ def test_first_service_of_another_zone_weighs_every_endpoint_anew(world: World) 
         built: endpoints                                           8       8
         streams looked at                                         40      40
         sent to proxies: ClusterLoadAssignment                    20      20
-        bytes to proxies                                       32699   32689
+        bytes to proxies                                       32689   32689
         told to the global: DataplaneInsight                       1       1
         status wanted                                              1       1
         """
@@ -178,7 +178,7 @@ def test_one_service_more_in_another_zone_is_told_to_its_callers(world: World) -
     assert world.trace(lambda: world.start("north", more), columns=(GLOBAL, *fleet.ZONES)) == shown(
         """
                                                       global    east    west
-        resources decoded                                 13       2       2
+        resources decoded                                 12       2       2
         resources framed                                  12       1       1
         slices composed                                    5
         sent to zones: ServiceInsight                              1       1
@@ -187,7 +187,7 @@ def test_one_service_more_in_another_zone_is_told_to_its_callers(world: World) -
         rows written: relayed                              1       2       2
         contexts made: default                                     1       1
         contexts made: other                                       1       1
-        proxies looked at                                         20      20
+        proxies looked at                                          3       3
         ingresses looked at                                        1       1
         endpoints computed                                         1       1
         views that differ                                          3       3

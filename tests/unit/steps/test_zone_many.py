@@ -7,9 +7,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from reconciler import context, view
 from reconciler.model.resource import ResourceKey
-from reconciler.steps import zone_report
+from reconciler.steps import zone_build, zone_report
 from reconciler.steps import zone_state as z
+from reconciler.steps.proxies import Proxies
 from reconciler.steps.zone_report import TELL_MAX
 from reconciler.steps.zone_step import step
 from tests.support.zone import INGRESS, Zone, dataplane, zone
@@ -147,3 +149,66 @@ def test_loss_that_is_held_is_not_held_anew_by_each_that_follows() -> None:
     assert first.held_until is not None
     made.lose(streams[6])
     assert made.state.proxies["default.web-0"] is first
+
+
+def test_instance_that_comes_or_goes_has_only_its_callers_computed_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = zone()
+    for i in range(6):
+        calls = ("backend",) if i < 2 else ("other",)
+        made.connect(dataplane(f"web-{i}", f"web{i}", *calls, address=f"10.0.1.{i + 1}"))
+    built: list[str] = []
+    sidecar_view = view.sidecar_view
+
+    def counted(of: Any, resource: Any, traits: Any) -> Any:
+        built.append(traits.node_id)
+        return sidecar_view(of, resource, traits)
+
+    monkeypatch.setattr(zone_build, "sidecar_view", counted)
+    stream = made.connect(dataplane("backend-1", "backend", address="10.0.2.1"))
+    assert set(built) == {"default.backend-1", "default.web-0", "default.web-1"}
+    built.clear()
+    made.lose(stream)
+    assert sorted(built) == ["default.web-0", "default.web-1"]
+
+
+def test_many_events_of_one_turn_make_one_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = zone()
+    streams = [
+        made.connect(dataplane(f"web-{i}", "web", address=f"10.0.1.{i + 1}")) for i in range(8)
+    ]
+    contexts = 0
+    mesh_context = context.mesh_context
+
+    def counted(*given: Any) -> Any:
+        nonlocal contexts
+        contexts += 1
+        return mesh_context(*given)
+
+    monkeypatch.setattr(zone_build, "mesh_context", counted)
+    for stream in streams[:4]:
+        made.state, _ = step(made.state, z.ProxyClosed(stream, True, made.now))
+    assert contexts == 0
+    made.deliver(z.BuildDue(made.now))
+    assert contexts == 1
+
+
+def test_ticks_of_a_fleet_at_rest_look_at_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for the renewal of certificates, which looks at each once."""
+    made = zone()
+    for i in range(5):
+        stream = made.connect(dataplane(f"web-{i}", "web", address=f"10.0.1.{i + 1}"))
+        made.acknowledge_all(stream)
+    made.tick(30.0)
+    looks: list[str] = []
+    known = Proxies.__getitem__
+
+    def counted(self: Proxies, node: str) -> Any:
+        looks.append(node)
+        return known(self, node)
+
+    monkeypatch.setattr(Proxies, "__getitem__", counted)
+    made.tick(1.0)
+    assert zone_report.report_of(made.state).acked == 5
+    assert looks == []

@@ -1,0 +1,157 @@
+"""Laws of a zone's step: what it derives without a look at every proxy is what such a look finds,
+whatever comes in whatever order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reconciler.context import mesh_context
+from reconciler.kds.manifest import ConvergenceReport
+from reconciler.model.resource import ResourceKey
+from reconciler.steps import zone_admin, zone_certificates, zone_report
+from reconciler.steps.proxies import Proxies, proxies_of
+from reconciler.view import sidecar_view
+from tests.support.step_fleet import StepFleet, document, mesh_with_mtls, permission, timeout
+from tests.support.step_fleet import zone_of_steps as zone
+from tests.support.zone import MESH, policy
+
+if TYPE_CHECKING:
+    from reconciler.model.resource import MeshResource
+    from reconciler.steps.proxy_state import Proxy
+    from reconciler.steps.zone_state import ZoneState
+
+SERVICES, CALLS = 4, 3
+
+
+def route(towards: str) -> MeshResource:
+    """Requests to s1 go to another service, whose protocol decides whether they do."""
+    reference = {"kind": "MeshService", "name": towards, "weight": 1}
+    default = {"backendRefs": [reference]}
+    path = {"path": {"type": "PathPrefix", "value": "/a"}}
+    rules = [{"matches": [path], "default": default}]
+    to = [{"targetRef": {"kind": "MeshService", "name": "s1"}, "rules": rules}]
+    return policy("MeshHTTPRoute", "route", {"targetRef": {"kind": "Mesh"}, "to": to})
+
+
+OPTIONAL = (
+    timeout(1000),
+    timeout(2000),
+    timeout(3000, "from", "inbounds"),
+    permission("Deny"),
+    route("s2"),
+    route("s3"),
+)
+NUMBERS = st.integers(0, 11)
+ACTS = st.one_of(
+    st.tuples(st.just("arrive"), NUMBERS, st.sampled_from(("http", "tcp"))),
+    st.tuples(st.just("leave"), NUMBERS),
+    st.tuples(st.just("cut"), NUMBERS),
+    st.tuples(st.just("sleep"), st.sampled_from((0.2, 6.0, 15.0))),
+    st.tuples(st.just("commit"), st.booleans(), st.sets(st.sampled_from(range(len(OPTIONAL))))),
+)
+
+
+def act(fleet: StepFleet, what: tuple[object, ...], number: int) -> None:
+    match what:
+        case ("arrive", int(which), str(protocol)):
+            found = document(which, SERVICES, CALLS)
+            stream = f"stream-{found['name']}"
+            if stream not in fleet.envoys and f"default.{found['name']}" not in connected(fleet):
+                fleet.arrive(found | networking(found, protocol))
+        case ("leave" | "cut" as kind, int(which)):
+            stream = f"stream-{document(which, SERVICES, CALLS)['name']}"
+            if stream in fleet.envoys:
+                fleet.leave(stream, by_peer=kind == "leave")
+        case ("sleep", float(seconds)):
+            fleet.sleep(seconds)
+        case ("commit", bool(mtls), set(chosen)):
+            mesh = mesh_with_mtls() if mtls else (MESH,)
+            policies = {r.key: r for r in (OPTIONAL[index] for index in sorted(chosen))}
+            fleet.commit(f"commit-{number}", *mesh, *policies.values())
+        case _:
+            raise AssertionError(what)
+
+
+def networking(found: dict[str, object], protocol: str) -> dict[str, object]:
+    inner = found["networking"]
+    assert isinstance(inner, dict)
+    (inbound,) = inner["inbound"]
+    tags = inbound["tags"] | {"kuma.io/protocol": protocol}
+    return {"networking": inner | {"inbound": [inbound | {"tags": tags}]}}
+
+
+def connected(fleet: StepFleet) -> set[str]:
+    return {p.node_id for p in fleet.state.proxies.values() if p.stream is not None}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.tuples(ACTS, st.integers(0, 12)), min_size=4, max_size=20))
+def test_what_is_derived_is_what_a_look_at_every_proxy_finds(
+    acts: list[tuple[tuple[object, ...], int]],
+) -> None:
+    fleet = zone()
+    for number, (what, turns) in enumerate(acts):
+        act(fleet, what, number)
+        for _ in range(turns):
+            fleet.turn()
+            holds(fleet.state)
+    fleet.run(1.0)
+    holds(fleet.state)
+    assert not fleet.state.dirty
+    assert not fleet.state.reached
+
+
+def holds(state: ZoneState) -> None:
+    plain = proxies_of(state.proxies.values())
+    for each in fields(Proxies):
+        assert getattr(state.proxies, each.name) == getattr(plain, each.name), each.name
+    assert zone_report.report_of(state) == plain_report(state)
+    for proxy in state.proxies.values():
+        mesh = state.policy.get(ResourceKey("Mesh", "", proxy.key.mesh))
+        is_known = proxy.snapshot is not None and proxy.node_id not in state.dirty
+        if is_known and mesh is not None and not (state.reached or proxy.issuing):
+            assert proxy.view == plain_view(state, proxy), proxy.node_id
+
+
+def plain_view(state: ZoneState, proxy: Proxy) -> object:
+    absent = frozenset(p.key for p in state.proxies.values() if not p.present)
+    mesh, zone_ = proxy.key.mesh, state.settings.zone
+    context = mesh_context(state.merged, mesh, zone_, absent, dict(state.resolved))
+    resource = state.local.get(proxy.key)
+    assert resource is not None
+    return sidecar_view(context, resource, zone_admin.traits(proxy)).view
+
+
+def plain_report(state: ZoneState) -> ConvergenceReport:
+    here = [p for p in state.proxies.values() if p.stream is not None]
+    rejections = sorted(r for p in here for r in zone_report.rejections(p))
+    refused = {r.proxy for r in rejections}
+    digests = zone_certificates.ca_digests(state)
+    acked = [
+        p
+        for p in here
+        if p.node_id not in refused
+        and p.node_id not in state.dirty
+        and p.is_current
+        and zone_certificates.is_settled(p, digests)
+    ]
+    pending = len(here) - len(acked) - len(refused)
+    found = ConvergenceReport(state.revision or "", len(here), len(acked), pending, len(refused))
+    return replace(found, rejections=tuple(rejections))
+
+
+def test_mesh_that_is_gone_and_comes_back_is_looked_at() -> None:
+    fleet = zone()
+    fleet.arrive(document(0, SERVICES, CALLS))
+    fleet.run(0.1)
+    fleet.commit("without")
+    fleet.run(0.1)
+    assert fleet.state.policy.get(ResourceKey("Mesh", "", "default")) is None
+    fleet.commit("again", MESH, timeout(7000))
+    fleet.run(0.1)
+    holds(fleet.state)
