@@ -33,6 +33,7 @@ BENCHES = {
     "views": "views",
     "policies_10000": "policies_10000",
     "zones_40": "zones_40",
+    "restart": "restart",
     "transport": "transport",
 }
 # In CI (`make test-system`), within 2 minutes: those whose figures have a check.

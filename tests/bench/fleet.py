@@ -181,6 +181,15 @@ class Clients:
         """When the last proxy did what is expected, on the monotonic clock."""
         return _last(await self.all(do="wait"))
 
+    async def expect_again(self) -> None:
+        """Everyone is to be served anew, by a server that ends now and comes back."""
+        await self.all(do="again")
+
+    async def first_and_last(self) -> tuple[float, float]:
+        """When the first and the last proxy did what is expected, on the monotonic clock."""
+        answers = await self.all(do="wait")
+        return min(float(answer["first"]) for answer in answers), _last(answers)
+
     async def record(self) -> None:
         await self.all(do="record", on=True)
 

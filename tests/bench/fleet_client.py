@@ -35,7 +35,7 @@ PATH = f"/{SERVICE}/DeltaAggregatedResources"
 HEALTH_PATH = f"/{HEALTH_SERVICE}/StreamHealthCheck"
 READY = report_bytes(HealthReport({ADMIN: True}))
 TIMEOUT_S = 120.0
-RECONNECT_S = 0.5
+RECONNECT_S = 0.5  # on average: who is refused comes again, not all at one moment
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class Fleet:
         self.reports = 0
         self.pending: set[str] = set()
         self.is_done: Callable[[Proxy], bool] = lambda proxy: proxy.served
-        self.last = 0.0
+        self.first = self.last = 0.0
         self.finished = asyncio.Event()
         self.tasks: set[asyncio.Task[None]] = set()
 
@@ -86,7 +86,7 @@ class Fleet:
                 each.stream = each.connection.open(PATH, each.token)
                 each.connection.send(each.stream, each.proxy.first())
                 return
-            await asyncio.sleep(RECONNECT_S)
+            await asyncio.sleep(RECONNECT_S * (0.5 + random.random()))
 
     def heard(self, each: Connected, stream: int, data: bytes) -> None:
         if stream == each.health:
@@ -103,6 +103,7 @@ class Fleet:
     def done(self, node: str) -> None:
         self.pending.discard(node)
         self.last = time.monotonic()
+        self.first = self.first or self.last
         if not self.pending:
             self.finished.set()
 
@@ -144,7 +145,7 @@ class Fleet:
     # --- commands ---
 
     def expect(self, is_done: Callable[[Proxy], bool], nodes: set[str] | None = None) -> None:
-        self.is_done, self.last = is_done, 0.0
+        self.is_done, self.first, self.last = is_done, 0.0, 0.0
         self.finished.clear()
         self.pending = set(self.proxies if nodes is None else nodes)
         for node in tuple(self.pending):
@@ -157,7 +158,7 @@ class Fleet:
                 await self.finished.wait()
         except TimeoutError:
             return {"missing": sorted(self.pending)[:5], "count": len(self.pending)}
-        return {"last": self.last}
+        return {"first": self.first, "last": self.last}
 
     async def spread(self, nodes: list[str], over_s: float) -> None:
         """Evenly, whatever the answers take."""
@@ -178,6 +179,11 @@ class Fleet:
                 self.expect(lambda proxy: proxy.served, set(nodes))
                 await self.spread(nodes, said["over_s"])
                 return await self.wait()
+            case "again":  # Everyone is to be served by a server that comes back.
+                for node, each in self.proxies.items():
+                    each.proxy = Proxy(node, each.proxy.node)
+                self.expect(lambda proxy: proxy.served)
+                return {}
             case "join":  # Beside what is expected.
                 await self.spread(said["nodes"], 0.0)
                 return {}

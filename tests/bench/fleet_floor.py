@@ -68,7 +68,9 @@ class FloorServer:
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
         pair = (self.given["key"].encode(), self.given["cert"].encode())
-        port: int = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
+        port: int = server.add_secure_port(
+            f"127.0.0.1:{self.given['port']}", grpc.ssl_server_credentials([pair])
+        )
         await server.start()
         self.server = server
         return port

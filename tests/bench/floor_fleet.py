@@ -33,6 +33,8 @@ class FloorFleet:
         self.recorded, self.proxies = recorded, proxies
         self.clients = Clients()
         self.process: asyncio.subprocess.Process | None = None
+        self.tls = new_server_tls("floor", ("127.0.0.1", "localhost"), time.time())
+        self.port = 0
         self.pushes = 0
 
     @property
@@ -43,25 +45,41 @@ class FloorFleet:
     async def __aenter__(self) -> FloorFleet:
         await asyncio.to_thread(repository, self.world)
         await asyncio.to_thread(self._push)
-        tls = new_server_tls("floor", ("127.0.0.1", "localhost"), time.time())
+        self.port = await self._start()
+        for name, heard in self.recorded.items():
+            if name != "first":
+                await self._ask({"do": "push", "name": name, "heard": heard})
+        given = {"host": "127.0.0.1", "port": self.port, "ca": self.tls.ca_pem.decode()}
+        await self.clients.start(given, self.proxies)
+        return self
+
+    async def _start(self, port: int = 0) -> int:
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.bench.fleet_floor",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LINE_MAX,
         )  # fmt: skip
         answer = await self._ask(
             {
+                "port": port,
                 "bare": str(self.world.bare),
-                "cert": tls.cert_pem.decode(),
-                "key": tls.key_pem.decode(),
+                "cert": self.tls.cert_pem.decode(),
+                "key": self.tls.key_pem.decode(),
                 "first": self.recorded["first"],
             }
         )
-        for name, heard in self.recorded.items():
-            if name != "first":
-                await self._ask({"do": "push", "name": name, "heard": heard})
-        given = {"host": "127.0.0.1", "port": answer["port"], "ca": tls.ca_pem.decode()}
-        await self.clients.start(given, self.proxies)
-        return self
+        return int(answer["port"])
+
+    async def restart(self) -> float:
+        """Killed, and started again on the same port; when, on the monotonic clock."""
+        await self._end()
+        began = time.monotonic()
+        await self._start(self.port)
+        return began
+
+    async def _end(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            await self.process.wait()
 
     async def __aexit__(
         self,
@@ -70,9 +88,7 @@ class FloorFleet:
         trace: TracebackType | None,
     ) -> None:
         await self.clients.stop()
-        if self.process is not None:
-            self.process.kill()
-            await self.process.wait()
+        await self._end()
 
     async def _ask(self, said: dict[str, Any]) -> dict[str, Any]:
         assert self.process is not None

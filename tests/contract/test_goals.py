@@ -26,6 +26,8 @@ GOALS = (
     "policies_10000.cold_s",
     "policies_10000.change_ms",
     "restart_ms.global",
+    "restart_ms.zone",
+    "restart_ms.zone_all",
     "loop_stall_ms_max.storm",
     "loop_stall_ms_max.outbound",
     "loop_stall_ms_max.inbound",
