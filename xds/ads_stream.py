@@ -22,10 +22,11 @@ cannot be kept, because it is not known.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from xds.copying import replace
 from xds.delta_sender import ADS_DIALECT, ADS_NAMED_DIALECT, NO_NAMES, Answer, DeltaSender
 from xds.discovery import DeltaRequest, DeltaResponse, RemoteProtocolError
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, SECRET

@@ -7,9 +7,10 @@ then answers with `ack` or `nack`. Used by the KDS client and server, the bench 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from xds.copying import replace
 from xds.delta_sender import WILDCARD
 from xds.discovery import DeltaRequest, DeltaResponse, Node, RemoteProtocolError
 

@@ -10,10 +10,11 @@ Sources: the xDS protocol's incremental variant; KDS as Kuma 2.14 speaks it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from sys import intern
 from typing import TYPE_CHECKING
 
+from xds.copying import replace
 from xds.discovery import DeltaRequest, DeltaResponse, RemoteProtocolError
 from xds.resource import XdsResource
 from xds.snapshot import NO_RESOURCES, Resources, Step

@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from reconciler.kds.messages import MESSAGES
 from reconciler.kds.proto import kuma_mesh_pb2 as pb
 from reconciler.kds.stats import Counts
+from xds.copying import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

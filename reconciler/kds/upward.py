@@ -4,7 +4,7 @@ convergence report.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from rpds import HashTrieMap
@@ -22,6 +22,7 @@ from reconciler.model.resource import (
     MeshResource,
     ResourceKey,
 )
+from xds.copying import replace
 from xds.snapshot import step_from
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ never more than it can read.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.fleet import cluster_id, global_refuses
@@ -24,6 +23,7 @@ from reconciler.steps.global_state import (
     Outcome,
     SendResponse,
 )
+from xds.copying import replace
 from xds.delta_sender import KDS_DIALECT, Acked, DeltaSender, Nacked
 from xds.snapshot import NO_RESOURCES
 

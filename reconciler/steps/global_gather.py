@@ -8,11 +8,10 @@ end comes earlier when the known zones have spoken: there may be others.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from reconciler.kds.types import RELAYED_TYPES
 from reconciler.steps import global_slices
 from reconciler.steps.global_state import GlobalState, KeepMadeGood, Note, Outcome, WakeAt
+from xds.copying import replace
 
 
 def begun(state: GlobalState, *, lost: bool) -> Outcome:

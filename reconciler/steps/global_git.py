@@ -7,7 +7,6 @@ accepts it.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.kds.admission import zone_keys
@@ -30,6 +29,7 @@ from reconciler.steps.global_state import (
     Revision,
     RevisionInForce,
 )
+from xds.copying import replace
 
 if TYPE_CHECKING:
     from reconciler.problems import Problem

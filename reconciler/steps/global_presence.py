@@ -5,7 +5,6 @@ runs out; a zone that is taken out of the repository is forgotten.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.kds.admission import lapsed
@@ -19,6 +18,7 @@ from reconciler.steps.global_state import (
     WakeAt,
 )
 from reconciler.steps.zone_record import AdminStream
+from xds.copying import replace
 
 if TYPE_CHECKING:
     from reconciler.steps.global_state import AdminOpened, Effects, GlobalState, Outcome

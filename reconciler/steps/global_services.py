@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from rpds import HashTrieMap
@@ -21,6 +21,7 @@ from reconciler.state import EMPTY, MeshState, ResourceDiff, apply
 from reconciler.steps import global_slices
 from reconciler.steps.global_counts import Tally
 from reconciler.steps.global_state import WakeAt
+from xds.copying import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -8,7 +8,6 @@ other features.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.kds.slice import Framed, merged, next_framed, next_slice, sifted
@@ -16,6 +15,7 @@ from reconciler.kds.slice import relay as relayed_slice
 from reconciler.kds.types import MANIFEST
 from reconciler.steps.global_state import OfferSoon
 from reconciler.steps.zone_record import Sifting, Told
+from xds.copying import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

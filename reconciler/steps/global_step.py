@@ -4,7 +4,6 @@ and out; `global_git`, `global_zones` and `global_down` decide.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import assert_never
 
 from reconciler.steps import (
@@ -43,6 +42,7 @@ from reconciler.steps.global_state import (
     ZonePublished,
     ZoneSubscribed,
 )
+from xds.copying import replace
 
 
 def step(state: GlobalState, event: Event) -> Outcome:

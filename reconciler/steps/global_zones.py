@@ -6,7 +6,6 @@ to the other zones.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rpds import HashTrieMap
@@ -45,6 +44,7 @@ from reconciler.steps.global_state import (
     global_node,
 )
 from reconciler.steps.zone_record import Session, Taken, ZoneRecord
+from xds.copying import replace
 from xds.delta_receiver import DeltaReceiver
 from xds.discovery import DeltaResponse, RemoteProtocolError
 

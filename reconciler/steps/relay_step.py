@@ -14,13 +14,14 @@ What a zone sends stands in its own ref only: the name is that of the identity i
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.model.resource import canonical_json
 from reconciler.model.spec import DataplaneSpec
 from reconciler.status.announcement import StatusMode, ZoneStatus
 from reconciler.status.document import Inventory, ProxyClass, ProxyEntry, StatusInput
+from xds.copying import replace
 
 if TYPE_CHECKING:
     from reconciler.kds.manifest import ConvergenceReport

@@ -17,7 +17,6 @@ asks for less, and halves with each push that is neither.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from reconciler.steps.status_state import (
@@ -44,6 +43,7 @@ from reconciler.steps.status_state import (
     WakeAt,
     Wanted,
 )
+from xds.copying import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,7 +5,6 @@ it comes with its admin listener, and again when its addresses are others.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.admin import admin_hosts, admin_target
@@ -14,6 +13,7 @@ from reconciler.model.resource import ResourceKey
 from reconciler.registration import node_id
 from reconciler.steps import zone_build
 from reconciler.steps.zone_state import IssueAdminCertificate, Note
+from xds.copying import replace
 
 if TYPE_CHECKING:
     from reconciler.admin import AdminTarget

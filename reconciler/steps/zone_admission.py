@@ -4,7 +4,6 @@ token runs out, is revoked, or loses the key that signed it. Pure.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.ca.tokens import Claims, Refused
@@ -12,6 +11,7 @@ from reconciler.membership import not_a_member
 from reconciler.model.resource import MeshResource, ResourceKey
 from reconciler.proxy_token import ISSUE_ANEW, issuer_of, no_longer_good
 from reconciler.registration import NotAdmitted, declared, node_id
+from xds.copying import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,6 @@ without a stream costs nothing.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from reconciler.view import (
     sidecar_view,
     touched_meshes,
 )
+from xds.copying import replace
 from xds.translate import IncompleteView, translate
 
 if TYPE_CHECKING:

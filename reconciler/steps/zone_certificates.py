@@ -7,7 +7,6 @@ takes nothing away.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from reconciler.registration import identity_uris
 from reconciler.steps.proxy_state import Failing, Proxy
 from reconciler.steps.zone_state import Effects, IssueCertificate, Note, WakeAt, ZoneState
 from xds.build.secrets import ca_secret
+from xds.copying import replace
 from xds.names import ca_secret_name, identity_secret_name
 from xds.resource import digest
 from xds.snapshot import NO_RESOURCES, Resources

@@ -14,7 +14,6 @@ everything goes at once. A zone that is new has lost nothing and waits for nobod
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.steps import zone_report
@@ -29,6 +28,7 @@ from reconciler.steps.zone_state import (
     WakeAt,
     ZoneState,
 )
+from xds.copying import replace
 from xds.resource import LISTENER
 
 if TYPE_CHECKING:

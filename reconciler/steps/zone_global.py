@@ -8,7 +8,6 @@ data applies type by type, Mesh first.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rpds import HashTrieMap
@@ -36,6 +35,7 @@ from reconciler.steps.zone_state import (
     WakeAt,
     ZoneState,
 )
+from xds.copying import replace
 from xds.delta_receiver import DeltaReceiver
 from xds.discovery import RemoteProtocolError
 

@@ -7,7 +7,6 @@ disk afterwards, so that no endpoint waits for a disk.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.ca.tokens import Refused
@@ -25,6 +24,7 @@ from reconciler.steps.zone_state import (
     WakeAt,
     ZoneState,
 )
+from xds.copying import replace
 from xds.health import HealthReport, Introduction
 
 if TYPE_CHECKING:

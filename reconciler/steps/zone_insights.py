@@ -4,13 +4,13 @@ else every ten seconds while they change, a few proxies a turn.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 from reconciler.kds.stats import Counts
 from reconciler.steps import zone_report
 from reconciler.steps.zone_state import Effects, Outcome, WakeAt, ZoneState
+from xds.copying import replace
 from xds.delta_sender import Acked, Nacked
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, SECRET
 

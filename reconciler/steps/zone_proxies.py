@@ -8,7 +8,6 @@ vanishes within seconds it is taken for our own failure: endpoints stay for the 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.kds.proxy_insight import ProxyInsight, Subscription, said_by
@@ -36,6 +35,7 @@ from reconciler.steps.zone_state import (
     ZoneState,
 )
 from xds.ads_stream import AdsStream
+from xds.copying import replace
 from xds.delta_sender import Nacked
 
 if TYPE_CHECKING:

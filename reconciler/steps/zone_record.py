@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from rpds import HashTrieMap
@@ -10,6 +10,7 @@ from rpds import HashTrieMap
 from reconciler.kds.stats import Counts
 from reconciler.state import EMPTY as NO_RESOURCES
 from reconciler.state import MeshState
+from xds.copying import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,6 @@ interval. Endpoints and services take no such wait: a change of who is there goe
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -38,6 +37,7 @@ from reconciler.steps.zone_state import (
 )
 from reconciler.topology import available_services
 from xds.ads_stream import Sync
+from xds.copying import replace
 from xds.delta_sender import KDS_DIALECT, DeltaSender, Nacked, Subscribed
 from xds.snapshot import NO_RESOURCES
 

@@ -12,7 +12,6 @@ proxy), `zone_proxies` (registration, streams, liveness), `zone_health` (what pr
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import assert_never
 
 from reconciler.registration import node_id
@@ -55,6 +54,7 @@ from reconciler.steps.zone_state import (
     ZoneState,
 )
 from reconciler.view import ProxyTraits
+from xds.copying import replace
 
 
 def step(state: ZoneState, event: Event) -> Outcome:
