@@ -166,16 +166,21 @@ class Clients:
     async def connect(self, over_s: float, nodes: Sequence[str]) -> float:
         """Seconds until the last of them is served."""
         began = time.monotonic()
+        return _last(await self.each(nodes, do="connect", over_s=over_s)) - began
+
+    async def leave(self, nodes: Sequence[str]) -> None:
+        await self.each(nodes, do="leave")
+
+    async def each(self, nodes: Sequence[str], **said: Any) -> list[dict[str, Any]]:
+        """Every process is asked for the nodes that are its own."""
         parts = [[n for n in nodes if self.homes[n] is client] for client in self.clients]
-        said = [{"do": "connect", "over_s": over_s, "nodes": part} for part in parts]
-        pairs = zip(self.clients, said, strict=True)
-        return _last(await asyncio.gather(*(client.ask(each) for client, each in pairs))) - began
+        pairs = zip(self.clients, parts, strict=True)
+        asked = (client.ask({**said, "nodes": part}) for client, part in pairs)
+        return list(await asyncio.gather(*asked))
 
     async def expect(self, nodes: Sequence[str], what: str, value: int, **more: Any) -> None:
         """Every one of `nodes` is to run `value`."""
-        for client in self.clients:
-            part = [n for n in nodes if self.homes[n] is client]
-            await client.ask({"do": "expect", "what": what, "value": value, "nodes": part, **more})
+        await self.each(nodes, do="expect", what=what, value=value, **more)
 
     async def last(self) -> float:
         """When the last proxy did what is expected, on the monotonic clock."""

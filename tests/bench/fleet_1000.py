@@ -135,10 +135,10 @@ class _Run:
     async def _wear(self) -> None:
         """1,000 reconnects, and pushes until there were 1,000."""
         fleet = self.fleet
-        await fleet.clients.all(do="leave", nodes=fleet.own)
+        await fleet.clients.leave(fleet.own)
         await fleet.clients.connect(STORM_S, fleet.own)
         await fleet.settled()
-        for number in range(1000 - 2 * self.runs):
+        for number in range(self.scale.choose(1000, 0) - 2 * self.runs):
             self.values += 1
             await fleet.pushed(POLICY_PUSHES[number % 2], self.values)
         await fleet.settled()
