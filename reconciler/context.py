@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 
 from reconciler.collection import EMPTY as NOTHING
 from reconciler.collection import Collection, Difference, differences
-from reconciler.destination import Callers, Destination, destination
+from reconciler.destination import Callers, Outbounds, Ways
 from reconciler.match import (
     INBOUNDS,
     TOWARDS,
@@ -32,7 +32,7 @@ from reconciler.match import (
     wanted,
 )
 from reconciler.model.resource import SERVICE, MeshResource, ResourceKey
-from reconciler.model.spec import MeshSpec, Tags
+from reconciler.model.spec import DataplaneSpec, MeshSpec, TagDestination, Tags
 from reconciler.policies import POLICIES
 from reconciler.topology import Place, Topology, merged_by_address, resolver
 from xds import names
@@ -54,13 +54,13 @@ SERVICES_MAX = 256  # services that are compared one by one after a change
 class Selected:
     """The policies that select one Dataplane.
 
-    `inbounds`: by kind, those that say something of inbounds. `callers`: whom it shares those with
-    that say something of destinations.
+    `inbounds`: by kind, those that say something of inbounds. `ways`: its outbounds, with those
+    that say something of destinations; shared with all that have the same.
     """
 
     dataplane: MeshResource
     inbounds: Mapping[str, tuple[Selection, ...]]
-    callers: Callers
+    ways: Ways
     wanted: frozenset[Shelf]  # where the policies stand that may select it and not its whole class
     whole: tuple[tuple[Ranked, ...], ...]  # those of whole classes that say something of inbounds
 
@@ -90,8 +90,8 @@ class _Cached:
 class MeshContext:
     """Shared by all proxies of a mesh; see `mesh_context`.
 
-    `era` is the same object in contexts that differ in endpoints only. `differing`: from the
-    context it was made from; None: in more than can be told.
+    `era` is the same object in contexts that differ in endpoints only, `moment` is this one's own.
+    `differing`: from the context it was made from; None: in more than can be told.
     """
 
     mesh: MeshResource
@@ -101,6 +101,7 @@ class MeshContext:
     whole: tuple[tuple[Ranked, ...], ...]  # by kind: of whole classes, about inbounds
     topology: Topology
     era: object
+    moment: object
     differing: Differing | None
     cached: _Cached
 
@@ -126,7 +127,7 @@ class MeshContext:
         """The policies of every kind that select a Dataplane."""
         known = self.cached.selected.get(dataplane.key)
         if known is None or known.dataplane is not dataplane or known.whole is not self.whole:
-            known = self.cached.selected[dataplane.key] = _selected(self, dataplane)
+            known = self.cached.selected[dataplane.key] = _selected(self, dataplane, known)
         return known
 
     def inbound_conf(
@@ -142,9 +143,6 @@ class MeshContext:
             known = chosen, effect.inbound_conf(chosen, inbound, self.name)
             self.cached.inbound[key] = known
         return known[1]
-
-    def destination(self, tags: Tags, callers: Callers) -> Destination:
-        return destination(self, tags, callers)
 
     def endpoints(self, tags: Tags) -> Endpoints:
         service = self.topology.service(service_of(tags))
@@ -207,6 +205,7 @@ def mesh_context(
         index=index,
         whole=whole,
         topology=topology,
+        moment=object(),
     )
     shelves = {
         s for _, changes in policies for pair in changes for r in pair for s in shelves_of(r)
@@ -226,6 +225,7 @@ def _nothing(mesh: MeshResource, zone: str) -> MeshContext:
         whole=tuple(() for _ in POLICIES),
         topology=Topology(Place(zone)),
         era=object(),
+        moment=object(),
         differing=None,
         cached=_Cached(),
     )
@@ -293,7 +293,7 @@ def _differing(
     return Differing(services | named, proxies) if len(named) == len(shelves) else None
 
 
-def _selected(context: MeshContext, dataplane: MeshResource) -> Selected:
+def _selected(context: MeshContext, dataplane: MeshResource, known: Selected | None) -> Selected:
     shelves = wanted(dataplane)
     inbounds: dict[str, tuple[Selection, ...]] = {}
     own: dict[str, tuple[Ranked, ...]] = {}
@@ -307,4 +307,21 @@ def _selected(context: MeshContext, dataplane: MeshResource) -> Selected:
     callers = context.cached.callers.get(key)
     if callers is None:
         callers = context.cached.callers[key] = Callers(dataplane, own)
-    return Selected(dataplane, inbounds, callers, shelves, context.whole)
+    if known is not None and known.dataplane is dataplane and known.ways.callers is callers:
+        ways = known.ways
+    else:
+        ways = callers.ways_of(_outbounds(dataplane))
+    return Selected(dataplane, inbounds, ways, shelves, context.whole)
+
+
+def _outbounds(dataplane: MeshResource) -> Outbounds:
+    """Those with tag destinations that do not stand on an inbound of the same proxy."""
+    spec = dataplane.spec
+    assert isinstance(spec, DataplaneSpec)
+    taken = {(inbound.address, inbound.port) for inbound in spec.inbounds}
+    return tuple(
+        (outbound, outbound.destination.tags)
+        for outbound in spec.outbounds
+        if isinstance(outbound.destination, TagDestination)
+        and (outbound.address, outbound.port) not in taken
+    )

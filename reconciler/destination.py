@@ -7,7 +7,9 @@ same: the policies that may concern the destination, and the protocols of the se
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from operator import is_
 from typing import TYPE_CHECKING, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 from reconciler.match import Ranked, Shelf, selections, service_of, towards, towards_route
 from reconciler.model.resource import MeshResource, ResourceKey
@@ -24,9 +26,11 @@ from reconciler.routes import (
 )
 from reconciler.rules import Entry, route_conf, to_conf, to_entries
 from xds import names
+from xds.resource import CLUSTER, LISTENER
 from xds.view import (
     Applied,
     EdsCluster,
+    Endpoints,
     OutboundListener,
     Protocol,
     Route,
@@ -35,7 +39,7 @@ from xds.view import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from reconciler.collection import Collection
     from reconciler.context import MeshContext
@@ -135,6 +139,88 @@ class Callers:
     own: Mapping[str, tuple[Ranked, ...]]
     clusters: dict[Tags, Kept[Cluster]] = field(default_factory=dict)
     destinations: dict[Tags, Kept[Destination]] = field(default_factory=dict)
+    ways: WeakValueDictionary[Outbounds, Ways] = field(default_factory=WeakValueDictionary)
+
+    def ways_of(self, outbounds: Outbounds) -> Ways:
+        found = self.ways.get(outbounds)
+        if found is None:
+            found = self.ways[outbounds] = Ways(self, outbounds)
+        return found
+
+
+Outbounds = tuple[tuple["Outbound", "Tags"], ...]  # each with its destination
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outward:
+    """What outbounds come to in one context: the outbound half of a view.
+
+    Of the same callers' before it holds all that is the same as the same objects; where endpoints
+    alone differ, that is all but `endpoints`.
+    """
+
+    clusters: Mapping[str, EdsCluster]
+    endpoints: tuple[Endpoints, ...]  # by the cluster's name
+    listeners: Mapping[str, OutboundListener]
+    origins: Mapping[tuple[str, str], Origin]  # (type URL, xDS name)
+    services: tuple[str, ...]  # that it depends on, and no others; sorted
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class Ways:
+    """What all proxies with these outbounds have in common that go the same ways; computed once in
+    a context (`moment`), for the first of them that asks.
+    """
+
+    callers: Callers
+    outbounds: Outbounds
+    _moment: object = None
+    _destinations: tuple[Destination, ...] = ()
+    _endpoints: tuple[Endpoints, ...] = ()
+    _found: Outward | None = None
+
+    def at(self, context: MeshContext) -> Outward:
+        if self._found is not None and self._moment is context.moment:
+            return self._found
+        destinations = [destination(context, tags, self.callers) for _, tags in self.outbounds]
+        endpoints = [context.endpoints(c.tags) for each in destinations for c in each.clusters]
+        found = self._found
+        if found is None or not _are(self._destinations, destinations):
+            found = _outward(self.outbounds, destinations, endpoints)
+        elif not _are(self._endpoints, endpoints):
+            found = replace(found, endpoints=_by_cluster(endpoints))
+        self._moment, self._found = context.moment, found
+        self._destinations, self._endpoints = tuple(destinations), tuple(endpoints)
+        return found
+
+
+def _are(before: Sequence[object], after: Sequence[object]) -> bool:
+    return len(before) == len(after) and all(map(is_, before, after))
+
+
+def _by_cluster(endpoints: Iterable[Endpoints]) -> tuple[Endpoints, ...]:
+    """A cluster that several destinations use is there once."""
+    found = {each.cluster: each for each in endpoints}
+    return tuple(found[name] for name in sorted(found))
+
+
+def _outward(
+    outbounds: Outbounds, destinations: Sequence[Destination], endpoints: Iterable[Endpoints]
+) -> Outward:
+    clusters: dict[str, EdsCluster] = {}
+    listeners: dict[str, OutboundListener] = {}
+    origins: dict[tuple[str, str], Origin] = {}
+    for (outbound, tags), each in zip(outbounds, destinations, strict=True):
+        for cluster in each.clusters:
+            clusters[cluster.cluster.name] = cluster.cluster
+            if cluster.origins:
+                origins[CLUSTER, cluster.cluster.name] = cluster.origins
+        listener = each.listener(outbound, tags)
+        listeners[listener.name] = listener
+        if each.origins:
+            origins[LISTENER, listener.name] = each.origins
+    services = frozenset[str]().union(*[each.services for each in destinations])
+    return Outward(clusters, _by_cluster(endpoints), listeners, origins, tuple(sorted(services)))
 
 
 def destination(context: MeshContext, tags: Tags, callers: Callers) -> Destination:

@@ -10,7 +10,7 @@ are left out for now: an outbound needs an address of its own, which no zone giv
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from operator import is_
 from typing import TYPE_CHECKING
@@ -18,12 +18,10 @@ from typing import TYPE_CHECKING
 from reconciler import ingress as ingress_parts
 from reconciler.admin import admin_clusters, admin_listener
 from reconciler.context import mesh_context as mesh_context  # part of this module's interface
-from reconciler.destination import Destination, Origin, cluster_applied
+from reconciler.destination import Origin, Outward, cluster_applied
 from reconciler.model.spec import (
     DataplaneSpec,
     Inbound,
-    Outbound,
-    TagDestination,
     ZoneEgressSpec,
     ZoneIngressSpec,
 )
@@ -50,7 +48,6 @@ from xds.view import (
 if TYPE_CHECKING:
     from reconciler.context import MeshContext, Selected
     from reconciler.model.resource import MeshResource, ResourceKey
-    from reconciler.model.spec import Tags
     from reconciler.state import MeshState, ResourceDiff
 
 Origins = Mapping[tuple[str, str], Origin]  # (type URL, xDS name) -> policies that shaped it
@@ -78,7 +75,16 @@ class ViewResult:
     view: ProxyView
     origins: Origins
     services: tuple[str, ...] = ()
-    inputs: tuple[object, ...] = field(default=(), repr=False, compare=False)  # by identity
+    made: _Made | None = field(default=None, repr=False, compare=False)  # of a sidecar
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Made:
+    """What a view was put together from. `own` is what the inbound half was computed from."""
+
+    own: tuple[object, ...]
+    inward: _Parts
+    outward: Outward
 
 
 @dataclass(slots=True)
@@ -89,6 +95,11 @@ class _Parts:
     endpoints: dict[str, Endpoints] = field(default_factory=dict)
     listeners: dict[str, ListenerInput] = field(default_factory=dict)
     origins: dict[tuple[str, str], Origin] = field(default_factory=dict)
+
+    def copied(self) -> _Parts:
+        return _Parts(
+            dict(self.clusters), dict(self.endpoints), dict(self.listeners), dict(self.origins)
+        )
 
     def result(self, node_id: str, secrets: tuple[str, ...]) -> ViewResult:
         view = ProxyView(
@@ -111,51 +122,63 @@ def sidecar_view(context: MeshContext, dataplane: MeshResource, traits: ProxyTra
     spec = dataplane.spec
     assert isinstance(spec, DataplaneSpec)
     selected = context.selected(dataplane)
-    ways = [
-        _Way(outbound, to.tags, context.destination(to.tags, selected.callers))
-        for outbound, to in _outbounds(spec)
-    ]
-    endpoints = [context.endpoints(c.tags) for way in ways for c in way.destination.clusters]
-    inputs = (
-        traits,
-        dataplane,
-        context.mesh,
-        context.place.resolved,
-        selected.inbounds,
-        *[way.destination for way in ways],
-        *endpoints,
-    )
+    outward = selected.ways.at(context)
+    own = (traits, dataplane, context.mesh, context.place.resolved, selected.inbounds)
     known: ViewResult | None = context.cached.views.get(dataplane.key)
-    if known is not None and _is_of(known, inputs):
+    made = known.made if known is not None else None
+    if known is None or made is None or not _is_of(made, own):
+        inward = _inward(context, selected, traits)
+    elif made.outward is outward:
         return known
-    parts = _Parts()
-    for index, inbound in enumerate(spec.inbounds):
-        _add_inbound(parts, context, _InboundOf(inbound, index, selected, traits.reuse_port))
-    parts.endpoints = {each.cluster: each for each in endpoints}
-    for way in ways:
-        _add_outbound(parts, way)
+    else:
+        inward = made.inward
+        if made.outward.clusters is outward.clusters:  # Endpoints alone differ.
+            view = replace(known.view, endpoints=outward.endpoints)
+            found = replace(known, view=view, made=_Made(own, inward, outward))
+            context.cached.views[dataplane.key] = found
+            return found
+    parts = inward.copied()
+    _add_outward(parts, outward)
     if spec.transparent is not None and context.spec.passthrough:
         _add_passthrough(parts, spec.transparent.redirect_port_outbound)
     _add_admin(parts, traits, context.resolve(spec.address))
     secrets = names.identity_secret_name(context.name), names.ca_secret_name(context.name)
-    found = parts.result(traits.node_id, tuple(sorted(secrets)) if context.spec.mtls else ())
-    services = frozenset[str]().union(*[way.destination.services for way in ways])
-    found = replace(found, services=tuple(sorted(services)), inputs=inputs)
+    result = parts.result(traits.node_id, tuple(sorted(secrets)) if context.spec.mtls else ())
+    found = ViewResult(
+        _sharing(result.view, outward, known),
+        result.origins,
+        outward.services,
+        _Made(own, inward, outward),
+    )
     context.cached.views[dataplane.key] = found
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Way:
-    outbound: Outbound
-    tags: Tags
-    destination: Destination
-
-
-def _is_of(known: ViewResult, inputs: tuple[object, ...]) -> bool:
+def _is_of(made: _Made, own: tuple[object, ...]) -> bool:
     """Traits are made anew each time; all else is shared for as long as it is the same."""
-    same = len(known.inputs) == len(inputs) and all(map(is_, known.inputs[1:], inputs[1:]))
-    return same and known.inputs[0] == inputs[0]
+    return all(map(is_, made.own[1:], own[1:])) and made.own[0] == own[0]
+
+
+def _inward(context: MeshContext, selected: Selected, traits: ProxyTraits) -> _Parts:
+    """What its inbounds come to."""
+    parts, spec = _Parts(), selected.dataplane.spec
+    assert isinstance(spec, DataplaneSpec)
+    for index, inbound in enumerate(spec.inbounds):
+        _add_inbound(parts, context, _InboundOf(inbound, index, selected, traits.reuse_port))
+    return parts
+
+
+def _sharing(view: ProxyView, outward: Outward, known: ViewResult | None) -> ProxyView:
+    """The same view, with the same tuples as others where it has what they have: equal by identity
+    is cheap to find.
+    """
+    before = known.view if known is not None else view
+    return replace(
+        view,
+        clusters=before.clusters if view.clusters == before.clusters else view.clusters,
+        endpoints=outward.endpoints,
+        listeners=before.listeners if view.listeners == before.listeners else view.listeners,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,26 +273,11 @@ def downstream_tls(context: MeshContext) -> DownstreamTls | None:
     )
 
 
-def _outbounds(spec: DataplaneSpec) -> Iterator[tuple[Outbound, TagDestination]]:
-    """Those with tag destinations that do not stand on an inbound of the same proxy."""
-    taken = {(inbound.address, inbound.port) for inbound in spec.inbounds}
-    for outbound in spec.outbounds:
-        destination = outbound.destination
-        if isinstance(destination, TagDestination) and (
-            (outbound.address, outbound.port) not in taken
-        ):
-            yield outbound, destination
-
-
-def _add_outbound(parts: _Parts, way: _Way) -> None:
-    for cluster in way.destination.clusters:
-        parts.clusters[cluster.cluster.name] = cluster.cluster
-        if cluster.origins:
-            parts.origins[CLUSTER, cluster.cluster.name] = cluster.origins
-    listener = way.destination.listener(way.outbound, way.tags)
-    parts.listeners[listener.name] = listener
-    if way.destination.origins:
-        parts.origins[LISTENER, listener.name] = way.destination.origins
+def _add_outward(parts: _Parts, outward: Outward) -> None:
+    parts.clusters |= outward.clusters
+    parts.endpoints |= {each.cluster: each for each in outward.endpoints}
+    parts.listeners |= outward.listeners
+    parts.origins |= outward.origins
 
 
 def _add_passthrough(parts: _Parts, port: int) -> None:

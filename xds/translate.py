@@ -14,7 +14,7 @@ from xds.build.inbound import inbound_shape
 from xds.build.listeners import build_listener
 from xds.build.outbound import outbound_shape
 from xds.memo import Memo
-from xds.snapshot import Resources, Snapshot
+from xds.snapshot import EMPTY, Resources, Snapshot
 from xds.view import (
     ClusterInput,
     DownstreamTls,
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 LIMIT = 4_096  # results a stage keeps, at most twice, that no proxy holds any more
 SHAPES = 1_024  # what listeners have in common: a few for each service
+
+
+Translated = tuple[ProxyView, Snapshot]
 
 
 class IncompleteView(Exception):
@@ -59,6 +62,13 @@ class Builders:
     collection: Memo[tuple[XdsResource, ...], Resources] = field(
         default_factory=lambda: Memo("collection", _by_name, LIMIT)
     )
+    assignments: Memo[tuple[Endpoints, ...], Resources] = field(init=False)
+
+    def __post_init__(self) -> None:
+        def build(argument: tuple[Endpoints, ...]) -> Resources:
+            return self.collection(tuple(map(self.endpoints, argument)))
+
+        object.__setattr__(self, "assignments", Memo("assignments", build, LIMIT))
 
     @property
     def rebuilt(self) -> Mapping[str, int]:
@@ -77,18 +87,29 @@ def _listeners() -> Memo[ListenerInput, XdsResource]:
     return Memo("listener", build, LIMIT)
 
 
-def translate(view: ProxyView, secrets: Resources, builders: Builders) -> Snapshot:
-    """All resources of the view. Raises IncompleteView while a secret it names has no body."""
-    _check(view)
+def translate(
+    view: ProxyView, secrets: Resources, builders: Builders, before: Translated | None = None
+) -> Snapshot:
+    """All resources of the view. Raises IncompleteView while a secret it names has no body.
+
+    `before`: a view that was translated, and its snapshot; what is the same tuple in both gives the
+    same mapping without a look at its values.
+    """
     missing = [name for name in view.secrets if name not in secrets]
     if missing:
         raise IncompleteView(f"{view.node_id}: no {', '.join(missing)} yet")
-    return Snapshot(
-        clusters=builders.collection(tuple(map(builders.cluster, view.clusters))),
-        endpoints=builders.collection(tuple(map(builders.endpoints, view.endpoints))),
-        secrets=builders.collection(tuple(secrets[name] for name in view.secrets)),
-        listeners=builders.collection(tuple(map(builders.listener, view.listeners))),
-    )
+    known, snapshot = before if before is not None else (None, EMPTY)
+    assignments = builders.assignments(view.endpoints)
+    _check(view, assignments, known, snapshot)
+    clusters, listeners, own = snapshot.clusters, snapshot.listeners, snapshot.secrets
+    if known is None or view.clusters is not known.clusters:
+        clusters = builders.collection(tuple(map(builders.cluster, view.clusters)))
+    if known is None or view.listeners is not known.listeners:
+        listeners = builders.collection(tuple(map(builders.listener, view.listeners)))
+    found = [secrets[name] for name in view.secrets]
+    if len(own) != len(found) or not all(own.get(each.name) is each for each in found):
+        own = builders.collection(tuple(found))
+    return Snapshot(clusters, assignments, own, listeners)
 
 
 class _Collection(dict[str, "XdsResource"]):
@@ -99,12 +120,24 @@ def _by_name(resources: tuple[XdsResource, ...]) -> Resources:
     return _Collection((resource.name, resource) for resource in resources)
 
 
-def _check(view: ProxyView) -> None:
-    """No dangling reference ever reaches a proxy."""
+def _check(
+    view: ProxyView, assignments: Resources, known: ProxyView | None, before: Snapshot
+) -> None:
+    """No dangling reference ever reaches a proxy. What was checked before is not looked at again:
+    of other endpoints for the same clusters, the names.
+    """
+    if (
+        known is not None
+        and view.clusters is known.clusters
+        and view.listeners is known.listeners
+        and view.secrets == known.secrets
+        and assignments.keys() == before.endpoints.keys()
+    ):
+        return
     eds = {cluster.name for cluster in view.clusters if isinstance(cluster, EdsCluster)}
-    assigned = {endpoints.cluster for endpoints in view.endpoints}
-    if eds != assigned:
-        raise InconsistentView(f"{view.node_id}: clusters and endpoints differ: {eds ^ assigned}")
+    if eds != assignments.keys():
+        wrong = eds ^ assignments.keys()
+        raise InconsistentView(f"{view.node_id}: clusters and endpoints differ: {wrong}")
     used = _secrets_used(view) - set(view.secrets)
     if used:
         raise InconsistentView(f"{view.node_id}: uses secrets that are not its own: {sorted(used)}")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from reconciler.state import ResourceDiff
     from reconciler.steps.proxy_state import Certificate, Proxy
     from xds.snapshot import Resources
+    from xds.translate import Translated
 
 
 def touched(state: ZoneState, change: ResourceDiff) -> Outcome:
@@ -147,12 +148,19 @@ def _build(state: ZoneState, proxy: Proxy, now: float) -> Outcome:
     if result.view == proxy.view and proxy.snapshot is not None and _holds(proxy, secrets):
         return replace(state, proxies=state.proxies.insert(proxy.node_id, proxy)), issue
     try:
-        snapshot = translate(result.view, secrets, state.settings.builders)
+        snapshot = translate(result.view, secrets, state.settings.builders, _translated(proxy))
     except IncompleteView:  # Its certificate is on the way; until then it keeps what it has.
         return replace(state, proxies=state.proxies.insert(proxy.node_id, proxy)), issue
     proxy = replace(proxy, view=result.view, origins=result.origins, snapshot=snapshot)
     state, sent = zone_proxies.push(state, proxy, now)
     return state, (*issue, *sent)
+
+
+def _translated(proxy: Proxy) -> Translated | None:
+    """What it has now."""
+    if proxy.view is None or proxy.snapshot is None:
+        return None
+    return proxy.view, proxy.snapshot
 
 
 def _view(

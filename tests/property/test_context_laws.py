@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler import destination, match
+from reconciler import destination, match, view
 from reconciler.context import MeshContext, mesh_context
 from reconciler.model.resource import SERVICE, ZONE, MeshResource, ResourceKey
 from reconciler.state import MeshState, ResourceDiff, apply, from_resources
@@ -25,11 +25,15 @@ from tests.support.mesh import (
     an_ingress,
     offers,
 )
+from xds.build.secrets import ca_secret
+from xds.translate import Builders, translate
 
 if TYPE_CHECKING:
     import pytest
 
     from reconciler.model.spec import Tags
+    from xds.snapshot import Snapshot
+    from xds.view import ProxyView
 
 SERVICES = ("web", "api", "db_shop_svc_80")
 NODES = tuple(f"p{n}" for n in range(6))
@@ -160,6 +164,24 @@ def test_context_that_follows_changes_gives_the_views_of_one_made_from_nothing(s
         before = after
 
 
+@given(st.integers(0, 2**32))
+def test_snapshot_made_from_the_one_before_is_the_one_made_whole(seed: int) -> None:
+    draw = Draw(seed)
+    state = from_resources([a_mesh(), *(a_proxy(draw, name) for name in NODES)])
+    context = mesh_context(state, "default", "east", frozenset(), {})
+    builders = Builders()
+    known: dict[ResourceKey, tuple[ProxyView, Snapshot]] = {}
+    for _ in range(6):
+        for key, result in looked(context, state).items():
+            now = result.view
+            secrets = {name: ca_secret(name, bytes([draw.randint(0, 1)])) for name in now.secrets}
+            found = translate(now, secrets, builders, known.get(key))
+            assert found == translate(now, secrets, Builders())
+            known[key] = now, found
+        state = apply(state, a_change(draw, state))
+        context = mesh_context(state, "default", "east", frozenset(), {}, context)
+
+
 def mesh_of(count: int, services: int) -> tuple[MeshState, MeshContext]:
     """Each proxy is an instance of one service and calls two; a policy for each service's proxies,
     and one towards each service.
@@ -248,3 +270,68 @@ def test_instance_that_comes_is_looked_at_by_its_callers_only() -> None:
     anew = {key for key, result in views.items() if result is not before.get(key)}
     assert anew == {key for key, r in views.items() if "s7" in r.services} | {another.key}
     assert after.era is context.era
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> list[object]:
+    """Grows with every call of a function."""
+    calls: list[object] = []
+    plain = getattr(module, name)
+
+    def counting(*args: Any) -> Any:
+        calls.append(args[0])
+        return plain(*args)
+
+    monkeypatch.setattr(module, name, counting)
+    return calls
+
+
+def test_proxies_with_the_same_outbounds_pay_once_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Twenty services of three instances each, all of which a wide policy changes."""
+    state, context = mesh_of(60, 20)
+    asked = counted(monkeypatch, destination, "destination")
+    put_together = counted(monkeypatch, destination, "_outward")
+    inward = counted(monkeypatch, view, "_inward")
+    wide = {"targetRef": {"kind": "Mesh"}, "default": {"connectionTimeout": "9s"}}
+    policy = a_policy("MeshTimeout", "zz", {"targetRef": {"kind": "Mesh"}, "to": [wide]})
+    state = apply(state, ResourceDiff(put=(policy,)))
+    views = looked(mesh_context(state, "default", "east", frozenset(), {}, context), state)
+    assert (len(asked), len(put_together), len(inward)) == (40, 20, 0)
+    assert len({id(result.view.endpoints) for result in views.values()}) == 20
+
+
+def test_endpoints_alone_change_nothing_else_of_a_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    state, context = mesh_of(60, 20)
+    before = looked(context, state)
+    put_together = counted(monkeypatch, destination, "_outward")
+    collected = counted(monkeypatch, view._Parts, "result")
+    another = a_dataplane("new", an_inbound("s7", address="10.1.0.1"))
+    state = apply(state, ResourceDiff(put=(another,)))
+    context = mesh_context(state, "default", "east", frozenset(), {}, context)
+    views = looked(context, state)
+    assert (len(put_together), len(collected)) == (1, 1)  # of the new one
+    changed = {key for key, result in views.items() if result is not before.get(key)}
+    callers = changed - {another.key}
+    assert len(callers) == 6
+    for key in callers:
+        was, now = before[key].view, views[key].view
+        assert now.clusters is was.clusters
+        assert now.listeners is was.listeners
+        assert now.endpoints != was.endpoints
+
+
+def test_policy_of_inbounds_leaves_the_clusters_and_outbounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state, context = mesh_of(60, 20)
+    before = looked(context, state)
+    put_together = counted(monkeypatch, destination, "_outward")
+    item = {"targetRef": {"kind": "Mesh"}, "default": {"action": "Allow"}}
+    policy = a_policy("MeshTrafficPermission", "zz", {"from": [item]})
+    state = apply(state, ResourceDiff(put=(policy,)))
+    views = looked(mesh_context(state, "default", "east", frozenset(), {}, context), state)
+    assert not put_together
+    for key, result in views.items():
+        assert result.view.clusters is before[key].view.clusters
+        assert result.view.listeners != before[key].view.listeners

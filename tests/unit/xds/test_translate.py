@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -63,6 +63,33 @@ def test_a_change_rebuilds_only_what_it_reaches() -> None:
     assert builders.rebuilt == {"cluster": 2, "endpoints": 2, "listener": 2}
     assert (second.clusters, second.listeners) == (first.clusters, first.listeners)
     assert second.endpoints != first.endpoints
+
+
+def test_what_is_the_same_tuple_is_not_looked_up_again() -> None:
+    builders = Builders()
+    first = translate(VIEW, SECRETS, builders)
+    gone = replace(VIEW, endpoints=(Endpoints("backend", (inputs.EVERY_ENDPOINTS[1].endpoints)),))
+    nothing = Builders(cluster=refusing("cluster"), listener=refusing("listener"))
+    second = translate(gone, SECRETS, nothing, (VIEW, first))
+    assert second.clusters is first.clusters
+    assert second.listeners is first.listeners
+    assert second.secrets is first.secrets
+    assert second == translate(gone, SECRETS, builders)
+
+
+def refusing(stage: str) -> Memo[Any, Any]:
+    def build(argument: object) -> object:
+        raise AssertionError(argument)
+
+    return Memo(stage, build, 1)
+
+
+def test_what_was_checked_before_is_checked_again_when_it_differs() -> None:
+    builders = Builders()
+    first = VIEW, translate(VIEW, SECRETS, builders)
+    for wrong in (replace(VIEW, endpoints=()), replace(VIEW, secrets=(CA,))):
+        with pytest.raises(InconsistentView):
+            translate(wrong, SECRETS, builders, first)
 
 
 def test_a_new_certificate_builds_nothing() -> None:
