@@ -49,30 +49,32 @@ class Turns:
     def __init__(self, messages: int = MESSAGES_A_TURN) -> None:
         self._messages = messages
         self._left = messages
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
 
-    async def wait(self) -> None:
-        """Until one more message has its turn."""
-        if self._left and not self._waiting:
-            self._take()
+    async def wait(self, weight: int = 1) -> None:
+        """Until one more message has its turn, or a piece of work that is worth `weight` of them:
+        a turn is over its measure by the last piece at most.
+        """
+        if self._left > 0 and not self._waiting:
+            self._take(weight)
             return
         mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(mine)
+        self._waiting.append((mine, weight))
         await mine
 
-    def _take(self) -> None:
+    def _take(self, weight: int) -> None:
         if self._left == self._messages:
             asyncio.get_running_loop().call_soon(self._next)
-        self._left -= 1
+        self._left -= weight
 
     def _next(self) -> None:
         """A turn later."""
         self._left = self._messages
-        while self._waiting and self._left:
-            mine = self._waiting.popleft()
+        while self._waiting and self._left > 0:
+            mine, weight = self._waiting.popleft()
             if not mine.done():  # cancelled with its stream
                 mine.set_result(None)
-                self._take()
+                self._take(weight)
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ zone; a real Kuma peer answers either type with an empty response.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from reconciler.kds.codec import CarriedResource, decode_entry, encode_carried
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 REJECTIONS_MAX = 100
 POLICIES_MAX = 100  # named with one rejection
 MESSAGE_MAX = 1000  # characters
+BODIES_KEPT = 16  # of a revision, one for each set of features, and what differs by zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,14 @@ def resources_digest(resources: Resources) -> str:
 
 def manifest(zone: str, revision: str, digests: Mapping[str, str]) -> XdsResource:
     """`digests` are of all owned types, empty ones included."""
-    body = canonical_json({"revision": revision, "digests": dict(digests)})
+    body = _body(revision, tuple(digests.items()))
     return encode_carried(CarriedResource(MANIFEST, "", zone, {ORIGIN: "global"}, body))
+
+
+@lru_cache(maxsize=BODIES_KEPT)
+def _body(revision: str, digests: tuple[tuple[str, str], ...]) -> str:
+    """Zones to which nobody relays policies are told the same."""
+    return canonical_json({"revision": revision, "digests": dict(digests)})
 
 
 def parse_manifest(entry: bytes) -> Manifest:

@@ -7,7 +7,7 @@ told where to go instead.
 
 from __future__ import annotations
 
-import asyncio
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,7 +19,7 @@ from reconciler.kds.admission import Caller
 from reconciler.kds.proto import kds_pb2
 from reconciler.kds.sizes import OURS_MAX
 from xds.names import authority
-from xds.served_stream import ServedStream, status_code, transport_max
+from xds.served_stream import ServedStream, Turns, status_code, transport_max
 from xds.wire import (
     delta_request_bytes,
     delta_response_bytes,
@@ -28,7 +28,7 @@ from xds.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterator
+    from collections.abc import Awaitable, Iterable
 
     from reconciler.kds.admission import Refusal
     from xds.discovery import DeltaRequest, DeltaResponse
@@ -43,6 +43,7 @@ PROXY_SERVICES = (
 # Resources that are taken in one turn of the loop, at up to 0.2 ms each: a zone with a thousand
 # proxies tells of all of them at once.
 PART_MAX = 25
+RESOURCES_A_MESSAGE = 5  # so many count as one message of a turn
 QUEUE_MAX = 256  # messages waiting in one stream: several a type
 STREAMS_PER_ZONE_MAX = 2  # of one method: a new one may overlap the old one's end
 CALLS_PER_CONNECTION_MAX = 32  # a zone has five streams and a health check open
@@ -104,6 +105,7 @@ class KdsServer:
         self._events = events
         self._limits = limits or KdsLimits()
         self._streams: dict[str, _Stream] = {}
+        self._turns = Turns()
         self._opened = 0
         self.admin = AdminDesk(
             self._admitted_zone, events.zone_admitted, self._limits.streams_per_zone, events
@@ -243,6 +245,7 @@ class KdsServer:
             greets=True,
             received_max=self._limits.message_max,
             received_setting="raise --kds-message-bytes of the global",
+            turns=self._turns,
         )
 
     async def _run(self, session: str, stream: _Stream, context: Context) -> None:
@@ -252,12 +255,16 @@ class KdsServer:
                 return None
             parts = delta_response_parts(data, PART_MAX)
             first, more = next(parts)
-            self._events.published(session, first, more=more)
-            return rest(parts) if more else None
+            if more or len(first.resources) > RESOURCES_A_MESSAGE:
+                return in_parts(itertools.chain([(first, more)], parts))
+            self._events.published(session, first, more=False)
+            return None
 
-        async def rest(parts: Iterator[tuple[DeltaResponse, bool]]) -> None:
+        async def in_parts(parts: Iterable[tuple[DeltaResponse, bool]]) -> None:
             for part, more in parts:
-                await asyncio.sleep(0)
+                await self._turns.wait(1 + len(part.resources) // RESOURCES_A_MESSAGE)
+                if stream.served.over.is_set():
+                    return
                 self._events.published(session, part, more=more)
 
         def closed() -> None:

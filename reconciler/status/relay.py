@@ -27,10 +27,16 @@ class StatusRelay:
         self.follower = follower
         self.inventory = inventory
         self._seen: dict[str, ZoneRecord] = {}
+        self._looked: Mapping[str, ZoneRecord] | None = None
         self._held: set[str] = set()  # zones whose refs are written here
 
     def look(self, zones: Mapping[str, ZoneRecord]) -> None:
-        """After every decision: costs a comparison a zone, and more where something changed."""
+        """After every decision: most leave the zones as they are. Otherwise it costs a comparison a
+        zone, and more where something changed.
+        """
+        if zones is self._looked:
+            return
+        self._looked = zones
         for name, record in zones.items():
             if record is self._seen.get(name):
                 continue

@@ -28,10 +28,16 @@ from xds.delta_sender import KDS_DIALECT, Acked, DeltaSender, Nacked
 from xds.snapshot import NO_RESOURCES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rpds import HashTrieMap
+
     from reconciler.kds.slice import Slice
     from reconciler.state import MeshState
     from reconciler.steps.zone_record import Session
     from xds.discovery import DeltaRequest, DeltaResponse
+
+    Bytes = HashTrieMap[str, int]  # by type
 
 FAILED_PRECONDITION = 9
 RESOURCE_EXHAUSTED = 8  # gRPC status number
@@ -72,24 +78,29 @@ def _turn(state: GlobalState, session_id: str, room: int) -> tuple[GlobalState, 
         if session.sifting is not None:
             return state, (), work
     effects: list[Effect] = []
-    while session.owes and work < room:
-        type_, session = session.owes[0], replace(session, owes=session.owes[1:])
-        state, more = _offered(state, session, session.senders[type_])
-        session = state.sessions[session_id]
+    owes, done = session.owes, 0
+    while done < len(owes) and work < room:
+        session, more = _offered(state, session, session.senders[owes[done]])
+        done += 1
         effects += more
         sent = (e.response for e in more if isinstance(e, SendResponse))
         work += global_slices.TYPE_WORK + sum(len(r.resources) + len(r.removed) for r in sent)
+    if done:
+        session = replace(session, owes=owes[done:])
     if not session.owes:
         if MANIFEST in session.senders:  # It may have been asked for while others were owed.
-            state, more = _offered(state, session, session.senders[MANIFEST])
+            session, more = _offered(state, session, session.senders[MANIFEST])
             effects += more
         state = global_slices.without(state, session_id)
-    return state, tuple(effects), work
+    return _kept(state, session, (*owes[:done], MANIFEST)), tuple(effects), work
 
 
-def _offered(state: GlobalState, session: Session, sender: DeltaSender) -> Outcome:
-    """Offers what the zone lacks of a type; `sender` may be newer than the session's own."""
+def _offered(state: GlobalState, session: Session, sender: DeltaSender) -> tuple[Session, Effects]:
+    """Offers what the zone lacks of a type; `sender` may be newer than the session's own. The
+    session is put together once, and kept by the caller: a zone that joins is offered 46 types.
+    """
     type_, shown, response = sender.type_url, session.shown, None
+    held, large = session.held, session.large
     effects: Effects = ()
     # It would wait for what cannot be sent, or speak of what was not offered yet.
     waits = type_ == MANIFEST and bool(session.held or session.owes)
@@ -97,16 +108,22 @@ def _offered(state: GlobalState, session: Session, sender: DeltaSender) -> Outco
     if shown is not None and not waits:
         want, step = shown.types.get(type_, NO_RESOURCES), shown.steps.get(type_)
         offered, response = sender.offer(want, str(session.nonces + 1), step=step)
-        session, response, effects = _measured(state, session, shown, type_, response)
-        if type_ not in session.held:
+        held, large, response, effects = _measured(state, session, shown, type_, response)
+        if type_ not in held:
             sender = offered
+    nonces, counts = session.nonces, session.counts
     if response is not None:
-        session = replace(session, nonces=session.nonces + 1)
-        session = session.counting(type_, Counts(sent=1))
+        nonces, counts = nonces + 1, session.counted(type_, Counts(sent=1))
         effects = (*effects, SendResponse(session.id, replace(response, control_plane="global")))
-    session = replace(session, senders=session.senders.insert(type_, sender))
-    state = replace(state, sessions=state.sessions.insert(session.id, session))
-    return _standing(state, session.id, type_), effects
+    senders = session.senders
+    if senders.get(type_) is not sender:
+        senders = senders.insert(type_, sender)
+    elif response is None and held is session.held and large is session.large:
+        return session, effects
+    session = replace(
+        session, senders=senders, nonces=nonces, counts=counts, held=held, large=large
+    )
+    return session, effects
 
 
 def _measured(
@@ -115,27 +132,29 @@ def _measured(
     shown: Slice,
     type_: str,
     response: DeltaResponse | None,
-) -> tuple[Session, DeltaResponse | None, Effects]:
-    """A message over the peer's limit would end the stream, and the next stream as well: it is not
-    sent, and said. What a first response would measure is told before it comes to that.
+) -> tuple[Bytes, Bytes, DeltaResponse | None, Effects]:
+    """The session's `held` and `large` after this. A message over the peer's limit would end the
+    stream, and the next stream as well: it is not sent, and said. What a first response would
+    measure is told before it comes to that.
     """
     limit = _limit(state, session)
     full = shown.size(type_) + ENVELOPE
     notes: Effects = ()
-    large = session.large.discard(type_)
+    held, large = session.held, session.large
     if full > limit * WARN_AT[0] // WARN_AT[1]:
-        large = large.insert(type_, full)
-        if type_ not in session.large:
+        if type_ not in large:
             notes = (Note("zone.type_large", _size_fields(session, type_, full, limit)),)
-    session = replace(session, large=large)
+        large = large.insert(type_, full)
+    elif type_ in large:
+        large = large.remove(type_)
     size = 0 if response is None else response_size(response)
     if size <= limit:
-        if response is not None or full <= limit:
-            session = replace(session, held=session.held.discard(type_))
-        return session, response, notes
-    if type_ not in session.held:
+        if type_ in held and (response is not None or full <= limit):
+            held = held.remove(type_)
+        return held, large, response, notes
+    if type_ not in held:
         notes = (*notes, Note("zone.type_too_large", _size_fields(session, type_, size, limit)))
-    return replace(session, held=session.held.insert(type_, size)), None, notes
+    return held.insert(type_, size), large, None, notes
 
 
 def _limit(state: GlobalState, session: Session) -> int:
@@ -153,15 +172,23 @@ def _size_fields(session: Session, type_: str, size: int, limit: int) -> dict[st
     return {**found, "setting": setting}
 
 
-def _standing(state: GlobalState, session_id: str, type_: str) -> GlobalState:
-    """The zone's rejection of the type for status: until something else is sent in its place."""
-    session = state.sessions[session_id]
-    record, rejected = state.zones[session.zone], session.senders[type_].rejected
-    if record.rejected.get(type_) == rejected:
+def _kept(state: GlobalState, session: Session, types: Iterable[str]) -> GlobalState:
+    """With the session, which was offered these types; and the zone's rejections of them for
+    status: each until something else is sent in its place.
+    """
+    if state.sessions.get(session.id) is not session:
+        state = replace(state, sessions=state.sessions.insert(session.id, session))
+    record = state.zones[session.zone]
+    rejected = record.rejected
+    for type_ in types:
+        sender = session.senders.get(type_)
+        found = None if sender is None else sender.rejected
+        if rejected.get(type_) != found:
+            rejected = rejected.discard(type_)
+            rejected = rejected if found is None else rejected.insert(type_, found)
+    if rejected is record.rejected:
         return state
-    held = record.rejected.discard(type_)
-    held = held if rejected is None else held.insert(type_, rejected)
-    zones = state.zones.insert(session.zone, replace(record, rejected=held))
+    zones = state.zones.insert(session.zone, replace(record, rejected=rejected))
     return replace(state, zones=zones)
 
 
@@ -186,30 +213,28 @@ def subscribed(state: GlobalState, session_id: str, request: DeltaRequest, now: 
     session = state.sessions.get(session_id)
     if session is None:
         return state, ()
-    session = replace(session, updated_at=now)
     type_ = request.type_url
     if type_ not in session.senders and len(session.senders) >= TYPES_MAX:
         text = f"over {TYPES_MAX} types are subscribed to"
         return state, (CloseSession(session_id, RESOURCE_EXHAUSTED, text),)
-    if session.announced is None:
-        session = replace(session, announced=announced(request.node))
+    said = announced(request.node) if session.announced is None else session.announced
+    sender = session.senders.get(type_) or DeltaSender(type_url=type_, dialect=KDS_DIALECT)
+    sender, answer = sender.on_request(request)
+    counts, notes = session.counts, list[Effect]()
+    if isinstance(answer, Nacked):
+        counts = session.counted(type_, Counts(rejected=1))
+        fields = {"zone": session.zone, "type": type_, "message": sender.rejected}
+        notes.append(Note("zone.rejected", fields))
+    elif isinstance(answer, Acked):
+        counts = session.counted(type_, Counts(acknowledged=1))
+    session = replace(session, updated_at=now, announced=said, counts=counts)
     foreign = _foreign(state, session)
     if foreign is not None:
         return _refused(state, session, foreign)
     state, due = global_slices.mark(state, () if session.shown is not None else (session_id,))
-    sender = session.senders.get(type_) or DeltaSender(type_url=type_, dialect=KDS_DIALECT)
-    sender, answer = sender.on_request(request)
-    notes: Effects = ()
-    if isinstance(answer, Nacked):
-        session = session.counting(type_, Counts(rejected=1))
-        fields = {"zone": session.zone, "type": type_, "message": sender.rejected}
-        notes = (Note("zone.rejected", fields),)
-    elif isinstance(answer, Acked):
-        session = session.counting(type_, Counts(acknowledged=1))
     was_held = bool(session.held)
-    state, effects = _offered(state, session, sender)
-    session = state.sessions[session_id]
+    session, effects = _offered(state, session, sender)
     if was_held and not session.held and MANIFEST in session.senders:
-        state, more = _offered(state, session, session.senders[MANIFEST])
+        session, more = _offered(state, session, session.senders[MANIFEST])
         effects = (*effects, *more)
-    return state, (*effects, *due, *notes)
+    return _kept(state, session, (type_, MANIFEST)), (*effects, *due, *notes)

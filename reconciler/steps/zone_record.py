@@ -100,9 +100,9 @@ class Session:
     seen: int = 0  # number of the last change of other zones that `shown` has
     owes: tuple[str, ...] = ()  # types to offer, and then the manifest
 
-    def counting(self, type_: str, more: Counts) -> Session:
-        found = self.counts.get(type_, Counts()) + more
-        return replace(self, counts=self.counts.insert(type_, found))
+    def counted(self, type_: str, more: Counts) -> HashTrieMap[str, Counts]:
+        """`counts` with more."""
+        return self.counts.insert(type_, self.counts.get(type_, Counts()) + more)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 
 from reconciler.decode import mesh_resource
+from reconciler.kds import manifest as module
 from reconciler.kds.codec import CarriedResource, decode_entry, encode_carried
 from reconciler.kds.manifest import (
     ConvergenceReport,
@@ -20,7 +22,7 @@ from reconciler.kds.manifest import (
     parse_report,
 )
 from reconciler.kds.receive import accept_from_global, accept_from_zone
-from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES, MANIFEST, RELAYED_TYPES, REPORT
+from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES, MANIFEST, OWNED_TYPES, RELAYED_TYPES, REPORT
 from reconciler.model.resource import Labels, MeshResource, ResourceKey, canonical_json
 from reconciler.state import EMPTY, MeshState, from_resources
 from tests.support.slices import sliced
@@ -225,3 +227,15 @@ def test_ingress_that_would_harm_the_other_zones_is_refused(
     refused = accept_from_zone("east", bad)
     assert isinstance(refused, str)
     assert words in refused
+
+
+def test_what_all_zones_are_told_is_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = Mock(side_effect=canonical_json)
+    monkeypatch.setattr(module, "canonical_json", written)
+    digests = dict.fromkeys(OWNED_TYPES, "1")
+    for number in range(40):
+        found = parse_manifest(module.manifest(f"zone-{number}", "for-forty", digests).entry)
+        assert (found.revision, found.digests) == ("for-forty", digests)
+    assert written.call_count == 1
+    others = {**digests, "MeshTimeout": "2"}
+    assert parse_manifest(module.manifest("zone-0", "for-forty", others).entry).digests == others

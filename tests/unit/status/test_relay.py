@@ -8,6 +8,7 @@ import logging
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -276,6 +277,23 @@ async def test_one_global_writes_the_refs_of_relay_and_kuma_zones_and_of_no_othe
     await follower.stop()
     assert follower.state.counters.pushes == pushes, "nothing changed, nothing is pushed"
     assert follower.error == ""
+
+
+async def test_zones_that_are_as_they_were_are_not_looked_at(tmp_path: Path) -> None:
+    """After every decision, of which a zone's ACKs are most: it would cost all zones times all
+    answers.
+    """
+    repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
+    follower = follower_in(repo, tmp_path / "state")
+    relay = StatusRelay(follower, Inventory.CLASSES)
+    known = dict(globe_with().state.zones.items())
+    zones = MagicMock()
+    zones.items.side_effect = known.items
+    zones.__len__.side_effect = known.__len__
+    for _ in range(10):
+        relay.look(zones)
+    assert zones.items.call_count == 1
+    await follower.stop()
 
 
 def own_status(globe: Global) -> StatusInput:

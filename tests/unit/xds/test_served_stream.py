@@ -203,6 +203,24 @@ async def test_requests_that_come_at_once_are_delivered_a_few_in_each_turn_of_th
     await asyncio.gather(*handlers, return_exceptions=True)
 
 
+async def test_a_large_piece_of_work_fills_the_turn_and_nothing_overtakes_it() -> None:
+    turns, done = Turns(messages=4), list[int]()
+
+    async def piece(number: int, weight: int) -> None:
+        await turns.wait(weight)
+        done.append(number)
+
+    weights = (1, 6, 1, 1, 9, 1)
+    pieces = [asyncio.create_task(piece(*each)) for each in enumerate(weights)]
+    parts: list[list[int]] = []
+    while len(done) < len(weights):
+        before = len(done)
+        await asyncio.sleep(0)
+        parts += [done[before:]] if len(done) > before else []
+    await asyncio.gather(*pieces)
+    assert parts == [[0, 1], [2, 3, 4], [5]]
+
+
 def test_a_number_that_is_no_status_is_unknown() -> None:
     assert status_code(14) is grpc.StatusCode.UNAVAILABLE
     assert status_code(99) is grpc.StatusCode.UNKNOWN

@@ -6,13 +6,17 @@ import hashlib
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 from google.protobuf import descriptor_pool
+from google.protobuf.json_format import MessageToDict
 
 from tests.support.protobuf_wire import fields, message, text
+from xds import wire
 from xds.discovery import DeltaRequest, DeltaResponse, Node, RemoteProtocolError
 from xds.resource import digest
 from xds.wire import (
@@ -185,3 +189,22 @@ def test_our_messages_clash_with_nobodys() -> None:
     assert re.findall(r"^package (.*);$", source, re.MULTILINE) == ["reconciler.wire.discovery"]
     with pytest.raises(KeyError):
         pool.FindMessageTypeByName("envoy.service.discovery.v3.DeltaDiscoveryRequest")
+
+
+def test_a_node_that_comes_with_every_request_is_read_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = Mock(side_effect=MessageToDict)
+    monkeypatch.setattr(wire, "MessageToDict", read)
+    node = Node("said-46-times", "", {"features": ["a", "b"]})
+    for number in range(46):
+        data = delta_request_bytes(DeltaRequest(f"T{number}", node=node))
+        assert parse_delta_request(data).node == node
+    assert read.call_count == 1
+    other = replace(node, metadata={"features": ["a"]})
+    found = parse_delta_request(delta_request_bytes(DeltaRequest("T", node=other))).node
+    assert found == other
+    large = Node("large", "", {"config": "x" * wire.NODE_KEPT_MAX})
+    for _ in range(2):
+        assert parse_delta_request(delta_request_bytes(DeltaRequest("T", node=large))).node == large
+    assert read.call_count == 4, "what is large is not kept"
