@@ -10,7 +10,6 @@ from rpds import HashTrieMap
 from reconciler.kds.stats import Counts
 from reconciler.state import EMPTY as NO_RESOURCES
 from reconciler.state import MeshState
-from xds.copying import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
