@@ -130,19 +130,22 @@ async def _serve(
 ) -> None:
     import logging
 
-    from reconciler.git.watch import WatchOptions
-    from reconciler.global_cp.plane import GlobalControlPlane
-    from reconciler.global_cp.process import GlobalProcess, serve
-    from reconciler.global_cp.repository import Following
-    from reconciler.kds.server import KdsLimits
-    from reconciler.keys.secret_store import FileSecrets
-    from reconciler.keys.secret_values import SecretValues
-    from reconciler.keys.server_certificate import server_tls
-    from reconciler.keys.system_resources import SystemResources
-    from reconciler.revision_loader import RevisionLoader
-    from reconciler.runtime.log import note
-    from reconciler.steps.global_state import GlobalSettings
-    from reconciler.store import Store
+    from reconciler.runtime.collector import undisturbed
+
+    with undisturbed():  # Modules stay.
+        from reconciler.git.watch import WatchOptions
+        from reconciler.global_cp.plane import GlobalControlPlane
+        from reconciler.global_cp.process import GlobalProcess, serve
+        from reconciler.global_cp.repository import Following
+        from reconciler.kds.server import KdsLimits
+        from reconciler.keys.secret_store import FileSecrets
+        from reconciler.keys.secret_values import SecretValues
+        from reconciler.keys.server_certificate import server_tls
+        from reconciler.keys.system_resources import SystemResources
+        from reconciler.revision_loader import RevisionLoader
+        from reconciler.runtime.log import note
+        from reconciler.steps.global_state import GlobalSettings
+        from reconciler.store import Store
 
     log = logging.getLogger("reconciler.global")
     store = Store(folder / "store.sqlite", earlier=earlier)

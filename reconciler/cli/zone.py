@@ -170,17 +170,20 @@ async def _serve(
 ) -> None:
     import logging
 
-    from reconciler.admin_client import AdminClient, AdminLimits
-    from reconciler.ca.server_tls import hosts_of
-    from reconciler.kds.client import Dial
-    from reconciler.keys.admin_ca import admin_ca
-    from reconciler.keys.secret_store import FileSecrets
-    from reconciler.keys.server_certificate import server_tls
-    from reconciler.runtime.log import note
-    from reconciler.store import Store
-    from reconciler.zone_admin import ZoneAdmin
-    from reconciler.zone_cp.plane import ZoneControlPlane
-    from reconciler.zone_cp.process import ZoneProcess, serve
+    from reconciler.runtime.collector import undisturbed
+
+    with undisturbed():  # Modules stay.
+        from reconciler.admin_client import AdminClient, AdminLimits
+        from reconciler.ca.server_tls import hosts_of
+        from reconciler.kds.client import Dial
+        from reconciler.keys.admin_ca import admin_ca
+        from reconciler.keys.secret_store import FileSecrets
+        from reconciler.keys.server_certificate import server_tls
+        from reconciler.runtime.log import note
+        from reconciler.store import Store
+        from reconciler.zone_admin import ZoneAdmin
+        from reconciler.zone_cp.plane import ZoneControlPlane
+        from reconciler.zone_cp.process import ZoneProcess, serve
 
     log = logging.getLogger("reconciler.zone")
     store = Store(folder / "store.sqlite", earlier=earlier)

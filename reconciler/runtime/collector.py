@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def undisturbed() -> Iterator[None]:
     """For work whose results stay, and whose garbage goes by itself: nothing is looked through
     meanwhile, and its results never again. Of 10,000 policies a look takes 200 ms, and reading them
-    asks for three.
+    asks for three; the modules of a zone cost 130 ms of looks while they are imported, and 35 ms of
+    each later pause.
     """
     gc.disable()
     try:
