@@ -6,7 +6,6 @@ Proxies are Envoys as the simulator has them; a proxy's own work is not timed.
 
 from __future__ import annotations
 
-import heapq
 import json
 import time
 from collections import Counter, defaultdict, deque
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 from reconciler.decode import mesh_resource
 from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES, MANIFEST, RELAYED_TYPES, REPORT, STATUS
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
+from reconciler.runtime.timer import Moments
 from reconciler.state import EMPTY, from_resources
 from reconciler.status.announcement import StatusMode, ZoneStatus
 from reconciler.steps import zone_state as z
@@ -92,7 +92,7 @@ class StepFleet:
     envoys: dict[str, SimEnvoy] = field(default_factory=dict)  # by stream
     issuing: bool = True  # False: certificates are made at the test's word
     _ready: deque[Callable[[], None]] = field(default_factory=deque)
-    _wakes: list[float] = field(default_factory=list)
+    _wakes: Moments = field(default_factory=Moments)
     _build_asked: bool = False
     _held: dict[str, dict[str, XdsResource]] = field(default_factory=dict)  # sent by the global
     _nonces: int = 0
@@ -119,8 +119,7 @@ class StepFleet:
                     self._build_asked = True
                     self._ready.append(self._build)
             case z.WakeAt(at):
-                if at not in self._wakes:
-                    heapq.heappush(self._wakes, at)
+                self._wakes.add(at, self.now)
             case z.ToGlobalResponse(session, response):
                 answer = DeltaRequest(response.type_url, nonce=response.nonce)
                 self._later(lambda: z.GlobalRequest(session, answer))
@@ -146,9 +145,7 @@ class StepFleet:
         self.now += TURN_S
         for _ in range(len(self._ready)):
             self._ready.popleft()()
-        if self._wakes and self._wakes[0] <= self.now:
-            while self._wakes and self._wakes[0] <= self.now:
-                heapq.heappop(self._wakes)
+        if self._wakes.take(self.now):
             self.deliver(z.Tick(self.now))
 
     def run(self, seconds: float = 0.0) -> None:
@@ -160,8 +157,8 @@ class StepFleet:
     def sleep(self, seconds: float) -> None:
         """As `run`, with nothing but its wakes."""
         until = self.now + seconds
-        while self._wakes and self._wakes[0] <= until:
-            self.now = max(self.now, self._wakes[0] - TURN_S)
+        while (wake := self._wakes.next) is not None and wake <= until:
+            self.now = max(self.now, wake - TURN_S)
             self.run()
             self.turn()
         self.run()
