@@ -1,13 +1,14 @@
 """Views and snapshots: which proxies a change touches, and building them a few at a time.
 
 A change marks proxies dirty; `BuildDue` takes the longest waiting few, so that a pass over a
-thousand proxies never holds the loop, and a newer change simply finds them dirty still. A proxy
-without a stream costs nothing.
+thousand proxies never holds the loop, and a newer change simply finds them dirty still. What comes
+faster than it can be built is built in rounds (see `waiting`): whom services that differ reach
+waits for the next one; a new proxy, policies and certificates wait for none. A proxy without a
+stream costs nothing.
 """
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from rpds import HashTrieMap
@@ -15,7 +16,7 @@ from rpds import HashTrieMap
 from reconciler.model.resource import MeshResource, ResourceKey
 from reconciler.registration import node_id
 from reconciler.steps import zone_admin, zone_certificates, zone_proxies, zone_report
-from reconciler.steps.zone_state import BuildSoon, Effect, Note, Outcome, ZoneState
+from reconciler.steps.zone_state import BuildSoon, Effect, Note, Outcome, WakeAt, ZoneState
 from reconciler.view import (
     ViewResult,
     egress_view,
@@ -53,28 +54,34 @@ def touched(state: ZoneState, change: ResourceDiff) -> Outcome:
         if context is not None:
             contexts, stale = contexts.remove(mesh), stale.insert(mesh, context)
     state = replace(state, contexts=contexts, stale=stale, reached=state.reached | meshes)
-    nodes = {node for mesh in reach.certificates for node in state.proxies.in_mesh(mesh)}
+    dirty = state.dirty
+    for mesh in reach.certificates:
+        dirty = dirty.with_queued(state.proxies.in_mesh(mesh))
     if reach.ingresses:
-        nodes.update(state.proxies.in_mesh(""))
-    state, _ = mark_dirty(state, nodes)
-    return state, (BuildSoon(),)
+        dirty = dirty.with_gathered(state.proxies.in_mesh(""))
+    return replace(state, dirty=dirty), (BuildSoon(),)
 
 
 def reached(state: ZoneState) -> Outcome:
-    """Mark those dirty whose view may be another since their mesh has changed: all of it, or those
-    that depend on the services that differ. While the zone gathers what it lost, all wait.
+    """Mark those dirty whose view may be another since their mesh has changed: all of it at once,
+    or those that depend on the services that differ in rounds. While the zone gathers what it lost,
+    all wait.
     """
     if not state.reached or state.gathering is not None:
         return state, ()
-    nodes: set[str] = set()
+    dirty = state.dirty
     for mesh in sorted(state.reached):
         members, before = state.proxies.in_mesh(mesh), state.stale.get(mesh)
         if not members:
             continue  # The context is made when somebody needs it.
         state, context = context_of(state, mesh)
         seen = context.differing if before is not None and context is not None else None
-        nodes.update(members if seen is None else _reached(state, mesh, seen))
-    return mark_dirty(replace(state, reached=frozenset()), nodes)
+        if seen is None:
+            dirty = dirty.with_queued(members)
+        else:
+            dirty = dirty.with_gathered(_reached(state, mesh, seen))
+    soon = (BuildSoon(),) if dirty is not state.dirty else ()
+    return replace(state, reached=frozenset(), dirty=dirty), soon
 
 
 def _reached(state: ZoneState, mesh: str, seen: Differing) -> set[str]:
@@ -95,21 +102,32 @@ def all_touched(state: ZoneState) -> Outcome:
 
 
 def mark_dirty(state: ZoneState, nodes: Iterable[str]) -> Outcome:
-    fresh = sorted(node for node in nodes if node not in state.dirty)
-    if not fresh:
+    dirty = state.dirty.with_queued(nodes)
+    if dirty is state.dirty:
         return state, ()
-    return replace(state, dirty={**state.dirty, **dict.fromkeys(fresh)}), (BuildSoon(),)
+    return replace(state, dirty=dirty), (BuildSoon(),)
+
+
+def next_round(state: ZoneState, now: float) -> Outcome:
+    """Whoever was gathered is queued when the time has come; otherwise when that is."""
+    before = state.dirty
+    if state.gathering is not None or not before.gathered:
+        return state, ()
+    dirty = before.at(now)
+    if dirty is before:
+        return state, ()
+    ask: Effect = BuildSoon() if dirty.due is None else WakeAt(dirty.due)
+    return replace(state, dirty=dirty), (ask,)
 
 
 def build_due(state: ZoneState, now: float) -> Outcome:
     """Build the longest waiting few; asks for another turn while some wait. While the zone gathers
     what it lost, all wait.
     """
-    if state.gathering is not None or not state.dirty:
+    if state.gathering is not None or not state.dirty.queue:
         return state, ()
-    waiting = iter(state.dirty)
-    batch = tuple(islice(waiting, state.settings.build_batch))
-    state = replace(state, dirty=dict.fromkeys(waiting))
+    batch, dirty = state.dirty.taken(state.settings.build_batch, now)
+    state = replace(state, dirty=dirty)
     effects: list[Effect] = []
     for node in batch:
         proxy = state.proxies.get(node)
@@ -117,7 +135,9 @@ def build_due(state: ZoneState, now: float) -> Outcome:
             state, more = _built(state, proxy, now)
             effects += more
     state, marked = zone_report.mark(state, now)
-    return state, (*effects, *marked, *((BuildSoon(),) if state.dirty else ()))
+    state, begun = next_round(state, now)
+    more = (BuildSoon(),) if state.dirty.queue else ()
+    return state, (*effects, *marked, *begun, *more)
 
 
 def _built(state: ZoneState, proxy: Proxy, now: float) -> Outcome:

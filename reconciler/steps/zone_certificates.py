@@ -7,6 +7,7 @@ takes nothing away.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from reconciler.mesh_ca import Authority
     from reconciler.model.resource import MeshResource
     from reconciler.model.spec import MeshSpec
+    from reconciler.state import MeshState
     from reconciler.steps.proxy_state import Certificate
     from xds.resource import XdsResource
 
@@ -35,10 +37,54 @@ RETRY_MAX_S = 300.0
 TOLD_MAX = 100  # proxies without a certificate that status names
 
 
+@dataclass(frozen=True, slots=True)
+class Authorities:
+    """The CAs of one mesh with mTLS. `trust` is what its proxies verify each other with, one object
+    for all; None while a CA is missing. `lacking` is told at each look.
+    """
+
+    enabled: Authority
+    digest: str
+    trust: XdsResource | None
+    lacking: Effects
+
+
 @lru_cache(maxsize=256)
 def _trust(name: str, pem: bytes) -> XdsResource:
-    """One object for all proxies of a mesh: the CAs they verify each other with."""
+    """The same object as long as the CAs are the same, whatever else changes."""
     return ca_secret(name, pem)
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was found in the policies looked at last, which a commit replaces as a whole."""
+
+    policy: MeshState | None = None
+    meshes: dict[str, Authorities | None] = field(default_factory=dict)
+
+
+_known = _Known()
+
+
+def authorities(policy: MeshState, mesh: str) -> Authorities | None:
+    """None without mTLS. Looked up once for all proxies of the mesh, as long as `policy` is the
+    same object.
+    """
+    if _known.policy is not policy:
+        _known.policy, _known.meshes = policy, {}
+    if mesh not in _known.meshes:
+        _known.meshes[mesh] = _authorities(policy, mesh)
+    return _known.meshes[mesh]
+
+
+def _authorities(policy: MeshState, mesh: str) -> Authorities | None:
+    spec = mesh_spec(policy, mesh)
+    if spec is None or spec.mtls is None:
+        return None
+    pem, enabled = trusted_pem(policy, mesh, spec), authority(policy, mesh, spec.mtls)
+    trust = _trust(ca_secret_name(mesh), pem) if pem is not None else None
+    lacking = _missing(policy, mesh, spec)
+    return Authorities(enabled, digest((enabled.cert_pem,)), trust, lacking)
 
 
 def secrets(proxy: Proxy) -> Resources:
@@ -56,38 +102,37 @@ def certificate(
     when what it was issued for has changed or is running out.
     """
     mesh = resource.key.mesh
-    spec = mesh_spec(state.policy, mesh) if isinstance(resource.spec, DataplaneSpec) else None
-    if spec is None or spec.mtls is None:
-        return replace(proxy, certificate=None, trust=None, failing=None), ()
-    pem = trusted_pem(state.policy, mesh, spec)
-    found = authority(state.policy, mesh, spec.mtls)
-    notes = _missing(state, mesh, spec)
-    if pem is not None:
-        proxy = replace(proxy, trust=_trust(ca_secret_name(mesh), pem))
-    if found.missing or proxy.issuing:
+    found = authorities(state.policy, mesh) if isinstance(resource.spec, DataplaneSpec) else None
+    if found is None:
+        none = proxy.certificate is None and proxy.trust is None and proxy.failing is None
+        proxy = proxy if none else replace(proxy, certificate=None, trust=None, failing=None)
+        return proxy, ()
+    ca, notes = found.enabled, found.lacking
+    if found.trust is not None and found.trust is not proxy.trust:
+        proxy = replace(proxy, trust=found.trust)
+    if ca.missing or proxy.issuing:
         return proxy, notes
-    uris, ca_digest = identity_uris(resource), digest((found.cert_pem,))
-    lifetime_s = spec.mtls.certificate_s
-    if _is_good(proxy.certificate, (uris, ca_digest, lifetime_s), now):
-        return replace(proxy, failing=None), notes
-    wanted = (ca_digest, *uris)
+    uris, lifetime_s = identity_uris(resource), ca.backend.certificate_s
+    if _is_good(proxy.certificate, (uris, found.digest, lifetime_s), now):
+        return replace(proxy, failing=None) if proxy.failing is not None else proxy, notes
+    wanted = (found.digest, *uris)
     if proxy.failing is not None and proxy.failing.wanted == wanted and now < proxy.failing.again:
         return proxy, notes
     issue = IssueCertificate(
         proxy.node_id,
         mesh,
-        spec.mtls.name,
+        ca.backend.name,
         uris,
-        found.cert_pem,
-        found.key_pem,
+        ca.cert_pem,
+        ca.key_pem,
         lifetime_s,
         identity_secret_name(mesh),
     )
     return replace(proxy, issuing=True), (*notes, issue)
 
 
-def _missing(state: ZoneState, mesh: str, spec: MeshSpec) -> Effects:
-    found = (authority(state.policy, mesh, backend) for backend in spec.backends)
+def _missing(policy: MeshState, mesh: str, spec: MeshSpec) -> Effects:
+    found = (authority(policy, mesh, backend) for backend in spec.backends)
     return tuple(
         Note(
             "certificate.ca_missing",
@@ -111,15 +156,10 @@ def ca_digests(state: ZoneState) -> Mapping[str, str]:
     """By mesh with mTLS, the CA that certificates are to be from."""
     found: dict[str, str] = {}
     for mesh in state.policy.of("Mesh"):
-        of_mesh = _enabled(state, mesh.key.name)
-        if of_mesh is not None and not of_mesh.missing:
-            found[mesh.key.name] = digest((of_mesh.cert_pem,))
+        of_mesh = authorities(state.policy, mesh.key.name)
+        if of_mesh is not None and not of_mesh.enabled.missing:
+            found[mesh.key.name] = of_mesh.digest
     return found
-
-
-def _enabled(state: ZoneState, mesh: str) -> Authority | None:
-    spec = mesh_spec(state.policy, mesh)
-    return authority(state.policy, mesh, spec.mtls) if spec is not None and spec.mtls else None
 
 
 def backends(state: ZoneState, mesh: str) -> tuple[str, ...]:
@@ -139,9 +179,9 @@ def is_settled(proxy: Proxy, digests: Mapping[str, str]) -> bool:
 
 def failed(state: ZoneState, proxy: Proxy, message: str, now: float) -> Proxy:
     """Tried again after a while, which grows; at once when something else is wanted."""
-    resource, of_mesh = state.local.get(proxy.key), _enabled(state, proxy.key.mesh)
+    resource, of_mesh = state.local.get(proxy.key), authorities(state.policy, proxy.key.mesh)
     uris = identity_uris(resource) if resource is not None else ()
-    wanted = (digest((of_mesh.cert_pem,)) if of_mesh is not None else "", *uris)
+    wanted = (of_mesh.digest if of_mesh is not None else "", *uris)
     before = proxy.failing
     count = before.count + 1 if before is not None and before.wanted == wanted else 1
     delay = min(RETRY_FIRST_S * 2.0 ** min(count - 1, 20), RETRY_MAX_S)

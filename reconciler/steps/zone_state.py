@@ -23,6 +23,7 @@ from reconciler.state import MeshState
 from reconciler.status.announcement import NO_STATUS, ZoneStatus
 from reconciler.steps.link_state import GlobalLink
 from reconciler.steps.proxies import Proxies
+from reconciler.steps.waiting import Waiting
 
 if TYPE_CHECKING:
     from reconciler.context import MeshContext
@@ -129,9 +130,7 @@ class ZoneState:
         default_factory=HashTrieMap
     )  # before a change: what they computed is reused where its inputs are the same
     reached: frozenset[str] = frozenset()  # meshes that have changed since the last turn
-    dirty: Mapping[str, None] = field(
-        default_factory=dict
-    )  # node ids whose view may have changed, in order
+    dirty: Waiting = field(default_factory=Waiting)  # node ids whose view may have changed
     resolved: HashTrieMap[str, str] = field(default_factory=HashTrieMap)  # host name -> IP
     report_due: float | None = None
     insights_due: float | None = None  # when counters of proxies go up

@@ -146,9 +146,10 @@ def turn(state: ZoneState, now: float) -> Outcome:
     """What many events have in common is done once for all that came since the last turn."""
     state, told = zone_report.local_due(state)
     state, reached = zone_build.reached(state)
+    state, begun = zone_build.next_round(state, now)
     state, built = zone_build.build_due(state, now)
     state, kept = zone_health.written(state)
-    return state, (*told, *reached, *built, *kept)
+    return state, (*told, *reached, *begun, *built, *kept)
 
 
 def tick(state: ZoneState, now: float) -> Outcome:
@@ -156,6 +157,7 @@ def tick(state: ZoneState, now: float) -> Outcome:
     state, gathered = zone_gather.due(state, now)
     state, retired = zone_proxies.retire(state, now)
     state, renewed = zone_build.renew(state, now)
+    state, begun = zone_build.next_round(state, now)
     state, reported = zone_report.report_due(state, now)
     state, counted = zone_insights.flush_due(state, now)
     state, announced = zone_report.announce_due(state, now)
@@ -163,5 +165,5 @@ def tick(state: ZoneState, now: float) -> Outcome:
     state, again = zone_global.reack(state, now)
     state, unheard = zone_health.expire(state, now)
     state, outlived = zone_proxies.token_due(state, now)
-    more = (*overdue, *again, *unheard, *outlived)
+    more = (*begun, *overdue, *again, *unheard, *outlived)
     return state, (*lost, *gathered, *retired, *renewed, *reported, *counted, *announced, *more)

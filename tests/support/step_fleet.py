@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from xds.resource import XdsResource
 
 TURN_S = 0.001  # of the loop, while there is something to do
+SEND_S = 0.0003  # more of it for each response to a proxy: its bytes, its TLS, its answer
 SPACING_S = 0.005  # between two arrivals: 1,000 in 5 s
 DOWN = tuple(t for t in GLOBAL_TO_ZONE_TYPES if t not in RELAYED_TYPES)
 UP = ("Dataplane", "DataplaneInsight", "ZoneIngress", "ZoneIngressInsight", REPORT, STATUS)
@@ -142,11 +143,13 @@ class StepFleet:
 
     def turn(self) -> None:
         """What is ready when it begins; what that causes is for the next."""
+        sent = self.effects["ToProxy"]
         self.now += TURN_S
         for _ in range(len(self._ready)):
             self._ready.popleft()()
         if self._wakes.take(self.now):
             self.deliver(z.Tick(self.now))
+        self.now += SEND_S * (self.effects["ToProxy"] - sent)
 
     def run(self, seconds: float = 0.0) -> None:
         """At least so long, and until nothing is ready."""
@@ -219,13 +222,16 @@ class StepFleet:
         return stream
 
     def arrive_all(self, documents: Iterable[dict[str, object]], spacing_s: float) -> None:
-        for found in documents:
+        """Whatever takes long, none waits for another."""
+        began = self.now
+        for count, found in enumerate(documents, 1):
             self.arrive(found)
-            self.run_for(spacing_s)
+            self.run_for(began + count * spacing_s - self.now)
 
     def run_for(self, seconds: float) -> None:
         """So long, whatever is still to be done."""
-        for _ in range(round(seconds / TURN_S)):
+        until = self.now + seconds
+        while self.now < until:
             self.turn()
 
     def leave(self, stream: str, *, by_peer: bool = True) -> None:

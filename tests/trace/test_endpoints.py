@@ -50,7 +50,7 @@ def test_new_instance_is_told_to_the_callers_of_its_service(world: World) -> Non
         sent to proxies: ClusterLoadAssignment                     5       3
         sent to proxies: Listener                                  1
         sent to proxies: Secret                                    1
-        bytes to proxies                                       12232    2904
+        bytes to proxies                                       12231    2904
         told to the global: ConvergenceReport                      1
         told to the global: Dataplane                              1
         told to the global: DataplaneInsight                       2       1
@@ -88,7 +88,7 @@ def test_instance_that_goes_is_told_to_the_callers_of_its_service(world: World) 
         built: endpoints                                           2       1
         streams looked at                                          8       6
         sent to proxies: ClusterLoadAssignment                     4       3
-        bytes to proxies                                        2974    2904
+        bytes to proxies                                        2973    2904
         told to the global: ConvergenceReport                      1
         told to the global: Dataplane                              1
         told to the global: DataplaneInsight                       2       1

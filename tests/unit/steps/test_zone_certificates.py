@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reconciler import mesh_ca
 from reconciler.decode import mesh_resource
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.state import ResourceDiff, apply
@@ -17,6 +18,11 @@ from tests.support.zone import Zone, dataplane, zone
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pytest
+
+    from reconciler.mesh_ca import Authority
+    from reconciler.model.spec import CaBackend
+    from reconciler.state import MeshState
     from reconciler.steps.proxy_state import Proxy
 
 NODE = "default.web"
@@ -201,3 +207,21 @@ def test_commit_that_changes_the_ca_has_arrived_when_the_certificates_have() -> 
     report = made.state.reported
     assert report is not None
     assert report.pending == 1
+
+
+def test_cas_are_looked_up_once_a_commit_for_all_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    plain = mesh_ca.authority
+
+    def counted(state: MeshState, of: str, backend: CaBackend) -> Authority:
+        looked.append(backend.name)
+        return plain(state, of, backend)
+
+    made = zone(mesh("one", builtin("one"), builtin("two")), *ONE, *TWO)
+    monkeypatch.setattr("reconciler.steps.zone_certificates.authority", counted)
+    for number in range(5):
+        made.connect(dataplane(f"web-{number}", "web"))
+    made.tick(1.0)
+    assert len(looked) <= 3  # Those of the backends, and the enabled one, of one mesh.
+    change(made, secret("default.ca-builtin-cert-one", "dHdv"))
+    assert 0 < len(looked) <= 6

@@ -1,0 +1,134 @@
+"""Whom changes of services reach is built in rounds: a storm of arrivals builds each a few times,
+a single change waits for nothing, and nobody is forgotten.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.steps import zone_build
+from reconciler.steps import zone_state as z
+from reconciler.steps.waiting import PAUSE, PAUSE_MAX_S, Waiting
+from tests.support.step_fleet import StepFleet, document, step_fleet, timeout, zone_of_steps
+
+if TYPE_CHECKING:
+    import pytest
+
+    from reconciler.steps.proxy_state import Proxy
+
+SERVICES = 10
+NODES = st.sets(st.sampled_from([f"n{i}" for i in range(12)]))
+
+
+class Builds:
+    """How often each proxy's view and snapshot are made."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.times: list[tuple[str, float]] = []
+        build = zone_build._build
+
+        def counted(state: z.ZoneState, proxy: Proxy, now: float) -> Any:
+            self.times.append((proxy.node_id, now))
+            return build(state, proxy, now)
+
+        monkeypatch.setattr(zone_build, "_build", counted)
+
+
+def test_storm_builds_each_proxy_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every tenth reaches all, each of the others half of them: without rounds, 13 times each."""
+    fleet, builds = zone_of_steps(), Builds(monkeypatch)
+    fleet.arrive_all([document(i, SERVICES, 5) for i in range(100)], 0.005)
+    fleet.run(1.0)
+    assert len(fleet.state.proxies) == 100
+    assert not fleet.state.dirty
+    assert len(builds.times) <= 8 * 100
+
+
+def test_change_with_no_round_before_it_is_built_at_once() -> None:
+    fleet = step_fleet(30, 3)
+    fleet.run(2 * PAUSE_MAX_S)
+    fleet.leave(f"stream-{document(3, 3, 5)['name']}")
+    fleet.turn()  # It is known to be gone,
+    fleet.turn()
+    assert len(fleet.state.dirty.queue) == 29 - fleet.state.settings.build_batch
+    assert not fleet.state.dirty.gathered
+
+
+def test_change_during_a_round_waits_for_the_next_and_no_longer() -> None:
+    fleet = step_fleet(60, 3)
+    fleet.run(2 * PAUSE_MAX_S)
+    gone = [f"stream-{document(i, 3, 5)['name']}" for i in (3, 6)]
+    fleet.leave(gone[0])
+    while len(fleet.state.dirty.queue) < 20:
+        fleet.turn()
+    began = fleet.state.dirty.began
+    _turns(fleet, 4)
+    fleet.leave(gone[1])
+    _turns(fleet, 2)
+    waiting = fleet.state.dirty
+    assert waiting.gathered
+    assert waiting.began == began
+    while fleet.state.dirty.left:
+        fleet.turn()
+    took = fleet.state.dirty.free_at - fleet.now
+    while fleet.state.dirty.began == began:
+        fleet.turn()
+    assert fleet.state.dirty.began - began <= min((PAUSE + 1) * took, PAUSE_MAX_S) + 0.05
+
+
+def test_new_proxy_and_policies_wait_for_no_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet = step_fleet(60, 3)
+    fleet.run(2 * PAUSE_MAX_S)
+    fleet.leave(f"stream-{document(3, 3, 5)['name']}")
+    while fleet.state.dirty.free_at < fleet.now:  # One round, then its pause.
+        fleet.turn()
+    builds, free_at = Builds(monkeypatch), fleet.state.dirty.free_at
+    fleet.arrive(document(61, 3, 5))
+    while not builds.times:
+        fleet.turn()
+    assert builds.times[0][0] == f"default.{document(61, 3, 5)['name']}"
+    fleet.commit("c9", *fleet_policies(fleet), timeout(9000, name="other"))
+    while len({node for node, _ in builds.times}) < 60:
+        fleet.turn()
+    assert builds.times[0][1] < free_at
+
+
+def fleet_policies(fleet: StepFleet) -> tuple[Any, ...]:
+    return tuple(fleet.state.policy.by_key.values())
+
+
+def _turns(fleet: StepFleet, count: int) -> None:
+    for _ in range(count):
+        fleet.turn()
+
+
+@given(st.lists(st.tuples(st.sampled_from("qgt"), NODES, st.floats(0.0, 1.0)), max_size=40))
+def test_nobody_is_forgotten_or_waits_too_long(acts: list[tuple[str, set[str], float]]) -> None:
+    waiting, now, expected = Waiting(), 1000.0, set[str]()
+    since: float | None = None
+    for kind, nodes, after in acts:
+        now += after
+        before = waiting
+        if kind == "t":
+            batch, waiting = waiting.at(now).taken(3, now)
+            assert len(set(batch)) == len(batch)
+            assert set(batch) <= expected
+            expected -= set(batch)
+        else:
+            waiting = waiting.with_queued(nodes) if kind == "q" else waiting.with_gathered(nodes)
+            assert (waiting is before) == (waiting == before)
+            waiting = waiting.at(now)
+            expected |= nodes
+        since = (since if since is not None else now) if waiting.gathered else None
+        assert waiting.due is None or (since is not None and waiting.due <= since + PAUSE_MAX_S)
+        assert set(waiting) == expected
+        assert len(list(waiting)) == len(waiting) == len(expected)
+        assert all(node in waiting for node in expected)
+        assert bool(waiting) == bool(expected)
+    for _ in range(20):
+        now += PAUSE_MAX_S
+        _, waiting = waiting.at(now).taken(3, now)
+    assert not waiting
