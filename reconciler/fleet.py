@@ -8,6 +8,7 @@ and a zone refuses such a global unless its join file, or `--accept-global`, nam
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from reconciler.model.resource import ResourceKey
@@ -27,7 +28,13 @@ _KEY = ResourceKey("Config", "", CLUSTER_ID)
 def cluster_id(state: MeshState) -> str:
     """ "" when it is not known."""
     found = state.get(_KEY)
-    return _id(json.loads(found.body)) if found is not None else ""
+    return _id_in(found.body) if found is not None else ""
+
+
+@lru_cache(maxsize=2)
+def _id_in(body: str) -> str:
+    """Asked at every message of a zone."""
+    return _id(json.loads(body))
 
 
 def carried_id(carried: CarriedResource) -> str:

@@ -6,6 +6,7 @@ is inside an entry is bytes here; `xds.message` makes those of Envoy's resources
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
@@ -83,10 +84,8 @@ def _set_node_and_error(
     message: pb.DeltaDiscoveryRequest | pb.DiscoveryRequest, request: DeltaRequest
 ) -> None:
     if request.node is not None:
-        message.node.id = request.node.id
-        message.node.cluster = request.node.cluster
-        if request.node.metadata:
-            ParseDict(dict(request.node.metadata), message.node.metadata)
+        message.node.MergeFromString(_node_bytes(request.node))
+        message.node.SetInParent()
     if request.error is not None:
         message.error_detail.message = request.error
         message.error_detail.SetInParent()
@@ -119,6 +118,19 @@ def parse_sotw_request(data: bytes) -> DeltaRequest:
     )
 
 
+def _node_bytes(node: Node) -> bytes:
+    metadata = json.dumps(dict(node.metadata), sort_keys=True) if node.metadata else ""
+    made = _kept_node_bytes if len(metadata) <= NODE_KEPT_MAX else _made_node_bytes
+    return made(node.id, node.cluster, metadata)
+
+
+def _made_node_bytes(node_id: str, cluster: str, metadata: str) -> bytes:
+    node = pb.Node(id=node_id, cluster=cluster)
+    if metadata:
+        ParseDict(json.loads(metadata), node.metadata)
+    return node.SerializeToString(deterministic=True)
+
+
 def _node(data: bytes) -> Node:
     """Raises RemoteProtocolError."""
     return _kept_node(data) if len(data) <= NODE_KEPT_MAX else _parsed_node(data)
@@ -134,6 +146,7 @@ def _parsed_node(data: bytes) -> Node:
 
 
 # A zone says who it is with each of 46 types, a real Kuma zone with every ACK.
+_kept_node_bytes = lru_cache(maxsize=NODES_KEPT)(_made_node_bytes)
 _kept_node = lru_cache(maxsize=NODES_KEPT)(_parsed_node)
 
 

@@ -160,10 +160,7 @@ class KdsClient:
                     {"message": "a session ended by a fault of ours", "exception": error}
                 )
             failures = 0 if loop.time() - began > self._dial.backoff_max_s else failures + 1
-            bound = backoff_s(
-                failures + 1, first_s=self._dial.backoff_first_s, max_s=self._dial.backoff_max_s
-            )
-            wait_s = random.uniform(bound / 4, bound)  # noqa: S311 - jitter
+            wait_s = random.uniform(*redial_s(failures, self._dial))  # noqa: S311 - jitter
             await asyncio.sleep(wait_s + self._events.redial_least_s())
 
     async def _one_session(self) -> None:
@@ -257,6 +254,17 @@ class KdsClient:
                 interval_s = await self._health(channel)
         except grpc.aio.AioRpcError as error:
             return f"health check: {error.code().name}: {error.details()}"
+
+
+def redial_s(failures: int, dial: Dial) -> tuple[float, float]:
+    """Between which seconds the next dial comes, after so many sessions in a row that were refused
+    or did not last. A global that is started anew is back in a second: whoever was cut off comes
+    at once, apart only as far as all zones together need it, and only what fails backs off.
+    """
+    if not failures:
+        return 0.0, dial.backoff_first_s / 2
+    bound = backoff_s(failures, first_s=dial.backoff_first_s, max_s=dial.backoff_max_s)
+    return bound / 4, bound
 
 
 async def _read(call: _Call, deliver: Callable[[bytes], None]) -> str:

@@ -351,6 +351,16 @@ async def test_large_response_is_taken_in_parts_and_what_is_behind_it_waits(link
     assert link.taken == [*parts, ("U", 0, False)]
 
 
+def test_who_was_cut_off_comes_back_at_once_and_only_what_fails_backs_off() -> None:
+    dial = Dial(host="h", port=1, tls=True, ca_pem=None, zone="z", version="0", token="t")
+    bounds = [client.redial_s(failures, dial) for failures in range(12)]
+    assert bounds[0] == (0.0, 0.25)
+    assert [upper for _, upper in bounds[1:]] == [0.5, 1.0, 2.0, 4.0, 8.0, *[15.0] * 6]
+    assert all(lower == upper / 4 for lower, upper in bounds[1:])
+    down_s = sum(upper for _, upper in bounds[:3])
+    assert down_s <= 2, "a global that is away for a second is found again within two"
+
+
 @pytest.mark.parametrize(
     ("host", "target"),
     [

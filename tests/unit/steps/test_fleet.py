@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 from reconciler.decode import mesh_resource
 from reconciler.fleet import HELD, cluster_id
@@ -15,11 +18,24 @@ from tests.support.global_plane import Global
 from tests.support.zone import MESH, Zone, zone
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 
+if TYPE_CHECKING:
+    import pytest
+
 FAILED_PRECONDITION = 9
 
 
 def config(id_: str) -> MeshResource:
     return mesh_resource(ResourceKey("Config", "", "kuma-cluster-id"), Labels(), {"config": id_})
+
+
+def test_id_is_read_once_however_often_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At every message of every zone."""
+    state, other = from_resources([config("read-once")]), from_resources([config("another")])
+    read = Mock(side_effect=json.loads)
+    monkeypatch.setattr("reconciler.fleet.json.loads", read)
+    assert [cluster_id(state) for _ in range(10)] == ["read-once"] * 10
+    assert read.call_count == 1
+    assert (cluster_id(other), cluster_id(from_resources(()))) == ("another", "")
 
 
 # --- the global ---

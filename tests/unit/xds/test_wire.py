@@ -13,7 +13,7 @@ from unittest.mock import Mock
 
 import pytest
 from google.protobuf import descriptor_pool
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, ParseDict
 
 from tests.support.protobuf_wire import fields, message, text
 from xds import wire
@@ -208,3 +208,16 @@ def test_a_node_that_comes_with_every_request_is_read_once(
     for _ in range(2):
         assert parse_delta_request(delta_request_bytes(DeltaRequest("T", node=large))).node == large
     assert read.call_count == 4, "what is large is not kept"
+
+
+def test_a_node_that_goes_with_every_request_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Mock(side_effect=ParseDict)
+    monkeypatch.setattr(wire, "ParseDict", made)
+    for number in range(8):
+        node = Node("asks-for-8-types", "c", {"features": ["a", "b"], "n": {"k": 1.0}})
+        found = parse_delta_request(delta_request_bytes(DeltaRequest(f"T{number}", node=node)))
+        assert found.node == node
+    assert made.call_count == 1
+    other = Node("asks-for-8-types", "c", {"features": ["a", "c"]})
+    data = delta_request_bytes(DeltaRequest("T", node=other))
+    assert parse_delta_request(data).node == other
