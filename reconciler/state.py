@@ -70,6 +70,10 @@ class MeshState:
         """As `of`; the same object as long as nothing of it changes."""
         return self._collections().get(type_, {}).get(mesh, NOTHING)
 
+    def collections(self, type_: str) -> Mapping[str, Collection]:
+        """By mesh; the same object as long as nothing of the type changes."""
+        return self._collections().get(type_, NONE)
+
     def _collections(self) -> dict[str, dict[str, Collection]]:
         if not self._sorted:
             found: dict[str, dict[str, list[MeshResource]]] = {}
@@ -83,6 +87,7 @@ class MeshState:
         return tuple(sorted(self.by_key.values(), key=lambda r: r.key))
 
 
+NONE: Mapping[str, Collection] = {}
 EMPTY = MeshState()
 
 

@@ -252,18 +252,38 @@ def available_services(
 
     One entry for each distinct tag set, with the number of its healthy instances.
     """
-    meshes = {m.key.name for m in state.of("Mesh") if _advertises(m)}
     counts: Counter[tuple[str, Tags]] = Counter()
-    for mesh in meshes:
-        for dataplane in state.collection("Dataplane", mesh):
-            if _is_local(dataplane, zone) and dataplane.key not in absent:
-                for inbound in _inbounds(dataplane):
-                    if inbound.healthy and inbound.service:
-                        counts[mesh, _advertised(inbound.tags, inbound.protocol, zone)] += 1
-    ordered = sorted(counts, key=lambda found: (found[0], tag_string(found[1])))
+    for dataplanes in state.collections("Dataplane").values():
+        for dataplane in dataplanes:
+            if dataplane.key not in absent:
+                counts.update(advertised(dataplane, zone))
+    return offers_of(state, counts)
+
+
+def offers_of(
+    state: MeshState, counts: Mapping[tuple[str, Tags], int]
+) -> tuple[AvailableService, ...]:
+    """The same from the instances of each mesh and tag set; meshes that advertise none do not."""
+    meshes = {m.key.name for m in state.of("Mesh") if _advertises(m)}
+    ordered = sorted(
+        (found for found in counts if found[0] in meshes),
+        key=lambda found: (found[0], tag_string(found[1])),
+    )
     return tuple(AvailableService(mesh, tags, counts[mesh, tags]) for mesh, tags in ordered)
 
 
+def advertised(dataplane: MeshResource, zone: str) -> list[tuple[str, Tags]]:
+    """What a Dataplane whose endpoints are in adds to: mesh and tags of its healthy inbounds."""
+    if not _is_local(dataplane, zone):
+        return []
+    return [
+        (dataplane.key.mesh, _advertised(inbound.tags, inbound.protocol, zone))
+        for inbound in _inbounds(dataplane)
+        if inbound.healthy and inbound.service
+    ]
+
+
+@lru_cache(maxsize=4096)
 def tag_string(tags: Tags) -> str:
     """`k=v` pairs, comma-separated, by key: Kuma's canonical form."""
     return ",".join(f"{key}={value}" for key, value in sorted(tags))

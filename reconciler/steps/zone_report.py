@@ -35,7 +35,7 @@ from reconciler.steps.zone_state import (
     WakeAt,
     ZoneState,
 )
-from reconciler.topology import available_services
+from reconciler.topology import advertised, offers_of
 from xds.ads_stream import Sync
 from xds.copying import replace
 from xds.delta_sender import KDS_DIALECT, DeltaSender, Nacked, Subscribed
@@ -46,8 +46,9 @@ if TYPE_CHECKING:
 
     from reconciler.kds.upward import Publication, Told
     from reconciler.model.resource import ResourceKey
-    from reconciler.model.spec import Inbound
+    from reconciler.model.spec import Inbound, Tags
     from reconciler.steps.proxy_state import Proxy
+    from reconciler.steps.tally import Tally
     from xds.discovery import DeltaRequest
 
 TELL_MAX = 32  # proxies told of at a time: each takes up to 0.15 ms
@@ -56,12 +57,16 @@ TELL_MAX = 32  # proxies told of at a time: each takes up to 0.15 ms
 # --- own ingresses ---
 
 
-def services(
-    state: ZoneState, absent: frozenset[ResourceKey] | None = None
-) -> tuple[AvailableService, ...]:
+def services(state: ZoneState) -> tuple[AvailableService, ...]:
     """Healthy local instances by mesh and tags: what other zones may reach here."""
-    out = zone_proxies.absent(state) if absent is None else absent
-    return available_services(state.merged, state.settings.zone, out)
+    return offers_of(state.merged, _offered(state).counts)
+
+
+def _offered(state: ZoneState) -> Tally[tuple[str, Tags]]:
+    zone = state.settings.zone
+    return state.offered.followed(
+        state.merged, state.proxies.absent, lambda dataplane: advertised(dataplane, zone)
+    )
 
 
 def serving(ingress: MeshResource, found: tuple[AvailableService, ...]) -> MeshResource:
@@ -118,8 +123,8 @@ def _services_due(state: ZoneState) -> Outcome:
     ingresses = state.local.of("ZoneIngress")
     if not ingresses:
         return state, ()
-    out = zone_proxies.absent(state)
-    found = services(state, out)
+    state = replace(state, offered=_offered(state))
+    out, found = state.proxies.absent, services(state)
     changed = tuple(
         after
         for before in ingresses
@@ -267,10 +272,13 @@ def report_due(state: ZoneState, now: float) -> Outcome:
         return state, ()
     state, touched = zone_build.reached(replace(state, report_due=None))
     report = report_of(state)
-    if report == state.reported and not state.untold:
-        return state, (*touched, StatusWanted(status_of(state, report)))
-    state, sent = publish(replace(state, reported=report))
-    return state, (*touched, *sent, StatusWanted(status_of(state, report)))
+    sent: Effects = ()
+    if report != state.reported or state.untold:
+        state, sent = publish(replace(state, reported=report))
+    if state.settings.status.mode is not StatusMode.DIRECT:  # The global writes it, or nobody.
+        return state, (*touched, *sent)
+    state, status = status_of(state, report)
+    return state, (*touched, *sent, StatusWanted(status))
 
 
 def announce_due(state: ZoneState, now: float) -> Outcome:
@@ -278,12 +286,8 @@ def announce_due(state: ZoneState, now: float) -> Outcome:
     if state.announce_due is None or now < state.announce_due or not _speaks(state):
         return state, ()
     state = replace(state, announce_due=None)
-    status = state.settings.status
-    if status.inventory is Inventory.FULL:
-        status = replace(status, complete=True, proxies=_entries(state))
-    else:
-        classes = () if status.inventory is Inventory.OFF else _classes(state)
-        status = replace(status, complete=True, classes=classes)
+    state, classes, proxies = _inventory(state)
+    status = replace(state.settings.status, complete=True, classes=classes, proxies=proxies)
     if status == state.announced:
         return state, ()
     return _tell(_announced(state, status), ())
@@ -341,13 +345,14 @@ def rejections(proxy: Proxy) -> tuple[Rejection, ...]:
     )
 
 
-def status_of(state: ZoneState, report: ConvergenceReport) -> StatusInput:
+def status_of(state: ZoneState, report: ConvergenceReport) -> tuple[ZoneState, StatusInput]:
     """Without times: equal content means no commit."""
+    state, classes, proxies = _inventory(state)
     ingresses = tuple(
         canonical_json({"name": r.display_name, **json.loads(r.body)})
         for r in state.local.of("ZoneIngress")
     )
-    return StatusInput(
+    return state, StatusInput(
         zone=state.settings.zone,
         revision=report.revision,
         ingresses=ingresses,
@@ -355,9 +360,23 @@ def status_of(state: ZoneState, report: ConvergenceReport) -> StatusInput:
         acked=report.acked,
         pending=report.pending,
         rejections=report.rejections,
-        classes=_classes(state),
-        proxies=_entries(state),
+        classes=classes,
+        proxies=proxies,
     )
+
+
+def _inventory(
+    state: ZoneState,
+) -> tuple[ZoneState, tuple[ProxyClass, ...], tuple[ProxyEntry, ...]]:
+    """What the zone's inventory is made of, as it is set."""
+    match state.settings.status.inventory:
+        case Inventory.FULL:
+            return state, (), _entries(state)
+        case Inventory.CLASSES:
+            classed = state.classed.followed(state.local, state.proxies.absent, _class)
+            return replace(state, classed=classed), _classes(classed), ()
+        case Inventory.OFF:
+            return state, (), ()
 
 
 def _entries(state: ZoneState) -> tuple[ProxyEntry, ...]:
@@ -374,13 +393,12 @@ def _shape(inbounds: tuple[Inbound, ...]) -> str:
     return canonical_json([{"port": i.port, "tags": dict(i.tags)} for i in inbounds])
 
 
-def _classes(state: ZoneState) -> tuple[ProxyClass, ...]:
-    """Dataplanes whose endpoints are in, by what they have in common: tags and ports, no names or
-    addresses.
-    """
-    counts: dict[tuple[str, str], int] = {}
-    for resource in _shown(state).of("Dataplane"):
-        if isinstance(resource.spec, DataplaneSpec):
-            key = resource.key.mesh, _shape(resource.spec.inbounds)
-            counts[key] = counts.get(key, 0) + 1
-    return tuple(ProxyClass(mesh, shape, count) for (mesh, shape), count in sorted(counts.items()))
+def _class(dataplane: MeshResource) -> tuple[tuple[str, str], ...]:
+    """What it has in common with others: tags and ports, no name or address."""
+    spec = dataplane.spec
+    return ((dataplane.key.mesh, _shape(spec.inbounds)),) if isinstance(spec, DataplaneSpec) else ()
+
+
+def _classes(classed: Tally[tuple[str, str]]) -> tuple[ProxyClass, ...]:
+    """Of the Dataplanes whose endpoints are in."""
+    return tuple(ProxyClass(*known, count) for known, count in sorted(classed.counts.items()))

@@ -23,11 +23,13 @@ from reconciler.state import MeshState
 from reconciler.status.announcement import NO_STATUS, ZoneStatus
 from reconciler.steps.link_state import GlobalLink
 from reconciler.steps.proxies import Proxies
+from reconciler.steps.tally import Tally
 from reconciler.steps.waiting import Waiting
 
 if TYPE_CHECKING:
     from reconciler.context import MeshContext
     from reconciler.kds.manifest import ConvergenceReport
+    from reconciler.model.spec import Tags
     from reconciler.status.document import StatusInput
     from reconciler.steps.proxy_state import AdminCertificate, Certificate
     from xds.discovery import DeltaRequest, DeltaResponse, Node
@@ -134,6 +136,8 @@ class ZoneState:
     resolved: HashTrieMap[str, str] = field(default_factory=HashTrieMap)  # host name -> IP
     report_due: float | None = None
     insights_due: float | None = None  # when counters of proxies go up
+    offered: Tally[tuple[str, Tags]] = field(default_factory=Tally)  # mesh and tags
+    classed: Tally[tuple[str, str]] = field(default_factory=Tally)  # mesh and shape
     reported: ConvergenceReport | None = None
     announced: ZoneStatus | None = None
     announcement: XdsResource | None = None  # the same as it travels

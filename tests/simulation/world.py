@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.kds.zone_node import zone_node
 from reconciler.model.resource import canonical_json
+from reconciler.status.announcement import StatusMode, ZoneStatus
 from reconciler.status.document import INGRESS_PATH
 from reconciler.status_ingress import from_status
 from reconciler.steps import global_state as g
@@ -268,6 +269,7 @@ class World:
             node=zone_node(name, name, "0"),
             verify=verify,
             builders=BUILDERS,
+            status=ZoneStatus(StatusMode.DIRECT),
             mass_loss_min=3,
         )
         return z.ZoneState(settings=settings)

@@ -162,11 +162,13 @@ def test_who_writes_its_own_ref_is_left_alone() -> None:
 
 
 def test_a_relayed_ref_says_what_the_zone_would_have_written() -> None:
-    here = zone(status=RELAY)
-    here.connect(INGRESS)
-    here.acknowledge_all(here.connect(dataplane("web-1", "web")))
-    here.tick(1)
-    (wanted,) = (e.status for e in here.effects if isinstance(e, z.StatusWanted))
+    here, itself = zone(status=RELAY), zone(status=ZoneStatus(StatusMode.DIRECT))
+    for each in (here, itself):
+        each.connect(INGRESS)
+        each.acknowledge_all(each.connect(dataplane("web-1", "web")))
+        each.tick(1)
+    (wanted,) = (e.status for e in itself.effects if isinstance(e, z.StatusWanted))
+    assert not any(isinstance(e, z.StatusWanted) for e in here.effects)
     globe = globe_with()
     for type_ in (STATUS, REPORT, "ZoneIngress"):
         sends(globe, "east", type_, *here.state.published.types[type_].values())

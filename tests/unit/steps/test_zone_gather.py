@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler.kds.types import MANIFEST
+from reconciler.status.announcement import StatusMode, ZoneStatus
 from reconciler.steps import zone_state as z
 from reconciler.steps.zone_state import ZoneState
 from tests.support.zone import INGRESS, MESH, START, Zone, dataplane, settings
@@ -22,7 +23,8 @@ SAID = DeltaRequest(LISTENER, wanted=(), version="1")  # the same in state of th
 
 def lost(*kinds: str, **changes: Any) -> Zone:
     """A zone whose store lost these kinds; `policy` among them or not."""
-    made = Zone(ZoneState(settings=settings(**changes)))
+    status = ZoneStatus(StatusMode.DIRECT)
+    made = Zone(ZoneState(settings=settings(status=status, **changes)))
     policies = () if "policy" in kinds else (MESH,)
     revision = "c1" if policies else None
     made.deliver(z.Restored(START, policies, revision=revision, lost=frozenset(kinds)))
