@@ -117,13 +117,14 @@ class Outbox(Generic[EffectT, ValueT]):
 
     def _write_soon(self) -> None:
         if self._rows and self._writing is None and self._retry is None:
-            rows, self._rows = self._rows, {}
-            self._writing = asyncio.get_running_loop().create_task(
-                self._write_out(rows, self._asked)
-            )
+            self._writing = asyncio.get_running_loop().create_task(self._write_out())
 
-    async def _write_out(self, rows: dict[Row, ValueT | None], upto: int) -> None:
+    async def _write_out(self) -> None:
+        """Begins at the next turn of the loop: with it goes all that is decided in this one. A
+        commit costs as much as ten rows.
+        """
         loop = asyncio.get_running_loop()
+        rows, self._rows, upto = self._rows, {}, self._asked
         patience = loop.call_later(PATIENCE_S, self._too_slow)
         try:
             await loop.run_in_executor(self._thread, self._write, rows)

@@ -131,6 +131,7 @@ async def test_writes_that_wait_become_one_with_the_newest_value_of_each_row() -
     desk = Desk()
     out = desk.outbox()
     out.add(["a=1", "one"])
+    await asyncio.sleep(0)  # Its write begins.
     for effects in (["b=2", "two"], ["a=3", "three"], ["b=", "four"]):
         out.add(effects)
     desk.disk.turns.release(2)
@@ -182,6 +183,7 @@ async def test_a_hung_disk_holds_up_nothing_that_is_decided_later(
     desk = Desk()
     out = desk.outbox()
     out.add(["a=1", "one"])
+    await asyncio.sleep(0)
     out.add(["b=2", "two"])
     await desk.until_sent("one", "two")
     out.add(["c=3", "three"])
@@ -228,6 +230,7 @@ async def test_closing_writes_and_sends_what_was_decided() -> None:
     desk = Desk()
     out = desk.outbox()
     out.add(["a=1", "one"])
+    await asyncio.sleep(0)
     out.add(["b=2", "two"])
     desk.disk.turns.release(2)
     await out.close()
@@ -267,3 +270,16 @@ async def test_too_much_waiting_is_not_waited_for(monkeypatch: pytest.MonkeyPatc
     assert desk.sent == ["1", "2", "3", "4"]
     desk.disk.turns.release()
     await out.close()
+
+
+async def test_what_is_decided_in_one_turn_of_the_loop_is_one_transaction() -> None:
+    """Also the first of it; nothing is sent before it is written."""
+    desk = Desk()
+    box = desk.outbox()
+    for number in range(100):
+        box.add([f"row-{number}=x", f"told-{number}"])
+    assert desk.sent == []
+    desk.disk.turns.release()
+    await desk.until_sent(*(f"told-{number}" for number in range(100)))
+    assert [len(rows) for rows in desk.disk.written] == [100]
+    await box.close()
