@@ -23,7 +23,7 @@ from xds.discovery import RemoteProtocolError
 from xds.resource import XdsResource, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from xds.snapshot import Resources
 
@@ -64,7 +64,7 @@ class ConvergenceReport:
 
 def versions_digest(versions: Mapping[str, str]) -> str:
     """Digest of a type's name -> version map; an empty map has one too."""
-    return digest(part.encode() for pair in sorted(versions.items()) for part in pair)
+    return digest([part.encode() for name in sorted(versions) for part in (name, versions[name])])
 
 
 def resources_digest(resources: Resources) -> str:
@@ -92,16 +92,13 @@ def parse_manifest(entry: bytes) -> Manifest:
     return Manifest(revision, cast("dict[str, str]", digests))
 
 
-def matches(found: Manifest, staged: Mapping[str, Mapping[str, str]]) -> bool:
-    """Whether what is staged (type -> name -> version) is the manifest's revision, no more and no
-    less.
+def matches(found: Manifest, staged: Callable[[str], str]) -> bool:
+    """Whether what is staged (its digest by type) is the manifest's revision, no more and no less.
 
     A type that a newer global has and this program never asks for cannot be waited for.
     """
     return all(
-        versions_digest(staged.get(type_, {})) == wanted
-        for type_, wanted in found.digests.items()
-        if type_ in OWNED_TYPES
+        staged(type_) == wanted for type_, wanted in found.digests.items() if type_ in OWNED_TYPES
     )
 
 

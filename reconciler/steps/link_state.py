@@ -39,6 +39,12 @@ class GlobalLink:
     nonces: int = 0
     staged: HashTrieMap[str, StagedType] = field(default_factory=HashTrieMap)
     applied: HashTrieMap[str, StagedType] = field(default_factory=HashTrieMap)
+    news: HashTrieMap[str, frozenset[str] | None] = field(
+        default_factory=HashTrieMap
+    )  # names in which a staged type may differ from the applied one; None: in all
+    digests: HashTrieMap[str, tuple[StagedType, str]] = field(
+        default_factory=HashTrieMap
+    )  # of what is staged, to be compared with the manifest's
     manifest: Manifest | None = None
     piecewise: bool = False
     kuma: bool = False  # what the last global that said so was

@@ -15,7 +15,7 @@ from rpds import HashTrieMap
 from reconciler.decode import mesh_resource
 from reconciler.fleet import HELD, carried_id, cluster_id, zone_refuses
 from reconciler.kds.codec import CarriedResource, decode_entry
-from reconciler.kds.manifest import matches, parse_manifest
+from reconciler.kds.manifest import matches, parse_manifest, versions_digest
 from reconciler.kds.names import resource_name
 from reconciler.kds.receive import accept_from_global, refusals_text
 from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES, MANIFEST, RELAYED_TYPES
@@ -42,8 +42,10 @@ from xds.discovery import RemoteProtocolError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconciler.kds.manifest import Manifest
     from xds.discovery import DeltaResponse
 
+NOTHING: StagedType = HashTrieMap()
 REACK_S = 45.0  # between repeated answers to a real Kuma global (facts 1.10, item 9)
 # Between two sessions with a real Kuma global: it takes a while to know that the old one is over,
 # and would end the watches of the new one with it (facts 1.10, item 9; 9.2, item 10).
@@ -207,8 +209,15 @@ def _stage(
         link,
         staged=link.staged.insert(type_, staged),
         refused=link.refused.insert(type_, HashTrieMap(refused)),
+        news=link.news.insert(type_, _news(link, type_, None if is_initial else told)),
     )
     return replace(state, link=link), errors
+
+
+def _news(link: GlobalLink, type_: str, told: set[str] | None) -> frozenset[str] | None:
+    """Names in which what is staged may differ from what is applied; None: in all."""
+    before = link.news.get(type_, frozenset() if type_ in link.applied else None)
+    return None if told is None or before is None else before | told
 
 
 def staged_type(
@@ -234,8 +243,11 @@ def staged_type(
 
 def typed(carried: CarriedResource) -> MeshResource:
     """Raises DecodeError when the spec is not one this program understands."""
-    key = ResourceKey(carried.type, carried.mesh, carried.name)
-    return mesh_resource(key, Labels.of(carried.labels), carried.data)
+    return mesh_resource(_key(carried), Labels.of(carried.labels), carried.data)
+
+
+def _key(carried: CarriedResource) -> ResourceKey:
+    return ResourceKey(carried.type, carried.mesh, carried.name)
 
 
 def _swap_when_whole(state: ZoneState, now: float) -> Outcome:
@@ -245,15 +257,23 @@ def _swap_when_whole(state: ZoneState, now: float) -> Outcome:
         return _swap(state, None, now) if whole else (state, ())
     if link.manifest is None:
         return state, ()
-    versions = {
-        type_: {name: entry.version for name, entry in staged.items()}
-        for type_, staged in link.staged.items()
-    }
-    if matches(link.manifest, versions):
+    wanted, link = link.manifest, _with_digests(link, link.manifest)
+    if matches(wanted, lambda type_: link.digests[type_][1]):
         state = replace(state, link=replace(link, incomplete_since=None))
-        return _swap(state, link.manifest.revision, now)
+        return _swap(state, wanted.revision, now)
     wake = () if link.incomplete_since is not None else (WakeAt(now + INCOMPLETE_MAX_S),)
     return replace(state, link=replace(link, incomplete_since=now)), wake
+
+
+def _with_digests(link: GlobalLink, wanted: Manifest) -> GlobalLink:
+    """Of a type that has not changed, what was computed before."""
+    digests = link.digests
+    for type_ in wanted.digests:
+        staged, known = link.staged.get(type_, NOTHING), digests.get(type_)
+        if known is None or known[0] is not staged:
+            versions = {name: entry.version for name, entry in staged.items()}
+            digests = digests.insert(type_, (staged, versions_digest(versions)))
+    return link if digests is link.digests else replace(link, digests=digests)
 
 
 def overdue(state: ZoneState, now: float) -> Outcome:
@@ -286,7 +306,8 @@ def _swap(state: ZoneState, revision: str | None, now: float) -> Outcome:
     if not changed and revision == state.revision:
         return state, ()
     change = _difference(state.policy, link, changed)
-    state = replace(state, link=replace(link, applied=link.staged), revision=revision)
+    link = replace(link, applied=link.staged, news=HashTrieMap())
+    state = replace(state, link=link, revision=revision)
     state = replace(state, policy=apply(state.policy, change), merged=apply(state.merged, change))
     persist = Persist("policy", change.put, change.drop, revision=revision or "")
     state, built = zone_build.touched(state, change)
@@ -307,19 +328,52 @@ def _difference(policy: MeshState, link: GlobalLink, types: tuple[str, ...]) -> 
     put: list[MeshResource] = []
     drop: list[ResourceKey] = []
     for type_ in types:
-        wanted: Mapping[ResourceKey, MeshResource] = {
-            resource.key: resource
-            for entry in link.staged[type_].values()
-            for resource in (typed(entry.resource),)
-        }
-        put += [r for key, r in wanted.items() if policy.get(key) != r]
-        refused = link.refused.get(type_) or HashTrieMap()
-        drop += [
-            r.key
-            for r in policy.of(type_)
-            if r.key not in wanted and resource_name(r.key.mesh, r.key.name) not in refused
-        ]
+        few = _few_differing(policy, link, type_)
+        found = few if few is not None else _differing(policy, link, type_)
+        put += found.put
+        drop += found.drop
     return ResourceDiff(tuple(sorted(put, key=lambda r: r.key)), tuple(sorted(drop)))
+
+
+def _differing(policy: MeshState, link: GlobalLink, type_: str) -> ResourceDiff:
+    """A look at everything of the type."""
+    wanted = {
+        resource.key: resource
+        for entry in link.staged[type_].values()
+        for resource in (typed(entry.resource),)
+    }
+    refused = link.refused.get(type_) or HashTrieMap()
+    drop = (
+        r.key
+        for r in policy.of(type_)
+        if r.key not in wanted and resource_name(r.key.mesh, r.key.name) not in refused
+    )
+    put = (r for key, r in wanted.items() if policy.get(key) != r)
+    return ResourceDiff(tuple(put), tuple(drop))
+
+
+def _few_differing(policy: MeshState, link: GlobalLink, type_: str) -> ResourceDiff | None:
+    """The same by the names that were told since; None when they do not say all."""
+    news, staged = link.news.get(type_), link.staged[type_]
+    before = link.applied.get(type_, NOTHING)
+    refused = link.refused.get(type_) or HashTrieMap()
+    if news is None:
+        return None
+    put: list[MeshResource] = []
+    drop: list[ResourceKey] = []
+    for name in news:
+        now, was = staged.get(name), before.get(name)
+        if now is not None:
+            resource = typed(now.resource)
+            if was is not None and _key(was.resource) != resource.key:
+                return None
+            if policy.get(resource.key) != resource:
+                put.append(resource)
+        elif was is None:
+            return None  # One that was kept in place of a refused one may have this name.
+        elif name not in refused and policy.get(_key(was.resource)) is not None:
+            drop.append(_key(was.resource))
+    return ResourceDiff(tuple(put), tuple(drop))
 
 
 def _relayed(
