@@ -12,7 +12,8 @@ import grpc
 import grpc.aio
 
 from xds.health_wire import parse_health_message, specifier_bytes
-from xds.served_stream import ServedStream, Turns, status_code
+from xds.served_stream import ServedStream, status_code
+from xds.turns import Turns
 
 if TYPE_CHECKING:
     from xds.health import HealthReport, Introduction, Specifier
@@ -38,11 +39,11 @@ class HealthEvents(Protocol):
 class HealthServer:
     """One zone's HDS; `handler` goes into the gRPC server of its ADS."""
 
-    def __init__(self, events: HealthEvents) -> None:
+    def __init__(self, events: HealthEvents, turns: Turns | None = None) -> None:
         self._events = events
         self._streams: dict[str, ServedStream] = {}
         self._last: dict[str, bytes] = {}  # message of each stream
-        self._turns = Turns()
+        self._turns = turns or Turns()
         self._opened = 0
 
     def handler(self) -> grpc.GenericRpcHandler:

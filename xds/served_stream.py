@@ -16,6 +16,7 @@ import grpc
 import grpc.aio
 
 from xds.discovery import RemoteProtocolError
+from xds.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[bytes, bytes]
     Deliver = Callable[[bytes], Awaitable[None] | None]
 
-MESSAGES_A_TURN = 16  # some 50 us each for gRPC, and what the owner does with them
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _FAULT = "an internal error of this control plane; its log says more"
 
@@ -38,52 +38,13 @@ def transport_max(received_max: int) -> int:
     return received_max + received_max // 4
 
 
-class Turns:
-    """Shares the loop's turns among the streams of one server: `messages` are read or written in
-    one, the others follow in the order they came.
-
-    A push wakes every stream at once, and so do the ACKs that come back: a thousand of them would
-    be one turn of 50 ms, and everything else would wait for its end.
-    """
-
-    def __init__(self, messages: int = MESSAGES_A_TURN) -> None:
-        self._messages = messages
-        self._left = messages
-        self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
-
-    async def wait(self, weight: int = 1) -> None:
-        """Until one more message has its turn, or a piece of work that is worth `weight` of them:
-        a turn is over its measure by the last piece at most.
-        """
-        if self._left > 0 and not self._waiting:
-            self._take(weight)
-            return
-        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((mine, weight))
-        await mine
-
-    def _take(self, weight: int) -> None:
-        if self._left == self._messages:
-            asyncio.get_running_loop().call_soon(self._next)
-        self._left -= weight
-
-    def _next(self) -> None:
-        """A turn later."""
-        self._left = self._messages
-        while self._waiting and self._left > 0:
-            mine, weight = self._waiting.popleft()
-            if not mine.done():  # cancelled with its stream
-                mine.set_result(None)
-                self._take(weight)
-
-
 @dataclass(slots=True)
 class ServedStream:
     """`ending` is set when this side ends the stream, `over` whichever side does.
 
     `queue_max` messages may wait, of `message_max` bytes each (0: any size); a peer that takes no
     more is ended rather than buffered for. What it sends has `received_max` bytes, and
-    `received_setting` is how more is allowed. Streams of one server share `turns`. With `greets`
+    `received_setting` is how more is allowed. All streams of a process share `turns`. With `greets`
     the headers go out at once: a peer that waits for them is sure to be let in before it writes.
     """
 

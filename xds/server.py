@@ -15,7 +15,8 @@ import grpc
 import grpc.aio
 
 from xds.names import authority
-from xds.served_stream import ServedStream, Turns, status_code, transport_max
+from xds.served_stream import ServedStream, status_code, transport_max
+from xds.turns import Turns
 from xds.wire import (
     delta_response_bytes,
     parse_delta_request,
@@ -101,11 +102,12 @@ class AdsServer:
         events: AdsEvents,
         health: HealthServer | None = None,
         limits: AdsLimits | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self._events = events
         self._health = health
         self._streams: dict[str, _Stream] = {}
-        self._turns = Turns()
+        self._turns = turns or Turns()
         self._opened = 0
         self._server: grpc.aio.Server | None = None
         self.limits = limits or AdsLimits()

@@ -31,7 +31,7 @@ class BootstrapAnswer:
 
 
 class BootstrapSource(Protocol):
-    def bootstrap(
+    async def bootstrap(
         self, request: Mapping[str, object], host: str, accept: str
     ) -> BootstrapAnswer: ...
 
@@ -49,7 +49,7 @@ def bootstrap_app(source: BootstrapSource, leave: Leave | None = None) -> Starle
         data = await _asked(request, source)
         if isinstance(data, Response):
             return data
-        found = source.bootstrap(data, _host(request), request.headers.get("accept", ""))
+        found = await source.bootstrap(data, _host(request), request.headers.get("accept", ""))
         return Response(found.body, status_code=found.status, media_type=found.content_type)
 
     async def leaving(request: Request) -> Response:

@@ -21,6 +21,7 @@ from reconciler.steps.global_step import step
 from reconciler.steps.global_zones import refusal
 from reconciler.store import MADE_GOOD
 from reconciler.stored import decode_stored, encode_rows
+from xds.turns import Turns
 
 if TYPE_CHECKING:
     import logging
@@ -53,6 +54,7 @@ class GlobalControlPlane:
         self.loader = loader
         self.store = store
         self.log = log
+        self.turns = Turns()  # what zones say and are sent, and what is done for them
         self.kds: KdsServer | None = None
         self.refusing: RefusingDoor | None = None
         self.relay: StatusRelay | None = None
@@ -209,10 +211,10 @@ class GlobalControlPlane:
                 note(self.log, event, **fields)
 
     def _offer_soon(self) -> None:
-        """Once a turn of the loop, so that sockets are served between two batches."""
+        """In its turn, so that sockets are served between two batches."""
         if not self._offer_asked:
             self._offer_asked = True
-            asyncio.get_running_loop().call_soon(self._offer)
+            self.turns.soon(self._offer)
 
     def _offer(self) -> None:
         self._offer_asked = False

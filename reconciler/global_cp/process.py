@@ -60,7 +60,7 @@ async def serve(plane: GlobalControlPlane, process: GlobalProcess, stop: asyncio
     misplaced = refusing_route(plane, "/bootstrap")
     diagnostics = diagnostics_server(answers, process.diagnostics, misplaced)
     await diagnostics.start()
-    plane.kds = KdsServer(plane, process.kds_limits)
+    plane.kds = KdsServer(plane, process.kds_limits, plane.turns)
     port = await plane.kds.start(
         process.host, process.kds_port, process.tls.cert_pem, process.tls.key_pem
     )

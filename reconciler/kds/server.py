@@ -7,7 +7,6 @@ told where to go instead.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,7 +18,8 @@ from reconciler.kds.admission import Caller
 from reconciler.kds.proto import kds_pb2
 from reconciler.kds.sizes import OURS_MAX
 from xds.names import authority
-from xds.served_stream import ServedStream, Turns, status_code, transport_max
+from xds.served_stream import ServedStream, status_code, transport_max
+from xds.turns import Turns
 from xds.wire import (
     delta_request_bytes,
     delta_response_bytes,
@@ -28,7 +28,7 @@ from xds.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable, Iterator
 
     from reconciler.kds.admission import Refusal
     from xds.discovery import DeltaRequest, DeltaResponse
@@ -43,7 +43,6 @@ PROXY_SERVICES = (
 # Resources that are taken in one turn of the loop, at up to 0.2 ms each: a zone with a thousand
 # proxies tells of all of them at once.
 PART_MAX = 25
-RESOURCES_A_MESSAGE = 5  # so many count as one message of a turn
 QUEUE_MAX = 256  # messages waiting in one stream: several a type
 STREAMS_PER_ZONE_MAX = 2  # of one method: a new one may overlap the old one's end
 CALLS_PER_CONNECTION_MAX = 32  # a zone has five streams and a health check open
@@ -101,11 +100,13 @@ class _Stream:
 class KdsServer:
     """`events` owns every decision; `name` is what proxies that come here are told."""
 
-    def __init__(self, events: KdsEvents, limits: KdsLimits | None = None) -> None:
+    def __init__(
+        self, events: KdsEvents, limits: KdsLimits | None = None, turns: Turns | None = None
+    ) -> None:
         self._events = events
         self._limits = limits or KdsLimits()
         self._streams: dict[str, _Stream] = {}
-        self._turns = Turns()
+        self._turns = turns or Turns()
         self._opened = 0
         self.admin = AdminDesk(
             self._admitted_zone, events.zone_admitted, self._limits.streams_per_zone, events
@@ -255,14 +256,12 @@ class KdsServer:
                 return None
             parts = delta_response_parts(data, PART_MAX)
             first, more = next(parts)
-            if more or len(first.resources) > RESOURCES_A_MESSAGE:
-                return in_parts(itertools.chain([(first, more)], parts))
-            self._events.published(session, first, more=False)
-            return None
+            self._events.published(session, first, more=more)
+            return rest(parts) if more else None
 
-        async def in_parts(parts: Iterable[tuple[DeltaResponse, bool]]) -> None:
+        async def rest(parts: Iterator[tuple[DeltaResponse, bool]]) -> None:
             for part, more in parts:
-                await self._turns.wait(1 + len(part.resources) // RESOURCES_A_MESSAGE)
+                await self._turns.wait()
                 if stream.served.over.is_set():
                     return
                 self._events.published(session, part, more=more)

@@ -27,8 +27,11 @@ class ZoneBootstrap:
         self.plane = plane
         self.facts = facts
 
-    def bootstrap(self, request: Mapping[str, object], host: str, accept: str) -> BootstrapAnswer:
+    async def bootstrap(
+        self, request: Mapping[str, object], host: str, accept: str
+    ) -> BootstrapAnswer:
         plane = self.plane
+        await plane.turns.wait()
         if reason := plane.unready():
             return BootstrapAnswer(503, f"{reason}; try again")
         found = bootstrap_answer(self.facts, plane.state.merged, request, host, accept)

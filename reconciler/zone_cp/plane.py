@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from reconciler.runtime.log import note
@@ -21,6 +22,7 @@ from reconciler.store import MADE_GOOD
 from reconciler.stored import decode_stored, encode_rows
 from reconciler.zone_cp.certificates import admin_certificate, workload_certificate
 from xds.health_server import HealthServer
+from xds.turns import Turns
 
 if TYPE_CHECKING:
     import logging
@@ -48,7 +50,8 @@ class ZoneControlPlane:
         self.store = store
         self.log = log
         self.ads: AdsServer | None = None
-        self.health = HealthServer(self)
+        self.turns = Turns()  # what proxies ask for, and what is done for them
+        self.health = HealthServer(self, self.turns)
         self.client: KdsClient | None = None
         self.status_follower: StatusFollower | None = None
         self.door: Door | None = None
@@ -189,9 +192,9 @@ class ZoneControlPlane:
                 if self.client is not None:
                     self.client.leave(session, reason)
             case z.IssueCertificate():
-                asyncio.get_running_loop().call_soon(self._issue, effect)
+                self.turns.soon(partial(self._issue, effect))
             case z.IssueAdminCertificate():
-                asyncio.get_running_loop().call_soon(self._issue_admin, effect)
+                self.turns.soon(partial(self._issue_admin, effect))
             case z.StatusWanted(status):
                 if self.status_follower is not None:
                     self.status_follower.want(status)
@@ -210,10 +213,10 @@ class ZoneControlPlane:
         note(self.log, "store.write_failed" if error else "store.write_recovered", reason=error)
 
     def _build_soon(self) -> None:
-        """Once a turn of the loop, so that sockets are served between two batches."""
+        """In its turn, so that sockets are served between two batches."""
         if not self._build_asked:
             self._build_asked = True
-            asyncio.get_running_loop().call_soon(self._build)
+            self.turns.soon(self._build)
 
     def _build(self) -> None:
         self._build_asked = False

@@ -72,7 +72,7 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
     with suppress(TimeoutError):  # What is not known yet would be taken from proxies that have it.
         async with asyncio.timeout(RESOLVE_START_S):
             await names.resolve()
-    plane.ads = AdsServer(plane, plane.health, process.ads_limits)
+    plane.ads = AdsServer(plane, plane.health, process.ads_limits, plane.turns)
     ads_port = await plane.ads.start(
         process.host, process.ads_port, process.tls.cert_pem, process.tls.key_pem
     )

@@ -54,7 +54,9 @@ class Zone:
         self.answers = [BootstrapAnswer(200, "{}")]
         self.address = ""
 
-    def bootstrap(self, request: Mapping[str, object], host: str, accept: str) -> BootstrapAnswer:
+    async def bootstrap(
+        self, request: Mapping[str, object], host: str, accept: str
+    ) -> BootstrapAnswer:
         self.asked.append({**request, "(host)": host, "(accept)": accept})
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 

@@ -45,7 +45,9 @@ class Zone:
         self.refused: list[tuple[int, str]] = []
         self.answer = BootstrapAnswer(200, "{}", "application/json")
 
-    def bootstrap(self, request: Mapping[str, object], host: str, accept: str) -> BootstrapAnswer:
+    async def bootstrap(
+        self, request: Mapping[str, object], host: str, accept: str
+    ) -> BootstrapAnswer:
         self.asked.append((request, host, accept))
         return self.answer
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import grpc.aio
 
-from reconciler.kds.server import PART_MAX, RESOURCES_A_MESSAGE, KdsServer
+from reconciler.kds.server import PART_MAX, KdsServer
 from xds.discovery import DeltaRequest, DeltaResponse
-from xds.served_stream import MESSAGES_A_TURN
+from xds.turns import PIECES_A_TURN, TURN_S, Turns
 from xds.wire import delta_request_bytes, delta_response_bytes, resource
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from xds.served_stream import Context
 
 ZONES = 50
+RESOURCE_S = 0.0002  # what one costs its owner
 
 
 class Owner:
@@ -28,6 +29,7 @@ class Owner:
         self.told: list[tuple[str, str, int]] = []  # session, type, how many resources
         self.opened = 0
         self.closed_sessions: list[str] = []
+        self.now = 0.0
 
     def zone_opened(self, _session: str, _caller: Caller, *, downward: bool) -> None:
         self.opened += 1
@@ -39,6 +41,7 @@ class Owner:
 
     def published(self, session: str, response: DeltaResponse, *, more: bool) -> None:
         self.told.append((session, response.type_url, len(response.resources)))
+        self.now += len(response.resources) * RESOURCE_S
 
     def closed(self, session: str) -> None:
         self.closed_sessions.append(session)
@@ -74,7 +77,7 @@ class Peer:
 
 
 def server(owner: Owner) -> KdsServer:
-    return KdsServer(cast("KdsEvents", owner))
+    return KdsServer(cast("KdsEvents", owner), turns=Turns(clock=lambda: owner.now))
 
 
 async def turns_of(
@@ -105,7 +108,7 @@ async def test_requests_of_many_zones_share_the_turns_of_the_loop_in_order_and_f
     found = await turns_of(owner, peers, *serving)
     assert len(owner.told) == ZONES * len(types)
     assert (
-        max(map(len, found)) <= 2 * MESSAGES_A_TURN
+        max(map(len, found)) <= 2 * PIECES_A_TURN
     )  # A look falls between two turns, or beside one.
     order: dict[str, list[str]] = {}
     for session, type_, _ in owner.told:
@@ -123,16 +126,16 @@ async def test_parts_of_large_responses_fill_a_turn_as_messages_do() -> None:
     owner = Owner()
     entries = tuple(resource("T", f"n{number}", b"x") for number in range(3 * PART_MAX))
     large = delta_response_bytes(DeltaResponse("T", "1", entries))
-    small = delta_response_bytes(DeltaResponse("U", "2", entries[:RESOURCES_A_MESSAGE]))
+    small = delta_response_bytes(DeltaResponse("U", "2", entries[:5]))
     peers = [Peer(f"zone-{number}", large, small) for number in range(ZONES)]
     kds = server(owner)
     serving = (kds._zone_to_global(None, cast("Context", peer)) for peer in peers)
     found = await turns_of(owner, peers, *serving)
     assert len(owner.told) == ZONES * 4
     taken = [sum(count for _, _, count in told) for told in found]
-    assert max(taken) <= 2 * (MESSAGES_A_TURN * RESOURCES_A_MESSAGE + PART_MAX)
+    assert max(taken) * RESOURCE_S <= 2 * TURN_S + PART_MAX * RESOURCE_S
     of_one = [told[1:] for told in owner.told if told[0] == owner.told[0][0]]
-    assert of_one == [("T", PART_MAX)] * 3 + [("U", RESOURCES_A_MESSAGE)]
+    assert of_one == [("T", PART_MAX)] * 3 + [("U", 5)]
 
 
 async def test_what_is_sent_to_many_zones_shares_the_turns_as_well() -> None:
@@ -150,7 +153,7 @@ async def test_what_is_sent_to_many_zones_shares_the_turns_as_well() -> None:
     while (before := sum(len(p.taken) for p in peers)) < ZONES:
         await asyncio.sleep(0)
         most = max(most, sum(len(p.taken) for p in peers) - before)
-    assert most <= 2 * MESSAGES_A_TURN
+    assert most <= 2 * PIECES_A_TURN
     for peer in peers:
         peer.gone.set()
     await asyncio.gather(*tasks)

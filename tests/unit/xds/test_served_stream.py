@@ -15,7 +15,8 @@ import grpc.aio
 import pytest
 
 from xds.discovery import RemoteProtocolError
-from xds.served_stream import MESSAGES_A_TURN, ServedStream, Turns, status_code
+from xds.served_stream import ServedStream, status_code
+from xds.turns import PIECES_A_TURN, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,7 +180,7 @@ async def test_a_push_to_many_streams_takes_a_few_in_each_turn_of_the_loop() -> 
         stream.send(b"1")
         stream.send(b"2")
     most = await most_in_a_turn(lambda: sum(len(p.written) for p in peers), 400)
-    assert 0 < most <= 2 * MESSAGES_A_TURN  # A look falls between two turns, or beside one.
+    assert 0 < most <= 2 * PIECES_A_TURN  # A look falls between two turns, or beside one.
     assert all(peer.written == [b"1", b"2"] for peer in peers)
     for peer in peers:
         peer.gone.set()
@@ -196,29 +197,11 @@ async def test_requests_that_come_at_once_are_delivered_a_few_in_each_turn_of_th
         handler.cancel()
     handlers += [running(ServedStream(queue_max=4, turns=turns), p, owner) for p in peers[20:]]
     most = await most_in_a_turn(lambda: len(owner.delivered), 180)
-    assert 0 < most <= 2 * MESSAGES_A_TURN
+    assert 0 < most <= 2 * PIECES_A_TURN
     assert owner.delivered == [b"%d" % number for number in range(20, 200)]
     for peer in peers:
         peer.gone.set()
     await asyncio.gather(*handlers, return_exceptions=True)
-
-
-async def test_a_large_piece_of_work_fills_the_turn_and_nothing_overtakes_it() -> None:
-    turns, done = Turns(messages=4), list[int]()
-
-    async def piece(number: int, weight: int) -> None:
-        await turns.wait(weight)
-        done.append(number)
-
-    weights = (1, 6, 1, 1, 9, 1)
-    pieces = [asyncio.create_task(piece(*each)) for each in enumerate(weights)]
-    parts: list[list[int]] = []
-    while len(done) < len(weights):
-        before = len(done)
-        await asyncio.sleep(0)
-        parts += [done[before:]] if len(done) > before else []
-    await asyncio.gather(*pieces)
-    assert parts == [[0, 1], [2, 3, 4], [5]]
 
 
 def test_a_number_that_is_no_status_is_unknown() -> None:

@@ -1,0 +1,68 @@
+"""What a zone does for its proxies, by the turn of the loop: all of it waits in one queue."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from reconciler.bootstrap_answer import ZoneFacts
+from reconciler.steps import zone_state as z
+from reconciler.store import Store
+from reconciler.zone_cp.bootstrap import ZoneBootstrap
+from reconciler.zone_cp.plane import ZoneControlPlane
+from tests.support.zone import settings
+from xds.turns import TURN_S, Turns
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+NODES = 30
+
+
+async def test_certificates_builds_and_bootstraps_share_the_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each costs half of what a turn may take."""
+    now, done = 0.0, list[str]()
+
+    def work(what: str) -> str:
+        nonlocal now
+        now += TURN_S / 2
+        done.append(what)
+        return "not yet"
+
+    def issue(wanted: z.IssueCertificate, _now: float) -> z.IssueFailed:
+        return z.IssueFailed(wanted.node_id, "", 0)
+
+    def deliver(event: z.Event) -> None:
+        work(event.node_id if isinstance(event, z.IssueFailed) else type(event).__name__)
+
+    store = Store(tmp_path / "store.sqlite")
+    plane = ZoneControlPlane(settings(), store, logging.getLogger("test"))
+    plane.turns = Turns(clock=lambda: now)
+    monkeypatch.setattr(plane, "deliver", deliver)
+    monkeypatch.setattr(plane, "unready", lambda: work("bootstrap"))
+    monkeypatch.setattr("reconciler.zone_cp.plane.workload_certificate", issue)
+    told = ZoneBootstrap(plane, ZoneFacts(zone="east", hosts=("127.0.0.1",), ads_port=1, ca_pem=""))
+    wanted = [
+        z.IssueCertificate(f"n{number}", "m", "b", (), b"", b"", 1, "") for number in range(NODES)
+    ]
+    for effect in wanted:
+        plane._carry_out(effect)
+    plane._carry_out(z.BuildSoon())
+    plane._carry_out(z.BuildSoon())
+    asked = [asyncio.create_task(told.bootstrap({}, "", "")) for _ in range(3)]
+    assert done == []
+    parts: list[int] = []
+    async with asyncio.timeout(5):
+        while (before := len(done)) < NODES + 4:
+            await asyncio.sleep(0)
+            parts.append(len(done) - before)
+    assert max(parts) == 2
+    assert done == [*(w.node_id for w in wanted), "BuildDue", *["bootstrap"] * 3]
+    assert {answer.status for answer in await asyncio.gather(*asked)} == {503}
+    plane.stop()
+    store.close()
