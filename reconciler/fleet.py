@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.kds.codec import CarriedResource
+    from reconciler.model.resource import MeshResource
     from reconciler.state import MeshState
 
 CLUSTER_ID = "kuma-cluster-id"
@@ -28,7 +29,12 @@ _KEY = ResourceKey("Config", "", CLUSTER_ID)
 def cluster_id(state: MeshState) -> str:
     """ "" when it is not known."""
     found = state.get(_KEY)
-    return _id_in(found.body) if found is not None else ""
+    return said_id(found) if found is not None else ""
+
+
+def said_id(config: MeshResource) -> str:
+    """As `carried_id`."""
+    return _id_in(config.body) if config.key.name == CLUSTER_ID else ""
 
 
 @lru_cache(maxsize=2)

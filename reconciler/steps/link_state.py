@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, TypeAlias
 from rpds import HashTrieMap
 
 if TYPE_CHECKING:
-    from reconciler.kds.codec import CarriedResource
     from reconciler.kds.manifest import Manifest
+    from reconciler.model.resource import MeshResource
     from xds.delta_receiver import DeltaReceiver
     from xds.delta_sender import DeltaSender
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A global-owned resource as received; `version` is the wire's, which the manifest's digests
-    are made of.
+    """A global-owned resource as received, read once; `version` is the wire's, which the manifest's
+    digests are made of.
     """
 
     version: str
-    resource: CarriedResource
+    resource: MeshResource
 
 
 StagedType: TypeAlias = "HashTrieMap[str, Staged]"

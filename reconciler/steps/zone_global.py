@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rpds import HashTrieMap
 
 from reconciler.decode import mesh_resource
-from reconciler.fleet import HELD, carried_id, cluster_id, zone_refuses
+from reconciler.fleet import HELD, carried_id, cluster_id, said_id, zone_refuses
 from reconciler.kds.codec import CarriedResource, decode_entry
 from reconciler.kds.manifest import matches, parse_manifest, versions_digest
 from reconciler.kds.names import resource_name
@@ -170,7 +170,7 @@ def _knows_fleet(state: ZoneState) -> bool:
     if not cluster_id(state.policy):
         return True
     configs = state.link.staged.get("Config") or HashTrieMap()
-    return any(carried_id(entry.resource) for entry in configs.values())
+    return any(said_id(entry.resource) for entry in configs.values())
 
 
 def _answer(state: ZoneState, receiver: DeltaReceiver, refusals: str) -> tuple[ZoneState, Effect]:
@@ -231,23 +231,20 @@ def staged_type(
         refusal = accept_from_global(received.type_url, carried)
         if refusal is None:
             try:
-                typed(carried)
+                found = Staged(resource.version, typed(carried))
             except DecodeError as error:
                 refusal = str(error)
-        if refusal is None:
-            staged = staged.insert(resource.name, Staged(resource.version, carried))
-        else:
+            else:
+                staged = staged.insert(resource.name, found)
+        if refusal is not None:
             errors[resource.name] = refusal
     return staged, errors
 
 
 def typed(carried: CarriedResource) -> MeshResource:
     """Raises DecodeError when the spec is not one this program understands."""
-    return mesh_resource(_key(carried), Labels.of(carried.labels), carried.data)
-
-
-def _key(carried: CarriedResource) -> ResourceKey:
-    return ResourceKey(carried.type, carried.mesh, carried.name)
+    key = ResourceKey(carried.type, carried.mesh, carried.name)
+    return mesh_resource(key, Labels.of(carried.labels), carried.data)
 
 
 def _swap_when_whole(state: ZoneState, now: float) -> Outcome:
@@ -337,11 +334,7 @@ def _difference(policy: MeshState, link: GlobalLink, types: tuple[str, ...]) -> 
 
 def _differing(policy: MeshState, link: GlobalLink, type_: str) -> ResourceDiff:
     """A look at everything of the type."""
-    wanted = {
-        resource.key: resource
-        for entry in link.staged[type_].values()
-        for resource in (typed(entry.resource),)
-    }
+    wanted = {e.resource.key: e.resource for e in link.staged[type_].values()}
     refused = link.refused.get(type_) or HashTrieMap()
     drop = (
         r.key
@@ -364,15 +357,14 @@ def _few_differing(policy: MeshState, link: GlobalLink, type_: str) -> ResourceD
     for name in news:
         now, was = staged.get(name), before.get(name)
         if now is not None:
-            resource = typed(now.resource)
-            if was is not None and _key(was.resource) != resource.key:
+            if was is not None and was.resource.key != now.resource.key:
                 return None
-            if policy.get(resource.key) != resource:
-                put.append(resource)
+            if policy.get(now.resource.key) != now.resource:
+                put.append(now.resource)
         elif was is None:
             return None  # One that was kept in place of a refused one may have this name.
-        elif name not in refused and policy.get(_key(was.resource)) is not None:
-            drop.append(_key(was.resource))
+        elif name not in refused and policy.get(was.resource.key) is not None:
+            drop.append(was.resource.key)
     return ResourceDiff(tuple(put), tuple(drop))
 
 

@@ -99,7 +99,6 @@ def test_few_that_differ_are_those_of_a_look_at_everything(
 def test_one_policy_of_many_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     fleet, compared = zone_of_steps(), Compared(monkeypatch)
     policies = [timeout(1000 + i, name=f"p{i}") for i in range(50)]
-    commit(fleet, "c2", policies)
     taken: list[str] = []
     plain = zone_global.typed
 
@@ -107,9 +106,12 @@ def test_one_policy_of_many_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch
         taken.append(carried.name)
         return plain(carried)
 
+    monkeypatch.setattr(zone_global, "typed", counted)
+    commit(fleet, "c2", policies)
+    assert len(taken) == 50  # Each is read once.
+    taken.clear()
     monkeypatch.setattr(zone_global, "_differing", None)
     monkeypatch.setattr(zone_global, "_few_differing", _FEW)
-    monkeypatch.setattr(zone_global, "typed", counted)
     commit(fleet, "c3", [timeout(9000, name="p0"), *policies[2:]])
     assert fleet.state.revision == "c3"
     assert {name.partition("-")[0] for name in taken} == {"p0"}
