@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, TypeAlias
 from rpds import HashTrieMap
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from reconciler.kds.manifest import Manifest
     from reconciler.model.resource import MeshResource
     from xds.delta_receiver import DeltaReceiver
     from xds.delta_sender import DeltaSender
+    from xds.resource import XdsResource
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,18 @@ StagedType: TypeAlias = "HashTrieMap[str, Staged]"
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """What came so far of a response of which more is to come: staged, with `errors` and all
+    `names` it told; or as it is, of a type that is taken as a whole.
+    """
+
+    staged: StagedType | None = None
+    errors: Mapping[str, str] = field(default_factory=dict)
+    names: frozenset[str] = frozenset()
+    resources: tuple[XdsResource, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class GlobalLink:
     """The session with the global. `manifest` is the last received; `piecewise` when the peer has
     none to send.
@@ -38,6 +53,7 @@ class GlobalLink:
     senders: HashTrieMap[str, DeltaSender] = field(default_factory=HashTrieMap)
     nonces: int = 0
     staged: HashTrieMap[str, StagedType] = field(default_factory=HashTrieMap)
+    parts: Parts = field(default_factory=Parts)
     applied: HashTrieMap[str, StagedType] = field(default_factory=HashTrieMap)
     news: HashTrieMap[str, frozenset[str] | None] = field(
         default_factory=HashTrieMap

@@ -23,10 +23,11 @@ from reconciler.model.decode import DecodeError
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.state import MeshState, ResourceDiff, apply
 from reconciler.steps import zone_build, zone_gather, zone_proxies, zone_report
-from reconciler.steps.link_state import GlobalLink, Staged, StagedType
+from reconciler.steps.link_state import GlobalLink, Parts, Staged, StagedType
 from reconciler.steps.zone_state import (
     Effect,
     Effects,
+    GlobalResponse,
     LeaveGlobal,
     Note,
     Outcome,
@@ -74,6 +75,7 @@ def connected(state: ZoneState, session: str) -> Outcome:
         manifest=None,
         piecewise=False,
         refused=HashTrieMap(),
+        parts=Parts(),
         incomplete_since=None,
         held=frozenset(),
         reack_at=None,
@@ -93,8 +95,9 @@ def disconnected(state: ZoneState, session: str, reason: str) -> Outcome:
     return replace(state, link=link), (Note("global.disconnected", {"reason": reason}),)
 
 
-def response(state: ZoneState, session: str, received: DeltaResponse, now: float) -> Outcome:
-    link = state.link
+def response(state: ZoneState, event: GlobalResponse) -> Outcome:
+    """Answered, and taken into force, when all of it is here."""
+    link, session, received, now = state.link, event.session, event.response, event.now
     receiver = link.receivers.get(received.type_url)
     if session != link.session or receiver is None:
         return state, ()
@@ -105,6 +108,9 @@ def response(state: ZoneState, session: str, received: DeltaResponse, now: float
         foreign = _foreign(state, received)
         if foreign is not None:
             return _left(state, foreign)
+        if event.more:
+            return _part(state, received, is_initial=news.is_initial), ()
+        state, received = _whole(state, received)
         if received.type_url == MANIFEST:
             state = _manifest_received(state, received)
             state, effects = zone_report.offer_held(state)
@@ -125,6 +131,24 @@ def response(state: ZoneState, session: str, received: DeltaResponse, now: float
     fields = {"type": received.type_url, "error": text}
     notes = (Note("global.resource_refused", fields),) if errors else ()
     return state, (*effects, *swapped, answer, *notes, *wakes, *gathered)
+
+
+def _part(state: ZoneState, received: DeltaResponse, *, is_initial: bool) -> ZoneState:
+    link, parts = state.link, state.link.parts
+    if received.type_url == MANIFEST or received.type_url in RELAYED_TYPES:
+        parts = replace(parts, resources=(*parts.resources, *received.resources))
+    else:
+        parts = _staged(link, received, is_initial=is_initial)
+    return replace(state, link=replace(link, parts=parts))
+
+
+def _whole(state: ZoneState, last: DeltaResponse) -> tuple[ZoneState, DeltaResponse]:
+    """With the parts before, of what is not staged by parts."""
+    before = state.link.parts.resources
+    if not before:
+        return state, last
+    link = replace(state.link, parts=Parts())
+    return replace(state, link=link), replace(last, resources=(*before, *last.resources))
 
 
 def _guarded(state: ZoneState, now: float) -> Outcome:
@@ -193,11 +217,11 @@ def _stage(
 ) -> tuple[ZoneState, Mapping[str, str]]:
     """Take a response of a global-owned type into staging; returns what could not be understood."""
     type_, link = received.type_url, state.link
-    before: StagedType = link.staged.get(type_, HashTrieMap())
-    staged, errors = staged_type(HashTrieMap() if is_initial else before, received)
+    before: StagedType = link.staged.get(type_, NOTHING)
+    parts = _staged(link, received, is_initial=is_initial)
+    staged, errors, told = parts.staged or NOTHING, parts.errors, parts.names
     if is_initial and type_ in link.staged and dict(staged) == dict(before):
         staged = before  # The very object, so that nothing is taken for changed.
-    told = {*received.removed, *(resource.name for resource in received.resources)}
     earlier: Mapping[str, str] = link.refused.get(type_) or HashTrieMap()
     refused = {
         **{name: why for name, why in earlier.items() if not is_initial and name not in told},
@@ -207,6 +231,7 @@ def _stage(
         staged = HashTrieMap(dict(staged))  # What was kept in place of a refused one may go now.
     link = replace(
         link,
+        parts=Parts(),
         staged=link.staged.insert(type_, staged),
         refused=link.refused.insert(type_, HashTrieMap(refused)),
         news=link.news.insert(type_, _news(link, type_, None if is_initial else told)),
@@ -214,7 +239,16 @@ def _stage(
     return replace(state, link=link), errors
 
 
-def _news(link: GlobalLink, type_: str, told: set[str] | None) -> frozenset[str] | None:
+def _staged(link: GlobalLink, received: DeltaResponse, *, is_initial: bool) -> Parts:
+    """With what came before of the same response."""
+    parts, held = link.parts, link.staged.get(received.type_url, NOTHING)
+    begun = parts.staged if parts.staged is not None else NOTHING if is_initial else held
+    staged, errors = staged_type(begun, received)
+    names = {*received.removed, *(resource.name for resource in received.resources)}
+    return Parts(staged, {**parts.errors, **errors}, parts.names | names)
+
+
+def _news(link: GlobalLink, type_: str, told: frozenset[str] | None) -> frozenset[str] | None:
     """Names in which what is staged may differ from what is applied; None: in all."""
     before = link.news.get(type_, frozenset() if type_ in link.applied else None)
     return None if told is None or before is None else before | told

@@ -177,11 +177,14 @@ class GlobalConnected:
 
 @dataclass(frozen=True, slots=True)
 class GlobalResponse:
-    """From GlobalToZoneSync."""
+    """From GlobalToZoneSync, a response or a part of one: with `more`, the rest is in the next
+    events of this kind.
+    """
 
     session: str
     response: DeltaResponse
     now: float
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

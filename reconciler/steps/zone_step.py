@@ -64,8 +64,8 @@ def step(state: ZoneState, event: Event) -> Outcome:
             return restore(state, event)
         case GlobalConnected(session):
             return zone_global.connected(state, session)
-        case GlobalResponse(session, response, now):
-            return zone_global.response(state, session, response, now)
+        case GlobalResponse():
+            return zone_global.response(state, event)
         case GlobalRequest(session, request):
             return zone_report.request(state, session, request)
         case GlobalDisconnected(session, reason):

@@ -148,8 +148,8 @@ class ZoneControlPlane:
     def connected(self, session: str) -> None:
         self.deliver(z.GlobalConnected(session))
 
-    def response(self, session: str, response: DeltaResponse) -> None:
-        self.deliver(z.GlobalResponse(session, response, time.time()))
+    def response(self, session: str, response: DeltaResponse, *, more: bool) -> None:
+        self.deliver(z.GlobalResponse(session, response, time.time(), more))
 
     def global_request(self, session: str, request: DeltaRequest) -> None:
         self.deliver(z.GlobalRequest(session, request))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from reconciler.kds.client import Dial, KdsClient
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from xds.discovery import DeltaRequest, DeltaResponse
+    from xds.resource import XdsResource
     from xds.snapshot import Resources
 
 TYPES = (*GLOBAL_TO_ZONE_TYPES, MANIFEST)
@@ -47,6 +48,7 @@ class BenchZone:
     responses: dict[str, DeltaResponse] = field(default_factory=dict)  # the last of each type
     client: KdsClient | None = None
     _receivers: dict[str, DeltaReceiver] = field(default_factory=dict)
+    _parts: list[XdsResource] = field(default_factory=list)
     _senders: dict[str, DeltaSender] = field(default_factory=dict)
     _nonces: int = 0
 
@@ -74,8 +76,13 @@ class BenchZone:
         for receiver in self._receivers.values():
             self.client.send_request(session, receiver.subscribe())
 
-    def response(self, session: str, response: DeltaResponse) -> None:
+    def response(self, session: str, response: DeltaResponse, *, more: bool) -> None:
         assert self.client is not None
+        self._parts += response.resources
+        if more:
+            return
+        response = replace(response, resources=tuple(self._parts))
+        self._parts.clear()
         type_ = response.type_url
         receiver, _ = self._receivers[type_].on_response(response)
         self._receivers[type_], answer = receiver.ack()

@@ -19,6 +19,7 @@ from tests.support.step_fleet import StepFleet, mesh_with_mtls, timeout, zone_of
 from tests.support.zone import START
 from tests.support.zone import settings as zone_settings
 from xds.discovery import DeltaResponse
+from xds.wire import delta_response_bytes, delta_response_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from xds.resource import XdsResource
 
 TYPE = "MeshTimeout"
+INGRESS = '{"networking":{"address":"10.0.0.9","port":10001}}'
 NAMES = tuple("abcde")
 SPECS = st.sampled_from((1, 2, 0))  # milliseconds; 0: it cannot be understood
 CHANGES = st.dictionaries(st.sampled_from(NAMES), SPECS, max_size=4)
@@ -45,7 +47,9 @@ def frame(name: str, milliseconds: int) -> XdsResource:
     return entry(TYPE, "default", name, f'{{"targetRef":{{"kind":"Mesh"}},"to":[{item}]}}')
 
 
-def said(type_: str, nonce: int, *found: XdsResource, gone: tuple[str, ...] = ()) -> z.Event:
+def said(
+    type_: str, nonce: int, *found: XdsResource, gone: tuple[str, ...] = ()
+) -> z.GlobalResponse:
     return z.GlobalResponse("g", DeltaResponse(type_, str(nonce), found, gone), START)
 
 
@@ -94,6 +98,46 @@ def test_few_that_differ_are_those_of_a_look_at_everything(
         link = state.link
         plain = zone_global._differing(state.policy, link, TYPE) if TYPE in link.staged else None
         assert not plain  # Nothing is left to be taken into force.
+
+
+def parts_of(event: z.GlobalResponse, size: int) -> list[z.GlobalResponse]:
+    data = delta_response_bytes(event.response)
+    return [
+        z.GlobalResponse(event.session, part, event.now, more)
+        for part, more in delta_response_parts(data, size)
+    ]
+
+
+@settings(deadline=None)
+@given(st.lists(RESPONSES, min_size=1, max_size=6), st.integers(1, 3))
+def test_a_response_in_parts_is_the_response(
+    responses: list[tuple[bool, Mapping[str, int], set[str]]], size: int
+) -> None:
+    whole, _ = step(z.ZoneState(settings=zone_settings()), z.Restored(START))
+    whole = parted = session(whole, 0)
+    for nonce, (anew, changes, gone) in enumerate(responses, 1):
+        if anew:
+            whole, parted = session(whole, nonce), session(parted, nonce)
+        frames = [frame(name, ms) for name, ms in sorted(changes.items())]
+        removed = tuple(f"{name}.default" for name in sorted(gone - set(changes)))
+        event = said(TYPE, nonce, *frames, gone=removed)
+        whole, expected = step(whole, event)
+        found: list[z.Effect] = []
+        for part in parts_of(event, size):
+            parted, effects = step(parted, part)
+            found += effects
+            assert not part.more or not effects
+        assert tuple(found) == expected
+        assert parted.policy == whole.policy
+        assert parted.link.staged == whole.link.staged
+        assert parted.link.refused == whole.link.refused
+    entries = (entry("ZoneIngress", "", f"west.i{n}", INGRESS) for n in range(3))
+    event = said("ZoneIngress", 99, *entries)
+    whole, expected = step(whole, event)
+    for part in parts_of(event, size):
+        parted, effects = step(parted, part)
+    assert effects == expected
+    assert parted.relayed == whole.relayed
 
 
 def test_one_policy_of_many_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,7 +126,7 @@ class Link:
         for number in range(46):
             self.client.send_request(session, DeltaRequest(f"Type{number}", METADATA))
 
-    def response(self, session: str, response: DeltaResponse) -> None:
+    def response(self, session: str, response: DeltaResponse, *, more: bool) -> None:
         self.responses.append(response)
         self.told.set()
         if self.response_faults:

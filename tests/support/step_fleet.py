@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.decode import mesh_resource
+from reconciler.kds.client import PART_MAX
 from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES, MANIFEST, RELAYED_TYPES, REPORT, STATUS
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.runtime.timer import Moments
@@ -24,6 +25,7 @@ from tests.simulation.envoy import SimEnvoy
 from tests.support.slices import sliced
 from tests.support.zone import START, issued, policy, settings
 from xds.discovery import DeltaRequest, DeltaResponse, Node
+from xds.wire import delta_response_bytes, delta_response_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -199,11 +201,14 @@ class StepFleet:
             if held is None or changed or removed:
                 self._held[type_] = want
                 self._nonces += 1
-                response = DeltaResponse(type_, str(self._nonces), changed, removed)
-                self._later(self._response(response))
+                data = delta_response_bytes(
+                    DeltaResponse(type_, str(self._nonces), changed, removed)
+                )
+                for part, more in delta_response_parts(data, PART_MAX):
+                    self._later(self._response(part, more=more))
 
-    def _response(self, response: DeltaResponse) -> Callable[[], z.Event]:
-        return lambda: z.GlobalResponse("g", response, self.now)
+    def _response(self, response: DeltaResponse, *, more: bool) -> Callable[[], z.Event]:
+        return lambda: z.GlobalResponse("g", response, self.now, more)
 
     # --- proxies ---
 
