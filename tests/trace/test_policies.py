@@ -22,7 +22,7 @@ def test_policy_for_one_service_reaches_its_callers_alone(world: World) -> None:
                                                       global    east    west
         blobs read                                         1
         files parsed                                       1
-        resources decoded                                 17       8       8
+        resources decoded                                 17       1       1
         entries of the diff                                1
         resources framed                                   3       2       2
         slices composed                                    2
@@ -55,7 +55,7 @@ def test_policy_that_loses_against_another_differs_for_nobody(world: World) -> N
                                                       global    east    west
         blobs read                                         1
         files parsed                                       1
-        resources decoded                                 11       9       9
+        resources decoded                                 11       1       1
         entries of the diff                                1
         resources framed                                   3       1       1
         slices composed                                    2
@@ -119,7 +119,7 @@ def test_change_in_another_mesh_costs_this_one_nothing(world: World) -> None:
                                                       global    east    west
         blobs read                                         1
         files parsed                                       1
-        resources decoded                                 13       8       8
+        resources decoded                                 13       1       1
         entries of the diff                                1
         resources framed                                   3       2       2
         slices composed                                    2
@@ -160,7 +160,7 @@ def test_changes_that_come_while_a_zone_does_not_read_merge(world: World) -> Non
                                                       global    east    west
         blobs read                                         3
         files parsed                                       2
-        resources decoded                                 38      16      24
+        resources decoded                                 38       2       3
         entries of the diff                                3
         resources framed                                   9       2       4
         slices composed                                    6
@@ -203,7 +203,7 @@ def test_changes_that_come_while_proxies_do_not_answer_merge(world: World) -> No
                                                       global    east    west
         blobs read                                         3
         files parsed                                       2
-        resources decoded                                 38      24      24
+        resources decoded                                 38       3       3
         entries of the diff                                3
         resources framed                                   9       5       4
         slices composed                                    6
@@ -238,7 +238,7 @@ def test_proxy_that_does_not_read_is_sent_one_of_five_changes(world: World) -> N
                                                       global    east    west
         blobs read                                         5
         files parsed                                       5
-        resources decoded                                 61      40      40
+        resources decoded                                 61       5       5
         entries of the diff                                5
         resources framed                                  15       6       6
         slices composed                                   10
