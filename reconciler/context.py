@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 CACHED_MAX = 4_096  # confs of inbounds; beyond, all are computed anew
 SERVICES_MAX = 256  # services that are compared one by one after a change
+MOMENTS_MAX = 8  # earlier contexts of which is known what differs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +92,8 @@ class MeshContext:
     """Shared by all proxies of a mesh; see `mesh_context`.
 
     `era` is the same object in contexts that differ in endpoints only, `moment` is this one's own.
-    `differing`: from the context it was made from; None: in more than can be told.
+    `differing`: from the context it was made from; None: in more than can be told. `since`: by the
+    moment of an earlier context, the services that differ from it.
     """
 
     mesh: MeshResource
@@ -103,6 +105,7 @@ class MeshContext:
     era: object
     moment: object
     differing: Differing | None
+    since: Mapping[object, frozenset[str]]
     cached: _Cached
 
     @property
@@ -227,6 +230,7 @@ def _nothing(mesh: MeshResource, zone: str) -> MeshContext:
         era=object(),
         moment=object(),
         differing=None,
+        since={},
         cached=_Cached(),
     )
 
@@ -252,16 +256,16 @@ def _followed(
     cached = after.cached
     proxies = {r.key for pair in dataplanes for r in pair if r is not None}
     bound = frozenset(s for s in shelves if s != INBOUNDS and s[0] != TOWARDS)
-    if bound or proxies:
+    if bound:
         kept = dict(cached.selected)
         for key, known in cached.selected.items():
             if not bound.isdisjoint(known.wanted):
                 proxies.add(key)
-        for key in proxies:
-            kept.pop(key, None)
+                del kept[key]
         cached = replace(cached, selected=kept)
     for old, new in dataplanes:
         if old is not None and new is None:
+            cached.selected.pop(old.key, None)
             cached.views.pop(old.key, None)
     seen = _seen(before.topology, after.topology, services)
     ours, theirs = (before.mesh, before.services), (after.mesh, after.services)
@@ -271,7 +275,15 @@ def _followed(
     differing = None
     if seen is not None and same and before.place.resolved is after.place.resolved:
         differing = _differing(shelves - bound, seen[0], frozenset(proxies))
-    return replace(after, cached=cached, differing=differing)
+    return replace(after, cached=cached, differing=differing, since=_since(before, differing))
+
+
+def _since(before: MeshContext, differing: Differing | None) -> Mapping[object, frozenset[str]]:
+    """The newest first."""
+    if differing is None:
+        return {}
+    earlier = [(at, services | differing.services) for at, services in before.since.items()]
+    return dict([(before.moment, differing.services), *earlier[: MOMENTS_MAX - 1]])
 
 
 def _seen(

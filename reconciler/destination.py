@@ -175,41 +175,66 @@ class Ways:
     callers: Callers
     outbounds: Outbounds
     _moment: object = None
-    _destinations: tuple[Destination, ...] = ()
-    _endpoints: tuple[Endpoints, ...] = ()
+    _parts: tuple[_Part, ...] = ()  # of each outbound
     _found: Outward | None = None
 
     def at(self, context: MeshContext) -> Outward:
-        if self._found is not None and self._moment is context.moment:
-            return self._found
-        destinations = [destination(context, tags, self.callers) for _, tags in self.outbounds]
-        endpoints = [context.endpoints(c.tags) for each in destinations for c in each.clusters]
         found = self._found
-        if found is None or not _are(self._destinations, destinations):
-            found = _outward(self.outbounds, destinations, endpoints)
-        elif not _are(self._endpoints, endpoints):
-            found = replace(found, endpoints=_by_cluster(endpoints))
-        self._moment, self._found = context.moment, found
-        self._destinations, self._endpoints = tuple(destinations), tuple(endpoints)
+        if found is not None and self._moment is context.moment:
+            return found
+        before, parts = self._parts, self._followed(context)
+        if found is None or not _are(
+            [p.destination for p in before], [p.destination for p in parts]
+        ):
+            found = _outward(self.outbounds, parts)
+        elif not _are(before, parts):
+            found = replace(found, endpoints=_endpoints(parts))
+        self._moment, self._parts, self._found = context.moment, parts, found
         return found
+
+    def _followed(self, context: MeshContext) -> tuple[_Part, ...]:
+        """What depends on none of the services that differ, where they are known, is kept."""
+        differing = context.since.get(self._moment) if self._found is not None else None
+        if differing is None:
+            return tuple([self._part(context, tags, None) for _, tags in self.outbounds])
+        return tuple(
+            [
+                known
+                if known.destination.services.isdisjoint(differing)
+                else self._part(context, tags, known)
+                for known, (_, tags) in zip(self._parts, self.outbounds, strict=True)
+            ]
+        )
+
+    def _part(self, context: MeshContext, tags: Tags, known: _Part | None) -> _Part:
+        found = destination(context, tags, self.callers)
+        endpoints = tuple([context.endpoints(c.tags) for c in found.clusters])
+        if known is not None and known.destination is found and _are(known.endpoints, endpoints):
+            return known
+        return _Part(found, endpoints)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    destination: Destination
+    endpoints: tuple[Endpoints, ...]
 
 
 def _are(before: Sequence[object], after: Sequence[object]) -> bool:
     return len(before) == len(after) and all(map(is_, before, after))
 
 
-def _by_cluster(endpoints: Iterable[Endpoints]) -> tuple[Endpoints, ...]:
-    """A cluster that several destinations use is there once."""
-    found = {each.cluster: each for each in endpoints}
+def _endpoints(parts: Iterable[_Part]) -> tuple[Endpoints, ...]:
+    """By the cluster's name; one that several destinations use is there once."""
+    found = {each.cluster: each for part in parts for each in part.endpoints}
     return tuple(found[name] for name in sorted(found))
 
 
-def _outward(
-    outbounds: Outbounds, destinations: Sequence[Destination], endpoints: Iterable[Endpoints]
-) -> Outward:
+def _outward(outbounds: Outbounds, parts: Sequence[_Part]) -> Outward:
     clusters: dict[str, EdsCluster] = {}
     listeners: dict[str, OutboundListener] = {}
     origins: dict[tuple[str, str], Origin] = {}
+    destinations = [part.destination for part in parts]
     for (outbound, tags), each in zip(outbounds, destinations, strict=True):
         for cluster in each.clusters:
             clusters[cluster.cluster.name] = cluster.cluster
@@ -220,7 +245,7 @@ def _outward(
         if each.origins:
             origins[LISTENER, listener.name] = each.origins
     services = frozenset[str]().union(*[each.services for each in destinations])
-    return Outward(clusters, _by_cluster(endpoints), listeners, origins, tuple(sorted(services)))
+    return Outward(clusters, _endpoints(parts), listeners, origins, tuple(sorted(services)))
 
 
 def destination(context: MeshContext, tags: Tags, callers: Callers) -> Destination:

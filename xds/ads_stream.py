@@ -22,6 +22,7 @@ cannot be kept, because it is not known.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -119,13 +120,27 @@ class AdsStream:
         if snapshot is None or snapshot is self.quiet:
             return self, ()
         stream, responses = self, []
-        steps = (_make, _shift, _break) if retire else (_make, _shift)
+        steps: tuple[_Push, ...] = (_make, _shift, _break) if retire else (_make, _shift)
+        if self._holds_all_but_endpoints(snapshot):
+            steps = (_endpoints,)
         for step in steps:
             stream, sent = step(stream, snapshot)
             responses += sent
         if not responses and retire:
             stream = replace(stream, quiet=snapshot)
         return stream, tuple(responses)
+
+    def _holds_all_but_endpoints(self, snapshot: Snapshot) -> bool:
+        """And nothing that it holds beside them is gone: the endpoints that differ are all that
+        there is to send, in any order.
+        """
+        return (
+            not self.others
+            and _holds_just(self.clusters, snapshot.clusters)
+            and _holds_just(self.listeners, snapshot.listeners)
+            and _holds_just(self.secrets, snapshot.secrets)
+            and not _gone(self.endpoints, snapshot.endpoints)
+        )
 
     def retiring(self, snapshot: Snapshot) -> frozenset[str]:
         """Clusters the proxy still holds beside the snapshot's."""
@@ -198,6 +213,15 @@ class AdsStream:
 
 
 _Step = tuple[AdsStream, list[DeltaResponse]]
+_Push = Callable[[AdsStream, Snapshot], _Step]
+
+
+def _holds_just(sender: DeltaSender, want: Resources) -> bool:
+    return sender.holds(want) and not sender.kept
+
+
+def _endpoints(stream: AdsStream, snapshot: Snapshot) -> _Step:
+    return _offer_endpoints(stream, snapshot, NO_NAMES)
 
 
 def _make(stream: AdsStream, snapshot: Snapshot) -> _Step:

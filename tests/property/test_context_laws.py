@@ -304,6 +304,7 @@ def test_proxies_with_the_same_outbounds_pay_once_for_them(
 def test_endpoints_alone_change_nothing_else_of_a_view(monkeypatch: pytest.MonkeyPatch) -> None:
     state, context = mesh_of(60, 20)
     before = looked(context, state)
+    asked = counted(monkeypatch, destination, "destination")
     put_together = counted(monkeypatch, destination, "_outward")
     collected = counted(monkeypatch, view._Parts, "result")
     another = a_dataplane("new", an_inbound("s7", address="10.1.0.1"))
@@ -311,6 +312,7 @@ def test_endpoints_alone_change_nothing_else_of_a_view(monkeypatch: pytest.Monke
     context = mesh_context(state, "default", "east", frozenset(), {}, context)
     views = looked(context, state)
     assert (len(put_together), len(collected)) == (1, 1)  # of the new one
+    assert len(asked) == 2  # the ways to s7, of two kinds of caller
     changed = {key for key, result in views.items() if result is not before.get(key)}
     callers = changed - {another.key}
     assert len(callers) == 6

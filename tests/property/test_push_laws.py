@@ -1,0 +1,136 @@
+"""Laws of what a proxy is sent: types in which nothing differs need no look."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.simulation.envoy import SimEnvoy
+from tests.support import xds_inputs as inputs
+from tests.support.xds_inputs import CA, IDENTITY, STRICT, inbound
+from xds import ads_stream
+from xds.ads_stream import AdsStream
+from xds.build.secrets import ca_secret, identity_secret
+from xds.delta_sender import DeltaSender
+from xds.discovery import DeltaRequest, DeltaResponse, Node
+from xds.resource import ENDPOINT
+from xds.translate import Builders, translate
+from xds.view import EdsCluster, Endpoint, Endpoints, Protocol, ProxyView
+
+if TYPE_CHECKING:
+    import pytest
+
+    from xds.snapshot import Snapshot
+
+NAMES = ("backend", "b", "c")
+BUILDERS = Builders()
+
+
+def a_snapshot(draw: Random, protocol: Protocol = Protocol.HTTP, key: bytes = b"1") -> Snapshot:
+    """Endpoints differ most often."""
+    if draw.random() < 0.2:
+        protocol = draw.choice((Protocol.HTTP, Protocol.TCP))
+    if draw.random() < 0.2:
+        key = draw.choice((b"1", b"2"))
+    called = [name for name in NAMES if name == "b" or draw.random() < 0.9]
+    at = {name: Endpoint(f"10.0.0.{draw.randint(1, 3)}", 80, 1, ()) for name in called}
+    view = ProxyView(
+        node_id="default.web-1",
+        clusters=tuple(EdsCluster(name, protocol, inputs.UPSTREAM) for name in called),
+        endpoints=tuple(Endpoints(name, (endpoint,)) for name, endpoint in at.items()),
+        listeners=(inbound(protocol, STRICT),),
+        secrets=(IDENTITY, CA),
+    )
+    secrets = {IDENTITY: identity_secret(IDENTITY, b"chain", key), CA: ca_secret(CA, b"ca")}
+    return translate(view, secrets, BUILDERS)
+
+
+def plainly(stream: AdsStream, snapshot: Snapshot, *, retire: bool) -> tuple[object, object]:
+    """Every type looked at, in order."""
+    if snapshot is stream.quiet:
+        return stream, ()
+    found: list[DeltaResponse] = []
+    steps = ads_stream._make, ads_stream._shift, ads_stream._break
+    for step in steps if retire else steps[:2]:
+        stream, sent = step(stream, snapshot)
+        found += sent
+    return (stream if found or not retire else replace(stream, quiet=snapshot)), tuple(found)
+
+
+class Talk:
+    """A proxy on its stream; requests and responses travel when they are let."""
+
+    def __init__(self) -> None:
+        self.requests: deque[DeltaRequest] = deque()
+        self.responses: deque[DeltaResponse] = deque()
+        self.envoy = SimEnvoy(Node("default.web-1"), self.requests.append)
+        self.stream = AdsStream.open()
+        self.envoy.start()
+
+    def push(self, snapshot: Snapshot, *, retire: bool = True) -> list[DeltaResponse]:
+        self.stream, sent = self.stream.push(snapshot, retire=retire)
+        self.responses.extend(sent)
+        return list(sent)
+
+    def hear(self, snapshot: Snapshot, *, error: str | None = None) -> None:
+        request = self.requests.popleft()
+        if request.nonce and error is not None:
+            request = replace(request, error=error)
+        self.stream, _ = self.stream.on_request(request)
+
+    def settle(self, snapshot: Snapshot) -> None:
+        self.push(snapshot)
+        while self.requests or self.responses:
+            while self.requests:
+                self.hear(snapshot)
+                self.push(snapshot)
+            while self.responses:
+                self.envoy.receive(self.responses.popleft())
+
+
+@given(st.integers(0, 2**32))
+def test_push_that_looks_at_endpoints_alone_is_the_one_that_looks_at_all(seed: int) -> None:
+    draw, talk = Random(seed), Talk()
+    snapshot = a_snapshot(draw)
+    for _ in range(120):
+        match draw.randint(0, 9):
+            case 0:
+                snapshot = a_snapshot(draw)
+            case 1 | 2 | 3 | 4 if talk.requests:
+                error = "refused: b" if draw.random() < 0.1 else None
+                talk.hear(snapshot, error=error)
+            case 5 | 6 | 7 | 8 if talk.responses:
+                talk.envoy.receive(talk.responses.popleft())
+        retire = draw.random() < 0.7
+        before = talk.stream
+        sent = talk.push(snapshot, retire=retire)
+        assert (talk.stream, tuple(sent)) == plainly(before, snapshot, retire=retire)
+
+
+def test_endpoints_alone_are_looked_at_where_they_alone_differ(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    talk = Talk()
+    first = a_snapshot(Random(1))
+    talk.settle(first)
+    offered: list[str] = []
+    plain = DeltaSender.offer
+
+    def counting(sender: DeltaSender, *args: Any, **named: Any) -> Any:
+        offered.append(sender.type_url)
+        return plain(sender, *args, **named)
+
+    monkeypatch.setattr(DeltaSender, "offer", counting)
+    endpoints = {name: replace(r, version="other") for name, r in first.endpoints.items()}
+    second = replace(first, endpoints=endpoints)
+    assert [response.type_url for response in talk.push(second)] == [ENDPOINT]
+    talk.envoy.receive(talk.responses.popleft())
+    talk.hear(second)
+    assert not talk.push(second)
+    assert offered == [ENDPOINT] * 2
+    assert talk.stream.is_current(second)
