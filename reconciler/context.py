@@ -129,8 +129,10 @@ class MeshContext:
     def selected(self, dataplane: MeshResource) -> Selected:
         """The policies of every kind that select a Dataplane."""
         known = self.cached.selected.get(dataplane.key)
-        if known is None or known.dataplane is not dataplane or known.whole is not self.whole:
-            known = self.cached.selected[dataplane.key] = _selected(self, dataplane, known)
+        if known is None or known.dataplane is not dataplane:
+            known = self.cached.selected[dataplane.key] = _selected(self, dataplane)
+        elif known.whole is not self.whole:
+            known = self.cached.selected[dataplane.key] = _selected_again(self, known)
         return known
 
     def inbound_conf(
@@ -305,25 +307,39 @@ def _differing(
     return Differing(services | named, proxies) if len(named) == len(shelves) else None
 
 
-def _selected(context: MeshContext, dataplane: MeshResource, known: Selected | None) -> Selected:
+def _selected(context: MeshContext, dataplane: MeshResource) -> Selected:
     shelves = wanted(dataplane)
     inbounds: dict[str, tuple[Selection, ...]] = {}
     own: dict[str, tuple[Ranked, ...]] = {}
     for kind, index in context.index.items():
         bound = [ranked for shelf in shelves for ranked in index.at(shelf)]
         chosen = selections((*bound, *index.at(INBOUNDS)), dataplane)
-        inbounds[kind] = tuple(s for s in chosen if s.spec.from_ or s.spec.rules)
+        inbounds[kind] = _about_inbounds(chosen)
         selecting = {id(s.policy) for s in chosen if s.spec.to}
         own[kind] = tuple(ranked for ranked in bound if id(ranked[1]) in selecting)
     key = class_of(dataplane), frozenset(id(p) for found in own.values() for _, p in found)
     callers = context.cached.callers.get(key)
     if callers is None:
         callers = context.cached.callers[key] = Callers(dataplane, own)
-    if known is not None and known.dataplane is dataplane and known.ways.callers is callers:
-        ways = known.ways
-    else:
-        ways = callers.ways_of(_outbounds(dataplane))
+    ways = callers.ways_of(_outbounds(dataplane))
     return Selected(dataplane, inbounds, ways, shelves, context.whole)
+
+
+def _selected_again(context: MeshContext, known: Selected) -> Selected:
+    """Of the policies that may select it, those of whole classes have changed that say something
+    of inbounds; of some kinds only.
+    """
+    inbounds = dict(known.inbounds)
+    pairs = zip(known.whole, context.whole, strict=True)
+    for (kind, index), (was, now) in zip(context.index.items(), pairs, strict=True):
+        if was is not now:
+            bound = [ranked for shelf in known.wanted for ranked in index.at(shelf)]
+            inbounds[kind] = _about_inbounds(selections((*bound, *now), known.dataplane))
+    return Selected(known.dataplane, inbounds, known.ways, known.wanted, context.whole)
+
+
+def _about_inbounds(chosen: tuple[Selection, ...]) -> tuple[Selection, ...]:
+    return tuple(s for s in chosen if s.spec.from_ or s.spec.rules)
 
 
 def _outbounds(dataplane: MeshResource) -> Outbounds:

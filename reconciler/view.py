@@ -11,7 +11,7 @@ are left out for now: an outbound needs an address of its own, which no zone giv
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from operator import is_
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ from reconciler.policies.effect import InboundPlace
 from reconciler.policies.hooks import EFFECTS
 from reconciler.topology import Place, protocol_of, resolver
 from xds import names
+from xds.copying import replace
 from xds.resource import CLUSTER, LISTENER
 from xds.view import (
     AdminTls,

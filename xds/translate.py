@@ -13,7 +13,7 @@ from xds.build.endpoints import build_endpoints
 from xds.build.inbound import inbound_shape
 from xds.build.listeners import build_listener
 from xds.build.outbound import outbound_shape
-from xds.memo import Memo
+from xds.memo import Argument, Memo
 from xds.snapshot import EMPTY, Resources, Snapshot
 from xds.view import (
     ClusterInput,
@@ -103,13 +103,34 @@ def translate(
     _check(view, assignments, known, snapshot)
     clusters, listeners, own = snapshot.clusters, snapshot.listeners, snapshot.secrets
     if known is None or view.clusters is not known.clusters:
-        clusters = builders.collection(tuple(map(builders.cluster, view.clusters)))
+        was = known.clusters if known is not None else ()
+        clusters = builders.collection(_built(builders.cluster, view.clusters, was, clusters))
     if known is None or view.listeners is not known.listeners:
-        listeners = builders.collection(tuple(map(builders.listener, view.listeners)))
+        had = known.listeners if known is not None else ()
+        listeners = builders.collection(_built(builders.listener, view.listeners, had, listeners))
     found = [secrets[name] for name in view.secrets]
     if len(own) != len(found) or not all(own.get(each.name) is each for each in found):
         own = builders.collection(tuple(found))
     return Snapshot(clusters, assignments, own, listeners)
+
+
+def _built(
+    memo: Memo[Argument, XdsResource],
+    wanted: tuple[Argument, ...],
+    had: tuple[Argument, ...],
+    held: Resources,
+) -> tuple[XdsResource, ...]:
+    """`held` are the resources of `had`, in order: what stands at the same place in both is not
+    looked up.
+    """
+    if len(wanted) != len(had) or len(had) != len(held):
+        return tuple(map(memo, wanted))
+    return tuple(
+        [
+            resource if one is other else memo(one)
+            for one, other, resource in zip(wanted, had, held.values(), strict=True)
+        ]
+    )
 
 
 class _Collection(dict[str, "XdsResource"]):
