@@ -29,8 +29,10 @@ from xds import names
 from xds.resource import CLUSTER, LISTENER
 from xds.view import (
     Applied,
+    ClusterInput,
     EdsCluster,
     Endpoints,
+    ListenerInput,
     OutboundListener,
     Protocol,
     Route,
@@ -159,10 +161,10 @@ class Outward:
     alone differ, that is all but `endpoints`.
     """
 
-    clusters: Mapping[str, EdsCluster]
+    clusters: dict[str, ClusterInput]
     endpoints: tuple[Endpoints, ...]  # by the cluster's name
-    listeners: Mapping[str, OutboundListener]
-    origins: Mapping[tuple[str, str], Origin]  # (type URL, xDS name)
+    listeners: dict[str, ListenerInput]
+    origins: dict[tuple[str, str], Origin]  # (type URL, xDS name)
     services: tuple[str, ...]  # that it depends on, and no others; sorted
 
 
@@ -231,8 +233,8 @@ def _endpoints(parts: Iterable[_Part]) -> tuple[Endpoints, ...]:
 
 
 def _outward(outbounds: Outbounds, parts: Sequence[_Part]) -> Outward:
-    clusters: dict[str, EdsCluster] = {}
-    listeners: dict[str, OutboundListener] = {}
+    clusters: dict[str, ClusterInput] = {}
+    listeners: dict[str, ListenerInput] = {}
     origins: dict[tuple[str, str], Origin] = {}
     destinations = [part.destination for part in parts]
     for (outbound, tags), each in zip(outbounds, destinations, strict=True):

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import is_
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from reconciler import ingress as ingress_parts
 from reconciler.admin import admin_clusters, admin_listener
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 
 Origins = Mapping[tuple[str, str], Origin]  # (type URL, xDS name) -> policies that shaped it
 
+Part = TypeVar("Part", ClusterInput, ListenerInput)
+
 PASSTHROUGH = names.OUTBOUND_PASSTHROUGH
 
 
@@ -81,9 +83,12 @@ class ViewResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Made:
-    """What a view was put together from. `own` is what the inbound half was computed from."""
+    """What a view was put together from. `own` and `inbounds` are what `inward` was computed from;
+    the view holds the very objects of both halves.
+    """
 
     own: tuple[object, ...]
+    inbounds: object
     inward: _Parts
     outward: Outward
 
@@ -96,11 +101,6 @@ class _Parts:
     endpoints: dict[str, Endpoints] = field(default_factory=dict)
     listeners: dict[str, ListenerInput] = field(default_factory=dict)
     origins: dict[tuple[str, str], Origin] = field(default_factory=dict)
-
-    def copied(self) -> _Parts:
-        return _Parts(
-            dict(self.clusters), dict(self.endpoints), dict(self.listeners), dict(self.origins)
-        )
 
     def result(self, node_id: str, secrets: tuple[str, ...]) -> ViewResult:
         view = ProxyView(
@@ -124,33 +124,22 @@ def sidecar_view(context: MeshContext, dataplane: MeshResource, traits: ProxyTra
     assert isinstance(spec, DataplaneSpec)
     selected = context.selected(dataplane)
     outward = selected.ways.at(context)
-    own = (traits, dataplane, context.mesh, context.place.resolved, selected.inbounds)
+    own = (traits, dataplane, context.mesh, context.place.resolved)
     known: ViewResult | None = context.cached.views.get(dataplane.key)
-    made = known.made if known is not None else None
-    if known is None or made is None or not _is_of(made, own):
-        inward = _inward(context, selected, traits)
-    elif made.outward is outward:
-        return known
+    before = known.made if known is not None else None
+    if known is None or before is None or not _is_of(before, own):
+        made = _Made(own, selected.inbounds, _inward(context, selected, traits), outward)
+        found = _whole(context, made, spec, traits)
     else:
-        inward = made.inward
-        if made.outward.clusters is outward.clusters:  # Endpoints alone differ.
-            view = replace(known.view, endpoints=outward.endpoints)
-            found = replace(known, view=view, made=_Made(own, inward, outward))
-            context.cached.views[dataplane.key] = found
-            return found
-    parts = inward.copied()
-    _add_outward(parts, outward)
-    if spec.transparent is not None and context.spec.passthrough:
-        _add_passthrough(parts, spec.transparent.redirect_port_outbound)
-    _add_admin(parts, traits, context.resolve(spec.address))
-    secrets = names.identity_secret_name(context.name), names.ca_secret_name(context.name)
-    result = parts.result(traits.node_id, tuple(sorted(secrets)) if context.spec.mtls else ())
-    found = ViewResult(
-        _sharing(result.view, outward, known),
-        result.origins,
-        outward.services,
-        _Made(own, inward, outward),
-    )
+        inward = before.inward
+        if before.inbounds is not selected.inbounds:
+            inward = _inward(context, selected, traits)
+            if inward.clusters == before.inward.clusters:
+                inward.clusters = before.inward.clusters
+        elif before.outward is outward:
+            return known
+        made = _Made(own, selected.inbounds, inward, outward)
+        found = _changed(known, before, made) or _whole(context, made, spec, traits)
     context.cached.views[dataplane.key] = found
     return found
 
@@ -160,6 +149,55 @@ def _is_of(made: _Made, own: tuple[object, ...]) -> bool:
     return all(map(is_, made.own[1:], own[1:])) and made.own[0] == own[0]
 
 
+def _whole(
+    context: MeshContext, made: _Made, spec: DataplaneSpec, traits: ProxyTraits
+) -> ViewResult:
+    inward, outward = made.inward, made.outward
+    parts = _Parts(
+        inward.clusters | outward.clusters,
+        {},
+        inward.listeners | outward.listeners,
+        inward.origins | outward.origins,
+    )
+    if spec.transparent is not None and context.spec.passthrough:
+        _add_passthrough(parts, spec.transparent.redirect_port_outbound)
+    _add_admin(parts, traits, context.resolve(spec.address))
+    secrets = names.identity_secret_name(context.name), names.ca_secret_name(context.name)
+    result = parts.result(traits.node_id, tuple(sorted(secrets)) if context.spec.mtls else ())
+    view = replace(result.view, endpoints=outward.endpoints)
+    return ViewResult(view, result.origins, outward.services, made)
+
+
+def _changed(known: ViewResult, before: _Made, made: _Made) -> ViewResult | None:
+    """The view with other halves, all that is the same in it as the same objects. None: clusters or
+    listeners come or go.
+    """
+    clusters, listeners = known.view.clusters, known.view.listeners
+    for was, now in ((before.inward, made.inward), (before.outward, made.outward)):
+        if was is now:
+            continue
+        if was.clusters.keys() != now.clusters.keys():
+            return None
+        if was.listeners.keys() != now.listeners.keys():
+            return None
+        clusters = _replaced(clusters, was.clusters, now.clusters)
+        listeners = _replaced(listeners, was.listeners, now.listeners)
+    view = replace(
+        known.view, clusters=clusters, endpoints=made.outward.endpoints, listeners=listeners
+    )
+    origins = {**made.inward.origins, **made.outward.origins}
+    return ViewResult(view, origins, made.outward.services, made)
+
+
+def _replaced(
+    parts: tuple[Part, ...], was: Mapping[str, Part], now: Mapping[str, Part]
+) -> tuple[Part, ...]:
+    """With those of one half as they are now; what covered them still does."""
+    if was is now:
+        return parts
+    return tuple([now[p.name] if was.get(p.name) is p else p for p in parts])
+
+
 def _inward(context: MeshContext, selected: Selected, traits: ProxyTraits) -> _Parts:
     """What its inbounds come to."""
     parts, spec = _Parts(), selected.dataplane.spec
@@ -167,19 +205,6 @@ def _inward(context: MeshContext, selected: Selected, traits: ProxyTraits) -> _P
     for index, inbound in enumerate(spec.inbounds):
         _add_inbound(parts, context, _InboundOf(inbound, index, selected, traits.reuse_port))
     return parts
-
-
-def _sharing(view: ProxyView, outward: Outward, known: ViewResult | None) -> ProxyView:
-    """The same view, with the same tuples as others where it has what they have: equal by identity
-    is cheap to find.
-    """
-    before = known.view if known is not None else view
-    return replace(
-        view,
-        clusters=before.clusters if view.clusters == before.clusters else view.clusters,
-        endpoints=outward.endpoints,
-        listeners=before.listeners if view.listeners == before.listeners else view.listeners,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,13 +297,6 @@ def downstream_tls(context: MeshContext) -> DownstreamTls | None:
         ca_secret=names.ca_secret_name(mesh),
         permissive=mtls.permissive,
     )
-
-
-def _add_outward(parts: _Parts, outward: Outward) -> None:
-    parts.clusters |= outward.clusters
-    parts.endpoints |= {each.cluster: each for each in outward.endpoints}
-    parts.listeners |= outward.listeners
-    parts.origins |= outward.origins
 
 
 def _add_passthrough(parts: _Parts, port: int) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler import context as contexts
 from reconciler import destination, match, view
 from reconciler.context import MeshContext, mesh_context
 from reconciler.model.resource import SERVICE, ZONE, MeshResource, ResourceKey
@@ -293,11 +294,12 @@ def test_proxies_with_the_same_outbounds_pay_once_for_them(
     asked = counted(monkeypatch, destination, "destination")
     put_together = counted(monkeypatch, destination, "_outward")
     inward = counted(monkeypatch, view, "_inward")
+    whole = counted(monkeypatch, view, "_whole")
     wide = {"targetRef": {"kind": "Mesh"}, "default": {"connectionTimeout": "9s"}}
     policy = a_policy("MeshTimeout", "zz", {"targetRef": {"kind": "Mesh"}, "to": [wide]})
     state = apply(state, ResourceDiff(put=(policy,)))
     views = looked(mesh_context(state, "default", "east", frozenset(), {}, context), state)
-    assert (len(asked), len(put_together), len(inward)) == (40, 20, 0)
+    assert (len(asked), len(put_together), len(inward), len(whole)) == (40, 20, 0, 0)
     assert len({id(result.view.endpoints) for result in views.values()}) == 20
 
 
@@ -329,11 +331,13 @@ def test_policy_of_inbounds_leaves_the_clusters_and_outbounds(
     state, context = mesh_of(60, 20)
     before = looked(context, state)
     put_together = counted(monkeypatch, destination, "_outward")
+    whole = counted(monkeypatch, view, "_whole")
+    selected = counted(monkeypatch, contexts, "_selected")
     item = {"targetRef": {"kind": "Mesh"}, "default": {"action": "Allow"}}
     policy = a_policy("MeshTrafficPermission", "zz", {"from": [item]})
     state = apply(state, ResourceDiff(put=(policy,)))
     views = looked(mesh_context(state, "default", "east", frozenset(), {}, context), state)
-    assert not put_together
+    assert [put_together, whole, selected] == [[], [], []]
     for key, result in views.items():
         assert result.view.clusters is before[key].view.clusters
         assert result.view.listeners != before[key].view.listeners
