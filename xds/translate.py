@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from xds.resource import XdsResource
 
-LIMIT = 4_096  # results a stage keeps, at most twice, that no proxy holds any more
+LIMIT = 512  # results a stage keeps, at most twice, that no proxy holds any more: of 3 kB each
 SHAPES = 1_024  # what listeners have in common: a few for each service
 
 

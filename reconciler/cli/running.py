@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.cli.options import VARIABLE, port
+from reconciler.runtime.collector import seldom
 
 if TYPE_CHECKING:
     import argparse
@@ -32,6 +33,7 @@ def run_until_signal(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """
 
     _many_open_files()
+    seldom()
 
     async def running() -> None:
         stop = asyncio.Event()

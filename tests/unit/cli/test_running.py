@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import signal
 import subprocess
 import sys
 
 import pytest
 
-from reconciler.cli.running import STOP_WITHIN_S
+from reconciler.cli.running import STOP_WITHIN_S, run_until_signal
+from reconciler.runtime.collector import FULL_LOOK_EVERY
 
 SHORT_S = 0.3  # in place of STOP_WITHIN_S
 HANGS = {
@@ -74,3 +77,17 @@ def test_a_clean_end_leaves_with_zero() -> None:
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=20)
     assert process.returncode == 0, said
+
+
+def test_a_control_plane_that_runs_is_seldom_looked_through_by_the_collector() -> None:
+    """A look at a thousand proxies holds the loop for 200 ms."""
+    before, during = gc.get_threshold(), []
+
+    async def main(_stop: asyncio.Event) -> None:
+        during.append(gc.get_threshold())
+
+    try:
+        run_until_signal(main)
+    finally:
+        gc.set_threshold(*before)
+    assert during == [(*before[:2], FULL_LOOK_EVERY)]

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.runtime.collector import undisturbed
+from reconciler.runtime.collector import FULL_LOOK_EVERY, seldom, undisturbed
 from tests.support.git_repos import PolicyRepo
+from tests.support.step_fleet import document, mesh_with_mtls, permission, step_fleet, timeout
 from tests.unit.load.test_revision_loader import loader_of
 from tests.unit.load.test_standing import MESH, follow, policies
 
@@ -34,3 +35,30 @@ def test_a_fault_leaves_the_collector_at_work() -> None:
         raise ValueError("ours")
     gc.unfreeze()
     assert gc.isenabled()
+
+
+def test_a_running_control_plane_is_seldom_looked_through() -> None:
+    before = gc.get_threshold()
+    try:
+        seldom()
+        assert gc.get_threshold() == (*before[:2], FULL_LOOK_EVERY)
+    finally:
+        gc.set_threshold(*before)
+
+
+def test_proxies_that_come_and_go_and_commits_leave_nothing_to_the_collector() -> None:
+    """Else what is seldom looked through would grow until then."""
+    made = step_fleet(20, services=5)
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(10):
+            made.commit(
+                f"c{number + 2}", *mesh_with_mtls(), timeout(number + 1), permission("Allow")
+            )
+            made.leave(next(iter(made.envoys)))
+            made.arrive(document(number, 5, 5))
+            made.run(1.0)
+        assert gc.collect() < 100
+    finally:
+        gc.enable()
