@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import signal
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from reconciler.cli.running import STOP_WITHIN_S, run_until_signal
 from reconciler.runtime.collector import FULL_LOOK_EVERY
+
+if TYPE_CHECKING:
+    import asyncio
 
 SHORT_S = 0.3  # in place of STOP_WITHIN_S
 HANGS = {
