@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from reconciler.decode import mesh_resource
+from reconciler.kds.names import hashed_place
 from reconciler.legacy_fields import normal_data, read_legacy
 from reconciler.limits import DEFAULT, Limits, cure
 from reconciler.model.decode import DecodeError
@@ -20,8 +21,6 @@ from reconciler.model.mesh_rules import check_mesh
 from reconciler.model.resource import (
     DISPLAY_NAME,
     MESH,
-    NAMESPACE,
-    ZONE,
     Labels,
     MeshResource,
     ResourceKey,
@@ -97,8 +96,7 @@ class Loaded:
     needs: tuple[Need, ...] = ()  # by which resources
 
 
-# type, mesh, display name, namespace, zone
-Shown = tuple[str, str, str, str | None, str | None]
+Shown = tuple[str, str, str, str]  # type, mesh, display name, place
 MemoKey = tuple[str, str, int, bool, Limits]  # path, blob, mode, strict
 
 
@@ -431,10 +429,10 @@ def _by_kind(found: Declared) -> Iterator[Problem]:
 
 def shown_as(resource: MeshResource) -> Shown | None:
     """What the name is made of by which zones know it; None of a type that keeps its name."""
-    key, labels = resource.key, resource.labels
+    key = resource.key
     if not KINDS[key.type].hashed:
         return None
-    return key.type, key.mesh, resource.display_name, labels.get(NAMESPACE), labels.get(ZONE)
+    return key.type, key.mesh, resource.display_name, hashed_place(resource.labels)
 
 
 def _display_names(found: Iterable[tuple[MeshResource, Position]]) -> Iterator[Problem]:

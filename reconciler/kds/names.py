@@ -19,11 +19,15 @@ def fnv1a_64(data: bytes) -> int:
 
 def hashed_name(mesh: str, display_name: str, labels: Labels) -> str:
     """`<display name>-<16 characters>`; zone and namespace labels take part when present."""
-    extra = [value for key in (ZONE, NAMESPACE) if (value := labels.get(key)) is not None]
-    digest = fnv1a_64("".join((mesh, display_name, *extra)).encode())
+    digest = fnv1a_64((mesh + display_name + hashed_place(labels)).encode())
     suffix = "".join(_ALPHABET[ord(digit) % 27] for digit in f"{digest:016x}")
     cut = display_name.encode()[:_DISPLAY_MAX].decode(errors="ignore")
     return f"{cut}-{suffix}"
+
+
+def hashed_place(labels: Labels) -> str:
+    """Zone and namespace as the hash takes them: with nothing between, an empty one is as none."""
+    return (labels.get(ZONE) or "") + (labels.get(NAMESPACE) or "")
 
 
 def wire_name(type_: str, mesh: str, name: str, labels: Labels) -> str:

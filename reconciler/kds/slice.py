@@ -56,7 +56,8 @@ class Framed:
 
 def next_framed(previous: Framed, owned: MeshState, change: ResourceDiff | None = None) -> Framed:
     """Frames only what is not the same object as before. `change` is what leads from the state
-    before to this one; None: it is looked for. Raises ValueError for what cannot travel.
+    before to this one; None: it is looked for. Raises ValueError for what cannot travel. No two
+    of them have one name on the wire: `load` refuses such a commit (DOC013).
     """
     if previous.owned is owned and previous.digests:
         return previous
