@@ -43,6 +43,7 @@ class Proxies:
     unsettled: Nodes = NOBODY  # connected, and not known to have all that they are to have
     failed: Nodes = NOBODY  # connected, whose newest view could not be built
     counted: Nodes = NOBODY  # whose counters have changed since they were told
+    uncertified: Nodes = NOBODY  # connected, whose first certificate is awaited or one has failed
 
     def get(self, node: str) -> Proxy | None:
         return self.by_node.get(node)
@@ -84,6 +85,7 @@ class Proxies:
             _with(self.unsettled, node, online and not proxy.is_settled),
             _with(self.failed, node, online and proxy.failed),
             _with(self.counted, node, online and proxy.has_counted),
+            _with(self.uncertified, node, online and proxy.lacks_certificate),
         )
 
     def remove(self, node: str) -> Proxies:
@@ -98,6 +100,7 @@ class Proxies:
             _with(self.unsettled, node, False),
             _with(self.failed, node, False),
             _with(self.counted, node, False),
+            _with(self.uncertified, node, False),
         )
 
     def _used(

@@ -117,6 +117,13 @@ class Proxy:
         )
 
     @property
+    def lacks_certificate(self) -> bool:
+        """Its first one is awaited (not of a zone proxy, nor where mTLS is off), or one failed."""
+        if self.failing is not None:
+            return True
+        return self.certificate is None and self.snapshot is None and bool(self.key.mesh)
+
+    @property
     def has_counted(self) -> bool:
         """Its stream's counters are others than it was told of."""
         found = self.insight.subscriptions

@@ -236,7 +236,9 @@ def certified(state: ZoneState, node: str, certificate: Certificate, now: float)
         regenerations=proxy.insight.regenerations + 1,
     )
     proxy = replace(proxy, certificate=certificate, issuing=False, failing=None, insight=told)
-    state = replace(state, proxies=state.proxies.insert(node, proxy))
+    due = certificate.renew_at if state.renew_due is None else state.renew_due
+    due = min(due, certificate.renew_at)
+    state = replace(state, proxies=state.proxies.insert(node, proxy), renew_due=due)
     state = zone_report.to_tell(state, (proxy.key,))
     state, effects = mark_dirty(state, (node,) if proxy.stream is not None else ())
     state, marked = zone_report.mark(state, now)
@@ -255,5 +257,12 @@ def not_certified(state: ZoneState, node: str, message: str, now: float) -> Outc
 
 
 def renew(state: ZoneState, now: float) -> Outcome:
-    due = (p.node_id for p in state.proxies.values() if zone_certificates.is_due(p, now))
-    return mark_dirty(state, due)
+    """Certificates that are to be made anew. A look at all proxies only once one of them is due."""
+    proxies = state.proxies
+    if state.renew_due is None or now < state.renew_due:
+        looked: Iterable[Proxy] = proxies.those(proxies.uncertified)
+    else:
+        looked = proxies.values()
+        later = (p.certificate.renew_at for p in looked if p.certificate is not None)
+        state = replace(state, renew_due=min((at for at in later if at > now), default=None))
+    return mark_dirty(state, (p.node_id for p in looked if zone_certificates.is_due(p, now)))

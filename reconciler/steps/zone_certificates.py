@@ -203,7 +203,7 @@ def is_due(proxy: Proxy, now: float) -> bool:
         return now >= proxy.failing.again
     if proxy.certificate is not None:
         return now >= proxy.certificate.renew_at
-    return proxy.snapshot is None and bool(proxy.key.mesh)
+    return proxy.lacks_certificate
 
 
 def told(state: ZoneState, now: float) -> tuple[str, ...]:

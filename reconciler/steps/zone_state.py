@@ -152,6 +152,7 @@ class ZoneState:
         default_factory=dict
     )  # local resources whose health has changed; written once everybody was told
     refused: Mapping[str, str] = field(default_factory=dict)  # node id -> why, for status
+    renew_due: float | None = None  # some certificate is past four fifths of its life then
     token_due: float | None = None  # the next token of a connected proxy runs out
 
 

@@ -22,6 +22,8 @@ from xds.resource import CLUSTER
 if TYPE_CHECKING:
     import pytest
 
+    from reconciler.steps.proxy_state import Proxy
+
 REPORT_S = 0.11
 GLOBAL_TYPES = ("Dataplane", "DataplaneInsight", "ZoneIngress")
 
@@ -195,7 +197,6 @@ def test_many_events_of_one_turn_make_one_context(monkeypatch: pytest.MonkeyPatc
 
 
 def test_ticks_of_a_fleet_at_rest_look_at_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """But for the renewal of certificates, which looks at each once."""
     made = zone()
     for i in range(5):
         stream = made.connect(dataplane(f"web-{i}", "web", address=f"10.0.1.{i + 1}"))
@@ -208,7 +209,12 @@ def test_ticks_of_a_fleet_at_rest_look_at_no_proxy(monkeypatch: pytest.MonkeyPat
         looks.append(node)
         return known(self, node)
 
+    def looked(proxy: Proxy, _now: float) -> bool:
+        looks.append(proxy.node_id)
+        return False
+
     monkeypatch.setattr(Proxies, "__getitem__", counted)
+    monkeypatch.setattr(zone_certificates, "is_due", looked)
     made.tick(1.0)
     assert zone_report.report_of(made.state).acked == 5
     assert looks == []
