@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import context, view
 from reconciler.model.resource import ResourceKey
-from reconciler.steps import zone_build, zone_report
+from reconciler.steps import zone_build, zone_certificates, zone_report
 from reconciler.steps import zone_state as z
 from reconciler.steps.proxies import Proxies
 from reconciler.steps.zone_report import TELL_MAX
