@@ -2,10 +2,10 @@
 
 Of one change after the other, each reaches many proxies: a thousand that arrive reach each of the
 others, again and again. So whom a change of services reaches is built in rounds. What comes during
-a round is gathered, and the next one begins after a pause of three times what that round took:
-rounds have a quarter of the time, new proxies and policies the rest, and what comes faster than it
-can be built is built together. A change with no round before it waits for nothing. Times are those
-of events (seconds since the epoch).
+a round is gathered for the next. While rounds follow each other the pauses between them grow, up to
+three times what a round took: rounds have a quarter of the time, new proxies and policies the rest,
+and what comes faster than it can be built is built together. A change that comes when nobody waits
+is built at once. Times are those of events (seconds since the epoch).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from xds.copying import replace
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-PAUSE = 3  # times what the round took
+PAUSE = 3  # times what the round took, at most
 PAUSE_MAX_S = 0.5  # after which whoever was gathered is built, however long the last round took
 
 NOBODY: HashTrieSet[str] = HashTrieSet()
@@ -40,6 +40,7 @@ class Waiting:
     due: float | None = None
     left: int = 0  # of the queue, until the round is over; 0: none is being built
     began: float = 0.0  # the round
+    streak: int = 0  # rounds before it for whose end somebody waited
     free_at: float = 0.0  # the next may begin
 
     def __len__(self) -> int:
@@ -81,7 +82,8 @@ class Waiting:
         if now < due:
             return self if due == self.due else replace(self, due=due)
         begun = replace(self, gathered=NOBODY, due=None).with_queued(self.gathered)
-        return replace(begun, left=len(begun.queued), began=now)
+        streak = 0 if self.due is None else self.streak + 1
+        return replace(begun, left=len(begun.queued), began=now, streak=streak)
 
     def taken(self, count: int, now: float) -> tuple[tuple[str, ...], Waiting]:
         """The longest waiting few, and who waits still."""
@@ -92,7 +94,8 @@ class Waiting:
             queue, queued = queue.remove(number), queued.remove(node)
         left, free_at = max(0, self.left - len(batch)), self.free_at
         if self.left and not left:
-            free_at = now + min(PAUSE * max(0.0, now - self.began), PAUSE_MAX_S)
+            pause = min(PAUSE, self.streak) * max(0.0, now - self.began)
+            free_at = now + min(pause, PAUSE_MAX_S)
         first = self.first + len(batch)
         rest = replace(self, queue=queue, first=first, queued=queued, left=left, free_at=free_at)
         return batch, rest

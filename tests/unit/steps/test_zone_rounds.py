@@ -13,6 +13,7 @@ from reconciler.steps import zone_build
 from reconciler.steps import zone_state as z
 from reconciler.steps.waiting import PAUSE, PAUSE_MAX_S, Waiting
 from tests.support.step_fleet import StepFleet, document, step_fleet, timeout, zone_of_steps
+from xds.copying import replace
 
 if TYPE_CHECKING:
     import pytest
@@ -57,6 +58,19 @@ def test_change_with_no_round_before_it_is_built_at_once() -> None:
     assert not fleet.state.dirty.gathered
 
 
+def test_change_after_a_round_that_nobody_waited_for_is_built_at_once() -> None:
+    fleet = step_fleet(60, 3)
+    fleet.run(2 * PAUSE_MAX_S)
+    for number in (3, 6):
+        fleet.leave(f"stream-{document(number, 3, 5)['name']}")
+        fleet.turn()
+        fleet.turn()
+        assert fleet.state.dirty.left
+        assert not fleet.state.dirty.gathered
+        while fleet.state.dirty.left:
+            fleet.turn()
+
+
 def test_change_during_a_round_waits_for_the_next_and_no_longer() -> None:
     fleet = step_fleet(60, 3)
     fleet.run(2 * PAUSE_MAX_S)
@@ -82,9 +96,8 @@ def test_change_during_a_round_waits_for_the_next_and_no_longer() -> None:
 def test_new_proxy_and_policies_wait_for_no_round(monkeypatch: pytest.MonkeyPatch) -> None:
     fleet = step_fleet(60, 3)
     fleet.run(2 * PAUSE_MAX_S)
-    fleet.leave(f"stream-{document(3, 3, 5)['name']}")
-    while fleet.state.dirty.free_at < fleet.now:  # One round, then its pause.
-        fleet.turn()
+    pause = replace(fleet.state.dirty, free_at=fleet.now + PAUSE_MAX_S)
+    fleet.state = replace(fleet.state, dirty=pause)
     builds, free_at = Builds(monkeypatch), fleet.state.dirty.free_at
     fleet.arrive(document(61, 3, 5))
     while not builds.times:
