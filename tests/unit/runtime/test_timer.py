@@ -98,7 +98,7 @@ def test_many_proxies_that_go_one_by_one_are_looked_at_as_often_as_a_clock_would
     fleet.sleep(3.0)
     assert len(fleet.state.proxies) == 0
     # Every 50 ms while they go, and once more for what is told of it.
-    assert len(fleet.costs["Tick"]) <= 0.3 / 0.05 + 5
+    assert len(fleet.costs["Tick"]) <= 0.3 / 0.05 + 20  # 55 without it; a busy machine takes longer
 
 
 def test_what_is_soon_is_hardly_late() -> None:
