@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -52,7 +51,6 @@ async def serve(plane: GlobalControlPlane, process: GlobalProcess, stop: asyncio
 
     Raises KeysMissing when the keys of an earlier fleet are not here.
     """
-    gc.freeze()  # What was imported stays.
     sys.setswitchinterval(SWITCH_S)
     manager = ServiceManager()
     answers = GlobalAnswers(plane)

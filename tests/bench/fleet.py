@@ -109,34 +109,32 @@ def encoded_node(given: dict[str, Any]) -> bytes:
     return message.SerializeToString()
 
 
-class Client:
-    """One process of simulated proxies."""
+class Program:
+    """A process of ours that answers each line of JSON with one."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
 
     @classmethod
-    async def start(cls, given: dict[str, Any]) -> Client:
+    async def start(cls, module: str) -> Program:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.bench.fleet_client",
+            sys.executable, "-m", module,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LINE_MAX,
         )  # fmt: skip
-        client = cls(process)
-        await client.ask(given)
-        return client
+        return cls(process)
 
     async def ask(self, said: dict[str, Any]) -> dict[str, Any]:
+        """Raises TimeoutError when proxies do not come to what is waited for."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(said).encode() + b"\n")
         line = await self.process.stdout.readline()
         if not line:
-            raise RuntimeError("a client process ended; see its words above")
+            raise RuntimeError("a process of the bench ended; see its words above")
         answer: dict[str, Any] = json.loads(line)
         if "missing" in answer:
-            raise TimeoutError(
-                f"{said}: {answer['count']} proxies wait, such as {answer['missing']}"
-            )
+            waiting = f"{answer['count']} proxies wait, such as {answer['missing']}"
+            raise TimeoutError(f"{said}: {waiting}")
         return answer
 
     async def stop(self) -> None:
@@ -149,14 +147,15 @@ class Clients:
     """Processes full of proxies, at one server."""
 
     def __init__(self) -> None:
-        self.clients: list[Client] = []
-        self.homes: dict[str, Client] = {}
+        self.clients: list[Program] = []
+        self.homes: dict[str, Program] = {}
 
     async def start(self, given: dict[str, Any], proxies: Sequence[dict[str, str]]) -> None:
         """Nobody is connected yet. `given` says where the server is."""
         for at in range(CLIENTS):
             part = proxies[at::CLIENTS]
-            client = await Client.start({**given, "proxies": part})
+            client = await Program.start("tests.bench.fleet_client")
+            await client.ask({**given, "proxies": part})
             self.clients.append(client)
             self.homes |= {each["id"]: client for each in part}
 

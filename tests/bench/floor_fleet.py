@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 from reconciler.ca.server_tls import new_server_tls
-from tests.bench.fleet import LINE_MAX, Clients, commit, push, repository
+from tests.bench.fleet import Clients, Program, commit, push, repository
 from tests.support.planes import Planes
 
 if TYPE_CHECKING:
@@ -32,15 +30,15 @@ class FloorFleet:
         self.world = Planes(folder)  # for its Git commands only; nothing of it is started
         self.recorded, self.proxies = recorded, proxies
         self.clients = Clients()
-        self.process: asyncio.subprocess.Process | None = None
+        self.server: Program | None = None
         self.tls = new_server_tls("floor", ("127.0.0.1", "localhost"), time.time())
         self.port = 0
         self.pushes = 0
 
     @property
     def pid(self) -> int:
-        assert self.process is not None
-        return self.process.pid
+        assert self.server is not None
+        return self.server.process.pid
 
     async def __aenter__(self) -> FloorFleet:
         await asyncio.to_thread(repository, self.world)
@@ -54,10 +52,7 @@ class FloorFleet:
         return self
 
     async def _start(self, port: int = 0) -> int:
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.bench.fleet_floor",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LINE_MAX,
-        )  # fmt: skip
+        self.server = await Program.start("tests.bench.fleet_floor")
         answer = await self._ask(
             {
                 "port": port,
@@ -77,9 +72,8 @@ class FloorFleet:
         return began
 
     async def _end(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            await self.process.wait()
+        if self.server is not None:
+            await self.server.stop()
 
     async def __aexit__(
         self,
@@ -91,15 +85,8 @@ class FloorFleet:
         await self._end()
 
     async def _ask(self, said: dict[str, Any]) -> dict[str, Any]:
-        assert self.process is not None
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(said).encode() + b"\n")
-        line = await self.process.stdout.readline()
-        if not line:
-            raise RuntimeError("the floor's server ended; see its words above")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        assert self.server is not None
+        return await self.server.ask(said)
 
     def _push(self) -> None:
         """A commit that moves the branch, whatever is in it."""

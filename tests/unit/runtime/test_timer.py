@@ -87,18 +87,21 @@ def test_each_is_woken_for_once_it_has_come_and_soon_after(
 
 
 def test_many_proxies_that_go_one_by_one_are_looked_at_as_often_as_a_clock_would() -> None:
-    """300 within 0.3 s; each is deregistered half a minute later, in time."""
+    """300, one a turn; each is deregistered half a minute later, in time."""
     fleet = step_fleet(300, services=100, calls=1, deregister_after_s=30.0, mass_loss_share=1.0)
+    began = fleet.now
     for stream in tuple(fleet.envoys):
         fleet.leave(stream)
         fleet.turn()
+    going_s = fleet.now - began
     fleet.sleep(28.0)
     assert len(fleet.state.proxies) == 300
     fleet.reset()
     fleet.sleep(3.0)
     assert len(fleet.state.proxies) == 0
     # Every 50 ms while they go, and once more for what is told of it.
-    assert len(fleet.costs["Tick"]) <= 0.3 / 0.05 + 20  # 55 without it; a busy machine takes longer
+    assert going_s < 1.0
+    assert len(fleet.costs["Tick"]) <= going_s / 0.05 + 5
 
 
 def test_what_is_soon_is_hardly_late() -> None:

@@ -175,6 +175,23 @@ def test_failed_certificate_is_not_asked_for_by_every_build_but_at_once_for_anot
     assert issues(effects) == [("two", b"two")]
 
 
+def test_each_certificate_is_renewed_at_its_own_time() -> None:
+    made = zone(mesh("one", builtin("one")), *ONE)
+    began, due_s = made.now, 0.8 * 86_400
+    made.connect(dataplane("web", "web"))
+    made.tick(10_000)
+    made.connect(dataplane("api", "api", address="10.0.0.2"))
+
+    def renewed() -> list[bool]:
+        made.tick(0)
+        found = [made.state.proxies[f"default.{name}"].certificate for name in ("web", "api")]
+        return [c is not None and c.renew_at > made.now for c in found]
+
+    for after_s in (due_s, due_s + 10_000):
+        made.now = began + after_s
+        assert renewed() == [True, True]
+
+
 def test_failed_renewal_leaves_the_proxy_what_it_has() -> None:
     made = zone(mesh("one", builtin("one")), *ONE)
     made.connect(dataplane("web", "web"))
