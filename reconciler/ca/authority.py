@@ -10,6 +10,7 @@ way.
 from __future__ import annotations
 
 import datetime
+import math
 from dataclasses import dataclass, field
 
 from cryptography import x509
@@ -129,7 +130,9 @@ def issue_workload(
         raise ValueError(f"the CA key of mesh {mesh} does not belong to the CA's certificate")
     key = ec.generate_private_key(ec.SECP256R1())
     start = _moment(now) - BACKDATE
-    end = min(_moment(now) + datetime.timedelta(seconds=lifetime_s), authority.not_valid_after_utc)
+    # Certificates know whole seconds (RFC 5280, 4.1.2.5): rounded down, one of a few seconds would
+    # end before it is renewed.
+    end = min(_moment(math.ceil(now) + lifetime_s), authority.not_valid_after_utc)
     if end <= _moment(now):
         raise ValueError(f"the CA of mesh {mesh} expired on {authority.not_valid_after_utc}")
     usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]

@@ -52,3 +52,12 @@ def test_server_certificate_is_for_its_hosts() -> None:
     assert hosts_of(made.cert_pem) == ("localhost", "127.0.0.1", "::1")
     leaf = x509.load_pem_x509_certificate(made.cert_pem)
     leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(made.ca_pem))
+
+
+@pytest.mark.parametrize("now", [NOW, NOW + 0.1, NOW + 0.999])
+def test_certificate_of_a_few_seconds_is_renewed_while_it_is_good(now: float) -> None:
+    """What is in a certificate has no fractions of a second."""
+    issued = issue_workload("default", CA, URIS, now, 4)
+    certificate = x509.load_pem_x509_certificate(issued.chain_pem)
+    assert issued.not_after == certificate.not_valid_after_utc.timestamp()
+    assert issued.not_after - issued.renew_at >= 0.2 * 4 - 0.001
