@@ -25,10 +25,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xds.copying import replace
-from xds.delta_sender import ADS_DIALECT, ADS_NAMED_DIALECT, NO_NAMES, Answer, DeltaSender
+from xds.delta_sender import (
+    ADS_DIALECT,
+    ADS_NAMED_DIALECT,
+    NO_NAMES,
+    Acked,
+    Answer,
+    DeltaSender,
+    Nacked,
+)
 from xds.discovery import DeltaRequest, DeltaResponse, RemoteProtocolError
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, SECRET
 from xds.snapshot import NO_RESOURCES, Resources, Snapshot
@@ -74,7 +82,6 @@ def _sender(type_url: str) -> DeltaSender:
 
 
 _CLUSTERS, _ENDPOINTS, _SECRETS, _LISTENERS = (_sender(type_url) for type_url in TYPES)
-_FIELDS = dict(zip(TYPES, ("clusters", "endpoints", "secrets", "listeners"), strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +94,7 @@ class AdsStream:
     listeners: DeltaSender = _LISTENERS
     others: Mapping[str, DeltaSender] = field(default_factory=dict)
     responses: int = 0  # sent so far; the nonce, counted over all types
+    answers: int = 0  # to them so far, good or bad
     warming: frozenset[str] = NO_NAMES
     quiet: Snapshot | None = None  # nothing to send for it before the next request
 
@@ -106,7 +114,7 @@ class AdsStream:
         if request.wanted is not None:
             sender, request = received(sender, request)
         sender, answer = sender.on_request(request)
-        return replace(self._with(sender), quiet=None), answer
+        return self._with(sender, answered=isinstance(answer, (Acked, Nacked))), answer
 
     def push(
         self, snapshot: Snapshot | None, *, retire: bool = True
@@ -118,6 +126,8 @@ class AdsStream:
         pushes with True once the drain time is over (`drains` tells when it begins).
         """
         if snapshot is None or snapshot is self.quiet:
+            return self, ()
+        if self._awaits_answers(snapshot):
             return self, ()
         stream, responses = self, []
         steps: tuple[_Push, ...] = (_make, _shift, _break) if retire else (_make, _shift)
@@ -142,6 +152,26 @@ class AdsStream:
             and not _gone(self.endpoints, snapshot.endpoints)
         )
 
+    def _awaits_answers(self, snapshot: Snapshot) -> bool:
+        """All of it was offered, and an answer is not there yet: an ACK of one type while others
+        are in flight, which most of them are.
+        """
+        clusters, endpoints = self.clusters, self.endpoints
+        secrets, listeners = self.secrets, self.listeners
+        return (
+            not (self.warming or self.others)
+            and not (
+                clusters.flight is None
+                and endpoints.flight is None
+                and secrets.flight is None
+                and listeners.flight is None
+            )
+            and _is_offered(clusters, snapshot.clusters)
+            and _is_offered(endpoints, snapshot.endpoints)
+            and _is_offered(listeners, snapshot.listeners)
+            and _is_offered(secrets, snapshot.secrets)
+        )
+
     def retiring(self, snapshot: Snapshot) -> frozenset[str]:
         """Clusters the proxy still holds beside the snapshot's."""
         return _gone(self.clusters, snapshot.clusters)
@@ -149,6 +179,11 @@ class AdsStream:
     def drains(self, snapshot: Snapshot) -> bool:
         """Whether the proxy has the snapshot's listeners and still holds clusters of older ones."""
         return self.listeners.holds(snapshot.listeners) and bool(self.retiring(snapshot))
+
+    @property
+    def exchanges(self) -> int:
+        """Responses and the answers to them, of all types: another number, other counters."""
+        return self.responses + self.answers
 
     @property
     def listening(self) -> bool:
@@ -187,9 +222,14 @@ class AdsStream:
         }
 
     def _sender_of(self, type_url: str) -> DeltaSender:
-        if type_url in _FIELDS:
-            sender: DeltaSender = getattr(self, _FIELDS[type_url])
-            return sender
+        if type_url == CLUSTER:
+            return self.clusters
+        if type_url == ENDPOINT:
+            return self.endpoints
+        if type_url == LISTENER:
+            return self.listeners
+        if type_url == SECRET:
+            return self.secrets
         if not type_url:
             raise RemoteProtocolError("a discovery request without type_url")
         if type_url not in self.others and len(self.others) >= OTHER_TYPES_MAX:
@@ -198,22 +238,42 @@ class AdsStream:
             )
         return self.others.get(type_url) or _sender(type_url)
 
-    def _with(self, sender: DeltaSender) -> AdsStream:
-        match sender.type_url:
-            case _ if sender.type_url == CLUSTER:
-                return replace(self, clusters=sender)
-            case _ if sender.type_url == ENDPOINT:
-                return replace(self, endpoints=sender)
-            case _ if sender.type_url == SECRET:
-                return replace(self, secrets=sender)
-            case _ if sender.type_url == LISTENER:
-                return replace(self, listeners=sender)
-            case _:
-                return replace(self, others={**self.others, sender.type_url: sender})
+    def _with(
+        self,
+        sender: DeltaSender,
+        *,
+        sent: int = 0,
+        answered: int = 0,
+        warming: frozenset[str] | None = None,
+    ) -> AdsStream:
+        """With the sender as it is now; so there may be something to send again."""
+        more: dict[str, Any] = {
+            "responses": self.responses + sent,
+            "answers": self.answers + answered,
+            "warming": self.warming if warming is None else warming,
+            "quiet": None,
+        }
+        type_url = sender.type_url
+        if type_url == CLUSTER:
+            return replace(self, clusters=sender, **more)
+        if type_url == ENDPOINT:
+            return replace(self, endpoints=sender, **more)
+        if type_url == LISTENER:
+            return replace(self, listeners=sender, **more)
+        if type_url == SECRET:
+            return replace(self, secrets=sender, **more)
+        return replace(self, others={**self.others, type_url: sender}, **more)
 
 
 _Step = tuple[AdsStream, list[DeltaResponse]]
 _Push = Callable[[AdsStream, Snapshot], _Step]
+
+
+def _is_offered(sender: DeltaSender, want: Resources) -> bool:
+    """All of it, and nothing is asked for beside; or nothing was ever asked for."""
+    if not sender.subscribed:
+        return True
+    return sender.offered is want and not (sender.kept or sender.owed or sender.due)
 
 
 def _holds_just(sender: DeltaSender, want: Resources) -> bool:
@@ -303,17 +363,15 @@ def _offer(
     after, response = sender.offer(want, str(stream.responses + 1), force=force, keep=keep)
     if after is sender:
         return stream, []
-    stream = stream._with(after)
     if response is None:
-        return stream, []
+        return stream._with(after), []
     warming = stream.warming
-    assert after.flight is not None
-    changed = {resource.name for resource in after.flight.resources}
+    changed = {resource.name for resource in after.flight.resources} if after.flight else ()
     if after.type_url == CLUSTER:
-        warming |= changed
-    if after.type_url == ENDPOINT and warming:
-        warming -= changed
-    return replace(stream, responses=stream.responses + 1, warming=warming or NO_NAMES), [response]
+        warming = warming.union(changed)
+    elif after.type_url == ENDPOINT and warming:
+        warming = warming.difference(changed) or NO_NAMES
+    return stream._with(after, sent=1, warming=warming), [response]
 
 
 def _gone(sender: DeltaSender, want: Resources) -> frozenset[str]:

@@ -117,6 +117,9 @@ class DeltaSender:
     offered: Resources | None = None  # the mapping that `sent` was last brought up to
     kept: frozenset[str] = NO_NAMES
     answered: str = ""  # nonce of the last response that was answered
+    responses: int = 0  # sent so far
+    acks: int = 0
+    nacks: int = 0
 
     @property
     def blind(self) -> bool:
@@ -245,6 +248,7 @@ class DeltaSender:
             self,
             flight=None,
             answered=flight.nonce,
+            acks=self.acks + 1,
             acked=self._accepted(),
             rejected=self.rejected if self.rejected_names else None,
         )
@@ -261,6 +265,7 @@ class DeltaSender:
             self,
             flight=None,
             answered=flight.nonce,
+            nacks=self.nacks + 1,
             rejected=_shortened(message),
             rejected_names=self.rejected_names | names,
             rejected_removed=self.rejected_removed.union(flight.removed),
@@ -395,6 +400,7 @@ class DeltaSender:
         return replace(
             self,
             sent=held,
+            responses=self.responses + 1,
             flight=response,
             absent=absent,
             due=NO_NAMES,

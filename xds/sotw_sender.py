@@ -57,7 +57,8 @@ class SotwSender(DeltaSender):
         elif change.resources or self.owed:
             shown = change.resources
         else:  # The peer drops an assignment or a secret by itself, with what used it.
-            return after._on_ack(change), None
+            quiet = replace(after._on_ack(change), responses=self.responses, acks=self.acks)
+            return quiet, None
         return after, replace(change, resources=shown, version=versions_digest(after.sent))
 
     def _with_kept(self, scope: Resources, keep: frozenset[str]) -> Resources:

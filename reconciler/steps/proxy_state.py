@@ -9,10 +9,7 @@ from reconciler.kds.proxy_insight import ProxyInsight
 from xds.ads_stream import AdsStream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from reconciler.ca.tokens import Claims
-    from reconciler.kds.stats import Counts
     from reconciler.model.resource import ResourceKey
     from reconciler.view import Origins, ProxyTraits
     from xds.resource import XdsResource
@@ -86,7 +83,7 @@ class Proxy:
     listening: bool = True  # False: new, and not yet told to listen anywhere
     leaving: bool = False  # it ends, or may not stay: its endpoints are out, whatever it serves
     insight: ProxyInsight = field(default_factory=ProxyInsight)  # what is told of its streams
-    counts: Mapping[str, Counts] = field(default_factory=dict)  # of its stream, by short type name
+    counted: int = 0  # exchanges of its stream that its insight tells
     claims: Claims | None = None  # of the token that let it in; None: not seen since our start
     retire_at: float | None = None  # clusters that are gone are taken out then
     services: tuple[str, ...] = ()  # of its mesh, that its view depends on
@@ -126,5 +123,4 @@ class Proxy:
     @property
     def has_counted(self) -> bool:
         """Its stream's counters are others than it was told of."""
-        found = self.insight.subscriptions
-        return bool(self.counts) and bool(found) and found[-1].counts is not self.counts
+        return self.ads.exchanges != self.counted and bool(self.insight.subscriptions)

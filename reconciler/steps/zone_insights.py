@@ -11,52 +11,38 @@ from reconciler.kds.stats import Counts
 from reconciler.steps import zone_report
 from reconciler.steps.zone_state import Effects, Outcome, WakeAt, ZoneState
 from xds.copying import replace
-from xds.delta_sender import Acked, Nacked
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, SECRET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
-    from reconciler.kds.proxy_insight import ProxyInsight
     from reconciler.steps.proxy_state import Proxy
-    from xds.delta_sender import Answer
-    from xds.discovery import DeltaResponse
+    from xds.ads_stream import AdsStream
 
 SHORT = {CLUSTER: "cds", ENDPOINT: "eds", LISTENER: "lds", SECRET: "sds"}
 BATCH = 20  # insights in one turn, 0.2 ms each
-_SENT, _ACKNOWLEDGED, _REJECTED = Counts(sent=1), Counts(acknowledged=1), Counts(rejected=1)
 
 
-def sent(proxy: Proxy, responses: Iterable[DeltaResponse]) -> Proxy:
-    for response in responses:
-        proxy = _counted(proxy, response.type_url, _SENT)
-    return proxy
+def counts_of(ads: AdsStream) -> Mapping[str, Counts]:
+    """By short type name."""
+    counts = {
+        SHORT[s.type_url]: Counts(s.responses, s.acks, s.nacks)
+        for s in (ads.clusters, ads.endpoints, ads.listeners, ads.secrets)
+        if s.responses
+    }
+    others = (Counts(s.responses, s.acks, s.nacks) for s in ads.others.values())
+    total = sum(others, Counts())
+    return counts | {"others": total} if total.sent else counts
 
 
-def answered(proxy: Proxy, type_url: str, answer: Answer) -> Proxy:
-    match answer:
-        case Acked():
-            return _counted(proxy, type_url, _ACKNOWLEDGED)
-        case Nacked():
-            return _counted(proxy, type_url, _REJECTED)
-        case _:
-            return proxy
-
-
-def _counted(proxy: Proxy, type_url: str, one: Counts) -> Proxy:
-    name = SHORT.get(type_url, "others")
-    counts = {**proxy.counts, name: proxy.counts.get(name, Counts()) + one}
-    return replace(proxy, counts=counts)
-
-
-def told(proxy: Proxy, now: float) -> ProxyInsight:
-    """The proxy's insight with its counters as they are."""
-    insight = proxy.insight
-    if not insight.subscriptions or insight.subscriptions[-1].counts is proxy.counts:
-        return insight
-    *before, last = insight.subscriptions
-    last = replace(last, counts=proxy.counts, counted_at=now)
-    return replace(insight, subscriptions=(*before, last))
+def told(proxy: Proxy, now: float) -> Proxy:
+    """The proxy with its counters told in its insight as they are."""
+    if not proxy.has_counted:
+        return proxy
+    *before, last = proxy.insight.subscriptions
+    last = replace(last, counts=counts_of(proxy.ads), counted_at=now)
+    insight = replace(proxy.insight, subscriptions=(*before, last))
+    return replace(proxy, insight=insight, counted=proxy.ads.exchanges)
 
 
 def mark(state: ZoneState, now: float) -> Outcome:
@@ -74,8 +60,8 @@ def flush_due(state: ZoneState, now: float) -> Outcome:
     state = replace(state, insights_due=now if len(waiting) > BATCH else None)
     proxies, keys = state.proxies, []
     for node in nsmallest(BATCH, waiting):
-        proxy = proxies[node]
-        proxies = proxies.insert(node, replace(proxy, insight=told(proxy, now)))
+        proxy = told(proxies[node], now)
+        proxies = proxies.insert(node, proxy)
         keys.append(proxy.key)
     state, effects = zone_report.publish(zone_report.to_tell(replace(state, proxies=proxies), keys))
     wake: Effects = (WakeAt(now),) if state.insights_due is not None else ()

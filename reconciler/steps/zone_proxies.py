@@ -67,17 +67,15 @@ def _continued(state: ZoneState, proxy: Proxy, received: DeltaRequest, now: floa
             CloseStream(proxy.stream or "", UNKNOWN, "the node id changed on one stream"),
         )
     ads, answer = proxy.ads.on_request(received)
-    before = proxy.counts
-    proxy = zone_insights.answered(replace(proxy, ads=ads), received.type_url, answer)
+    proxy = replace(proxy, ads=ads)
     brought = zone_gather.brings(received)
     notes: tuple[Effect, ...] = ()
     if isinstance(answer, Nacked):
         notes = (_rejection(proxy, received.type_url, answer.message),)
-    state, counted = zone_insights.mark(state, now) if proxy.counts is not before else (state, ())
     state, sent = push(state, proxy, now)
     state, shown = _listening(state, proxy.node_id, now, brought=brought)
     state, marked = zone_report.mark(state, now)
-    return state, (*sent, *shown, *marked, *counted, *notes)
+    return state, (*sent, *shown, *marked, *notes)
 
 
 def _listening(state: ZoneState, node: str, now: float, *, brought: bool) -> Outcome:
@@ -110,9 +108,9 @@ def push(state: ZoneState, proxy: Proxy, now: float) -> Outcome:
     left = proxy.snapshot is not None and ads.drains(proxy.snapshot)
     retire_at = (proxy.retire_at or now + state.settings.retire_after_s) if left else None
     wake: Effects = (WakeAt(retire_at),) if retire_at is not None and not over else ()
-    proxy = zone_insights.sent(replace(proxy, ads=ads, retire_at=retire_at), responses)
+    proxy = replace(proxy, ads=ads, retire_at=retire_at)
     state = replace(state, proxies=state.proxies.insert(proxy.node_id, proxy))
-    state, counted = zone_insights.mark(state, now) if responses else (state, ())
+    state, counted = zone_insights.mark(state, now) if proxy.has_counted else (state, ())
     sends = (ToProxy(proxy.stream or "", response) for response in responses)
     return state, (*sends, *wake, *counted)
 
@@ -307,8 +305,9 @@ def closed(state: ZoneState, stream: str, *, by_peer: bool, now: float) -> Outco
 def _without_stream(
     proxy: Proxy, now: float, *, lost_at: float | None, held_until: float | None
 ) -> Proxy:
+    told = zone_insights.told(proxy, now)
     return replace(
-        proxy,
+        told,
         stream=None,
         ads=AdsStream.open(),
         view=None,
@@ -316,8 +315,8 @@ def _without_stream(
         services=(),
         lost_at=lost_at,
         held_until=held_until,
-        insight=_told_over(zone_insights.told(proxy, now), now),
-        counts={},
+        insight=_told_over(told.insight, now),
+        counted=0,
     )
 
 
