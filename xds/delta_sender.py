@@ -15,8 +15,9 @@ from sys import intern
 from typing import TYPE_CHECKING
 
 from xds.copying import replace
+from xds.difference import Differences
 from xds.discovery import DeltaRequest, DeltaResponse, RemoteProtocolError
-from xds.resource import XdsResource
+from xds.resource import CLUSTER, ENDPOINT, XdsResource
 from xds.snapshot import NO_RESOURCES, Resources, Step
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 WILDCARD = "*"
 NO_NAMES: frozenset[str] = frozenset()
+SHARED = frozenset((CLUSTER, ENDPOINT))  # types of which many peers hold the same mapping
+DIFFERENCES = Differences()
 NAMES_MAX = 50_000  # names one peer may subscribe to in one type
 MESSAGE_MAX = 1_000  # characters kept of a rejection
 MESSAGE_HEAD = 300
@@ -180,6 +183,11 @@ class DeltaSender:
         if want is self.offered and keep == self.kept and not (force or self.owed or self.due):
             return self, None
         scope = self._scope(want)
+        if self.type_url in SHARED and not (
+            keep or self.due or step or self.rejected_names or self.rejected_removed
+        ):
+            found = DIFFERENCES.between(self.sent, scope, force)
+            return self._sends(found.put, found.removed, scope, want, nonce)
         held = self._with_kept(scope, keep)
         if step is not None and not (
             step.before is self.sent and step.after is held and not force and not self.due
@@ -190,21 +198,37 @@ class DeltaSender:
         again = (self.due | force) - scope.keys()
         changed |= {name: held[name] for name in again if name in held and held[name].entry}
         removed: Set[str] = self.sent.keys() - held.keys() if step is None else step.removed
-        absent = self._absent(held)
-        removed |= absent - self.absent
+        removed |= self._absent(held) - self.absent
         dropped = self.rejected_names.difference(scope)
         if self.dialect.resends_rejected and (changed or removed or dropped):
             # The peer may have dropped the rejected response whole: all of it goes with the cure.
             changed |= {name: scope[name] for name in self.rejected_names if name in scope}
             removed |= self.rejected_removed - held.keys()
-        if not (changed or removed or self.owed):
-            return self._unchanged(held, dropped, want, keep), None
-        response = DeltaResponse(
-            type_url=self.type_url,
-            nonce=nonce,
-            resources=tuple(changed[name] for name in sorted(changed)),
-            removed=tuple(sorted(removed)),
+        put = tuple(changed[name] for name in sorted(changed))
+        return self._sends(
+            put, tuple(sorted(removed)), held, want, nonce, keep=keep, dropped=dropped
         )
+
+    def _sends(
+        self,
+        put: tuple[XdsResource, ...],
+        removed: tuple[str, ...],
+        held: Resources,
+        want: Resources,
+        nonce: str,
+        *,
+        keep: frozenset[str] = NO_NAMES,
+        dropped: frozenset[str] = NO_NAMES,
+    ) -> tuple[DeltaSender, DeltaResponse | None]:
+        """With what was asked for and is not there; nothing when that is all, and not new either.
+        `dropped` were rejected and are wanted no more.
+        """
+        absent = self._absent(held)
+        if absent and not absent <= self.absent:
+            removed = tuple(sorted((absent - self.absent).union(removed)))
+        if not (put or removed or self.owed):
+            return self._unchanged(held, dropped, want, keep), None
+        response = DeltaResponse(self.type_url, nonce, put, removed)
         return self._sending(response, held, absent, want, keep), response
 
     def _first(self, request: DeltaRequest) -> DeltaSender:
@@ -335,6 +359,8 @@ class DeltaSender:
         return {name: want[name] for name in want if name in self.names}
 
     def _with_kept(self, scope: Resources, keep: frozenset[str]) -> Resources:
+        if not keep:
+            return scope
         kept = {name: self.sent[name] for name in keep if name in self.sent and name not in scope}
         for name in self.due & kept.keys():
             if not kept[name].entry:

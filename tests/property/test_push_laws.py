@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
+from itertools import pairwise
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,15 +18,14 @@ from tests.support.xds_inputs import CA, IDENTITY, STRICT, inbound
 from xds import ads_stream
 from xds.ads_stream import AdsStream
 from xds.build.secrets import ca_secret, identity_secret
-from xds.delta_sender import DeltaSender
+from xds.delta_sender import DIFFERENCES, NO_NAMES, DeltaSender
+from xds.difference import Differences, difference
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 from xds.resource import ENDPOINT
 from xds.translate import Builders, translate
 from xds.view import EdsCluster, Endpoint, Endpoints, Protocol, ProxyView
 
 if TYPE_CHECKING:
-    import pytest
-
     from xds.snapshot import Snapshot
 
 NAMES = ("backend", "b", "c")
@@ -50,7 +51,9 @@ def a_snapshot(draw: Random, protocol: Protocol = Protocol.HTTP, key: bytes = b"
     return translate(view, secrets, BUILDERS)
 
 
-def plainly(stream: AdsStream, snapshot: Snapshot, *, retire: bool) -> tuple[AdsStream, tuple[DeltaResponse, ...]]:
+def plainly(
+    stream: AdsStream, snapshot: Snapshot, *, retire: bool
+) -> tuple[AdsStream, tuple[DeltaResponse, ...]]:
     """Every type looked at, in order."""
     if snapshot is stream.quiet:
         return stream, ()
@@ -135,3 +138,53 @@ def test_endpoints_alone_are_looked_at_where_they_alone_differ(
     assert not talk.push(second)
     assert offered == [ENDPOINT] * 2
     assert talk.stream.is_current(second)
+
+
+@given(st.integers(0, 2**32))
+def test_differences_found_once_are_those_found_each_time(seed: int) -> None:
+    """Proxies of one service, each as far as its answers have come."""
+    draw = Random(seed)
+    talks = [Talk() for _ in range(3)]
+    snapshot = a_snapshot(draw)
+    for _ in range(120):
+        if draw.random() < 0.1:
+            snapshot = a_snapshot(draw)
+        talk = draw.choice(talks)
+        if talk.requests and draw.random() < 0.5:
+            talk.hear(snapshot, error="refused: b" if draw.random() < 0.1 else None)
+        if talk.responses and draw.random() < 0.7:
+            talk.envoy.receive(talk.responses.popleft())
+        retire, before = draw.random() < 0.7, talk.stream
+        sent = talk.push(snapshot, retire=retire)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("xds.delta_sender.SHARED", frozenset())
+            assert before.push(snapshot, retire=retire) == (talk.stream, tuple(sent))
+
+
+def test_a_difference_is_found_once_for_all_that_go_the_same_way() -> None:
+    talks = [Talk() for _ in range(10)]
+    first = a_snapshot(Random(1))
+    changed = {name: replace(r, version="other") for name, r in first.clusters.items()}
+    second = replace(first, clusters=changed)
+    for talk in talks:
+        talk.settle(first)
+    before = DIFFERENCES.found
+    for talk in talks:
+        talk.settle(second)
+    assert DIFFERENCES.found - before == 2  # clusters, and their endpoints by force
+    assert all(talk.stream.is_current(second) for talk in talks)
+
+
+def test_few_differences_are_remembered() -> None:
+    """As many names as were asked for, and again as many of those before."""
+    kept = Differences(names=20)
+    mappings = [dict(a_snapshot(Random(n)).clusters) for n in range(40)]  # each another object
+    pairs = list(pairwise(mappings))
+    for before, after in pairs:
+        assert kept.between(before, after, NO_NAMES) == difference(before, after, NO_NAMES)
+    assert kept.found == len(pairs)
+    kept.between(*pairs[-1], NO_NAMES)
+    assert kept.found == len(pairs)
+    kept.between(*pairs[0], NO_NAMES)
+    assert kept.found == len(pairs) + 1
+    assert len(kept) <= 40
