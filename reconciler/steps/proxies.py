@@ -40,7 +40,8 @@ class Proxies:
     absent: HashTrieSet[ResourceKey] = field(default_factory=HashTrieSet)  # endpoints are out
     away: Nodes = NOBODY  # without a stream, to be deregistered or held
     retiring: Nodes = NOBODY  # with clusters to be taken out
-    unsettled: Nodes = NOBODY  # connected, and not known to have all that they are to have
+    pending: Nodes = NOBODY  # connected, without all that they are to have
+    watched: Nodes = NOBODY  # connected, that refuse something, or whose certificate is on its way
     failed: Nodes = NOBODY  # connected, whose newest view could not be built
     counted: Nodes = NOBODY  # whose counters have changed since they were told
     uncertified: Nodes = NOBODY  # connected, whose first certificate is awaited or one has failed
@@ -82,7 +83,8 @@ class Proxies:
             _with(self.absent, proxy.key, not proxy.present),
             _with(self.away, node, not online and proxy.is_awaited),
             _with(self.retiring, node, proxy.retire_at is not None),
-            _with(self.unsettled, node, online and not proxy.is_settled),
+            _with(self.pending, node, online and not proxy.is_current),
+            _with(self.watched, node, online and proxy.is_watched),
             _with(self.failed, node, online and proxy.failed),
             _with(self.counted, node, online and proxy.has_counted),
             _with(self.uncertified, node, online and proxy.lacks_certificate),
@@ -97,7 +99,8 @@ class Proxies:
             _with(self.absent, proxy.key, False),
             _with(self.away, node, False),
             _with(self.retiring, node, False),
-            _with(self.unsettled, node, False),
+            _with(self.pending, node, False),
+            _with(self.watched, node, False),
             _with(self.failed, node, False),
             _with(self.counted, node, False),
             _with(self.uncertified, node, False),
@@ -126,6 +129,8 @@ def proxies_of(proxies: Iterable[Proxy]) -> Proxies:
 
 
 def _with(members: HashTrieSet[Member], one: Member, wanted: bool) -> HashTrieSet[Member]:
+    if not (wanted or members):  # Most are empty nearly always.
+        return members
     if (one in members) is wanted:
         return members
     return members.insert(one) if wanted else members.discard(one)

@@ -107,11 +107,9 @@ class Proxy:
         return snapshot is not None and not self.failed and self.ads.is_current(snapshot)
 
     @property
-    def is_settled(self) -> bool:
-        """It is current, and no certificate of it is being made."""
-        return (
-            not self.issuing and self.failing is None and self.is_current and not self.ads.rejects
-        )
+    def is_watched(self) -> bool:
+        """It refuses a type, or a certificate of it is being made or could not be."""
+        return self.issuing or self.failing is not None or self.ads.rejects
 
     @property
     def lacks_certificate(self) -> bool:

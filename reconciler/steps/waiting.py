@@ -73,6 +73,24 @@ class Waiting:
                 gathered = gathered.insert(node)
         return self if gathered is self.gathered else replace(self, gathered=gathered)
 
+    def without(self, nodes: Iterable[str]) -> Waiting:
+        """They are gone for good; itself when none of them waits."""
+        gone = {node for node in nodes if node in self}
+        if not gone:
+            return self
+        order = [self.queue[number] for number in sorted(self.queue)]
+        kept = [node for node in order if node not in gone]
+        left = sum(1 for node in order[: self.left] if node not in gone)
+        gathered = HashTrieSet(node for node in self.gathered if node not in gone)
+        return replace(
+            self,
+            queue=HashTrieMap(dict(enumerate(kept, self.first))),
+            queued=HashTrieSet(kept),
+            gathered=gathered,
+            due=self.due if gathered else None,
+            left=left,
+        )
+
     def at(self, now: float) -> Waiting:
         """With the next round begun, or with the time when it does."""
         if not self.gathered:

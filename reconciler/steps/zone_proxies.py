@@ -364,7 +364,8 @@ def expire(state: ZoneState, now: float) -> Outcome:
     for proxy in gone:
         proxies = proxies.remove(proxy.node_id)
     change = ResourceDiff(drop=tuple(sorted(p.key for p in gone)))
-    state = zone_report.put_local(replace(state, proxies=proxies), change)
+    dirty = state.dirty.without(p.node_id for p in gone)
+    state = zone_report.put_local(replace(state, proxies=proxies, dirty=dirty), change)
     state, built = zone_build.touched(state, change)
     state, published = zone_report.local_changed(state, now)
     notes = tuple(Note("proxy.deregistered", {"proxy": p.node_id}) for p in gone)

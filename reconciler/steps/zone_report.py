@@ -44,11 +44,14 @@ from xds.snapshot import NO_RESOURCES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rpds import HashTrieSet
+
     from reconciler.kds.upward import Publication, Told
     from reconciler.model.resource import ResourceKey
     from reconciler.model.spec import Inbound, Tags
     from reconciler.steps.proxy_state import Proxy
     from reconciler.steps.tally import Tally
+    from reconciler.steps.waiting import Waiting
     from xds.discovery import DeltaRequest
 
 TELL_MAX = 32  # proxies told of at a time: each takes up to 0.15 ms
@@ -299,31 +302,42 @@ def _announced(state: ZoneState, status: ZoneStatus) -> ZoneState:
 
 
 def report_of(state: ZoneState) -> ConvergenceReport:
-    """Without a look at those of whom nothing is open."""
-    known, total = state.proxies, len(state.streams)
-    unsettled = [known[node] for node in known.unsettled]
-    rejected = tuple(sorted(r for p in unsettled if p.ads.rejects for r in rejections(p)))
+    """Counted: a push has everybody waiting or pending, and none of them is looked at. Only who
+    refuses something, or whose certificate is on its way, is.
+    """
+    proxies, dirty, total = state.proxies, state.dirty, len(state.streams)
+    watched = [proxies[node] for node in proxies.watched]
+    rejected = tuple(sorted(r for p in watched if p.ads.rejects for r in rejections(p)))
     refused = {r.proxy for r in rejected}
-    digests = zone_certificates.ca_digests(state)
-    open_ = {
-        p.node_id
-        for p in unsettled
-        if not (p.is_current and zone_certificates.is_settled(p, digests))
-    }
-    open_.update(node for node in state.dirty if _is_connected(state, node))
+    uncertified = _uncertified(state, watched)
+    # Whoever waits is connected or away: who is gone for good no longer waits.
+    both = _common(dirty, proxies.pending) + _common(dirty, proxies.away)
+    open_ = len(proxies.pending) + len(dirty) - both + len(uncertified)
     return ConvergenceReport(
         revision=state.revision or "",
         total=total,
-        acked=total - len(open_ | refused),
-        pending=len(open_ - refused),
+        acked=total - open_,
+        pending=open_ - len(refused),  # Who refuses a type is without it: it is in `pending`.
         rejected=len(refused),
         rejections=rejected[:REJECTIONS_MAX],
     )
 
 
-def _is_connected(state: ZoneState, node: str) -> bool:
-    proxy = state.proxies.get(node)
-    return proxy is not None and proxy.stream is not None
+def _uncertified(state: ZoneState, watched: Iterable[Proxy]) -> set[str]:
+    """Those that have all there is for them, but a certificate of the CA in force. Of others that
+    is known without: they wait or are pending.
+    """
+    making = [p for p in watched if p.issuing or p.failing is not None]
+    digests = zone_certificates.ca_digests(state) if making else {}
+    open_ = (p for p in making if not zone_certificates.is_settled(p, digests))
+    return {p.node_id for p in open_ if p.is_current and p.node_id not in state.dirty}
+
+
+def _common(dirty: Waiting, nodes: HashTrieSet[str]) -> int:
+    """How many are in both, by a look at the fewer: of many that wait few have got something."""
+    if len(dirty) < len(nodes):
+        return sum(node in nodes for node in dirty)
+    return sum(node in dirty for node in nodes)
 
 
 def rejections(proxy: Proxy) -> tuple[Rejection, ...]:

@@ -7,15 +7,17 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from reconciler.context import mesh_context
 from reconciler.kds.manifest import ConvergenceReport
 from reconciler.model.resource import ResourceKey
 from reconciler.steps import zone_admin, zone_certificates, zone_report
+from reconciler.steps import zone_state as z
 from reconciler.steps.proxies import Proxies, proxies_of
 from reconciler.view import sidecar_view
+from tests.simulation.documents import refused_timeout
 from tests.support.step_fleet import StepFleet, document, mesh_with_mtls, permission, timeout
 from tests.support.step_fleet import zone_of_steps as zone
 from tests.support.zone import MESH, policy
@@ -38,21 +40,29 @@ def route(towards: str) -> MeshResource:
     return policy("MeshHTTPRoute", "route", {"targetRef": {"kind": "Mesh"}, "to": to})
 
 
+REFUSED_MS = 5
 OPTIONAL = (
     timeout(1000),
+    timeout(REFUSED_MS),
     timeout(2000),
     timeout(3000, "from", "inbounds"),
     permission("Deny"),
     route("s2"),
     route("s3"),
 )
+CAS = ("eA==", "eQ==")
 NUMBERS = st.integers(0, 11)
 ACTS = st.one_of(
     st.tuples(st.just("arrive"), NUMBERS, st.sampled_from(("http", "tcp"))),
     st.tuples(st.just("leave"), NUMBERS),
     st.tuples(st.just("cut"), NUMBERS),
     st.tuples(st.just("sleep"), st.sampled_from((0.2, 6.0, 15.0))),
-    st.tuples(st.just("commit"), st.booleans(), st.sets(st.sampled_from(range(len(OPTIONAL))))),
+    st.tuples(st.just("certificates"), st.sampled_from(("made", "awaited", "failed"))),
+    st.tuples(
+        st.just("commit"),
+        st.sampled_from(("", *CAS)),  # "": without mTLS
+        st.sets(st.sampled_from(range(len(OPTIONAL)))),
+    ),
 )
 
 
@@ -69,8 +79,13 @@ def act(fleet: StepFleet, what: tuple[object, ...], number: int) -> None:
                 fleet.leave(stream, by_peer=kind == "leave")
         case ("sleep", float(seconds)):
             fleet.sleep(seconds)
-        case ("commit", bool(mtls), set(chosen)):
-            mesh = mesh_with_mtls() if mtls else (MESH,)
+        case ("certificates", str(how)):
+            fleet.issuing = how == "made"
+            for proxy in fleet.state.proxies.values() if how == "failed" else ():
+                if proxy.issuing:
+                    fleet.deliver(z.IssueFailed(proxy.node_id, "no entropy", fleet.now))
+        case ("commit", str(ca), set(chosen)):
+            mesh = mesh_with_mtls(ca) if ca else (MESH,)
             policies = {r.key: r for r in (OPTIONAL[index] for index in sorted(chosen))}
             fleet.commit(f"commit-{number}", *mesh, *policies.values())
         case _:
@@ -89,11 +104,18 @@ def connected(fleet: StepFleet) -> set[str]:
     return {p.node_id for p in fleet.state.proxies.values() if p.stream is not None}
 
 
+MANY = [(("arrive", number, "http"), 12) for number in range(10)]  # more than a turn builds
+AWAITED = [(("certificates", "awaited"), 0), (("commit", CAS[1], {0}), 12)]
+
+
+@example([*MANY, (("commit", CAS[0], {1}), 12), (("commit", CAS[1], {1, 3}), 12)])
+@example([*MANY, *AWAITED, (("commit", CAS[1], {2}), 12)])
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(ACTS, st.integers(0, 12)), min_size=4, max_size=20))
 def test_what_is_derived_is_what_a_look_at_every_proxy_finds(
     acts: list[tuple[tuple[object, ...], int]],
 ) -> None:
+    assert refused_timeout(REFUSED_MS)
     fleet = zone()
     for number, (what, turns) in enumerate(acts):
         act(fleet, what, number)
@@ -114,7 +136,8 @@ def holds(state: ZoneState) -> None:
     for proxy in state.proxies.values():
         mesh = state.policy.get(ResourceKey("Mesh", "", proxy.key.mesh))
         is_known = proxy.snapshot is not None and proxy.node_id not in state.dirty
-        if is_known and mesh is not None and not (state.reached or proxy.issuing):
+        waits = state.reached or proxy.issuing or proxy.failing is not None
+        if is_known and mesh is not None and not waits:
             assert proxy.view == plain_view(state, proxy), proxy.node_id
 
 

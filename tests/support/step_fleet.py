@@ -41,13 +41,13 @@ BACKEND = {"name": "ca", "type": "builtin"}
 EVERYTHING = {"kind": "Mesh"}
 
 
-def mesh_with_mtls() -> tuple[MeshResource, ...]:
+def mesh_with_mtls(ca: str = "eA==") -> tuple[MeshResource, ...]:
     mtls = {"enabledBackend": "ca", "backends": [BACKEND]}
     names = ("default.ca-builtin-cert-ca", "default.ca-builtin-key-ca")
     secrets = (ResourceKey("Secret", "default", name) for name in names)
     return (
         mesh_resource(ResourceKey("Mesh", "", "default"), Labels(), {"mtls": mtls}),
-        *(mesh_resource(key, Labels(), {"data": "eA=="}) for key in secrets),
+        *(mesh_resource(key, Labels(), {"data": ca}) for key in secrets),
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from reconciler.kds.types import MANIFEST
 from reconciler.status.announcement import StatusMode, ZoneStatus
+from reconciler.steps import zone_report
 from reconciler.steps import zone_state as z
 from reconciler.steps.zone_state import ZoneState
 from tests.support.zone import INGRESS, MESH, START, Zone, dataplane, settings
@@ -198,3 +199,15 @@ def test_loss_is_made_good_on_disk_when_all_is_told_and_not_before() -> None:
     assert made.effects.count(z.PersistMadeGood()) == 1
     made.tick(10.0)
     assert z.PersistMadeGood() not in made.effects
+
+
+def test_proxy_that_is_gone_for_good_no_longer_waits_to_be_built() -> None:
+    made = lost("local", reconnect_gather_s=30.0)
+    stream = come_back(made, BACKEND)
+    come_back(made, OTHER)
+    assert zone_report.report_of(made.state).pending == len(made.state.dirty) == 2
+    made.lose(stream)
+    assert (zone_report.report_of(made.state).pending, len(made.state.dirty)) == (1, 2)
+    made.tick(10.1)
+    assert "default.backend" not in made.state.proxies
+    assert zone_report.report_of(made.state).pending == len(made.state.dirty) == 1

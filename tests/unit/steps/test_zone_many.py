@@ -14,6 +14,7 @@ from reconciler.steps import zone_state as z
 from reconciler.steps.proxies import Proxies
 from reconciler.steps.zone_report import TELL_MAX
 from reconciler.steps.zone_step import step
+from tests.support.step_fleet import mesh_with_mtls, step_fleet, timeout
 from tests.support.zone import INGRESS, Zone, dataplane, zone
 from xds.delta_sender import DeltaSender
 from xds.discovery import DeltaRequest, Node
@@ -218,3 +219,15 @@ def test_ticks_of_a_fleet_at_rest_look_at_no_proxy(monkeypatch: pytest.MonkeyPat
     made.tick(1.0)
     assert zone_report.report_of(made.state).acked == 5
     assert looks == []
+
+
+def test_report_in_the_middle_of_a_push_looks_at_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet = step_fleet(20, 2)
+    fleet.commit("c2", *mesh_with_mtls(), timeout(2000))
+    while not (fleet.state.dirty and fleet.state.proxies.pending):
+        fleet.turn()
+    for name in ("__getitem__", "get", "values", "those"):
+        monkeypatch.delattr(Proxies, name)
+    report = zone_report.report_of(fleet.state)
+    assert (report.total, report.acked) == (20, 20 - report.pending)
+    assert report.pending >= len(fleet.state.dirty) > 0

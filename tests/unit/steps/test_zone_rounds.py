@@ -113,12 +113,16 @@ def fleet_policies(fleet: StepFleet) -> tuple[Any, ...]:
     return tuple(fleet.state.policy.by_key.values())
 
 
+def in_order(waiting: Waiting) -> list[str]:
+    return [waiting.queue[number] for number in sorted(waiting.queue)]
+
+
 def _turns(fleet: StepFleet, count: int) -> None:
     for _ in range(count):
         fleet.turn()
 
 
-@given(st.lists(st.tuples(st.sampled_from("qgt"), NODES, st.floats(0.0, 1.0)), max_size=40))
+@given(st.lists(st.tuples(st.sampled_from("qgtw"), NODES, st.floats(0.0, 1.0)), max_size=40))
 def test_nobody_is_forgotten_or_waits_too_long(acts: list[tuple[str, set[str], float]]) -> None:
     waiting, now, expected = Waiting(), 1000.0, set[str]()
     since: float | None = None
@@ -130,6 +134,11 @@ def test_nobody_is_forgotten_or_waits_too_long(acts: list[tuple[str, set[str], f
             assert len(set(batch)) == len(batch)
             assert set(batch) <= expected
             expected -= set(batch)
+        elif kind == "w":
+            waiting = waiting.without(nodes)
+            assert (waiting is before) == (waiting == before)
+            assert in_order(waiting) == [node for node in in_order(before) if node not in nodes]
+            expected -= nodes
         else:
             waiting = waiting.with_queued(nodes) if kind == "q" else waiting.with_gathered(nodes)
             assert (waiting is before) == (waiting == before)
