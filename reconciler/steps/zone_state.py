@@ -104,6 +104,16 @@ class Gathering:
 
 
 @dataclass(frozen=True, slots=True)
+class Round:
+    """Proxies whose counters go up, a batch at a time; () before the first. Until `until` builds go
+    first.
+    """
+
+    until: float
+    batches: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ZoneState:
     settings: ZoneSettings
     loaded: bool = False  # the store was read; nothing is published upward before
@@ -136,6 +146,7 @@ class ZoneState:
     resolved: HashTrieMap[str, str] = field(default_factory=HashTrieMap)  # host name -> IP
     report_due: float | None = None
     insights_due: float | None = None  # when counters of proxies go up
+    counting: Round | None = None  # they go up now
     offered: Tally[tuple[str, Tags]] = field(default_factory=Tally)  # mesh and tags
     classed: Tally[tuple[str, str]] = field(default_factory=Tally)  # mesh and shape
     reported: ConvergenceReport | None = None

@@ -20,7 +20,7 @@ from reconciler.kds.proxy_insight import (
 )
 from reconciler.model.resource import Labels, ResourceKey
 from reconciler.steps import zone_state as z
-from reconciler.steps.zone_insights import BATCH, counts_of
+from reconciler.steps.zone_insights import BATCH, PAUSE_S, counts_of
 from tests.support.zone import START, Zone, dataplane, issued, zone
 
 if TYPE_CHECKING:
@@ -174,19 +174,61 @@ def test_an_end_tells_the_counters_at_once_and_the_next_stream_begins_with_none(
     assert "status" not in told(made)["subscriptions"][1]
 
 
-def test_many_counters_go_up_a_few_proxies_a_turn() -> None:
-    made = zone()
-    for number in range(BATCH + 1):
-        made.connect(dataplane(f"web-{number}", "web", address=f"10.0.1.{number}"))
-    made.now += 10.0
+def fleet(count: int, **changes: Any) -> Zone:
+    """Proxies whose counters are due now."""
+    made = zone(**changes)
+    for number in range(count):
+        made.connect(dataplane(f"web-{number:03}", "web", address=f"10.0.1.{number}"))
+    made.now += made.state.settings.insight_interval_s
+    return made
 
-    def counted() -> int:
-        found = made.state.proxies.values()
-        return sum(1 for p in found if not p.has_counted)
 
-    made.deliver(z.Tick(made.now))
-    assert counted() == BATCH
-    assert z.WakeAt(made.now) in made.effects
-    made.deliver(z.Tick(made.now))
-    assert counted() == BATCH + 1
+def untold(made: Zone) -> int:
+    return sum(1 for proxy in made.state.proxies.values() if proxy.has_counted)
+
+
+def test_many_counters_go_up_a_few_proxies_a_turn_with_pauses_between() -> None:
+    made = fleet(BATCH + 1)
+    made.tick(0)
+    assert untold(made) == 1
+    assert z.WakeAt(made.now + PAUSE_S) in made.effects
+    made.tick(PAUSE_S / 2)  # For another reason.
+    assert untold(made) == 1
+    made.tick(PAUSE_S / 2)
+    assert untold(made) == 0
     assert made.state.insights_due is None
+
+
+def test_counters_of_any_number_of_proxies_are_told_within_an_interval() -> None:
+    made = fleet(12 * BATCH, insight_interval_s=10 * PAUSE_S)
+    for _ in range(10):
+        assert untold(made) > 0
+        made.tick(PAUSE_S)
+    assert untold(made) == 0
+
+
+def test_counters_wait_for_builds_but_not_for_ever() -> None:
+    made, began = fleet(2 * BATCH), START + 10.0
+    waiting = made.state.dirty.with_queued(["default.web-000"])
+    made.state = replace(made.state, dirty=waiting)
+    while made.now < began + 9.9:
+        made.tick(PAUSE_S)
+        assert untold(made) == 2 * BATCH
+        assert [e for e in made.effects if isinstance(e, z.WakeAt)]
+    for _ in range(4):
+        made.tick(PAUSE_S)
+    assert made.state.dirty.queue
+    assert untold(made) == 0
+
+
+def test_counters_that_change_again_are_told_after_those_of_all_others() -> None:
+    made = fleet(3 * BATCH)
+    for turn in range(1, 4):
+        made.tick(PAUSE_S)
+        first = made.state.proxies["default.web-000"]
+        changed = made.state.proxies.insert(first.node_id, replace(first, counted=-1))
+        made.state = replace(made.state, proxies=changed)
+        assert untold(made) == (3 - turn) * BATCH + 1
+    assert made.state.insights_due == made.now + 10.0
+    made.tick(10.0)
+    assert untold(made) == 0
