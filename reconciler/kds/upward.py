@@ -57,6 +57,7 @@ class Publication:
     steps: Mapping[str, Step] = field(default_factory=dict)
     frames: HashTrieMap[tuple[str, ResourceKey], _Kept] = field(default_factory=HashTrieMap)
     begun: bool = False
+    report: ConvergenceReport | None = None  # the one that is said
 
 
 def publication(
@@ -137,13 +138,14 @@ def with_zone(
     previous: Publication, zone: str, report: ConvergenceReport | None, status: XdsResource | None
 ) -> Publication:
     """What is said of the zone as a whole."""
+    told = {} if status is None else {STATUS: status}
+    if report is not None and report != previous.report:
+        told[REPORT] = encode_report(zone, report)
     types = dict(previous.types)
-    frames = {REPORT: None if report is None else encode_report(zone, report), STATUS: status}
-    for type_, frame in frames.items():
-        if frame is not None:
-            told = {frame.name: frame}
-            types[type_] = types[type_] if types.get(type_) == told else told
-    return replace(previous, types=types)
+    for type_, frame in told.items():
+        if (types.get(type_) or {}).get(frame.name) != frame:
+            types[type_] = {frame.name: frame}
+    return replace(previous, types=types, report=report)
 
 
 def _frame(zone: str, type_: str, resource: MeshResource, insight: ProxyInsight) -> XdsResource:

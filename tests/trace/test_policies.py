@@ -24,7 +24,7 @@ def test_policy_for_one_service_reaches_its_callers_alone(world: World) -> None:
         files parsed                                       1
         resources decoded                                 17       1       1
         entries of the diff                                1
-        resources framed                                   3       2       2
+        resources framed                                   3       1       1
         slices composed                                    2
         sent to zones: MeshTimeout                                 1       1
         sent to zones: RevisionManifest                            1       1
@@ -121,7 +121,7 @@ def test_change_in_another_mesh_costs_this_one_nothing(world: World) -> None:
         files parsed                                       1
         resources decoded                                 13       1       1
         entries of the diff                                1
-        resources framed                                   3       2       2
+        resources framed                                   3       1       1
         slices composed                                    2
         sent to zones: MeshTimeout                                 1       1
         sent to zones: RevisionManifest                            1       1
@@ -162,7 +162,7 @@ def test_changes_that_come_while_a_zone_does_not_read_merge(world: World) -> Non
         files parsed                                       2
         resources decoded                                 38       2       3
         entries of the diff                                3
-        resources framed                                   9       2       4
+        resources framed                                   9       1       3
         slices composed                                    6
         sent to zones: MeshTimeout                                 2       3
         sent to zones: RevisionManifest                            2       3
@@ -205,7 +205,7 @@ def test_changes_that_come_while_proxies_do_not_answer_merge(world: World) -> No
         files parsed                                       2
         resources decoded                                 38       3       3
         entries of the diff                                3
-        resources framed                                   9       5       4
+        resources framed                                   9       4       3
         slices composed                                    6
         sent to zones: MeshTimeout                                 3       3
         sent to zones: RevisionManifest                            3       3
@@ -240,7 +240,7 @@ def test_proxy_that_does_not_read_is_sent_one_of_five_changes(world: World) -> N
         files parsed                                       5
         resources decoded                                 61       5       5
         entries of the diff                                5
-        resources framed                                  15       6       6
+        resources framed                                  15       5       5
         slices composed                                   10
         sent to zones: MeshTimeout                                 5       5
         sent to zones: RevisionManifest                            5       5
@@ -274,7 +274,7 @@ def test_proxy_that_reads_again_is_sent_the_newest_alone(world: World) -> None:
         """
                                                       global    east    west
         resources decoded                                  6
-        resources framed                                           2       1
+        resources framed                                           1
         streams looked at                                          4
         sent to proxies: Cluster                                   1
         sent to proxies: ClusterLoadAssignment                     1
