@@ -32,6 +32,7 @@ from xds.view import (
     ClusterInput,
     EdsCluster,
     Endpoints,
+    Half,
     ListenerInput,
     OutboundListener,
     Protocol,
@@ -158,12 +159,11 @@ class Outward:
     """What outbounds come to in one context: the outbound half of a view.
 
     Of the same callers' before it holds all that is the same as the same objects; where endpoints
-    alone differ, that is all but `endpoints`.
+    alone differ, that is all but they.
     """
 
-    clusters: dict[str, ClusterInput]
-    endpoints: tuple[Endpoints, ...]  # by the cluster's name
-    listeners: dict[str, ListenerInput]
+    half: Half
+    places: frozenset[tuple[str, int]]  # where it listens; the same object while they are the same
     origins: dict[tuple[str, str], Origin]  # (type URL, xDS name)
     services: tuple[str, ...]  # that it depends on, and no others; sorted
 
@@ -188,21 +188,22 @@ class Ways:
         if found is None or not _are(
             [p.destination for p in before], [p.destination for p in parts]
         ):
-            found = _outward(self.outbounds, parts)
+            found = _outward(self.outbounds, parts, found)
         elif not _are(before, parts):
-            found = replace(found, endpoints=_endpoints(parts))
+            half = Half(found.half.clusters, _endpoints(parts), found.half.listeners)
+            found = replace(found, half=half)
         self._moment, self._parts, self._found = context.moment, parts, found
         return found
 
     def _followed(self, context: MeshContext) -> tuple[_Part, ...]:
         """What depends on none of the services that differ, where they are known, is kept."""
-        differing = context.since.get(self._moment) if self._found is not None else None
-        if differing is None:
+        if self._found is None:
             return tuple([self._part(context, tags, None) for _, tags in self.outbounds])
+        differing = context.since.get(self._moment)
         return tuple(
             [
                 known
-                if known.destination.services.isdisjoint(differing)
+                if differing is not None and known.destination.services.isdisjoint(differing)
                 else self._part(context, tags, known)
                 for known, (_, tags) in zip(self._parts, self.outbounds, strict=True)
             ]
@@ -228,11 +229,10 @@ def _are(before: Sequence[object], after: Sequence[object]) -> bool:
 
 def _endpoints(parts: Iterable[_Part]) -> tuple[Endpoints, ...]:
     """By the cluster's name; one that several destinations use is there once."""
-    found = {each.cluster: each for part in parts for each in part.endpoints}
-    return tuple(found[name] for name in sorted(found))
+    return _by_name({each.cluster: each for part in parts for each in part.endpoints})
 
 
-def _outward(outbounds: Outbounds, parts: Sequence[_Part]) -> Outward:
+def _outward(outbounds: Outbounds, parts: Sequence[_Part], before: Outward | None) -> Outward:
     clusters: dict[str, ClusterInput] = {}
     listeners: dict[str, ListenerInput] = {}
     origins: dict[tuple[str, str], Origin] = {}
@@ -246,8 +246,17 @@ def _outward(outbounds: Outbounds, parts: Sequence[_Part]) -> Outward:
         listeners[listener.name] = listener
         if each.origins:
             origins[LISTENER, listener.name] = each.origins
-    services = frozenset[str]().union(*[each.services for each in destinations])
-    return Outward(clusters, _endpoints(parts), listeners, origins, tuple(sorted(services)))
+    services = tuple(sorted(frozenset[str]().union(*[each.services for each in destinations])))
+    places = frozenset((listener.address, listener.port) for listener in listeners.values())
+    half = Half(_by_name(clusters), _endpoints(parts), _by_name(listeners))
+    if before is not None:
+        half = half.after(before.half)
+        places = before.places if before.places == places else places
+    return Outward(half, places, origins, services)
+
+
+def _by_name(parts: Mapping[str, T]) -> tuple[T, ...]:
+    return tuple([parts[name] for name in sorted(parts)])
 
 
 def destination(context: MeshContext, tags: Tags, callers: Callers) -> Destination:

@@ -11,8 +11,7 @@ are left out for now: an outbound needs an address of its own, which no zone giv
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from operator import is_
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler import ingress as ingress_parts
@@ -30,7 +29,6 @@ from reconciler.policies.effect import InboundPlace
 from reconciler.policies.hooks import EFFECTS
 from reconciler.topology import Place, protocol_of, resolver
 from xds import names
-from xds.copying import replace
 from xds.resource import CLUSTER, LISTENER
 from xds.view import (
     AdminTls,
@@ -38,6 +36,7 @@ from xds.view import (
     ClusterInput,
     DownstreamTls,
     Endpoints,
+    Half,
     InboundListener,
     ListenerInput,
     LocalCluster,
@@ -53,7 +52,7 @@ if TYPE_CHECKING:
 
 Origins = Mapping[tuple[str, str], Origin]  # (type URL, xDS name) -> policies that shaped it
 
-Part = TypeVar("Part", ClusterInput, ListenerInput)
+Part = TypeVar("Part")
 
 PASSTHROUGH = names.OUTBOUND_PASSTHROUGH
 
@@ -73,24 +72,42 @@ class ProxyTraits:
 
 @dataclass(frozen=True, slots=True)
 class ViewResult:
-    """`services`: those of the mesh that it depends on, and no others; sorted."""
+    """`shaped`: the policies that shaped each half. `services`: those of the mesh that it depends
+    on, and no others; sorted.
+    """
 
     view: ProxyView
-    origins: Origins
+    shaped: tuple[Origins, ...]
     services: tuple[str, ...] = ()
     made: _Made | None = field(default=None, repr=False, compare=False)  # of a sidecar
 
+    @property
+    def origins(self) -> Origins:
+        return {place: origin for half in self.shaped for place, origin in half.items()}
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(slots=True, eq=False)
 class _Made:
-    """What a view was put together from. `own` and `inbounds` are what `inward` was computed from;
-    the view holds the very objects of both halves.
+    """What a view was put together from; the view holds the very halves. `inward` was computed from
+    all before it.
     """
 
-    own: tuple[object, ...]
+    dataplane: MeshResource
+    mesh: MeshResource
+    resolved: Mapping[str, str]
+    traits: ProxyTraits
     inbounds: object
     inward: _Parts
     outward: Outward
+
+    def is_of(self, context: MeshContext, dataplane: MeshResource, traits: ProxyTraits) -> bool:
+        """Traits may be made anew; all else is shared for as long as it is the same."""
+        return (
+            self.dataplane is dataplane
+            and self.mesh is context.mesh
+            and self.resolved is context.place.resolved
+            and (self.traits is traits or self.traits == traits)
+        )
 
 
 @dataclass(slots=True)
@@ -102,15 +119,15 @@ class _Parts:
     listeners: dict[str, ListenerInput] = field(default_factory=dict)
     origins: dict[tuple[str, str], Origin] = field(default_factory=dict)
 
-    def result(self, node_id: str, secrets: tuple[str, ...]) -> ViewResult:
-        view = ProxyView(
-            node_id=node_id,
-            clusters=tuple(self.clusters[name] for name in sorted(self.clusters)),
-            endpoints=tuple(self.endpoints[name] for name in sorted(self.endpoints)),
-            listeners=tuple(self.listeners[name] for name in sorted(self.listeners)),
-            secrets=secrets,
-        )
-        return ViewResult(view, self.origins)
+    def half(self) -> Half:
+        return Half(_sorted(self.clusters), _sorted(self.endpoints), _sorted(self.listeners))
+
+    def result(self, node_id: str) -> ViewResult:
+        return ViewResult(ProxyView(node_id, self.half(), ()), (self.origins,))
+
+
+def _sorted(parts: Mapping[str, Part]) -> tuple[Part, ...]:
+    return tuple([parts[name] for name in sorted(parts)])
 
 
 # --- sidecars ---
@@ -120,82 +137,53 @@ def sidecar_view(context: MeshContext, dataplane: MeshResource, traits: ProxyTra
     """The view of a sidecar (or delegated gateway) of the context's mesh; the same object as long
     as all that it is made of is.
     """
-    spec = dataplane.spec
-    assert isinstance(spec, DataplaneSpec)
     selected = context.selected(dataplane)
     outward = selected.ways.at(context)
-    own = (traits, dataplane, context.mesh, context.place.resolved)
     known: ViewResult | None = context.cached.views.get(dataplane.key)
     before = known.made if known is not None else None
-    if known is None or before is None or not _is_of(before, own):
-        made = _Made(own, selected.inbounds, _inward(context, selected, traits), outward)
-        found = _whole(context, made, spec, traits)
+    if known is None or before is None or not before.is_of(context, dataplane, traits):
+        inward = _inward(context, selected, traits)
+        own = _own(context, selected, traits, inward, outward)
+        view = ProxyView(traits.node_id, own, _secrets(context), outward.half)
+    elif before.inbounds is selected.inbounds and before.outward is outward:
+        return known
     else:
-        inward = before.inward
+        inward, own = before.inward, known.view.own
         if before.inbounds is not selected.inbounds:
             inward = _inward(context, selected, traits)
-            if inward.clusters == before.inward.clusters:
-                inward.clusters = before.inward.clusters
-        elif before.outward is outward:
-            return known
-        made = _Made(own, selected.inbounds, inward, outward)
-        found = _changed(known, before, made) or _whole(context, made, spec, traits)
+        if before.inward is not inward or before.outward.places is not outward.places:
+            own = _own(context, selected, traits, inward, outward).after(own)
+        view = ProxyView(traits.node_id, own, known.view.secrets, outward.half)
+    made = _Made(
+        dataplane, context.mesh, context.place.resolved, traits, selected.inbounds, inward, outward
+    )
+    found = ViewResult(view, (inward.origins, outward.origins), outward.services, made)
     context.cached.views[dataplane.key] = found
     return found
 
 
-def _is_of(made: _Made, own: tuple[object, ...]) -> bool:
-    """Traits are made anew each time; all else is shared for as long as it is the same."""
-    return all(map(is_, made.own[1:], own[1:])) and made.own[0] == own[0]
+def _secrets(context: MeshContext) -> tuple[str, ...]:
+    if not context.spec.mtls:
+        return ()
+    mesh = context.name
+    return tuple(sorted((names.identity_secret_name(mesh), names.ca_secret_name(mesh))))
 
 
-def _whole(
-    context: MeshContext, made: _Made, spec: DataplaneSpec, traits: ProxyTraits
-) -> ViewResult:
-    inward, outward = made.inward, made.outward
-    parts = _Parts(
-        inward.clusters | outward.clusters,
-        {},
-        inward.listeners | outward.listeners,
-        inward.origins | outward.origins,
-    )
+def _own(
+    context: MeshContext,
+    selected: Selected,
+    traits: ProxyTraits,
+    inward: _Parts,
+    outward: Outward,
+) -> Half:
+    """All of a proxy but its way out."""
+    spec = selected.dataplane.spec
+    assert isinstance(spec, DataplaneSpec)
+    parts = _Parts(dict(inward.clusters), {}, dict(inward.listeners))
     if spec.transparent is not None and context.spec.passthrough:
         _add_passthrough(parts, spec.transparent.redirect_port_outbound)
-    _add_admin(parts, traits, context.resolve(spec.address))
-    secrets = names.identity_secret_name(context.name), names.ca_secret_name(context.name)
-    result = parts.result(traits.node_id, tuple(sorted(secrets)) if context.spec.mtls else ())
-    view = replace(result.view, endpoints=outward.endpoints)
-    return ViewResult(view, result.origins, outward.services, made)
-
-
-def _changed(known: ViewResult, before: _Made, made: _Made) -> ViewResult | None:
-    """The view with other halves, all that is the same in it as the same objects. None: clusters or
-    listeners come or go.
-    """
-    clusters, listeners = known.view.clusters, known.view.listeners
-    for was, now in ((before.inward, made.inward), (before.outward, made.outward)):
-        if was is now:
-            continue
-        if was.clusters.keys() != now.clusters.keys():
-            return None
-        if was.listeners.keys() != now.listeners.keys():
-            return None
-        clusters = _replaced(clusters, was.clusters, now.clusters)
-        listeners = _replaced(listeners, was.listeners, now.listeners)
-    view = replace(
-        known.view, clusters=clusters, endpoints=made.outward.endpoints, listeners=listeners
-    )
-    origins = {**made.inward.origins, **made.outward.origins}
-    return ViewResult(view, origins, made.outward.services, made)
-
-
-def _replaced(
-    parts: tuple[Part, ...], was: Mapping[str, Part], now: Mapping[str, Part]
-) -> tuple[Part, ...]:
-    """With those of one half as they are now; what covered them still does."""
-    if was is now:
-        return parts
-    return tuple([now[p.name] if was.get(p.name) is p else p for p in parts])
+    _add_admin(parts, traits, context.resolve(spec.address), outward.places)
+    return parts.half()
 
 
 def _inward(context: MeshContext, selected: Selected, traits: ProxyTraits) -> _Parts:
@@ -310,16 +298,21 @@ def _add_passthrough(parts: _Parts, port: int) -> None:
         )
 
 
-def _add_admin(parts: _Parts, traits: ProxyTraits, address: str | None) -> None:
+def _add_admin(
+    parts: _Parts,
+    traits: ProxyTraits,
+    address: str | None,
+    taken: frozenset[tuple[str, int]] = frozenset(),
+) -> None:
     """Last of all: a place that another listener has is that one's, or Envoy would refuse both.
 
-    `address`: the proxy's own; None while its name has none.
+    `address`: the proxy's own; None while its name has none. `taken`: beside those of `parts`.
     """
     parts.clusters |= {cluster.name: cluster for cluster in admin_clusters(traits, address)}
     listener = admin_listener(traits, address)
     if listener is None:
         return
-    taken = {(other.address, other.port) for other in parts.listeners.values()}
+    taken = taken.union((other.address, other.port) for other in parts.listeners.values())
     if (listener.address, listener.port) not in taken:
         parts.listeners[listener.name] = listener
 
@@ -357,7 +350,7 @@ def ingress_view(
         )
         parts.listeners[listener.name] = listener
     _add_admin(parts, traits, address)
-    return parts.result(traits.node_id, ())
+    return parts.result(traits.node_id)
 
 
 def egress_view(
@@ -370,7 +363,7 @@ def egress_view(
     assert isinstance(spec, ZoneEgressSpec)
     parts = _Parts()
     _add_admin(parts, traits, resolver(resolved or {})(spec.address))
-    return parts.result(traits.node_id, ())
+    return parts.result(traits.node_id)
 
 
 # --- what a change touches ---

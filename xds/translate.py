@@ -5,6 +5,7 @@ read.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import is_
 from typing import TYPE_CHECKING
 
 from xds.build.admin import admin_shape
@@ -14,12 +15,14 @@ from xds.build.inbound import inbound_shape
 from xds.build.listeners import build_listener
 from xds.build.outbound import outbound_shape
 from xds.memo import Argument, Memo
-from xds.snapshot import EMPTY, Resources, Snapshot
+from xds.snapshot import EMPTY, NO_RESOURCES, Resources, Snapshot
 from xds.view import (
+    NOTHING,
     ClusterInput,
     DownstreamTls,
     EdsCluster,
     Endpoints,
+    Half,
     InboundListener,
     ListenerInput,
     ProxyView,
@@ -27,7 +30,7 @@ from xds.view import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from xds.resource import XdsResource
 
@@ -60,7 +63,7 @@ class Builders:
     )
     listener: Memo[ListenerInput, XdsResource] = field(default_factory=lambda: _listeners())
     collection: Memo[tuple[XdsResource, ...], Resources] = field(
-        default_factory=lambda: Memo("collection", _by_name, LIMIT)
+        default_factory=lambda: Memo("collection", _Collection.of, LIMIT)
     )
     assignments: Memo[tuple[Endpoints, ...], Resources] = field(init=False)
 
@@ -87,34 +90,97 @@ def _listeners() -> Memo[ListenerInput, XdsResource]:
     return Memo("listener", build, LIMIT)
 
 
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class _Built:
+    """What a half of a view came to; remembered with it."""
+
+    builders: Builders | None
+    clusters: Resources
+    endpoints: Resources
+    listeners: Resources
+    uses: frozenset[str]  # secrets
+    latest: tuple[Resources, Resources] = field(default=(NO_RESOURCES, NO_RESOURCES), repr=False)
+
+    def clusters_with(self, own: Resources) -> Resources:
+        """One object for proxies whose own are the same, as for most that share a half."""
+        if not own:
+            return self.clusters
+        if self.latest[0] is not own:
+            self.latest = own, _both(own, self.clusters)
+        return self.latest[1]
+
+
+_NOTHING = _Built(None, NO_RESOURCES, NO_RESOURCES, NO_RESOURCES, frozenset())
+_NO_VIEW = ProxyView("", NOTHING, ())
+
+
 def translate(
     view: ProxyView, secrets: Resources, builders: Builders, before: Translated | None = None
 ) -> Snapshot:
     """All resources of the view. Raises IncompleteView while a secret it names has no body.
 
-    `before`: a view that was translated, and its snapshot; what is the same tuple in both gives the
-    same mapping without a look at its values.
+    `before`: a view that was translated, and its snapshot; what is the same in both gives the same
+    mapping without a look at its values.
     """
     missing = [name for name in view.secrets if name not in secrets]
     if missing:
         raise IncompleteView(f"{view.node_id}: no {', '.join(missing)} yet")
-    known, snapshot = before if before is not None else (None, EMPTY)
-    assignments = builders.assignments(view.endpoints)
-    _check(view, assignments, known, snapshot)
-    clusters, listeners, own = snapshot.clusters, snapshot.listeners, snapshot.secrets
-    if known is None or view.clusters is not known.clusters:
-        was = known.clusters if known is not None else ()
-        clusters = builders.collection(_built(builders.cluster, view.clusters, was, clusters))
-    if known is None or view.listeners is not known.listeners:
-        had = known.listeners if known is not None else ()
-        listeners = builders.collection(_built(builders.listener, view.listeners, had, listeners))
-    found = [secrets[name] for name in view.secrets]
-    if len(own) != len(found) or not all(own.get(each.name) is each for each in found):
-        own = builders.collection(tuple(found))
-    return Snapshot(clusters, assignments, own, listeners)
+    known, held = before if before is not None else (_NO_VIEW, EMPTY)
+    had, had_shared = _known(known.own, builders), _known(known.shared, builders)
+    if had is None or had_shared is None:  # By other builders.
+        known, held, had, had_shared = _NO_VIEW, EMPTY, _NOTHING, _NOTHING
+    try:
+        own = _built(view.own, builders, known.own, had)
+        shared = _built(view.shared, builders, known.shared, had_shared)
+        clusters, endpoints, listeners = held.clusters, held.endpoints, held.listeners
+        if own.clusters is not had.clusters or shared.clusters is not had_shared.clusters:
+            clusters = shared.clusters_with(own.clusters)
+        if own.endpoints is not had.endpoints or shared.endpoints is not had_shared.endpoints:
+            endpoints = _both(own.endpoints, shared.endpoints)
+        if own.listeners is not had.listeners or shared.listeners is not had_shared.listeners:
+            listeners = _both(own.listeners, shared.listeners)
+        _check_secrets(view, own.uses, shared.uses)
+    except InconsistentView as error:
+        raise InconsistentView(f"{view.node_id}: {error}") from None
+    found, bodies = [secrets[name] for name in view.secrets], held.secrets
+    if len(bodies) != len(found) or not all(map(is_, bodies.values(), found)):
+        bodies = _by_name(found)
+    return Snapshot(clusters, endpoints, bodies, listeners)
 
 
-def _built(
+def _known(half: Half, builders: Builders) -> _Built | None:
+    if half is NOTHING:
+        return _NOTHING
+    found: _Built | None = half.built
+    return found if found is not None and found.builders is builders else None
+
+
+def _built(half: Half, builders: Builders, before: Half, had: _Built) -> _Built:
+    """What the half came to, or comes to: `had` is what `before` came to."""
+    found = _known(half, builders)
+    if found is not None:
+        return found
+    clusters, endpoints, listeners, uses = had.clusters, had.endpoints, had.listeners, had.uses
+    if half.clusters is not before.clusters:
+        clusters = builders.collection(
+            _resources(builders.cluster, half.clusters, before.clusters, clusters)
+        )
+    if half.endpoints is not before.endpoints:
+        endpoints = builders.assignments(half.endpoints)
+    if half.listeners is not before.listeners:
+        listeners = _by_name(
+            _resources(builders.listener, half.listeners, before.listeners, listeners)
+        )
+    if clusters is not had.clusters or endpoints.keys() != had.endpoints.keys():
+        _check_endpoints(half)
+    if clusters is not had.clusters or listeners is not had.listeners:
+        uses = _secrets_used(half)
+    found = _Built(builders, clusters, endpoints, listeners, uses)
+    half.remember(found)
+    return found
+
+
+def _resources(
     memo: Memo[Argument, XdsResource],
     wanted: tuple[Argument, ...],
     had: tuple[Argument, ...],
@@ -136,37 +202,42 @@ def _built(
 class _Collection(dict[str, "XdsResource"]):
     """A plain dict cannot be held weakly."""
 
-
-def _by_name(resources: tuple[XdsResource, ...]) -> Resources:
-    return _Collection((resource.name, resource) for resource in resources)
-
-
-def _check(
-    view: ProxyView, assignments: Resources, known: ProxyView | None, before: Snapshot
-) -> None:
-    """No dangling reference ever reaches a proxy. What was checked before is not looked at again:
-    of other endpoints for the same clusters, the names.
-    """
-    if (
-        known is not None
-        and view.clusters is known.clusters
-        and view.listeners is known.listeners
-        and view.secrets == known.secrets
-        and assignments.keys() == before.endpoints.keys()
-    ):
-        return
-    eds = {cluster.name for cluster in view.clusters if isinstance(cluster, EdsCluster)}
-    if eds != assignments.keys():
-        wrong = eds ^ assignments.keys()
-        raise InconsistentView(f"{view.node_id}: clusters and endpoints differ: {wrong}")
-    used = _secrets_used(view) - set(view.secrets)
-    if used:
-        raise InconsistentView(f"{view.node_id}: uses secrets that are not its own: {sorted(used)}")
+    @classmethod
+    def of(cls, resources: tuple[XdsResource, ...]) -> Resources:
+        return cls(_by_name(resources))
 
 
-def _secrets_used(view: ProxyView) -> set[str]:
+def _by_name(resources: Iterable[XdsResource]) -> dict[str, XdsResource]:
+    return {resource.name: resource for resource in resources}
+
+
+def _both(own: Resources, shared: Resources) -> Resources:
+    if not own or not shared:
+        return own or shared
+    found = {**own, **shared}
+    if len(found) != len(own) + len(shared):
+        raise InconsistentView(f"shared, and its own: {sorted(own.keys() & shared.keys())}")
+    return found
+
+
+def _check_endpoints(half: Half) -> None:
+    """No dangling reference ever reaches a proxy."""
+    clusters = {cluster.name for cluster in half.clusters if isinstance(cluster, EdsCluster)}
+    wrong = clusters ^ {assignment.cluster for assignment in half.endpoints}
+    if wrong:
+        raise InconsistentView(f"clusters and endpoints differ: {wrong}")
+
+
+def _check_secrets(view: ProxyView, *used: frozenset[str]) -> None:
+    for names in used:
+        if not names.issubset(view.secrets):
+            others = sorted(names.difference(view.secrets))
+            raise InconsistentView(f"uses secrets that are not its own: {others}")
+
+
+def _secrets_used(half: Half) -> frozenset[str]:
     found: list[UpstreamTls | DownstreamTls | None] = []
-    found += [c.tls for c in view.clusters if isinstance(c, EdsCluster)]
-    found += [x.tls for x in view.listeners if isinstance(x, InboundListener)]
+    found += [c.tls for c in half.clusters if isinstance(c, EdsCluster)]
+    found += [x.tls for x in half.listeners if isinstance(x, InboundListener)]
     used = [tls for tls in found if tls is not None]
-    return {name for tls in used for name in (tls.identity_secret, tls.ca_secret)}
+    return frozenset(name for tls in used for name in (tls.identity_secret, tls.ca_secret))

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter, is_
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from xds.memo import Key
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from envoy_data_plane.envoy.extensions.upstreams.http.v3 import HttpProtocolOptions
 
 Pairs = tuple[tuple[str, str], ...]
+Part = TypeVar("Part")
 
 
 class Protocol(StrEnum):
@@ -376,12 +378,80 @@ ListenerInput = (
 )
 
 
+class _Remembering:
+    """Beside what a `Half` says: what was built of it last, and by whom. No field: it is neither
+    compared nor copied, and it goes with the half.
+    """
+
+    __slots__ = ("_built",)
+
+    @property
+    def built(self) -> Any:
+        """What was put here, or None."""
+        return getattr(self, "_built", None)
+
+    def remember(self, built: Any) -> None:
+        object.__setattr__(self, "_built", built)
+
+
+@dataclass(frozen=True, slots=True)
+class Half(_Remembering):
+    """A part of a view, each tuple sorted by name. One that many proxies share is the same object
+    in all of their views, and built for the first of them.
+    """
+
+    clusters: tuple[ClusterInput, ...] = ()
+    endpoints: tuple[Endpoints, ...] = ()  # one for every EdsCluster of the half, by name
+    listeners: tuple[ListenerInput, ...] = ()
+
+    def after(self, before: Half) -> Half:
+        """This one, with all that is equal in the one before it as the same objects."""
+        clusters = _same(self.clusters, before.clusters)
+        endpoints = _same(self.endpoints, before.endpoints)
+        listeners = _same(self.listeners, before.listeners)
+        if (
+            clusters is before.clusters
+            and endpoints is before.endpoints
+            and listeners is before.listeners
+        ):
+            return before
+        return Half(clusters, endpoints, listeners)
+
+
+def _same(parts: tuple[Part, ...], before: tuple[Part, ...]) -> tuple[Part, ...]:
+    if len(parts) != len(before):
+        return parts
+    found = tuple([was if was == now else now for was, now in zip(before, parts, strict=True)])
+    return before if all(map(is_, found, before)) else found
+
+
+NOTHING = Half()
+
+
 @dataclass(frozen=True, slots=True)
 class ProxyView:
-    """All that one proxy runs. Equal views mean: nothing to build, nothing to send."""
+    """All that one proxy runs. Equal views mean: nothing to build, nothing to send.
+
+    `own` and `shared` have no name in common.
+    """
 
     node_id: str
-    clusters: tuple[ClusterInput, ...]
-    endpoints: tuple[Endpoints, ...]  # one for every EdsCluster, by name
-    listeners: tuple[ListenerInput, ...]
+    own: Half
     secrets: tuple[str, ...]  # SDS names this proxy may be served; bodies come beside the view
+    shared: Half = NOTHING  # with other proxies: its way out
+
+    @property
+    def clusters(self) -> tuple[ClusterInput, ...]:
+        return tuple(sorted((*self.own.clusters, *self.shared.clusters), key=_name))
+
+    @property
+    def endpoints(self) -> tuple[Endpoints, ...]:
+        found = (*self.own.endpoints, *self.shared.endpoints)
+        return tuple(sorted(found, key=attrgetter("cluster")))
+
+    @property
+    def listeners(self) -> tuple[ListenerInput, ...]:
+        return tuple(sorted((*self.own.listeners, *self.shared.listeners), key=_name))
+
+
+_name = attrgetter("name")

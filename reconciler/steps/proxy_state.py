@@ -68,7 +68,7 @@ class Proxy:
     connected_at: float = 0.0
     ads: AdsStream = field(default_factory=AdsStream.open)
     view: ProxyView | None = None
-    origins: Origins | None = None
+    shaped: tuple[Origins, ...] = ()  # by which policies
     snapshot: Snapshot | None = None
 
     certificate: Certificate | None = None

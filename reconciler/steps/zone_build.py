@@ -171,7 +171,7 @@ def _build(state: ZoneState, proxy: Proxy, now: float) -> Outcome:
         snapshot = translate(result.view, secrets, state.settings.builders, _translated(proxy))
     except IncompleteView:  # Its certificate is on the way; until then it keeps what it has.
         return replace(state, proxies=state.proxies.insert(proxy.node_id, proxy)), issue
-    proxy = replace(proxy, view=result.view, origins=result.origins, snapshot=snapshot)
+    proxy = replace(proxy, view=result.view, shaped=result.shaped, snapshot=snapshot)
     state, sent = zone_proxies.push(state, proxy, now)
     return state, (*issue, *sent)
 

@@ -347,7 +347,7 @@ def rejections(proxy: Proxy) -> tuple[Rejection, ...]:
     states = proxy.ads.acked(proxy.snapshot)
     found = {url: t.message for url, t in states.items() if t.sync is Sync.REJECTED}
     policies = (
-        sorted({str(key) for keys in (proxy.origins or {}).values() for key in keys})
+        sorted({str(k) for half in proxy.shaped for keys in half.values() for k in keys})
         if found
         else []
     )

@@ -294,13 +294,13 @@ def test_proxies_with_the_same_outbounds_pay_once_for_them(
     asked = counted(monkeypatch, destination, "destination")
     put_together = counted(monkeypatch, destination, "_outward")
     inward = counted(monkeypatch, view, "_inward")
-    whole = counted(monkeypatch, view, "_whole")
+    own = counted(monkeypatch, view, "_own")
     wide = {"targetRef": {"kind": "Mesh"}, "default": {"connectionTimeout": "9s"}}
     policy = a_policy("MeshTimeout", "zz", {"targetRef": {"kind": "Mesh"}, "to": [wide]})
     state = apply(state, ResourceDiff(put=(policy,)))
     views = looked(mesh_context(state, "default", "east", frozenset(), {}, context), state)
-    assert (len(asked), len(put_together), len(inward), len(whole)) == (40, 20, 0, 0)
-    assert len({id(result.view.endpoints) for result in views.values()}) == 20
+    assert (len(asked), len(put_together), len(inward), len(own)) == (40, 20, 0, 0)
+    assert len({id(result.view.shared) for result in views.values()}) == 20
 
 
 def test_endpoints_alone_change_nothing_else_of_a_view(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,21 +308,22 @@ def test_endpoints_alone_change_nothing_else_of_a_view(monkeypatch: pytest.Monke
     before = looked(context, state)
     asked = counted(monkeypatch, destination, "destination")
     put_together = counted(monkeypatch, destination, "_outward")
-    collected = counted(monkeypatch, view._Parts, "result")
+    own = counted(monkeypatch, view, "_own")
     another = a_dataplane("new", an_inbound("s7", address="10.1.0.1"))
     state = apply(state, ResourceDiff(put=(another,)))
     context = mesh_context(state, "default", "east", frozenset(), {}, context)
     views = looked(context, state)
-    assert (len(put_together), len(collected)) == (1, 1)  # of the new one
+    assert (len(put_together), len(own)) == (1, 1)  # of the new one
     assert len(asked) == 2  # the ways to s7, of two kinds of caller
     changed = {key for key, result in views.items() if result is not before.get(key)}
     callers = changed - {another.key}
     assert len(callers) == 6
     for key in callers:
         was, now = before[key].view, views[key].view
-        assert now.clusters is was.clusters
-        assert now.listeners is was.listeners
-        assert now.endpoints != was.endpoints
+        assert now.own is was.own
+        assert now.shared.clusters is was.shared.clusters
+        assert now.shared.listeners is was.shared.listeners
+        assert now.shared.endpoints != was.shared.endpoints
 
 
 def test_policy_of_inbounds_leaves_the_clusters_and_outbounds(
@@ -331,13 +332,13 @@ def test_policy_of_inbounds_leaves_the_clusters_and_outbounds(
     state, context = mesh_of(60, 20)
     before = looked(context, state)
     put_together = counted(monkeypatch, destination, "_outward")
-    whole = counted(monkeypatch, view, "_whole")
     selected = counted(monkeypatch, contexts, "_selected")
     item = {"targetRef": {"kind": "Mesh"}, "default": {"action": "Allow"}}
     policy = a_policy("MeshTrafficPermission", "zz", {"from": [item]})
     state = apply(state, ResourceDiff(put=(policy,)))
     views = looked(mesh_context(state, "default", "east", frozenset(), {}, context), state)
-    assert [put_together, whole, selected] == [[], [], []]
+    assert [put_together, selected] == [[], []]
     for key, result in views.items():
-        assert result.view.clusters is before[key].view.clusters
-        assert result.view.listeners != before[key].view.listeners
+        assert result.view.shared is before[key].view.shared
+        assert result.view.own.clusters is before[key].view.own.clusters
+        assert result.view.own.listeners != before[key].view.own.listeners

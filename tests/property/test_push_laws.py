@@ -23,7 +23,7 @@ from xds.difference import Differences, difference
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 from xds.resource import ENDPOINT
 from xds.translate import Builders, translate
-from xds.view import EdsCluster, Endpoint, Endpoints, Protocol, ProxyView
+from xds.view import EdsCluster, Endpoint, Endpoints, Half, Protocol, ProxyView
 
 if TYPE_CHECKING:
     from xds.snapshot import Snapshot
@@ -40,13 +40,12 @@ def a_snapshot(draw: Random, protocol: Protocol = Protocol.HTTP, key: bytes = b"
         key = draw.choice((b"1", b"2"))
     called = [name for name in NAMES if name == "b" or draw.random() < 0.9]
     at = {name: Endpoint(f"10.0.0.{draw.randint(1, 3)}", 80, 1, ()) for name in called}
-    view = ProxyView(
-        node_id="default.web-1",
+    shared = Half(
         clusters=tuple(EdsCluster(name, protocol, inputs.UPSTREAM) for name in called),
         endpoints=tuple(Endpoints(name, (endpoint,)) for name, endpoint in at.items()),
-        listeners=(inbound(protocol, STRICT),),
-        secrets=(IDENTITY, CA),
     )
+    own = Half(listeners=(inbound(protocol, STRICT),))
+    view = ProxyView("default.web-1", own, (IDENTITY, CA), shared)
     secrets = {IDENTITY: identity_secret(IDENTITY, b"chain", key), CA: ca_secret(CA, b"ca")}
     return translate(view, secrets, BUILDERS)
 

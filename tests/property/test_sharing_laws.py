@@ -4,8 +4,9 @@ what is equal of two proxies is one object.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,16 @@ from xds.build.endpoints import build_endpoints
 from xds.build.secrets import ca_secret, identity_secret
 from xds.memo import Memo
 from xds.translate import Builders, translate
-from xds.view import EdsCluster, Endpoint, Endpoints, InboundListener, ProxyView
+from xds.view import (
+    NOTHING,
+    EdsCluster,
+    Endpoint,
+    Endpoints,
+    Half,
+    InboundListener,
+    OutboundListener,
+    ProxyView,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,52 +88,94 @@ endpoint = st.builds(
 )
 
 
+def split(kind: type, parts: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    return tuple(x for x in parts if isinstance(x, kind)), tuple(
+        x for x in parts if not isinstance(x, kind)
+    )
+
+
+EDS, LOCAL = split(EdsCluster, inputs.EVERY_CLUSTER)
+OUTBOUNDS, OTHERS = split(OutboundListener, inputs.EVERY_LISTENER)
+
+
 @st.composite
-def views(draw: st.DrawFn) -> ProxyView:
+def halves(draw: st.DrawFn, clusters: tuple[Any, ...], listeners: tuple[Any, ...]) -> Half:
     """Of a few services, policies and addresses, so that much is equal between two of them."""
-    clusters = draw(st.lists(st.sampled_from(inputs.EVERY_CLUSTER), max_size=4, unique=True))
-    named = [cluster.name for cluster in clusters if isinstance(cluster, EdsCluster)]
+    chosen = draw(st.lists(st.sampled_from(clusters), max_size=4, unique=True))
+    named = [cluster.name for cluster in chosen if isinstance(cluster, EdsCluster)]
     assigned = [
         Endpoints(name, tuple(sorted(draw(st.sets(endpoint, max_size=3)), key=repr)))
         for name in named
     ]
-    listeners = draw(st.lists(st.sampled_from(inputs.EVERY_LISTENER), max_size=3, unique=True))
+    found = draw(st.lists(st.sampled_from(listeners), max_size=3, unique=True))
     host = draw(st.sampled_from(("10.0.0.1", "10.0.0.2")))
     placed = [
         replace(listener, name=f"inbound:{host}:{port}", address=host, port=port)
         if isinstance(listener, InboundListener)
         else listener
-        for port, listener in enumerate(listeners, 8080)
+        for port, listener in enumerate(found, 8080)
     ]
-    return ProxyView(
-        node_id=draw(st.sampled_from(("default.a", "default.b"))),
-        clusters=tuple({cluster.name: cluster for cluster in clusters}.values()),
+    return Half(
+        clusters=tuple({cluster.name: cluster for cluster in chosen}.values()),
         endpoints=tuple(assigned),
         listeners=tuple({listener.name: listener for listener in placed}.values()),
-        secrets=(inputs.IDENTITY, inputs.CA),
     )
 
 
-@given(st.lists(views(), min_size=1, max_size=6), st.integers(1, 3))
+@st.composite
+def fleets(draw: st.DrawFn) -> list[ProxyView]:
+    """Sidecars that share their ways out, and ingresses that share nothing."""
+    shared = draw(st.lists(halves(EDS, OUTBOUNDS), min_size=1, max_size=2))
+    sidecars = st.builds(
+        ProxyView,
+        node_id=st.sampled_from(("default.a", "default.b")),
+        own=halves(LOCAL, OTHERS),
+        secrets=st.just((inputs.IDENTITY, inputs.CA)),
+        shared=st.sampled_from(shared),
+    )
+    ingresses = st.builds(
+        ProxyView,
+        node_id=st.just(".ingress"),
+        own=halves(inputs.EVERY_CLUSTER, inputs.EVERY_LISTENER),
+        secrets=st.just((inputs.IDENTITY, inputs.CA)),
+    )
+    return draw(st.lists(st.one_of(sidecars, sidecars, ingresses), min_size=2, max_size=6))
+
+
+@given(fleets(), st.integers(1, 3))
 def test_a_view_is_translated_as_without_any_memo(found: list[ProxyView], limit: int) -> None:
-    """However little the memos keep, in any order, with others in between."""
+    """However little the memos keep, in any order, with others in between; and whatever the proxy
+    had before.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(xds.translate, "LIMIT", limit)
         patch.setattr(xds.translate, "SHAPES", limit)
         few = Builders()
         assert (few.cluster.limit, few.endpoints.limit, few.listener.limit) == (limit,) * 3
+    before = None
     for view in (*found, *reversed(found)):
-        anew = translate(view, SECRETS, Builders())
+        anew = translate(_apart(view), SECRETS, Builders())
+        before = view, translate(view, SECRETS, few, before)
+        assert before[1] == anew
         assert translate(view, SECRETS, few) == anew
         assert list(anew.clusters.values()) == [build_cluster(each) for each in view.clusters]
         assert list(anew.endpoints.values()) == [build_endpoints(each) for each in view.endpoints]
 
 
-@given(st.lists(views(), min_size=2, max_size=6))
+def _apart(view: ProxyView) -> ProxyView:
+    """The same with nothing built of it yet, all in one half."""
+    return replace(view, own=Half(view.clusters, view.endpoints, view.listeners), shared=NOTHING)
+
+
+@given(fleets())
 def test_what_is_equal_of_two_proxies_is_one_object(found: list[ProxyView]) -> None:
     """The very bytes, in the memory of the control plane and in every response."""
     builders = Builders()
-    assert _objects(translate(view, SECRETS, builders) for view in found) == {1}
+    snapshots = [translate(view, SECRETS, builders) for view in found]
+    assert _objects(snapshots) == {1}
+    sidecars = [(v, s) for v, s in zip(found, snapshots, strict=True) if v.shared is not NOTHING]
+    for (one, mine), (other, theirs) in itertools.combinations(sidecars, 2):
+        assert (one.shared is not other.shared) or mine.endpoints is theirs.endpoints
 
 
 def _objects(snapshots: Iterable[Snapshot]) -> set[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from tests.support.xds_inputs import CA, IDENTITY, STRICT, inbound, outbound, ro
 from xds.build.secrets import ca_secret, identity_secret
 from xds.memo import Memo
 from xds.translate import Builders, IncompleteView, InconsistentView, translate
-from xds.view import EdsCluster, Endpoints, LocalCluster, Protocol, ProxyView
+from xds.view import EdsCluster, Endpoints, Half, LocalCluster, Protocol, ProxyView
 from xds.wire import resource
 
 if TYPE_CHECKING:
@@ -25,69 +26,121 @@ SECRETS: Resources = {
     CA: ca_secret(CA, b"ca"),
 }
 BACKEND = EdsCluster("backend", Protocol.HTTP, inputs.UPSTREAM)
-VIEW = ProxyView(
-    node_id="default.web-1",
-    clusters=(BACKEND, LocalCluster("localhost:8080", "127.0.0.1", 8080, Protocol.HTTP)),
-    endpoints=(Endpoints("backend", ()),),
-    listeners=(inbound(Protocol.HTTP, STRICT), outbound(Protocol.HTTP, (route(),))),
-    secrets=(IDENTITY, CA),
-)
+LOCAL = LocalCluster("localhost:8080", "127.0.0.1", 8080, Protocol.HTTP)
+IN, OUT = inbound(Protocol.HTTP, STRICT), outbound(Protocol.HTTP, (route(),))
+OWN = Half(clusters=(LOCAL,), listeners=(IN,))
+SHARED = Half((BACKEND,), (Endpoints("backend", ()),), (OUT,))
+VIEW = ProxyView("default.web-1", OWN, (IDENTITY, CA), SHARED)
+GONE = replace(SHARED, endpoints=(Endpoints("backend", (inputs.EVERY_ENDPOINTS[1].endpoints)),))
+
+
+def another(number: int) -> ProxyView:
+    """Of the same service as `VIEW`, with the same way out."""
+    address = f"127.0.0.{number}"
+    listener = replace(IN, name=f"inbound:{address}:18080", address=address)
+    own = Half(clusters=(LOCAL,), listeners=(listener,))
+    return ProxyView(f"default.web-{number}", own, VIEW.secrets, SHARED)
 
 
 def test_every_part_of_the_view_is_there_by_name() -> None:
     found = translate(VIEW, SECRETS, Builders())
-    assert list(found.clusters) == ["backend", "localhost:8080"]
-    assert list(found.endpoints) == ["backend"]
-    assert list(found.listeners) == ["inbound:127.0.0.1:18080", "outbound:127.0.0.1:10001"]
+    assert set(found.clusters) == {"backend", "localhost:8080"}
+    assert set(found.endpoints) == {"backend"}
+    assert set(found.listeners) == {"inbound:127.0.0.1:18080", "outbound:127.0.0.1:10001"}
     assert found.secrets == SECRETS
 
 
 def test_equal_inputs_of_two_proxies_share_one_object() -> None:
     builders = Builders()
     first = translate(VIEW, SECRETS, builders)
-    inbound_only = replace(VIEW.listeners[0], name="inbound:127.0.0.2:18080", address="127.0.0.2")
-    other = replace(VIEW, node_id="default.web-2", listeners=(inbound_only, VIEW.listeners[1]))
-    second = translate(other, SECRETS, builders)
+    second = translate(another(2), SECRETS, builders)
     assert second.clusters is first.clusters
     assert second.endpoints is first.endpoints
-    outbound_name = VIEW.listeners[1].name
-    assert second.listeners[outbound_name] is first.listeners[outbound_name]
+    assert second.listeners[OUT.name] is first.listeners[OUT.name]
     assert builders.rebuilt == {"cluster": 2, "endpoints": 1, "listener": 3}
 
 
 def test_a_change_rebuilds_only_what_it_reaches() -> None:
     builders = Builders()
     first = translate(VIEW, SECRETS, builders)
-    gone = replace(VIEW, endpoints=(Endpoints("backend", (inputs.EVERY_ENDPOINTS[1].endpoints)),))
-    second = translate(gone, SECRETS, builders)
+    second = translate(replace(VIEW, shared=GONE), SECRETS, builders)
     assert builders.rebuilt == {"cluster": 2, "endpoints": 2, "listener": 2}
     assert (second.clusters, second.listeners) == (first.clusters, first.listeners)
     assert second.endpoints != first.endpoints
 
 
-def test_what_is_the_same_tuple_is_not_looked_up_again() -> None:
+def test_what_is_the_same_in_the_view_before_is_not_looked_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     builders = Builders()
     first = translate(VIEW, SECRETS, builders)
-    gone = replace(VIEW, endpoints=(Endpoints("backend", (inputs.EVERY_ENDPOINTS[1].endpoints)),))
-    nothing = Builders(cluster=refusing("cluster"), listener=refusing("listener"))
-    second = translate(gone, SECRETS, nothing, (VIEW, first))
+    looked_up = lookups(monkeypatch)
+    gone = replace(VIEW, shared=replace(GONE))
+    second = translate(gone, SECRETS, builders, (VIEW, first))
+    assert set(looked_up) == {"assignments", "endpoints", "collection"}
     assert second.clusters is first.clusters
     assert second.listeners is first.listeners
     assert second.secrets is first.secrets
-    assert second == translate(gone, SECRETS, builders)
+    assert second == translate(gone, SECRETS, Builders())
 
 
-def refusing(stage: str) -> Memo[Any, Any]:
-    def build(argument: object) -> object:
-        raise AssertionError(argument)
+def test_a_half_is_built_for_the_first_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others look up what is their own alone."""
+    builders = Builders()
+    shared = replace(SHARED)
+    first = translate(replace(VIEW, shared=shared), SECRETS, builders)
+    second = replace(another(2), shared=shared)
+    looked_up = lookups(monkeypatch)
+    found = translate(second, SECRETS, builders)
+    assert looked_up == ["cluster", "collection", "listener", "inbound shape"]
+    assert translate(second, SECRETS, builders) == found
+    assert looked_up == ["cluster", "collection", "listener", "inbound shape"]
+    assert found.endpoints is first.endpoints
+    assert found == translate(second, SECRETS, Builders())
 
-    return Memo(stage, build, 1)
+
+def test_what_other_builders_have_built_is_not_taken() -> None:
+    first = translate(VIEW, SECRETS, Builders())
+    builders = Builders()
+    found = translate(VIEW, SECRETS, builders, (VIEW, first))
+    assert found == first
+    assert builders.rebuilt == {"cluster": 2, "endpoints": 1, "listener": 2}
+
+
+def test_a_half_holds_what_was_built_of_it_and_nothing_before() -> None:
+    """However many changes there were."""
+    builders, before = Builders(), None
+    died: list[weakref.ref[Any]] = []
+    for number in range(2, 12):
+        clusters = (replace(BACKEND, http2_upstream=bool(number % 2)),)
+        view = replace(another(number), shared=replace(SHARED, clusters=clusters))
+        before = view, translate(view, SECRETS, builders, before)
+        died.append(weakref.ref(view.shared.built))
+    del view
+    gc.collect()
+    assert [found() is not None for found in died] == [False] * 9 + [True]
+
+
+def lookups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows by the stage of each memo that is asked."""
+    asked: list[str] = []
+    plain = Memo.__call__
+
+    def noting(memo: Memo[Any, Any], argument: Any) -> Any:
+        asked.append(memo.stage)
+        return plain(memo, argument)
+
+    monkeypatch.setattr(Memo, "__call__", noting)
+    return asked
 
 
 def test_what_was_checked_before_is_checked_again_when_it_differs() -> None:
     builders = Builders()
     first = VIEW, translate(VIEW, SECRETS, builders)
-    for wrong in (replace(VIEW, endpoints=()), replace(VIEW, secrets=(CA,))):
+    for wrong in (
+        replace(VIEW, shared=replace(SHARED, endpoints=())),
+        replace(VIEW, secrets=(CA,)),
+    ):
         with pytest.raises(InconsistentView):
             translate(wrong, SECRETS, builders, first)
 
@@ -116,9 +169,11 @@ def test_a_secret_on_its_way_leaves_the_view_incomplete() -> None:
 @pytest.mark.parametrize(
     ("view", "named"),
     [
-        (replace(VIEW, endpoints=()), "backend"),
-        (replace(VIEW, endpoints=(*VIEW.endpoints, Endpoints("nobody", ()))), "nobody"),
-        (replace(VIEW, clusters=VIEW.clusters[1:]), "backend"),
+        (replace(VIEW, shared=replace(SHARED, endpoints=())), "backend"),
+        (replace(VIEW, own=replace(OWN, endpoints=(Endpoints("nobody", ()),))), "nobody"),
+        (replace(VIEW, shared=replace(SHARED, clusters=())), "backend"),
+        (replace(VIEW, own=replace(SHARED, listeners=())), "backend"),
+        (replace(VIEW, own=replace(OWN, listeners=(IN, OUT))), OUT.name),
         (replace(VIEW, secrets=(CA,)), IDENTITY),
         (replace(VIEW, secrets=(IDENTITY,)), CA),
     ],
