@@ -18,6 +18,7 @@ from weakref import WeakValueDictionary
 from reconciler.collection import EMPTY as NOTHING
 from reconciler.collection import Collection, Difference, differences
 from reconciler.destination import Callers, Outbounds, Ways
+from reconciler.inbound import Hosts, about_inbounds
 from reconciler.match import (
     INBOUNDS,
     TOWARDS,
@@ -53,17 +54,15 @@ MOMENTS_MAX = 8  # earlier contexts of which is known what differs
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Selected:
-    """The policies that select one Dataplane.
-
-    `inbounds`: by kind, those that say something of inbounds. `ways`: its outbounds, with those
-    that say something of destinations; shared with all that have the same.
+    """The policies that select one Dataplane: `hosts` with those that say something of inbounds,
+    `ways`, its outbounds, with those that say something of destinations. Each is shared with all
+    that have the same.
     """
 
     dataplane: MeshResource
-    inbounds: Mapping[str, tuple[Selection, ...]]
+    hosts: Hosts
     ways: Ways
     wanted: frozenset[Shelf]  # where the policies stand that may select it and not its whole class
-    whole: tuple[tuple[Ranked, ...], ...]  # those of whole classes that say something of inbounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +84,7 @@ class _Cached:
     endpoints: dict[Tags, tuple[Service, Endpoints]] = field(default_factory=dict)
     views: dict[ResourceKey, Any] = field(default_factory=dict)  # the last of each; `view` fills it
     callers: WeakValueDictionary[Hashable, Callers] = field(default_factory=WeakValueDictionary)
+    hosts: WeakValueDictionary[Hashable, Hosts] = field(default_factory=WeakValueDictionary)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,8 +131,6 @@ class MeshContext:
         known = self.cached.selected.get(dataplane.key)
         if known is None or known.dataplane is not dataplane:
             known = self.cached.selected[dataplane.key] = _selected(self, dataplane)
-        elif known.whole is not self.whole:
-            known = self.cached.selected[dataplane.key] = _selected_again(self, known)
         return known
 
     def inbound_conf(
@@ -308,38 +306,28 @@ def _differing(
 
 
 def _selected(context: MeshContext, dataplane: MeshResource) -> Selected:
-    shelves = wanted(dataplane)
-    inbounds: dict[str, tuple[Selection, ...]] = {}
+    shelves, found = wanted(dataplane), context.cached
     own: dict[str, tuple[Ranked, ...]] = {}
+    bound: dict[str, tuple[Ranked, ...]] = {}
+    about: list[tuple[int, tuple[int, ...]]] = []
     for kind, index in context.index.items():
-        bound = [ranked for shelf in shelves for ranked in index.at(shelf)]
-        chosen = selections((*bound, *index.at(INBOUNDS)), dataplane)
-        inbounds[kind] = _about_inbounds(chosen)
-        selecting = {id(s.policy) for s in chosen if s.spec.to}
-        own[kind] = tuple(ranked for ranked in bound if id(ranked[1]) in selecting)
-    key = class_of(dataplane), frozenset(id(p) for found in own.values() for _, p in found)
-    callers = context.cached.callers.get(key)
+        may = [ranked for shelf in shelves for ranked in index.at(shelf)]
+        chosen = selections(may, dataplane)
+        inbounds = {id(s.policy): s.inbounds for s in about_inbounds(chosen)}
+        to = {id(s.policy) for s in chosen if s.spec.to}
+        own[kind] = tuple([ranked for ranked in may if id(ranked[1]) in to])
+        bound[kind] = tuple([ranked for ranked in may if id(ranked[1]) in inbounds])
+        about += inbounds.items()
+    group = class_of(dataplane)
+    key = group, frozenset(id(p) for ranked in own.values() for _, p in ranked)
+    callers = found.callers.get(key)
     if callers is None:
-        callers = context.cached.callers[key] = Callers(dataplane, own)
-    ways = callers.ways_of(_outbounds(dataplane))
-    return Selected(dataplane, inbounds, ways, shelves, context.whole)
-
-
-def _selected_again(context: MeshContext, known: Selected) -> Selected:
-    """Of the policies that may select it, those of whole classes have changed that say something
-    of inbounds; of some kinds only.
-    """
-    inbounds = dict(known.inbounds)
-    pairs = zip(known.whole, context.whole, strict=True)
-    for (kind, index), (was, now) in zip(context.index.items(), pairs, strict=True):
-        if was is not now:
-            bound = [ranked for shelf in known.wanted for ranked in index.at(shelf)]
-            inbounds[kind] = _about_inbounds(selections((*bound, *now), known.dataplane))
-    return Selected(known.dataplane, inbounds, known.ways, known.wanted, context.whole)
-
-
-def _about_inbounds(chosen: tuple[Selection, ...]) -> tuple[Selection, ...]:
-    return tuple(s for s in chosen if s.spec.from_ or s.spec.rules)
+        callers = found.callers[key] = Callers(dataplane, own)
+    which = group, tuple(about)
+    hosts = found.hosts.get(which)
+    if hosts is None:
+        hosts = found.hosts[which] = Hosts(dataplane, bound)
+    return Selected(dataplane, hosts, callers.ways_of(_outbounds(dataplane)), shelves)
 
 
 def _outbounds(dataplane: MeshResource) -> Outbounds:

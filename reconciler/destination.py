@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from operator import is_
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from reconciler.match import Ranked, Shelf, selections, service_of, towards, towards_route
@@ -42,7 +42,7 @@ from xds.view import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from reconciler.collection import Collection
     from reconciler.context import MeshContext
@@ -369,9 +369,24 @@ def _applied(reader: _Reader, tags: Tags, *, http: bool) -> tuple[tuple[Applied,
     return tuple(applied), tuple(origins)
 
 
-def cluster_applied(applied: tuple[Applied, ...]) -> tuple[Applied, ...]:
+def cluster_applied(applied: Iterable[Applied]) -> tuple[Applied, ...]:
     """Those that change clusters; the others would only split shared values."""
-    return tuple(a for a in applied if a.hooks.on_cluster or a.hooks.on_protocol_options)
+    return tuple(
+        [
+            _narrowed(each, each.hooks.of_cluster)
+            for each in applied
+            if each.hooks.on_cluster or each.hooks.on_protocol_options
+        ]
+    )
+
+
+def listener_applied(applied: Iterable[Applied]) -> tuple[Applied, ...]:
+    """What changes listeners and their routes."""
+    return tuple([_narrowed(each, each.hooks.of_listener) for each in applied])
+
+
+def _narrowed(applied: Applied, read: Callable[[Any], Hashable] | None) -> Applied:
+    return applied if read is None else Applied(applied.hooks, read(applied.conf))
 
 
 def _destination(reader: _Reader, tags: Tags) -> Destination:
@@ -382,7 +397,8 @@ def _destination(reader: _Reader, tags: Tags) -> Destination:
         # Nobody has ever declared the service. Where routes are made for it, it must be HTTP.
         protocol = Protocol.HTTP if rules is not None else Protocol.TCP
     http = protocol.is_http
-    applied, origins = _applied(reader, tags, http=http)
+    found, origins = _applied(reader, tags, http=http)
+    applied = listener_applied(found)
     in_force = rules.value if rules is not None and http else ()
     all_planned = planned_routes(in_force, tags, lambda ref: _backend_tags(reader, ref))
     clusters = [reader.cluster(each) for each in _targets(all_planned)]
@@ -428,7 +444,7 @@ def _route_applied(
     """As towards the destination, unless a policy points at the MeshHTTPRoute itself."""
     if resource is None:
         return applied
-    result = []
+    result: list[Applied] = []
     by_kind = {a.hooks.policy: a for a in applied}
     for effect in EFFECTS:
         if effect.on_outbound is None:
@@ -436,7 +452,8 @@ def _route_applied(
         entries = reader.entries(effect.kind, towards_route(resource))
         conf = route_conf(entries, resource, MERGE[effect.kind])
         if conf is not None:
-            result.append(Applied(effect.hooks, effect.on_outbound(conf.value, http)))
+            found = Applied(effect.hooks, effect.on_outbound(conf.value, http))
+            result += listener_applied((found,))
         elif effect.hooks.policy in by_kind:
             result.append(by_kind[effect.hooks.policy])
     return tuple(result)

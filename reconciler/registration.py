@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from reconciler.admin import ADMIN_ADDRESSES
@@ -37,7 +38,7 @@ from xds.names import is_own_cluster, spiffe_id, tag_id
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from reconciler.model.spec import Spec
+    from reconciler.model.spec import Spec, Tags
     from xds.discovery import Node
 
 PROXY_TYPES: Mapping[str, str] = {
@@ -46,6 +47,7 @@ PROXY_TYPES: Mapping[str, str] = {
     "ZoneEgress": "zoneegress",
 }
 PORT_MAX = 65535
+URIS_KEPT = 4_096  # of services, a few hundred bytes each
 META_FIELDS = ("type", "mesh", "name", "labels", "creationTime", "modificationTime", "kri", "spec")
 
 
@@ -222,12 +224,17 @@ def _number(metadata: Mapping[str, object], key: str) -> int:
 
 def identity_uris(resource: MeshResource) -> tuple[str, ...]:
     """URI SANs of a workload certificate: one SPIFFE id a service, then one kuma:// URI a tag
-    value, sorted.
+    value, sorted. One object for all instances of a service: they are asked for at every build.
     """
     spec = resource.spec
     if not isinstance(spec, DataplaneSpec):
         return ()
-    tag_sets = [inbound.tags for inbound in spec.inbounds] or [spec.gateway_tags]
+    tag_sets = tuple([inbound.tags for inbound in spec.inbounds]) or (spec.gateway_tags,)
+    return _uris(resource.key.mesh, tag_sets)
+
+
+@lru_cache(maxsize=URIS_KEPT)
+def _uris(mesh: str, tag_sets: tuple[Tags, ...]) -> tuple[str, ...]:
     pairs = sorted({pair for tags in tag_sets for pair in tags})
-    services = [spiffe_id(resource.key.mesh, value) for key, value in pairs if key == SERVICE]
+    services = [spiffe_id(mesh, value) for key, value in pairs if key == SERVICE]
     return (*services, *(tag_id(key, value) for key, value in pairs))

@@ -10,43 +10,37 @@ are left out for now: an outbound needs an address of its own, which no zone giv
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler import ingress as ingress_parts
 from reconciler.admin import admin_clusters, admin_listener
 from reconciler.context import mesh_context as mesh_context  # part of this module's interface
-from reconciler.destination import Origin, Outward, cluster_applied
+from reconciler.destination import Origin, Outward
+from reconciler.inbound import Inward, inward_of
 from reconciler.model.spec import (
     DataplaneSpec,
-    Inbound,
     ZoneEgressSpec,
     ZoneIngressSpec,
 )
 from reconciler.policies import POLICIES
-from reconciler.policies.effect import InboundPlace
-from reconciler.policies.hooks import EFFECTS
-from reconciler.topology import Place, protocol_of, resolver
+from reconciler.topology import Place, resolver
 from xds import names
-from xds.resource import CLUSTER, LISTENER
 from xds.view import (
     AdminTls,
-    Applied,
     ClusterInput,
-    DownstreamTls,
     Endpoints,
     Half,
-    InboundListener,
     ListenerInput,
-    LocalCluster,
     PassthroughCluster,
     PassthroughListener,
     ProxyView,
 )
 
 if TYPE_CHECKING:
-    from reconciler.context import MeshContext, Selected
+    from reconciler.context import MeshContext
+    from reconciler.inbound import Chosen
     from reconciler.model.resource import MeshResource, ResourceKey
     from reconciler.state import MeshState, ResourceDiff
 
@@ -96,8 +90,8 @@ class _Made:
     mesh: MeshResource
     resolved: Mapping[str, str]
     traits: ProxyTraits
-    inbounds: object
-    inward: _Parts
+    chosen: Chosen
+    inward: Inward
     outward: Outward
 
     def is_of(self, context: MeshContext, dataplane: MeshResource, traits: ProxyTraits) -> bool:
@@ -138,25 +132,23 @@ def sidecar_view(context: MeshContext, dataplane: MeshResource, traits: ProxyTra
     as all that it is made of is.
     """
     selected = context.selected(dataplane)
-    outward = selected.ways.at(context)
+    chosen, outward = selected.hosts.at(context), selected.ways.at(context)
     known: ViewResult | None = context.cached.views.get(dataplane.key)
     before = known.made if known is not None else None
     if known is None or before is None or not before.is_of(context, dataplane, traits):
-        inward = _inward(context, selected, traits)
-        own = _own(context, selected, traits, inward, outward)
+        inward = inward_of(context, dataplane, chosen, reuse_port=traits.reuse_port)
+        own = _own(context, dataplane, traits, inward, outward)
         view = ProxyView(traits.node_id, own, _secrets(context), outward.half)
-    elif before.inbounds is selected.inbounds and before.outward is outward:
+    elif before.chosen is chosen and before.outward is outward:
         return known
     else:
         inward, own = before.inward, known.view.own
-        if before.inbounds is not selected.inbounds:
-            inward = _inward(context, selected, traits)
+        if before.chosen is not chosen:
+            inward = inward_of(context, dataplane, chosen, reuse_port=traits.reuse_port)
         if before.inward is not inward or before.outward.places is not outward.places:
-            own = _own(context, selected, traits, inward, outward).after(own)
+            own = _own(context, dataplane, traits, inward, outward).after(own)
         view = ProxyView(traits.node_id, own, known.view.secrets, outward.half)
-    made = _Made(
-        dataplane, context.mesh, context.place.resolved, traits, selected.inbounds, inward, outward
-    )
+    made = _Made(dataplane, context.mesh, context.place.resolved, traits, chosen, inward, outward)
     found = ViewResult(view, (inward.origins, outward.origins), outward.services, made)
     context.cached.views[dataplane.key] = found
     return found
@@ -171,120 +163,19 @@ def _secrets(context: MeshContext) -> tuple[str, ...]:
 
 def _own(
     context: MeshContext,
-    selected: Selected,
+    dataplane: MeshResource,
     traits: ProxyTraits,
-    inward: _Parts,
+    inward: Inward,
     outward: Outward,
 ) -> Half:
     """All of a proxy but its way out."""
-    spec = selected.dataplane.spec
+    spec = dataplane.spec
     assert isinstance(spec, DataplaneSpec)
     parts = _Parts(dict(inward.clusters), {}, dict(inward.listeners))
     if spec.transparent is not None and context.spec.passthrough:
         _add_passthrough(parts, spec.transparent.redirect_port_outbound)
     _add_admin(parts, traits, context.resolve(spec.address), outward.places)
     return parts.half()
-
-
-def _inward(context: MeshContext, selected: Selected, traits: ProxyTraits) -> _Parts:
-    """What its inbounds come to."""
-    parts, spec = _Parts(), selected.dataplane.spec
-    assert isinstance(spec, DataplaneSpec)
-    for index, inbound in enumerate(spec.inbounds):
-        _add_inbound(parts, context, _InboundOf(inbound, index, selected, traits.reuse_port))
-    return parts
-
-
-@dataclass(frozen=True, slots=True)
-class _InboundOf:
-    inbound: Inbound
-    index: int
-    selected: Selected
-    reuse_port: bool
-
-
-def _add_inbound(parts: _Parts, context: MeshContext, of: _InboundOf) -> None:
-    inbound = of.inbound
-    address = context.resolve(inbound.address)
-    workload = context.resolve(inbound.workload_address)
-    if address is None or workload is None:
-        return  # Envoy takes no names: the inbound comes when its name has an address.
-    name = names.inbound_listener_name(address, inbound.port)
-    protocol = protocol_of(inbound.protocol)
-    place = InboundPlace(name, protocol.is_http, context.spec.mtls is not None)
-    shaping = _inbound_applied(context, of, place)
-    applied, origins = tuple(a for a, _ in shaping), _all(o for _, o in shaping)
-    for_cluster = cluster_applied(applied)
-    local = names.local_cluster_name(inbound.workload_port)
-    cluster = _add_local(
-        parts,
-        LocalCluster(local, workload, inbound.workload_port, protocol, for_cluster),
-        (address, inbound.port),
-    )
-    parts.listeners[name] = InboundListener(
-        name=name,
-        address=address,
-        port=inbound.port,
-        protocol=protocol,
-        service=inbound.service or name,  # Envoy's virtual host needs a name.
-        cluster=cluster,
-        tags=inbound.tags,
-        tls=downstream_tls(context),
-        reuse_port=of.reuse_port,
-        applied=applied,
-    )
-    if origins:
-        parts.origins[LISTENER, name] = origins
-    if for_cluster:
-        parts.origins[CLUSTER, cluster] = _all(o for a, o in shaping if a in for_cluster)
-
-
-def _add_local(parts: _Parts, cluster: LocalCluster, inbound: tuple[str, int]) -> str:
-    """The name under which it is there.
-
-    Inbounds may lead to one port number in different ways: at other addresses, with another
-    protocol, under other policies. Only the first has the plain name; no two inbounds listen at
-    the same place.
-    """
-    if parts.clusters.get(cluster.name, cluster) != cluster:
-        cluster = replace(cluster, name=names.other_local_cluster_name(cluster.port, *inbound))
-    parts.clusters[cluster.name] = cluster
-    return cluster.name
-
-
-def _all(origins: Iterable[Origin]) -> Origin:
-    """Each policy once."""
-    return tuple(dict.fromkeys(key for keys in origins for key in keys))
-
-
-def _inbound_applied(
-    context: MeshContext, of: _InboundOf, place: InboundPlace
-) -> list[tuple[Applied, Origin]]:
-    """What every kind does to an inbound, each with the policies it comes from."""
-    shaping: list[tuple[Applied, Origin]] = []
-    for effect in EFFECTS:
-        if effect.on_inbound is None:
-            continue
-        chosen = tuple(s for s in of.selected.inbounds[effect.kind] if of.index in s.inbounds)
-        conf = context.inbound_conf(effect, chosen, of.index)
-        fitted = effect.on_inbound(conf.value if conf is not None else None, place)
-        if fitted is not None:
-            origins = conf.origins if conf is not None else ()
-            shaping.append((Applied(effect.hooks, fitted), origins))
-    return shaping
-
-
-def downstream_tls(context: MeshContext) -> DownstreamTls | None:
-    """None: mTLS is off."""
-    mtls, mesh = context.spec.mtls, context.name
-    if mtls is None:
-        return None
-    return DownstreamTls(
-        san_uri_prefixes=(names.spiffe_prefix(mesh),),
-        identity_secret=names.identity_secret_name(mesh),
-        ca_secret=names.ca_secret_name(mesh),
-        permissive=mtls.permissive,
-    )
 
 
 def _add_passthrough(parts: _Parts, port: int) -> None:

@@ -60,6 +60,9 @@ class Hooks:
     (`xds.message`): it can be replaced, not read. Many proxies share what a hook makes of a local
     cluster, which therefore has neither name nor address yet. The conf is the one beside these
     hooks in `Applied`; its type is the policy's own, hence Any.
+
+    `of_cluster` and `of_listener` give the conf without what is not read by the functions for
+    clusters, or by the others: a change to the one then leaves the other as it is. None: all of it.
     """
 
     policy: str  # slug, e.g. "mesh_timeout"; for counters and provenance
@@ -72,6 +75,8 @@ class Hooks:
     on_network_filters: Callable[[list[Filter], Any], None] | None = None
     on_listener_filters: Callable[[list[ListenerFilter], Any], None] | None = None
     on_listener: Callable[[Listener, Any], None] | None = None
+    of_cluster: Callable[[Any], Hashable] | None = None
+    of_listener: Callable[[Any], Hashable] | None = None
 
 
 @dataclass(frozen=True, slots=True)

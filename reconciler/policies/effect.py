@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InboundPlace:
-    """Where an inbound's conf is applied."""
+    """Where an inbound's conf is applied. One that ends in an HTTP connection manager has no name
+    here: there it changes nothing, and many inbounds share one value.
+    """
 
     listener: str  # xDS name
     http: bool  # ends in an HTTP connection manager

@@ -10,6 +10,7 @@ from envoy_data_plane.envoy.config.core.v3 import HttpProtocolOptions as CommonO
 from reconciler.policies.effect import Effect, InboundPlace
 from reconciler.policies.mesh_timeout import POLICY, TimeoutConf, Timeouts, timeouts
 from reconciler.rules import Conf, catch_all, rule_entries
+from xds.copying import replace
 from xds.message import new
 from xds.view import Hooks
 
@@ -65,6 +66,14 @@ def on_tcp_proxy(proxy: TcpProxy, conf: Timeouts) -> None:
     proxy.idle_timeout = conf.idle
 
 
+def of_cluster(conf: Timeouts) -> Timeouts:
+    return replace(conf, request=_OFF, stream_idle=_OFF, request_headers=_OFF)
+
+
+def of_listener(conf: Timeouts) -> Timeouts:
+    return replace(conf, connection=_OFF, max_stream=_OFF, max_connection=_OFF)
+
+
 def inbound_conf(selections: tuple[Selection, ...], inbound: int, _mesh: str) -> Conf | None:
     return catch_all(rule_entries(selections, inbound), POLICY.merge)
 
@@ -86,6 +95,8 @@ EFFECT = Effect(
         on_route=on_route,
         on_hcm=on_hcm,
         on_tcp_proxy=on_tcp_proxy,
+        of_cluster=of_cluster,
+        of_listener=of_listener,
     ),
     inbound_conf=inbound_conf,
     on_inbound=on_inbound,

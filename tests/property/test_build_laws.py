@@ -13,6 +13,7 @@ from envoy_data_plane.message_pool import default_message_pool
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.destination import cluster_applied, listener_applied
 from reconciler.policies.inbound_match import InboundMatch
 from reconciler.policies.mesh_timeout import Timeouts
 from reconciler.policies.mesh_timeout_hooks import EFFECT as TIMEOUT
@@ -232,6 +233,22 @@ def test_an_assembled_listener_is_the_one_built_whole(
     else:
         whole = encode(outbound_listener(argument))
     assert build_listener(argument) == resource(LISTENER, argument.name, whole)
+
+
+@given(eds | local | inbounds | outbounds)
+def test_what_a_policy_leaves_out_of_a_conf_is_not_read(argument: Any) -> None:
+    """A conf for clusters, or for listeners and their routes, builds what the whole one does."""
+    build: Callable[[Any], XdsResource] = build_listener
+    narrow: Any
+    if isinstance(argument, EdsCluster | LocalCluster):
+        build = build_cluster
+        narrow = replace(argument, applied=cluster_applied(argument.applied))
+    else:
+        narrow = replace(argument, applied=listener_applied(argument.applied))
+        if isinstance(narrow, OutboundListener):
+            routes = [replace(r, applied=listener_applied(r.applied)) for r in narrow.routes]
+            narrow = replace(narrow, routes=tuple(routes))
+    assert build(narrow) == build(argument)
 
 
 def _forget() -> None:

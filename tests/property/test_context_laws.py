@@ -7,11 +7,12 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler import context as contexts
-from reconciler import destination, match, view
+from reconciler import destination, inbound, match, view
 from reconciler.context import MeshContext, mesh_context
 from reconciler.model.resource import SERVICE, ZONE, MeshResource, ResourceKey
 from reconciler.state import MeshState, ResourceDiff, apply, from_resources
@@ -28,13 +29,12 @@ from tests.support.mesh import (
 )
 from xds.build.secrets import ca_secret
 from xds.translate import Builders, translate
+from xds.view import InboundListener
 
 if TYPE_CHECKING:
-    import pytest
-
     from reconciler.model.spec import Tags
     from xds.snapshot import Snapshot
-    from xds.view import ProxyView
+    from xds.view import Half, ProxyView
 
 SERVICES = ("web", "api", "db_shop_svc_80")
 NODES = tuple(f"p{n}" for n in range(6))
@@ -94,7 +94,8 @@ def some_policy(draw: Draw) -> MeshResource:
     target = a_target(draw)
     match draw.randint(0, 2):
         case 0:
-            conf = {"connectionTimeout": f"{draw.randint(1, 9)}s"}
+            span = f"{draw.randint(1, 9)}s"
+            conf = draw.choice(({"connectionTimeout": span}, {"http": {"requestTimeout": span}}))
             section = draw.choice(("to", "to", "from"))
             towards = {"kind": "Mesh"} if section == "from" else a_destination(draw)
             spec = {"targetRef": target, section: [{"targetRef": towards, "default": conf}]}
@@ -293,7 +294,7 @@ def test_proxies_with_the_same_outbounds_pay_once_for_them(
     state, context = mesh_of(60, 20)
     asked = counted(monkeypatch, destination, "destination")
     put_together = counted(monkeypatch, destination, "_outward")
-    inward = counted(monkeypatch, view, "_inward")
+    inward = counted(monkeypatch, view, "inward_of")
     own = counted(monkeypatch, view, "_own")
     wide = {"targetRef": {"kind": "Mesh"}, "default": {"connectionTimeout": "9s"}}
     policy = a_policy("MeshTimeout", "zz", {"targetRef": {"kind": "Mesh"}, "to": [wide]})
@@ -342,3 +343,65 @@ def test_policy_of_inbounds_leaves_the_clusters_and_outbounds(
         assert result.view.shared is before[key].view.shared
         assert result.view.own.clusters is before[key].view.own.clusters
         assert result.view.own.listeners != before[key].view.own.listeners
+
+
+def wide(conf: dict[str, object], direction: str = "to") -> MeshResource:
+    item = {"targetRef": {"kind": "Mesh"}, "default": conf}
+    return a_policy("MeshTimeout", "zz", {"targetRef": {"kind": "Mesh"}, direction: [item]})
+
+
+def after(state: MeshState, context: MeshContext, *put: MeshResource) -> MeshContext:
+    return mesh_context(
+        apply(state, ResourceDiff(put)), "default", "east", frozenset(), {}, context
+    )
+
+
+@pytest.mark.parametrize("direction", ["to", "from"])
+def test_a_conf_changes_what_reads_it_alone(direction: str) -> None:
+    """Clusters read of a stream's length, listeners of a request's."""
+    state, context = mesh_of(60, 20)
+    context = after(state, context, wide({"http": {"maxStreamDuration": "9s"}}, direction))
+    before = looked(context, state)
+    context = after(state, context, wide({"http": {"maxStreamDuration": "8s"}}, direction))
+    views = looked(context, state)
+    for key, result in views.items():
+        was, now = halves(before[key], direction), halves(result, direction)
+        assert now.listeners is was.listeners
+        assert now.clusters != was.clusters
+    both = {"maxStreamDuration": "8s", "requestTimeout": "3s"}
+    context = after(state, context, wide({"http": both}, direction))
+    for key, result in looked(context, state).items():
+        was, now = halves(views[key], direction), halves(result, direction)
+        assert now.listeners != was.listeners
+        assert now.clusters is was.clusters
+
+
+def halves(result: ViewResult, direction: str) -> Half:
+    """The one that policies of the direction shape."""
+    return result.view.shared if direction == "to" else result.view.own
+
+
+def test_what_policies_do_to_inbounds_is_found_once_for_all_whom_they_select_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those of one service are selected by one more."""
+    state, context = mesh_of(60, 20)
+    own = {"kind": "Dataplane", "labels": {"app": "s7"}}
+    item = {"targetRef": {"kind": "Mesh"}, "default": {"idleTimeout": "7s"}}
+    state = apply(
+        state,
+        ResourceDiff(put=(a_policy("MeshTimeout", "s7", {"targetRef": own, "from": [item]}),)),
+    )
+    context = mesh_context(state, "default", "east", frozenset(), {}, context)
+    looked(context, state)
+    fitted = counted(monkeypatch, inbound, "_fit")
+    chosen = counted(monkeypatch, inbound, "selections")
+    for seconds in range(1, 30):
+        context = after(state, context, wide({"idleTimeout": f"{seconds}s"}, "from"))
+        views = looked(context, state)
+        assert (len(fitted), len(chosen)) == (2 * seconds, 2 * seconds)  # of one kind
+    assert len(context.cached.hosts) == 2
+    listeners = [x for r in views.values() for x in r.view.own.listeners]
+    applied = {id(x.applied) for x in listeners if isinstance(x, InboundListener)}
+    assert (len(listeners), len(applied)) == (60, 2)
+    assert [len(hosts.at(context).fitted) for hosts in context.cached.hosts.values()] == [1, 1]

@@ -134,6 +134,9 @@ def test_certificate_names_every_service_then_every_tag_of_the_proxy() -> None:
         "kuma://kuma.io/zone/east",
         "kuma://version/v1",
     )
+    again = introduced(with_networking(inbound=inbounds))
+    assert isinstance(again, MeshResource)
+    assert identity_uris(again) is identity_uris(found)  # One object for all instances.
 
 
 # --- the bootstrap's answer ---

@@ -55,8 +55,8 @@ def change(made: Zone, put: ResourceDiff) -> dict[str, int]:
 def test_one_timeout_for_one_service_rebuilds_one_cluster_for_all_its_callers() -> None:
     made, _ = fleet()
     put = ResourceDiff(put=(policy("MeshTimeout", "t", timeout(2000)),))
-    # And one listener, of the same service: the whole timeout is part of what made it.
-    assert change(made, put) == {"cluster": 1, "listener": 1}
+    # And no listener: they read nothing of a connection's timeout.
+    assert change(made, put) == {"cluster": 1}
 
 
 def test_policy_that_says_the_same_rebuilds_nothing() -> None:

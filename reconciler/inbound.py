@@ -1,0 +1,222 @@
+"""What a proxy's inbounds come to: listeners, the clusters behind them, and what policies do there.
+Pure.
+
+Policies select the inbounds of many proxies alike (`Hosts`), and do the same to most of them:
+which those are, and what they come to, is found once for all of these proxies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from reconciler.destination import Origin, cluster_applied, listener_applied
+from reconciler.match import Ranked, Selection, selections
+from reconciler.model.spec import DataplaneSpec
+from reconciler.policies.effect import InboundPlace
+from reconciler.policies.hooks import EFFECTS
+from reconciler.topology import protocol_of
+from xds import names
+from xds.resource import CLUSTER, LISTENER
+from xds.view import (
+    Applied,
+    ClusterInput,
+    DownstreamTls,
+    InboundListener,
+    ListenerInput,
+    LocalCluster,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from reconciler.context import MeshContext
+    from reconciler.model.resource import MeshResource
+    from reconciler.model.spec import Inbound
+
+MESHES_KEPT = 256
+FITTED_MAX = 1_024  # kinds of inbounds of the same hosts: a few, or one for each that is not HTTP
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """By kind, the policies that say something of inbounds. `fitted`: what they do to an inbound,
+    by its index and place.
+    """
+
+    by_kind: Mapping[str, tuple[Selection, ...]]
+    fitted: dict[tuple[int, InboundPlace], Fitted] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class Hosts:
+    """Proxies whose inbounds the same policies select; `example` is one of them. `bound`: by kind,
+    those that do not select their whole class.
+    """
+
+    example: MeshResource
+    bound: Mapping[str, tuple[Ranked, ...]]
+    _whole: tuple[tuple[Ranked, ...], ...] = ()
+    _found: Chosen | None = None
+
+    def at(self, context: MeshContext) -> Chosen:
+        """The same object as long as the policies are the same; looked for once for all proxies."""
+        found, whole = self._found, context.whole
+        if found is not None and self._whole is whole:
+            return found
+        before = self._whole or (None,) * len(whole)
+        chosen = {
+            kind: found.by_kind[kind]
+            if found is not None and was is now
+            else about_inbounds(selections((*self.bound[kind], *now), self.example))
+            for kind, was, now in zip(context.index, before, whole, strict=True)
+        }
+        if found is None or found.by_kind != chosen:
+            found = self._found = Chosen(chosen)
+        self._whole = whole
+        return found
+
+
+def about_inbounds(chosen: tuple[Selection, ...]) -> tuple[Selection, ...]:
+    return tuple(s for s in chosen if s.spec.from_ or s.spec.rules)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """What policies do to an inbound and to the cluster behind it, and which ones."""
+
+    listener: tuple[Applied, ...]
+    cluster: tuple[Applied, ...]
+    listener_origins: Origin
+    cluster_origins: Origin
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inward:
+    """Each by name."""
+
+    clusters: dict[str, ClusterInput] = field(default_factory=dict)
+    listeners: dict[str, ListenerInput] = field(default_factory=dict)
+    origins: dict[tuple[str, str], Origin] = field(default_factory=dict)
+
+
+def inward_of(
+    context: MeshContext, dataplane: MeshResource, chosen: Chosen, *, reuse_port: bool
+) -> Inward:
+    found, spec = Inward(), dataplane.spec
+    assert isinstance(spec, DataplaneSpec)
+    for index, inbound in enumerate(spec.inbounds):
+        _add(found, context, _InboundOf(inbound, index, chosen, reuse_port))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _InboundOf:
+    inbound: Inbound
+    index: int
+    chosen: Chosen
+    reuse_port: bool
+
+
+def _add(parts: Inward, context: MeshContext, of: _InboundOf) -> None:
+    inbound = of.inbound
+    address = context.resolve(inbound.address)
+    workload = context.resolve(inbound.workload_address)
+    if address is None or workload is None:
+        return  # Envoy takes no names: the inbound comes when its name has an address.
+    name = names.inbound_listener_name(address, inbound.port)
+    protocol = protocol_of(inbound.protocol)
+    fitted = _fitted(context, of, name, http=protocol.is_http)
+    local = names.local_cluster_name(inbound.workload_port)
+    cluster = _add_local(
+        parts,
+        LocalCluster(local, workload, inbound.workload_port, protocol, fitted.cluster),
+        (address, inbound.port),
+    )
+    parts.listeners[name] = InboundListener(
+        name=name,
+        address=address,
+        port=inbound.port,
+        protocol=protocol,
+        service=inbound.service or name,  # Envoy's virtual host needs a name.
+        cluster=cluster,
+        tags=inbound.tags,
+        tls=downstream_tls(context),
+        reuse_port=of.reuse_port,
+        applied=fitted.listener,
+    )
+    if fitted.listener_origins:
+        parts.origins[LISTENER, name] = fitted.listener_origins
+    if fitted.cluster:
+        parts.origins[CLUSTER, cluster] = fitted.cluster_origins
+
+
+def _add_local(parts: Inward, cluster: LocalCluster, inbound: tuple[str, int]) -> str:
+    """The name under which it is there.
+
+    Inbounds may lead to one port number in different ways: at other addresses, with another
+    protocol, under other policies. Only the first has the plain name; no two inbounds listen at
+    the same place.
+    """
+    if parts.clusters.get(cluster.name, cluster) != cluster:
+        cluster = replace(cluster, name=names.other_local_cluster_name(cluster.port, *inbound))
+    parts.clusters[cluster.name] = cluster
+    return cluster.name
+
+
+def _fitted(context: MeshContext, of: _InboundOf, name: str, *, http: bool) -> Fitted:
+    place = InboundPlace("" if http else name, http, context.spec.mtls is not None)
+    known, key = of.chosen.fitted, (of.index, place)
+    found = known.get(key)
+    if found is None:
+        if len(known) >= FITTED_MAX:
+            known.clear()
+        found = known[key] = _fit(context, of, place)
+    return found
+
+
+def _fit(context: MeshContext, of: _InboundOf, place: InboundPlace) -> Fitted:
+    """What every kind does to an inbound."""
+    listener: list[Applied] = []
+    cluster: list[Applied] = []
+    origins: list[Origin] = []
+    cluster_origins: list[Origin] = []
+    for effect in EFFECTS:
+        if effect.on_inbound is None:
+            continue
+        chosen = tuple(s for s in of.chosen.by_kind[effect.kind] if of.index in s.inbounds)
+        conf = context.inbound_conf(effect, chosen, of.index)
+        value = effect.on_inbound(conf.value if conf is not None else None, place)
+        if value is None:
+            continue
+        applied = (Applied(effect.hooks, value),)
+        origin = conf.origins if conf is not None else ()
+        listener += listener_applied(applied)
+        origins.append(origin)
+        if at_cluster := cluster_applied(applied):
+            cluster += at_cluster
+            cluster_origins.append(origin)
+    return Fitted(tuple(listener), tuple(cluster), _all(origins), _all(cluster_origins))
+
+
+def _all(origins: Iterable[Origin]) -> Origin:
+    """Each policy once."""
+    return tuple(dict.fromkeys(key for keys in origins for key in keys))
+
+
+def downstream_tls(context: MeshContext) -> DownstreamTls | None:
+    """None: mTLS is off."""
+    mtls = context.spec.mtls
+    return _downstream_tls(context.name, mtls.permissive) if mtls is not None else None
+
+
+@lru_cache(maxsize=MESHES_KEPT)
+def _downstream_tls(mesh: str, permissive: bool) -> DownstreamTls:
+    """One object for all inbounds."""
+    return DownstreamTls(
+        san_uri_prefixes=(names.spiffe_prefix(mesh),),
+        identity_secret=names.identity_secret_name(mesh),
+        ca_secret=names.ca_secret_name(mesh),
+        permissive=permissive,
+    )
