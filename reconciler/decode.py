@@ -56,7 +56,13 @@ def mesh_resource(
     key: ResourceKey, labels: Labels, data: Fields, status: str | None = None
 ) -> MeshResource:
     """Raises DecodeError."""
-    body = canonical_json(data)
+    return canonical_resource(key, labels, canonical_json(data), status)
+
+
+def canonical_resource(
+    key: ResourceKey, labels: Labels, body: str, status: str | None
+) -> MeshResource:
+    """The same of canonical JSON. Raises DecodeError."""
     # Insights are many, large, and other ones every few seconds: none of them stays in a cache.
     spec = _spec(key.type, body) if key.type in _DECODERS else _OPAQUE
     return MeshResource(key, labels, body, spec, status)

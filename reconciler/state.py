@@ -120,7 +120,7 @@ def apply(state: MeshState, change: ResourceDiff) -> MeshState:
     for key in drop:
         by_key = by_key.remove(key)
     after = MeshState(by_key)
-    if state._sorted:
+    if state._sorted or not state.by_key:  # Of nothing it is known without a search.
         _follow(after, state, {**put, **dict.fromkeys(drop)})
     return after
 

@@ -181,5 +181,13 @@ class OpaqueSpec:
     """A kind that is carried but not computed with; its content is the resource's body."""
 
 
+@dataclass(frozen=True, slots=True)
+class InsightSpec:
+    """What the global counts of a DataplaneInsight, and all that it keeps of one."""
+
+    online: bool  # a subscription that began and did not end
+    backend: str = ""  # that issued its certificate
+
+
 ZoneProxySpec = ZoneIngressSpec | ZoneEgressSpec
-Spec = MeshSpec | ZoneSpec | DataplaneSpec | ZoneProxySpec | PolicySpec | OpaqueSpec
+Spec = MeshSpec | ZoneSpec | DataplaneSpec | ZoneProxySpec | PolicySpec | OpaqueSpec | InsightSpec

@@ -6,17 +6,16 @@ their revision, never as a part of it.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from rpds import HashTrieMap
 
 from reconciler.decode import mesh_resource
 from reconciler.kds.types import SERVICE_INSIGHT
 from reconciler.model.resource import SERVICE, Labels, MeshResource, ResourceKey
-from reconciler.model.spec import DataplaneSpec
+from reconciler.model.spec import DataplaneSpec, InsightSpec
 from reconciler.state import EMPTY, MeshState, ResourceDiff, apply
 from reconciler.steps import global_slices
 from reconciler.steps.global_counts import Tally
@@ -49,12 +48,10 @@ def _share(held: MeshState, mesh: str, name: str) -> _Share | None:
     named = {inbound.service for inbound in proxy.spec.inbounds}
     services = frozenset(filter(None, {*named, dict(proxy.spec.gateway_tags).get(SERVICE)}))
     insight = held.get(ResourceKey("DataplaneInsight", mesh, name))
-    data = cast("dict[str, Any]", json.loads(insight.body)) if insight is not None else {}
-    online = any(
-        s.get("connectTime") and not s.get("disconnectTime") for s in data.get("subscriptions", ())
-    )
-    backend = str(data.get("mTLS", {}).get("issuedBackend", ""))
-    return _Share(services, online, proxy.spec.gateway, backend)
+    told = insight.spec if insight is not None else None
+    if not isinstance(told, InsightSpec):
+        told = InsightSpec(online=False)
+    return _Share(services, told.online, proxy.spec.gateway, told.backend)
 
 
 def proxies_changed(

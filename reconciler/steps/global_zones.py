@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from rpds import HashTrieMap
 
-from reconciler.decode import mesh_resource
-from reconciler.kds.codec import decode_entry
+from reconciler.decode import canonical_resource
+from reconciler.kds.codec import INSIGHT, decode_entry, decode_insight
 from reconciler.kds.manifest import parse_report
 from reconciler.kds.names import resource_name
 from reconciler.kds.receive import (
@@ -27,7 +27,7 @@ from reconciler.kds.zone_node import HASH_SUFFIX
 from reconciler.model.decode import DecodeError
 from reconciler.model.kinds import KINDS
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
-from reconciler.state import MeshState, ResourceDiff, apply, from_resources
+from reconciler.state import MeshState, ResourceDiff, apply, from_resources, narrowed
 from reconciler.status.announcement import StatusMode, ZoneStatus, parse_status
 from reconciler.steps import global_insights, global_presence, global_services, global_slices
 from reconciler.steps.global_state import (
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from reconciler.kds.codec import CarriedResource
+    from reconciler.model.spec import InsightSpec
 
 CANCELLED, INVALID_ARGUMENT = 1, 3  # gRPC status numbers
 REFUSED_MAX = 100  # kept for status, a type and zone
@@ -263,43 +264,39 @@ def _received(
     response, zone, type_ = event.response, session.zone, event.response.type_url
     record = state.zones[zone]
     put, found = _attributed(state, session, response)
-    found = session.taken.and_then(found)
     drop: tuple[ResourceKey, ...] = ()
     if not event.more:
         drop = _dropped(record, session, response, found if is_initial else None)
     change = ResourceDiff(put, tuple(key for key in drop if key in record.owned.by_key))
-    owned = apply(record.owned, change)
-    live = record.remembered and type_ == "ZoneIngress"
+    news = narrowed(record.owned, change)
+    owned = apply(record.owned, news)
     travels = KINDS[type_].across
-    pairs = tuple(
-        (before, after)
-        for key, after in (*((r.key, r) for r in change.put), *((key, None) for key in change.drop))
-        if (before := record.owned.get(key)) != after
-    )
-    after = replace(
-        record,
-        owned=owned,
-        relayed=apply(record.relayed, change) if travels else record.relayed,
-        remembered=record.remembered and not live,
-    )
+    after = record
+    if news:
+        relayed = apply(record.relayed, change) if travels else record.relayed
+        after = replace(record, owned=owned, relayed=relayed)
+    if after.remembered and type_ == "ZoneIngress":
+        after = replace(after, remembered=False)
     told: Effects = ()
     if not event.more:
         gone = None if is_initial else frozenset(response.removed)
         after, told = _refusals(after, type_, found, gone)
-    state = replace(state, zones=state.zones.insert(zone, after))
-    if type_ in global_services.PROXY_TYPES:
-        keys = (*(r.key for r in change.put), *change.drop)
+    if after is not record:
+        state = replace(state, zones=state.zones.insert(zone, after))
+    keys = (*(r.key for r in news.put), *news.drop)
+    if type_ in global_services.PROXY_TYPES and keys:
         state, counted = global_services.proxies_changed(
             state, zone, record.owned, owned, keys, event.now
         )
         told = (*told, *counted)
-    if not travels or not pairs:
+    if not travels or not keys:
         return state, told, found
     keep = KeepRelayed(zone, change.put, change.drop)
     if state.published is None:
         return state, (keep, *told), found
-    state, relayed = global_slices.relay(state, zone, pairs)
-    return state, (keep, *relayed, *told), found
+    pairs = tuple((record.owned.get(key), owned.get(key)) for key in keys)
+    state, relay = global_slices.relay(state, zone, pairs)
+    return state, (keep, *relay, *told), found
 
 
 def _dropped(
@@ -311,8 +308,13 @@ def _dropped(
     type_ = response.type_url
     if whole is None:
         return tuple(_key(session, type_, name) for name in response.removed)
-    kept = whole.keys | {_key(session, type_, name) for name in whole.errors}
-    return tuple(r.key for r in record.owned.of(type_) if r.key not in kept)
+    refused = {_key(session, type_, name) for name in whole.errors}
+    gone = (
+        key
+        for resource in record.owned.of(type_)
+        if ((key := resource.key).mesh, key.name) not in whole.keys
+    )
+    return tuple(key for key in gone if key not in refused)
 
 
 def _key(session: Session, type_: str, name: str) -> ResourceKey:
@@ -324,19 +326,19 @@ def _key(session: Session, type_: str, name: str) -> ResourceKey:
 def _attributed(
     state: GlobalState, session: Session, response: DeltaResponse
 ) -> tuple[tuple[MeshResource, ...], Taken]:
-    """The resources that are taken. Names are those inside the resources: a peer may frame them
-    under any other.
+    """The resources that are taken, and all of the response up to here. Names are those inside the
+    resources: a peer may frame them under any other.
     """
     put: list[MeshResource] = []
     names: set[str] = set()
     errors: dict[str, str] = {}
     claims: set[str] = set()
     for entry in response.resources:
-        carried = decode_entry(response.type_url, entry.entry)
+        carried, insight = _decoded(response.type_url, entry.entry)
         name = resource_name(carried.mesh, carried.name)
         # Whose name it is has to be looked for among all zones: not for each of thousands.
         known = state.zones.keys() if len(errors) < REFUSALS_SHOWN else ()
-        found = _accepted(state, session, carried, known)
+        found = _accepted(state, session, carried, known, insight)
         if isinstance(found, MeshResource):
             put.append(found)
             names.add(name)
@@ -344,12 +346,20 @@ def _attributed(
         errors[name] = found
         if is_claim(found):
             claims.add(name)
-    keys = frozenset(resource.key for resource in put)
-    return tuple(put), Taken(keys, frozenset(names), errors, frozenset(claims))
+    keys = {(resource.key.mesh, resource.key.name) for resource in put}
+    return tuple(put), session.taken.and_then(keys, names, errors, claims)
+
+
+def _decoded(type_: str, entry: bytes) -> tuple[CarriedResource, InsightSpec | None]:
+    return decode_insight(entry) if type_ == INSIGHT else (decode_entry(type_, entry), None)
 
 
 def _accepted(
-    state: GlobalState, session: Session, carried: CarriedResource, known: Iterable[str]
+    state: GlobalState,
+    session: Session,
+    carried: CarriedResource,
+    known: Iterable[str],
+    insight: InsightSpec | None,
 ) -> MeshResource | str:
     zone = session.zone
     accepted = accept_from_zone(zone, carried)
@@ -365,9 +375,11 @@ def _accepted(
     owner = _owner(state, key) if KINDS[key.type].across else None
     if owner not in (None, zone):
         return f'the name is taken by a resource of zone "{owner}"; rename it'
+    labels = Labels.of(accepted.labels)
+    if insight is not None:
+        return MeshResource(key, labels, accepted.body, insight)
     try:
-        labels = Labels.of(accepted.labels)
-        return mesh_resource(key, labels, accepted.data, accepted.status)
+        return canonical_resource(key, labels, accepted.body, accepted.status)
     except DecodeError as error:
         return str(error)
 
@@ -388,8 +400,9 @@ def _refusals(
         return record, ()
     if gone is None:
         held = HashTrieMap()
-    for name in found.names | (gone or frozenset()):
-        held = held.discard(name)
+    for name in list(held):
+        if name in found.names or (gone is not None and name in gone):
+            held = held.discard(name)
     for name, why in found.errors.items():
         if len(held) < REFUSED_MAX or name in held:
             held = held.insert(name, why[:REFUSAL_MAX])

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.model.resource import canonical_json
-from reconciler.model.spec import DataplaneSpec
+from reconciler.model.spec import DataplaneSpec, InsightSpec
 from reconciler.status.announcement import StatusMode, ZoneStatus
 from reconciler.status.document import Inventory, ProxyClass, ProxyEntry, StatusInput
 from xds.copying import replace
@@ -115,9 +115,7 @@ def _derived(relayed: Relayed, ingresses: tuple[str, ...]) -> StatusInput:
 
 
 def _is_online(insight: MeshResource) -> bool:
-    """One subscription that began and did not end."""
-    subscriptions = json.loads(insight.body).get("subscriptions", [])
-    return any(s.get("connectTime") and not s.get("disconnectTime") for s in subscriptions)
+    return isinstance(insight.spec, InsightSpec) and insight.spec.online
 
 
 def _shape(spec: DataplaneSpec) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from rpds import HashTrieMap
+from rpds import HashTrieMap, HashTrieSet
 
 from reconciler.kds.stats import Counts
 from reconciler.state import EMPTY as NO_RESOURCES
 from reconciler.state import MeshState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from reconciler.kds.admin import AdminKind
     from reconciler.kds.admission import Proof
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reconciler.kds.manifest import ConvergenceReport
     from reconciler.kds.slice import Pair, Relayed, Slice
     from reconciler.kds.zone_node import Announced
-    from reconciler.model.resource import MeshResource, ResourceKey
+    from reconciler.model.resource import MeshResource
     from reconciler.status.announcement import ZoneStatus
     from reconciler.steps.global_counts import Subscription
     from xds.delta_receiver import DeltaReceiver
@@ -52,21 +52,28 @@ class Sifting:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What of a zone's response was taken so far, by `keys` and by `names` as the zone calls it.
-    `errors` by name, `claims` among them of another zone's name.
+    """What of a zone's response was taken so far, by mesh and name as the global knows it (`keys`),
+    and by `names` as the zone calls it. `errors` by name, `claims` among them of another zone's.
     """
 
-    keys: frozenset[ResourceKey] = frozenset()
-    names: frozenset[str] = frozenset()
+    keys: HashTrieSet[tuple[str, str]] = field(default_factory=HashTrieSet)
+    names: HashTrieSet[str] = field(default_factory=HashTrieSet)
     errors: Mapping[str, str] = field(default_factory=dict)
     claims: frozenset[str] = frozenset()
 
-    def and_then(self, more: Taken) -> Taken:
+    def and_then(
+        self,
+        keys: Iterable[tuple[str, str]],
+        names: Iterable[str],
+        errors: Mapping[str, str],
+        claims: Iterable[str],
+    ) -> Taken:
+        """With the next part of it, which costs as much as that part."""
         return Taken(
-            self.keys | more.keys,
-            self.names | more.names,
-            {**self.errors, **more.errors},
-            self.claims | more.claims,
+            self.keys.update(keys),
+            self.names.update(names),
+            {**self.errors, **errors} if errors else self.errors,
+            self.claims.union(claims) if claims else self.claims,
         )
 
 

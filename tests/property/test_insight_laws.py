@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from google.protobuf.json_format import ParseDict
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.kds.codec import CarriedResource, decode_entry, decode_insight, encode_spec
 from reconciler.kds.messages import MESSAGES
 from reconciler.kds.proxy_insight import (
     TOLD_TYPES,
@@ -18,6 +20,7 @@ from reconciler.kds.proxy_insight import (
     said_by,
 )
 from reconciler.kds.stats import Counts, stats
+from reconciler.model.spec import InsightSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,6 +73,28 @@ def test_insight_is_what_its_plain_data_gives(
         told = kind.FromString(insight_bytes(type_, "web", insight))
         assert told == wanted, (told, wanted)
         assert insight_bytes(type_, "web", insight) == wanted.SerializeToString(deterministic=True)
+
+
+@given(
+    st.lists(streams(), max_size=3), st.sampled_from(("", "ca")), TIMES, st.dictionaries(TEXT, TEXT)
+)
+def test_what_the_global_counts_of_an_insight_is_what_its_json_says(
+    found: list[tuple[Subscription, dict[str, Any]]],
+    backend: str,
+    at: float,
+    labels: dict[str, str],
+) -> None:
+    subscriptions = tuple(stream for stream, _ in found)
+    insight = ProxyInsight(subscriptions, backend, (), at, at, 1)
+    named = CarriedResource("DataplaneInsight", "default", "web", labels, "")
+    frame = encode_spec(named, insight_bytes("DataplaneInsight", "web", insight))
+    carried = decode_entry("DataplaneInsight", frame.entry)
+    told: dict[str, Any] = dict(carried.data)
+    online = any(
+        s.get("connectTime") and not s.get("disconnectTime") for s in told.get("subscriptions", ())
+    )
+    counted = InsightSpec(online, told.get("mTLS", {}).get("issuedBackend", ""))
+    assert decode_insight(frame.entry) == (replace(carried, body=""), counted)
 
 
 def plain(

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.kds.codec import CarriedResource, canonical_data, decode_entry, encode_carried
+from reconciler.kds.codec import (
+    CarriedResource,
+    canonical_data,
+    decode_entry,
+    decode_insight,
+    encode_carried,
+)
 from reconciler.kds.proto import kds_pb2, kuma_mesh_pb2
 from reconciler.model.resource import canonical_json
 from tests.support.protobuf_wire import fields, message, text
@@ -177,6 +183,18 @@ def test_time_outside_the_calendar_ends_the_stream() -> None:
     frame.spec.value = insight.SerializeToString()
     with pytest.raises(RemoteProtocolError, match="Timestamp"):
         decode_entry("DataplaneInsight", resource(KUMA, "x.", frame.SerializeToString()).entry)
+
+
+@pytest.mark.parametrize(
+    ("url", "spec"),
+    [("kuma.mesh.v1alpha1.Dataplane", b""), ("kuma.mesh.v1alpha1.DataplaneInsight", b"\xff")],
+)
+def test_what_is_no_insight_ends_the_stream(url: str, spec: bytes) -> None:
+    frame = kds_pb2.KumaResource()
+    frame.meta.name = "x"
+    frame.spec.type_url, frame.spec.value = f"type.googleapis.com/{url}", spec
+    with pytest.raises(RemoteProtocolError, match="DataplaneInsight x"):
+        decode_insight(resource(KUMA, "x.", frame.SerializeToString()).entry)
 
 
 def test_another_envelope_ends_the_stream() -> None:

@@ -190,8 +190,10 @@ def proxy(name: str, service: str, zone: str, **more: Any) -> XdsResource:
     return entry("Dataplane", name, data, zone)
 
 
-def insight(name: str, zone: str, *, online: bool, backend: str = "") -> XdsResource:
-    connection = {"id": "1", "connectTime": "2026-01-01T00:00:00Z"}
+def insight(
+    name: str, zone: str, backend: str = "", *, online: bool = True, **more: Any
+) -> XdsResource:
+    connection = {"id": "1", "connectTime": "2026-01-01T00:00:00Z", **more}
     if not online:
         connection["disconnectTime"] = "2026-01-01T00:00:01Z"
     mtls = {"mTLS": {"issuedBackend": backend}} if backend else {}
@@ -218,7 +220,7 @@ def two_zones() -> Global:
     plane = connected("east", "west")
     says(plane, "east", "Dataplane", 100.0, proxy("a", "web", "east"), proxy("b", "web", "east"))
     says(plane, "west", "Dataplane", 100.0, proxy("c", "web", "west"))
-    online = insight("a", "east", online=True, backend="ca-1")
+    online = insight("a", "east", "ca-1")
     says(plane, "east", "DataplaneInsight", 100.0, online)
     plane.deliver(g.Tick(100.0))
     return plane
@@ -264,6 +266,17 @@ def test_changes_are_told_together_and_not_before_an_interval() -> None:
     assert services(plane)["web"]["dataplanes"] == {"total": 3, "online": 1, "offline": 2}
     says(plane, "east", "DataplaneInsight", 200.0, insight("b", "east", online=True))
     assert not any(isinstance(e, g.WakeAt) for e in plane.effects)  # The same again.
+
+
+def test_counters_of_proxies_change_nothing_of_what_is_known_of_a_zone() -> None:
+    """Ten seconds after a push, of all proxies: only what is counted of an insight is kept."""
+    plane = two_zones()
+    known = plane.state.zones
+    status = {"total": {"responsesSent": "7"}}
+    says(plane, "east", "DataplaneInsight", 101.0, insight("a", "east", "ca-1", status=status))
+    assert plane.state.zones is known
+    says(plane, "east", "DataplaneInsight", 102.0, insight("a", "east", "ca-2", status=status))
+    assert plane.state.zones is not known
 
 
 def test_proxies_that_go_and_zones_that_are_forgotten_take_their_share_along() -> None:
