@@ -57,6 +57,30 @@ def encode_carried(carried: CarriedResource) -> XdsResource:
 
 def encode_spec(carried: CarriedResource, spec: bytes) -> XdsResource:
     """With this for its spec, whatever its body says."""
+    return _framed(carried.mesh, carried.name, _without_spec(carried), spec)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A carried resource without its spec, encoded once for all that follow each other."""
+
+    type: str
+    mesh: str
+    name: str
+    data: bytes = field(repr=False)
+
+
+def head_of(carried: CarriedResource) -> Head:
+    data = _without_spec(carried).SerializeToString(deterministic=True)
+    return Head(carried.type, carried.mesh, carried.name, data)
+
+
+def with_spec(head: Head, spec: bytes) -> XdsResource:
+    """As `encode_spec` of what the head was made of."""
+    return _framed(head.mesh, head.name, kds_pb2.KumaResource.FromString(head.data), spec)
+
+
+def _without_spec(carried: CarriedResource) -> kds_pb2.KumaResource:
     message = kds_pb2.KumaResource()
     message.meta.name = carried.name
     message.meta.mesh = carried.mesh
@@ -65,12 +89,16 @@ def encode_spec(carried: CarriedResource, spec: bytes) -> XdsResource:
     kind = MESSAGES.get(carried.type)
     if kind is not None:
         message.spec.type_url = f"type.googleapis.com/{kind.DESCRIPTOR.full_name}"
-    message.spec.value = spec
     message.spec.SetInParent()
     if carried.status:  # An Any with an empty value would end a peer's stream.
         message.status.value = carried.status.encode()
+    return message
+
+
+def _framed(mesh: str, name: str, message: kds_pb2.KumaResource, spec: bytes) -> XdsResource:
+    message.spec.value = spec
     body = message.SerializeToString(deterministic=True)
-    return resource(KUMA_RESOURCE, resource_name(carried.mesh, carried.name), body)
+    return resource(KUMA_RESOURCE, resource_name(mesh, name), body)
 
 
 def spec_bytes(type_: str, body: str) -> bytes:

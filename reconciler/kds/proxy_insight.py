@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from reconciler.kds.messages import MESSAGES
 from reconciler.kds.proto import kuma_mesh_pb2 as pb
-from reconciler.kds.stats import Counts
 from xds.copying import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from reconciler.kds.stats import Counts
 
 TOLD_TYPES = ("cds", "eds", "lds", "rds")  # others count in the total only
 METADATA_MAX = 256 * 1024  # bytes; more is not told upward
@@ -22,7 +23,7 @@ METADATA_MAX = 256 * 1024  # bytes; more is not told upward
 @dataclass(frozen=True, slots=True)
 class Said:
     """What a proxy said of itself in the node of its first request, encoded once for all that is
-    told of it: its versions as `Version`, all of it as `Struct`.
+    told of it: its versions as `Version`, all of it as the last field of a DataplaneInsight.
     """
 
     version: bytes = b""
@@ -65,8 +66,9 @@ def said_by(metadata: Mapping[str, object]) -> Said:
     """Equal metadata gives equal bytes."""
     insight = pb.DataplaneInsight()
     insight.metadata.update(cast("Mapping[str, Any]", metadata))
-    data = insight.metadata.SerializeToString(deterministic=True)
-    return Said(_version(metadata), data if len(data) <= METADATA_MAX else b"")
+    if insight.metadata.ByteSize() > METADATA_MAX:
+        return Said(_version(metadata))
+    return Said(_version(metadata), insight.SerializeToString(deterministic=True))
 
 
 def insight_bytes(type_: str, name: str, insight: ProxyInsight) -> bytes:
@@ -76,17 +78,21 @@ def insight_bytes(type_: str, name: str, insight: ProxyInsight) -> bytes:
     message: Any = MESSAGES[type_]()  # The three have no type in common.
     for found in insight.subscriptions:
         _tell(message.subscriptions.add(), name, found)
-    if insight.subscriptions and insight.subscriptions[-1].said.metadata:
-        message.metadata.ParseFromString(insight.subscriptions[-1].said.metadata)
-    if insight.backend and type_ == "DataplaneInsight":
+    said = insight.subscriptions[-1].said if insight.subscriptions else UNSAID
+    if type_ != "DataplaneInsight":
+        if said.metadata:
+            message.metadata.CopyFrom(pb.DataplaneInsight.FromString(said.metadata).metadata)
+        data: bytes = message.SerializeToString(deterministic=True)
+        return data
+    if insight.backend:
         told = message.mTLS
         _set(told.certificate_expiration_time, insight.expires_at)
         _set(told.last_certificate_regeneration, insight.regenerated_at)
         told.certificate_regenerations = insight.regenerations
         told.issuedBackend = insight.backend
         told.supportedBackends.extend(insight.backends or (insight.backend,))
-    data: bytes = message.SerializeToString(deterministic=True)
-    return data
+    data = message.SerializeToString(deterministic=True)
+    return data + said.metadata
 
 
 def _tell(told: pb.DiscoverySubscription, name: str, found: Subscription) -> None:
@@ -101,24 +107,30 @@ def _tell(told: pb.DiscoverySubscription, name: str, found: Subscription) -> Non
         _set(status.last_update_time, found.counted_at)
         _count(status.total, found.counts.values())
         for type_ in TOLD_TYPES:
-            if type_ in found.counts:
-                _count(getattr(status, type_), (found.counts[type_],))
+            counts = found.counts.get(type_)
+            if counts is not None:
+                _count(getattr(status, type_), (counts,))
     if found.until is not None:
         _set(told.disconnect_time, found.until)
 
 
 def _set(told: Any, at: float) -> None:
     """A Timestamp, to the millisecond."""
-    told.FromMilliseconds(round(at * 1_000_000) // 1000)
+    seconds, milliseconds = divmod(round(at * 1_000_000) // 1000, 1000)
     told.SetInParent()
+    told.seconds, told.nanos = seconds, milliseconds * 1_000_000
 
 
 def _count(told: pb.DiscoveryServiceStats, counts: Iterable[Counts]) -> None:
-    total = sum(counts, Counts())
-    told.responses_sent = total.sent
-    told.responses_acknowledged = total.acknowledged
-    told.responses_rejected = total.rejected
+    """Their sum, without a value for each step of it: done for every type of every proxy."""
+    sent = acknowledged = rejected = 0
+    for each in counts:
+        sent += each.sent
+        acknowledged += each.acknowledged
+        rejected += each.rejected
     told.SetInParent()
+    told.responses_sent, told.responses_acknowledged = sent, acknowledged
+    told.responses_rejected = rejected
 
 
 def _version(metadata: Mapping[str, object]) -> bytes:

@@ -5,11 +5,11 @@ convergence report.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from rpds import HashTrieMap
 
-from reconciler.kds.codec import CarriedResource, encode_spec, spec_bytes
+from reconciler.kds.codec import CarriedResource, Head, encode_spec, head_of, spec_bytes, with_spec
 from reconciler.kds.manifest import ConvergenceReport, encode_report
 from reconciler.kds.names import hashed_name
 from reconciler.kds.proxy_insight import ProxyInsight, insight_bytes
@@ -35,14 +35,21 @@ if TYPE_CHECKING:
 Told: TypeAlias = "tuple[MeshResource, ProxyInsight] | None"
 NO_INSIGHT = ProxyInsight()
 NOTHING_SENT: Mapping[str, Resources] = {}
-# A frame, and what it was made of.
-_Kept: TypeAlias = "tuple[MeshResource, ProxyInsight, XdsResource]"
 
 INSIGHTS = {
     "Dataplane": "DataplaneInsight",
     "ZoneIngress": "ZoneIngressInsight",
     "ZoneEgress": "ZoneEgressInsight",
 }
+
+
+class Kept(NamedTuple):
+    """A frame, and what it was made of; `head` is that of an insight, which changes often."""
+
+    resource: MeshResource
+    insight: ProxyInsight
+    frame: XdsResource
+    head: Head | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ class Publication:
 
     types: Mapping[str, Resources] = field(default_factory=dict)
     steps: Mapping[str, Step] = field(default_factory=dict)
-    frames: HashTrieMap[tuple[str, ResourceKey], _Kept] = field(default_factory=HashTrieMap)
+    frames: HashTrieMap[tuple[str, ResourceKey], Kept] = field(default_factory=HashTrieMap)
     begun: bool = False
     report: ConvergenceReport | None = None  # the one that is said
 
@@ -83,33 +90,34 @@ def publication(
             if told is None:
                 if before is not None:
                     frames = frames.remove(at)
-                    removed.setdefault(type_, set()).add(before[-1].name)
+                    removed.setdefault(type_, set()).add(before.frame.name)
             elif before is None or not _says(type_, before, told):
-                frame = _frame(zone, type_, *told)
-                frames = frames.insert(at, (*told, frame))
+                kept = _kept(zone, type_, before, *told)
+                frames, frame = frames.insert(at, kept), kept.frame
                 put.setdefault(type_, {})[frame.name] = frame
-                if before is not None and before[-1].name != frame.name:
-                    removed.setdefault(type_, set()).add(before[-1].name)
+                if before is not None and before.frame.name != frame.name:
+                    removed.setdefault(type_, set()).add(before.frame.name)
     if previous.begun:
         return replace(_after(previous, put, removed, sent), frames=frames)
     types = {**previous.types, **_all(frames)} if whole else previous.types
     return replace(previous, types=types, frames=frames, begun=whole)
 
 
-def _says(type_: str, before: _Kept, told: tuple[MeshResource, ProxyInsight]) -> bool:
-    if before[0] is not told[0] and type_ == told[0].key.type:
-        return False
-    return before[1] is told[1] or type_ == told[0].key.type or before[1] == told[1]
+def _says(type_: str, before: Kept, told: tuple[MeshResource, ProxyInsight]) -> bool:
+    resource, insight = told
+    if type_ == resource.key.type:
+        return before.resource is resource
+    return before.insight is insight or before.insight == insight
 
 
 def _all(
-    frames: HashTrieMap[tuple[str, ResourceKey], _Kept],
+    frames: HashTrieMap[tuple[str, ResourceKey], Kept],
 ) -> Mapping[str, Resources]:
     types: dict[str, dict[str, XdsResource]] = {
         type_: {} for pair in INSIGHTS.items() for type_ in pair
     }
-    for (type_, _), (*_, frame) in sorted(frames.items()):
-        types[type_][frame.name] = frame
+    for (type_, _), kept in sorted(frames.items()):
+        types[type_][kept.frame.name] = kept.frame
     return types
 
 
@@ -148,11 +156,16 @@ def with_zone(
     return replace(previous, types=types, report=report)
 
 
-def _frame(zone: str, type_: str, resource: MeshResource, insight: ProxyInsight) -> XdsResource:
+def _kept(
+    zone: str, type_: str, before: Kept | None, resource: MeshResource, insight: ProxyInsight
+) -> Kept:
     if type_ == resource.key.type:
-        return encode_spec(zone_carried(zone, resource), spec_bytes(type_, resource.body))
-    carried = _insight(zone, type_, resource)
-    return encode_spec(carried, insight_bytes(type_, carried.name, insight))
+        frame = encode_spec(zone_carried(zone, resource), spec_bytes(type_, resource.body))
+        return Kept(resource, insight, frame, None)
+    head = before.head if before is not None and before.resource is resource else None
+    head = head or head_of(_insight(zone, type_, resource))
+    frame = with_spec(head, insight_bytes(type_, head.name, insight))
+    return Kept(resource, insight, frame, head)
 
 
 def _named(zone: str, resource: MeshResource) -> tuple[str, Labels]:

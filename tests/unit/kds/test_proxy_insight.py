@@ -40,10 +40,10 @@ METADATA = {"version": VERSION, "features": ["feature-delta-grpc"], "ipv6Enabled
 def told(made: Zone) -> dict[str, Any]:
     """By the last report."""
     made.deliver(z.Tick(made.now + REPORT_S))
-    *_, insight, frame = made.state.published.frames["DataplaneInsight", WEB]
-    carried = decode_entry("DataplaneInsight", frame.entry)
-    assert carried.data == read(insight, carried.name)
-    return read(insight)
+    kept = made.state.published.frames["DataplaneInsight", WEB]
+    carried = decode_entry("DataplaneInsight", kept.frame.entry)
+    assert carried.data == read(kept.insight, carried.name)
+    return read(kept.insight)
 
 
 def read(insight: ProxyInsight, name: str = "web") -> dict[str, Any]:

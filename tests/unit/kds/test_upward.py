@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.decode import mesh_resource
-from reconciler.kds.codec import CarriedResource, _parsed_json, encode_spec
+from reconciler.kds.codec import (
+    CarriedResource,
+    Head,
+    _parsed_json,
+    encode_spec,
+    head_of,
+    with_spec,
+)
 from reconciler.kds.manifest import ConvergenceReport
 from reconciler.kds.proxy_insight import ProxyInsight, Subscription
 from reconciler.kds.types import REPORT
@@ -21,7 +28,7 @@ from reconciler.kds.upward import (
     publication,
     with_zone,
 )
-from reconciler.model.resource import Labels, MeshResource, ResourceKey
+from reconciler.model.resource import NAMESPACE, Labels, MeshResource, ResourceKey
 from reconciler.registration import from_document
 from reconciler.state import MeshState, ResourceDiff, apply, from_resources
 
@@ -32,10 +39,10 @@ if TYPE_CHECKING:
     from xds.snapshot import Resources
 
 
-def dataplane(name: str, port: int = 8080) -> MeshResource:
+def dataplane(name: str, port: int = 8080, labels: Labels = Labels()) -> MeshResource:
     inbound = {"port": port, "tags": {"kuma.io/service": "backend"}}
     spec = {"networking": {"address": "10.0.0.1", "inbound": [inbound]}}
-    return mesh_resource(ResourceKey("Dataplane", "default", name), Labels(), spec)
+    return mesh_resource(ResourceKey("Dataplane", "default", name), labels, spec)
 
 
 A, B = dataplane("a"), dataplane("b")
@@ -58,7 +65,12 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         found.append((carried.type, carried.name[0]))
         return encode_spec(carried, spec)
 
+    def counted_with(head: Head, spec: bytes) -> XdsResource:
+        found.append((head.type, head.name[0]))
+        return with_spec(head, spec)
+
     monkeypatch.setattr("reconciler.kds.upward.encode_spec", counted)
+    monkeypatch.setattr("reconciler.kds.upward.with_spec", counted_with)
     return found
 
 
@@ -102,6 +114,26 @@ def test_a_stream_that_came_changes_its_insight_alone(encoded: list[tuple[str, s
     second = told(STATE, first, b=3.0)
     assert encoded == [("DataplaneInsight", "b")]
     assert second.types["Dataplane"] is first.types["Dataplane"]
+
+
+def test_an_insight_that_changes_again_encodes_its_spec_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heads: list[str] = []
+
+    def counted(carried: CarriedResource) -> Head:
+        heads.append(carried.name[0])
+        return head_of(carried)
+
+    monkeypatch.setattr("reconciler.kds.upward.head_of", counted)
+    made = told(STATE)
+    for at in (3.0, 4.0):
+        made = told(STATE, made, b=at)
+    assert sorted(heads) == ["a", "b"]
+    assert made.types == told(STATE, b=4.0).types
+    named = ResourceDiff(put=(dataplane("b", labels=Labels(((NAMESPACE, "apps"),))),))
+    made = told(apply(STATE, named), made, b=5.0)
+    assert made.types == told(apply(STATE, named), b=5.0).types
 
 
 def test_what_is_gone_is_told_and_forgotten() -> None:
