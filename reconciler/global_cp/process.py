@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,11 +25,6 @@ if TYPE_CHECKING:
     from reconciler.status.relay import StatusRelay
 
 
-# For how long a thread that loads a commit may keep the loop from running: Python's own 5 ms would
-# be added at every read and write of a turn.
-SWITCH_S = 0.0005
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GlobalProcess:
     """What `reconciler global` was started with."""
@@ -51,7 +45,6 @@ async def serve(plane: GlobalControlPlane, process: GlobalProcess, stop: asyncio
 
     Raises KeysMissing when the keys of an earlier fleet are not here.
     """
-    sys.setswitchinterval(SWITCH_S)
     manager = ServiceManager()
     answers = GlobalAnswers(plane)
     control = HttpServer(control_app(answers), unix_socket(process.state_dir / "control.sock"))

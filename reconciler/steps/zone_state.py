@@ -71,7 +71,7 @@ class ZoneSettings:
     proxies_max: int = 5000
     message_max: int = OURS_MAX  # bytes, to a global of this program
     token_age_max_s: float = math.inf  # tokens issued longer ago let nobody in
-    build_batch: int = 8
+    build_batch: int = 2
     admin_access: bool = False  # certificates for admin listeners can be had
 
 

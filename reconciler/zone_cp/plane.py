@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from reconciler.runtime.log import note
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from xds.health import HealthReport, Introduction
     from xds.server import AdsServer
 
+BUILD_S = 0.003  # of a turn, for batches of proxies
 KINDS = ("policy", "relayed", "local")
 NO_POLICIES = "this zone has not received its policies yet"
 
@@ -67,6 +69,7 @@ class ZoneControlPlane:
         )
         self._timer = Timer(self._tick)
         self._build_asked = False
+        self._building = False
 
     # --- start and stop ---
 
@@ -128,8 +131,9 @@ class ZoneControlPlane:
         self.deliver(z.ProxyRequest(stream, request, time.time()))
 
     def closed(self, stream: str, by_peer: bool) -> None:
+        """In its turn: when a network is cut, a thousand streams close at once."""
         if not self.stopping:
-            self.deliver(z.ProxyClosed(stream, by_peer, time.time()))
+            self.turns.soon(partial(self.deliver, z.ProxyClosed(stream, by_peer, time.time())))
 
     # HealthEvents, called by the HDS server on the loop
 
@@ -213,15 +217,25 @@ class ZoneControlPlane:
         note(self.log, "store.write_failed" if error else "store.write_recovered", reason=error)
 
     def _build_soon(self) -> None:
-        """In its turn, so that sockets are served between two batches."""
+        """In its turn, so that sockets are served between two of them."""
         if not self._build_asked:
             self._build_asked = True
-            self.turns.soon(self._build)
+            if not self._building:
+                self.turns.soon(self._build)
 
     def _build(self) -> None:
-        self._build_asked = False
-        if not self.stopping:
-            self.deliver(z.BuildDue(time.time()))
+        """As many batches as a turn has time for: of a change the first proxies take milliseconds,
+        all that share what was built for them a tenth of one.
+        """
+        self._building, until = True, perf_counter() + BUILD_S
+        try:
+            while self._build_asked and not self.stopping and perf_counter() < until:
+                self._build_asked = False
+                self.deliver(z.BuildDue(time.time()))
+        finally:
+            self._building = False
+            if self._build_asked:
+                self.turns.soon(self._build)
 
     def _tick(self, now: float) -> None:
         if not self.stopping:

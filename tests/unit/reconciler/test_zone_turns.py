@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from typing import TYPE_CHECKING
 
 from reconciler.bootstrap_answer import ZoneFacts
@@ -12,7 +13,7 @@ from reconciler.store import Store
 from reconciler.zone_cp.bootstrap import ZoneBootstrap
 from reconciler.zone_cp.plane import ZoneControlPlane
 from tests.support.zone import settings
-from xds.turns import TURN_S, Turns
+from xds.turns import PIECES_A_TURN, TURN_S, Turns
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,5 +65,58 @@ async def test_certificates_builds_and_bootstraps_share_the_turns(
     assert max(parts) == 2
     assert done == [*(w.node_id for w in wanted), "BuildDue", *["bootstrap"] * 3]
     assert {answer.status for answer in await asyncio.gather(*asked)} == {503}
+    plane.stop()
+    store.close()
+
+
+async def test_batches_of_a_change_are_built_as_long_as_a_turn_has_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first proxies of a change are dear, the others cheap."""
+    now, costs, built = 0, deque([4, 1, 1, 1, 1, 1, 1]), list[int]()
+    store = Store(tmp_path / "store.sqlite")
+    plane = ZoneControlPlane(settings(), store, logging.getLogger("test"))
+
+    def deliver(event: z.Event) -> None:
+        nonlocal now
+        now += costs.popleft()
+        built[-1] += 1
+        if costs:
+            plane._carry_out(z.BuildSoon())
+
+    monkeypatch.setattr(plane, "deliver", deliver)
+    monkeypatch.setattr("reconciler.zone_cp.plane.perf_counter", lambda: now)
+    monkeypatch.setattr("reconciler.zone_cp.plane.BUILD_S", 4)
+    plane._carry_out(z.BuildSoon())
+    async with asyncio.timeout(5):
+        while costs:
+            built.append(0)
+            await asyncio.sleep(0)
+    assert [count for count in built if count] == [1, 4, 2]
+    plane.stop()
+    store.close()
+
+
+async def test_streams_that_close_at_once_are_taken_in_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "store.sqlite")
+    plane = ZoneControlPlane(settings(), store, logging.getLogger("test"))
+    closed: list[str] = []
+
+    def deliver(event: z.Event) -> None:
+        assert isinstance(event, z.ProxyClosed)
+        closed.append(event.stream)
+
+    monkeypatch.setattr(plane, "deliver", deliver)
+    for number in range(100):
+        plane.closed(f"ads-{number}", by_peer=True)
+    parts: list[int] = []
+    async with asyncio.timeout(5):
+        while (before := len(closed)) < 100:
+            await asyncio.sleep(0)
+            parts.append(len(closed) - before)
+    assert max(parts) <= PIECES_A_TURN
+    assert closed == [f"ads-{number}" for number in range(100)]
     plane.stop()
     store.close()
