@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from reconciler import ingress as ingress_parts
 from reconciler.admin import admin_clusters, admin_listener
 from reconciler.context import mesh_context as mesh_context  # part of this module's interface
+from reconciler.context import way_point as way_point
 from reconciler.destination import Origin, Outward
 from reconciler.inbound import Inward, inward_of
 from reconciler.model.spec import (
@@ -270,6 +271,14 @@ class Reach:
     all_meshes: bool = False
     ingresses: bool = False
     certificates: frozenset[str] = frozenset()
+
+    def __or__(self, other: Reach) -> Reach:
+        return Reach(
+            self.meshes | other.meshes,
+            self.all_meshes or other.all_meshes,
+            self.ingresses or other.ingresses,
+            self.certificates | other.certificates,
+        )
 
 
 def touched_meshes(change: ResourceDiff, state: MeshState, zone: str = "") -> Reach:

@@ -30,6 +30,16 @@ def digest(parts: Iterable[bytes]) -> str:
     return hasher.hexdigest()
 
 
+def frames(parts: Iterable[bytes]) -> bytes:
+    """What `digest` reads of these parts; for those that keep it."""
+    return b"".join(piece for part in parts for piece in (len(part).to_bytes(8, "big"), part))
+
+
+def digest_of(framed: Iterable[bytes]) -> str:
+    """The digest of all parts that these are the frames of."""
+    return hashlib.sha256(b"".join(framed)).hexdigest()
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class XdsResource:
     """A named, versioned resource, already encoded.

@@ -20,10 +20,10 @@ from reconciler.kds.codec import CarriedResource, decode_entry, encode_carried
 from reconciler.kds.types import MANIFEST, OWNED_TYPES, REPORT
 from reconciler.model.resource import ORIGIN, ZONE, canonical_json
 from xds.discovery import RemoteProtocolError
-from xds.resource import XdsResource, digest
+from xds.resource import XdsResource, digest_of, frames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from xds.snapshot import Resources
 
@@ -64,7 +64,12 @@ class ConvergenceReport:
 
 def versions_digest(versions: Mapping[str, str]) -> str:
     """Digest of a type's name -> version map; an empty map has one too."""
-    return digest([part.encode() for name in sorted(versions) for part in (name, versions[name])])
+    return digest_of([versions_frames((name, versions[name]) for name in sorted(versions))])
+
+
+def versions_frames(versions: Iterable[tuple[str, str]]) -> bytes:
+    """What the digest is made of, for names and versions that follow each other by name."""
+    return frames(part.encode() for version in versions for part in version)
 
 
 def resources_digest(resources: Resources) -> str:

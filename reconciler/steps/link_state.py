@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from rpds import HashTrieMap
+
+from reconciler.collection import Sorted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,15 +22,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A global-owned resource as received, read once; `version` is the wire's, which the manifest's
-    digests are made of.
+    """A global-owned resource as received, read once, by its name on the wire; `version` is the
+    wire's, which the manifest's digests are made of.
     """
 
+    name: str
     version: str
     resource: MeshResource
 
 
-StagedType: TypeAlias = "HashTrieMap[str, Staged]"
+StagedType = Sorted[Staged]
+NOTHING: StagedType = Sorted(attrgetter("name"))
+
+
+@dataclass(frozen=True, slots=True)
+class Digested:
+    """What was computed of a type: its digest, and the bytes it is made of, chunk by chunk."""
+
+    staged: StagedType
+    digest: str
+    frames: Mapping[int, tuple[tuple[Staged, ...], bytes]]  # by the chunk's id
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +68,10 @@ class GlobalLink:
     nonces: int = 0
     staged: HashTrieMap[str, StagedType] = field(default_factory=HashTrieMap)
     parts: Parts = field(default_factory=Parts)
-    applied: HashTrieMap[str, StagedType] = field(default_factory=HashTrieMap)
-    news: HashTrieMap[str, frozenset[str] | None] = field(
+    applied: HashTrieMap[str, StagedType] = field(
         default_factory=HashTrieMap
-    )  # names in which a staged type may differ from the applied one; None: in all
-    digests: HashTrieMap[str, tuple[StagedType, str]] = field(
+    )  # what is in force, also in place of what was refused
+    digests: HashTrieMap[str, Digested] = field(
         default_factory=HashTrieMap
     )  # of what is staged, to be compared with the manifest's
     manifest: Manifest | None = None

@@ -24,6 +24,7 @@ from reconciler.view import (
     mesh_context,
     sidecar_view,
     touched_meshes,
+    way_point,
 )
 from xds.copying import replace
 from xds.translate import IncompleteView, translate
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from reconciler.context import Differing, MeshContext
     from reconciler.state import ResourceDiff
     from reconciler.steps.proxy_state import Certificate, Proxy
+    from reconciler.steps.zone_state import Taking
+    from reconciler.view import Reach
     from xds.snapshot import Resources
     from xds.translate import Translated
 
@@ -44,7 +47,10 @@ def touched(state: ZoneState, change: ResourceDiff) -> Outcome:
     """
     if not change:
         return state, ()
-    reach = touched_meshes(change, state.merged, state.settings.zone)
+    return reaches(state, touched_meshes(change, state.merged, state.settings.zone))
+
+
+def reaches(state: ZoneState, reach: Reach) -> Outcome:
     contexts, stale = state.contexts, state.stale
     meshes = reach.meshes
     if reach.all_meshes:
@@ -211,6 +217,35 @@ def context_of(state: ZoneState, mesh: str) -> tuple[ZoneState, MeshContext | No
     )
     contexts, stale = state.contexts.insert(mesh, context), state.stale.discard(mesh)
     return replace(state, contexts=contexts, stale=stale), context
+
+
+def on_the_way(state: ZoneState, taking: Taking, meshes: Iterable[str]) -> Taking:
+    """The contexts of meshes follow what is taken so far."""
+    absent, ways = zone_proxies.absent(state), taking.ways
+    for mesh in meshes:
+        if taking.merged.get(ResourceKey("Mesh", "", mesh)) is None:
+            continue
+        used, before = ways.get(mesh) or (_newest(state, mesh),) * 2
+        way = way_point(
+            taking.merged, mesh, state.settings.zone, absent, dict(state.resolved), before
+        )
+        ways = ways.insert(mesh, (used, way))
+    return replace(taking, ways=ways)
+
+
+def arrived(state: ZoneState, taking: Taking) -> ZoneState:
+    """The next contexts are made from those on the way. Who sees a difference is known where the
+    context that the way began at is still the newest.
+    """
+    stale = state.stale
+    for mesh, (used, way) in taking.ways.items():
+        known = used is not None and used is stale.get(mesh)
+        stale = stale.insert(mesh, way if known else replace(way, differing=None))
+    return replace(state, stale=stale)
+
+
+def _newest(state: ZoneState, mesh: str) -> MeshContext | None:
+    return state.contexts.get(mesh) or state.stale.get(mesh)
 
 
 def _holds(proxy: Proxy, secrets: Resources) -> bool:

@@ -12,18 +12,15 @@ from typing import TYPE_CHECKING
 
 from rpds import HashTrieMap
 
-from reconciler.decode import mesh_resource
 from reconciler.fleet import HELD, carried_id, cluster_id, said_id, zone_refuses
-from reconciler.kds.codec import CarriedResource, decode_entry
-from reconciler.kds.manifest import matches, parse_manifest, versions_digest
-from reconciler.kds.names import resource_name
-from reconciler.kds.receive import accept_from_global, refusals_text
+from reconciler.kds.codec import decode_entry
+from reconciler.kds.manifest import matches, parse_manifest
+from reconciler.kds.receive import refusals_text
 from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES, MANIFEST, RELAYED_TYPES
 from reconciler.model.decode import DecodeError
-from reconciler.model.resource import Labels, MeshResource, ResourceKey
-from reconciler.state import MeshState, ResourceDiff, apply
-from reconciler.steps import zone_build, zone_gather, zone_proxies, zone_report
-from reconciler.steps.link_state import GlobalLink, Parts, Staged, StagedType
+from reconciler.state import ResourceDiff, apply
+from reconciler.steps import zone_build, zone_gather, zone_report, zone_staging, zone_taking
+from reconciler.steps.link_state import NOTHING, Parts
 from reconciler.steps.zone_state import (
     Effect,
     Effects,
@@ -43,10 +40,9 @@ from xds.discovery import RemoteProtocolError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reconciler.kds.manifest import Manifest
+    from reconciler.model.resource import MeshResource
     from xds.discovery import DeltaResponse
 
-NOTHING: StagedType = HashTrieMap()
 REACK_S = 45.0  # between repeated answers to a real Kuma global (facts 1.10, item 9)
 # Between two sessions with a real Kuma global: it takes a while to know that the old one is over,
 # and would end the watches of the new one with it (facts 1.10, item 9; 9.2, item 10).
@@ -109,7 +105,7 @@ def response(state: ZoneState, event: GlobalResponse) -> Outcome:
         if foreign is not None:
             return _left(state, foreign)
         if event.more:
-            return _part(state, received, is_initial=news.is_initial), ()
+            return _part(state, received), ()
         state, received = _whole(state, received)
         if received.type_url == MANIFEST:
             state = _manifest_received(state, received)
@@ -117,7 +113,7 @@ def response(state: ZoneState, event: GlobalResponse) -> Outcome:
         elif received.type_url in RELAYED_TYPES:
             state, effects, errors = _relayed(state, received, is_initial=news.is_initial)
         else:
-            state, errors = _stage(state, received, is_initial=news.is_initial)
+            state, errors = zone_staging.whole(state, received, is_initial=news.is_initial)
     except RemoteProtocolError as error:
         return state, (LeaveGlobal(session, str(error)),)
     text = refusals_text(errors)
@@ -125,20 +121,20 @@ def response(state: ZoneState, event: GlobalResponse) -> Outcome:
     if state.link.piecewise and state.link.reack_at is None:
         state, guard = _guarded(state, now)
         effects = (*effects, *guard)
-    state, swapped = _swap_when_whole(state, now)
+    state, taken = _taken_when_whole(state, now)
     state, wakes = zone_gather.policies_in(state, now)
     state, gathered = zone_gather.due(state, now)
     fields = {"type": received.type_url, "error": text}
     notes = (Note("global.resource_refused", fields),) if errors else ()
-    return state, (*effects, *swapped, answer, *notes, *wakes, *gathered)
+    return state, (*effects, *taken, answer, *notes, *wakes, *gathered)
 
 
-def _part(state: ZoneState, received: DeltaResponse, *, is_initial: bool) -> ZoneState:
+def _part(state: ZoneState, received: DeltaResponse) -> ZoneState:
     link, parts = state.link, state.link.parts
     if received.type_url == MANIFEST or received.type_url in RELAYED_TYPES:
         parts = replace(parts, resources=(*parts.resources, *received.resources))
     else:
-        parts = _staged(link, received, is_initial=is_initial)
+        parts = zone_staging.part(link, received)
     return replace(state, link=replace(link, parts=parts))
 
 
@@ -193,8 +189,7 @@ def _knows_fleet(state: ZoneState) -> bool:
     """
     if not cluster_id(state.policy):
         return True
-    configs = state.link.staged.get("Config") or HashTrieMap()
-    return any(said_id(entry.resource) for entry in configs.values())
+    return any(said_id(entry.resource) for entry in state.link.staged.get("Config", NOTHING))
 
 
 def _answer(state: ZoneState, receiver: DeltaReceiver, refusals: str) -> tuple[ZoneState, Effect]:
@@ -212,99 +207,32 @@ def _manifest_received(state: ZoneState, received: DeltaResponse) -> ZoneState:
     return replace(state, link=replace(state.link, manifest=found, piecewise=False, kuma=False))
 
 
-def _stage(
-    state: ZoneState, received: DeltaResponse, *, is_initial: bool
-) -> tuple[ZoneState, Mapping[str, str]]:
-    """Take a response of a global-owned type into staging; returns what could not be understood."""
-    type_, link = received.type_url, state.link
-    before: StagedType = link.staged.get(type_, NOTHING)
-    parts = _staged(link, received, is_initial=is_initial)
-    staged, errors, told = parts.staged or NOTHING, parts.errors, parts.names
-    if is_initial and type_ in link.staged and dict(staged) == dict(before):
-        staged = before  # The very object, so that nothing is taken for changed.
-    earlier: Mapping[str, str] = link.refused.get(type_) or HashTrieMap()
-    refused = {
-        **{name: why for name, why in earlier.items() if not is_initial and name not in told},
-        **errors,
-    }
-    if set(earlier) - set(refused) and staged is link.applied.get(type_):
-        staged = HashTrieMap(dict(staged))  # What was kept in place of a refused one may go now.
-    link = replace(
-        link,
-        parts=Parts(),
-        staged=link.staged.insert(type_, staged),
-        refused=link.refused.insert(type_, HashTrieMap(refused)),
-        news=link.news.insert(type_, _news(link, type_, None if is_initial else told)),
-    )
-    return replace(state, link=link), errors
-
-
-def _staged(link: GlobalLink, received: DeltaResponse, *, is_initial: bool) -> Parts:
-    """With what came before of the same response."""
-    parts, held = link.parts, link.staged.get(received.type_url, NOTHING)
-    begun = parts.staged if parts.staged is not None else NOTHING if is_initial else held
-    staged, errors = staged_type(begun, received)
-    names = {*received.removed, *(resource.name for resource in received.resources)}
-    return Parts(staged, {**parts.errors, **errors}, parts.names | names)
-
-
-def _news(link: GlobalLink, type_: str, told: frozenset[str] | None) -> frozenset[str] | None:
-    """Names in which what is staged may differ from what is applied; None: in all."""
-    before = link.news.get(type_, frozenset() if type_ in link.applied else None)
-    return None if told is None or before is None else before | told
-
-
-def staged_type(
-    staged: StagedType, received: DeltaResponse
-) -> tuple[StagedType, Mapping[str, str]]:
-    errors: dict[str, str] = {}
-    for name in received.removed:
-        staged = staged.discard(name)
-    for resource in received.resources:
-        carried = decode_entry(received.type_url, resource.entry)
-        refusal = accept_from_global(received.type_url, carried)
-        if refusal is None:
-            try:
-                found = Staged(resource.version, typed(carried))
-            except DecodeError as error:
-                refusal = str(error)
-            else:
-                staged = staged.insert(resource.name, found)
-        if refusal is not None:
-            errors[resource.name] = refusal
-    return staged, errors
-
-
-def typed(carried: CarriedResource) -> MeshResource:
-    """Raises DecodeError when the spec is not one this program understands."""
-    key = ResourceKey(carried.type, carried.mesh, carried.name)
-    return mesh_resource(key, Labels.of(carried.labels), carried.data)
-
-
-def _swap_when_whole(state: ZoneState, now: float) -> Outcome:
+def _taken_when_whole(state: ZoneState, now: float) -> Outcome:
     link = state.link
+    if state.taking is not None:  # What came meanwhile is next.
+        return state, ()
     if link.piecewise:
         whole = "Mesh" in link.staged and _knows_fleet(state)
-        return _swap(state, None, now) if whole else (state, ())
+        return zone_taking.on(zone_taking.begun(state, None), now) if whole else (state, ())
     if link.manifest is None:
         return state, ()
-    wanted, link = link.manifest, _with_digests(link, link.manifest)
-    if matches(wanted, lambda type_: link.digests[type_][1]):
+    wanted, link = link.manifest, zone_staging.with_digests(link, link.manifest)
+    if matches(wanted, lambda type_: link.digests[type_].digest):
         state = replace(state, link=replace(link, incomplete_since=None))
-        return _swap(state, wanted.revision, now)
+        return zone_taking.on(zone_taking.begun(state, wanted.revision), now)
     wake = () if link.incomplete_since is not None else (WakeAt(now + INCOMPLETE_MAX_S),)
     return replace(state, link=replace(link, incomplete_since=now)), wake
 
 
-def _with_digests(link: GlobalLink, wanted: Manifest) -> GlobalLink:
-    """Of a type that has not changed, what was computed before."""
-    digests = link.digests
-    for type_ in wanted.digests:
-        staged, known = link.staged.get(type_, NOTHING), digests.get(type_)
-        if known is None or known[0] is not staged:
-            versions = {name: entry.version for name, entry in staged.items()}
-            digests = digests.insert(type_, (staged, versions_digest(versions)))
-    return link if digests is link.digests else replace(link, digests=digests)
+def taking_due(state: ZoneState, now: float) -> Outcome:
+    """The next part of a large revision."""
+    if state.taking is None:
+        return state, ()
+    state, taken = zone_taking.on(state, now)
+    state, next_ = _taken_when_whole(state, now)
+    state, wakes = zone_gather.policies_in(state, now)
+    state, gathered = zone_gather.due(state, now)
+    return state, (*taken, *next_, *wakes, *gathered)
 
 
 def overdue(state: ZoneState, now: float) -> Outcome:
@@ -328,80 +256,6 @@ def overdue(state: ZoneState, now: float) -> Outcome:
     return state, (note, LeaveGlobal(link.session, reason))
 
 
-def _swap(state: ZoneState, revision: str | None, now: float) -> Outcome:
-    """Take everything staged into force at once, and keep it on disk before anyone hears of it."""
-    link = state.link
-    changed = tuple(
-        sorted(t for t, staged in link.staged.items() if staged is not link.applied.get(t))
-    )
-    if not changed and revision == state.revision:
-        return state, ()
-    change = _difference(state.policy, link, changed)
-    link = replace(link, applied=link.staged, news=HashTrieMap())
-    state = replace(state, link=link, revision=revision)
-    state = replace(state, policy=apply(state.policy, change), merged=apply(state.merged, change))
-    persist = Persist("policy", change.put, change.drop, revision=revision or "")
-    state, built = zone_build.touched(state, change)
-    # What the ingress offers depends on the meshes: one may have come, gone or changed its mode.
-    meshes = any(key.type == "Mesh" for key in (*(r.key for r in change.put), *change.drop))
-    state, reported = (zone_report.local_changed if meshes else zone_report.mark)(state, now)
-    fields = {"revision": revision, "put": len(change.put), "drop": len(change.drop)}
-    ended: Effects = ()
-    if change.types & {"Secret", "GlobalSecret"}:  # Keys of tokens, and lists of revoked ones.
-        state, ended = zone_proxies.end_outlived(state, now)
-    return state, (persist, *built, *reported, Note("revision.in_force", fields), *ended)
-
-
-def _difference(policy: MeshState, link: GlobalLink, types: tuple[str, ...]) -> ResourceDiff:
-    """A resource that was refused leaves in force what this zone has under its name: without it
-    another policy would be the one that counts.
-    """
-    put: list[MeshResource] = []
-    drop: list[ResourceKey] = []
-    for type_ in types:
-        few = _few_differing(policy, link, type_)
-        found = few if few is not None else _differing(policy, link, type_)
-        put += found.put
-        drop += found.drop
-    return ResourceDiff(tuple(sorted(put, key=lambda r: r.key)), tuple(sorted(drop)))
-
-
-def _differing(policy: MeshState, link: GlobalLink, type_: str) -> ResourceDiff:
-    """A look at everything of the type."""
-    wanted = {e.resource.key: e.resource for e in link.staged[type_].values()}
-    refused = link.refused.get(type_) or HashTrieMap()
-    drop = (
-        r.key
-        for r in policy.of(type_)
-        if r.key not in wanted and resource_name(r.key.mesh, r.key.name) not in refused
-    )
-    put = (r for key, r in wanted.items() if policy.get(key) != r)
-    return ResourceDiff(tuple(put), tuple(drop))
-
-
-def _few_differing(policy: MeshState, link: GlobalLink, type_: str) -> ResourceDiff | None:
-    """The same by the names that were told since; None when they do not say all."""
-    news, staged = link.news.get(type_), link.staged[type_]
-    before = link.applied.get(type_, NOTHING)
-    refused = link.refused.get(type_) or HashTrieMap()
-    if news is None:
-        return None
-    put: list[MeshResource] = []
-    drop: list[ResourceKey] = []
-    for name in news:
-        now, was = staged.get(name), before.get(name)
-        if now is not None:
-            if was is not None and was.resource.key != now.resource.key:
-                return None
-            if policy.get(now.resource.key) != now.resource:
-                put.append(now.resource)
-        elif was is None:
-            return None  # One that was kept in place of a refused one may have this name.
-        elif name not in refused and policy.get(was.resource.key) is not None:
-            drop.append(was.resource.key)
-    return ResourceDiff(tuple(put), tuple(drop))
-
-
 def _relayed(
     state: ZoneState, received: DeltaResponse, *, is_initial: bool
 ) -> tuple[ZoneState, Effects, Mapping[str, str]]:
@@ -420,7 +274,7 @@ def _relayed(
         return state, (), errors
     ours = state.local.by_key  # One of ours may have come to stand in the place of what is gone.
     seen = replace(change, drop=tuple(key for key in change.drop if key not in ours))
-    state = replace(state, relayed=relayed, merged=apply(state.merged, seen))
+    state = zone_report.seen(replace(state, relayed=relayed), seen)
     state, built = zone_build.touched(state, change)
     return state, (Persist("relayed", change.put, change.drop), *built), errors
 
@@ -431,7 +285,7 @@ def _understood(
     put, errors = [], {}
     for entry in received.resources:
         try:
-            resource = typed(decode_entry(received.type_url, entry.entry))
+            resource = zone_staging.typed(decode_entry(received.type_url, entry.entry))
         except DecodeError as error:
             errors[entry.name] = str(error)
             continue

@@ -92,9 +92,18 @@ def _service(service: AvailableService) -> dict[str, object]:
 
 def put_local(state: ZoneState, change: ResourceDiff) -> ZoneState:
     """The zone's own resources after the change, of which the global is to be told."""
-    local, merged = apply(state.local, change), apply(state.merged, change)
-    state = replace(state, local=local, merged=merged)
+    state = seen(replace(state, local=apply(state.local, change)), change)
     return to_tell(state, (*(r.key for r in change.put), *change.drop))
+
+
+def seen(state: ZoneState, change: ResourceDiff) -> ZoneState:
+    """What is not the global's has changed: the zone sees it now, and when a revision on its way is
+    in force.
+    """
+    taking = state.taking
+    if taking is not None:
+        taking = replace(taking, merged=apply(taking.merged, change))
+    return replace(state, merged=apply(state.merged, change), taking=taking)
 
 
 def to_tell(state: ZoneState, keys: Iterable[ResourceKey]) -> ZoneState:

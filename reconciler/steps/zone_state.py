@@ -30,8 +30,11 @@ if TYPE_CHECKING:
     from reconciler.context import MeshContext
     from reconciler.kds.manifest import ConvergenceReport
     from reconciler.model.spec import Tags
+    from reconciler.state import ResourceDiff
     from reconciler.status.document import StatusInput
+    from reconciler.steps.link_state import StagedType
     from reconciler.steps.proxy_state import AdminCertificate, Certificate
+    from reconciler.view import Reach
     from xds.discovery import DeltaRequest, DeltaResponse, Node
     from xds.health import HealthReport, Introduction, Specifier
     from xds.resource import XdsResource
@@ -103,6 +106,28 @@ class Gathering:
     told: bool = False  # its own proxies are gathered, and published
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taking:
+    """A whole revision on its way into force, and what will be in force then: what it would be if
+    it ended with what is taken so far.
+    """
+
+    revision: str | None
+    staged: HashTrieMap[str, StagedType]
+    refused: HashTrieMap[str, HashTrieMap[str, str]]
+    applied: HashTrieMap[str, StagedType]
+    types: tuple[str, ...]  # that were not compared with what is in force
+    left: ResourceDiff  # of the type before these
+    policy: MeshState
+    merged: MeshState
+    change: ResourceDiff  # so far
+    kinds: frozenset[str] = frozenset()  # types of what has changed
+    reach: Reach
+    ways: HashTrieMap[str, tuple[MeshContext | None, MeshContext]] = field(
+        default_factory=HashTrieMap
+    )  # by mesh: a context on the way, and the one in use that the way began at
+
+
 @dataclass(frozen=True, slots=True)
 class Round:
     """Proxies whose counters go up, a batch at a time; () before the first. Until `until` builds go
@@ -127,6 +152,7 @@ class ZoneState:
         default_factory=HashTrieMap
     )  # by mesh, as needed
     link: GlobalLink = field(default_factory=GlobalLink)
+    taking: Taking | None = None  # the next revision
     proxies: Proxies = field(default_factory=Proxies)
     streams: HashTrieMap[str, str] = field(default_factory=HashTrieMap)  # stream -> node id
     credentials: HashTrieMap[str, str] = field(

@@ -4,10 +4,10 @@ out.
     store, global (KDS) and proxies (ADS)  ──event──▶  step  ──effects──▶  store, then global and
     proxies
 
-The parts: `zone_global` (policies in, a revision as a whole), `zone_admission` (who may be a
-proxy), `zone_proxies` (registration, streams, liveness), `zone_health` (what proxies report),
-`zone_build` (views and snapshots, a few at a time), `zone_gather` (after a loss of the store) and
-`zone_report` (ledger, status, what goes up).
+The parts: `zone_global` (policies in), `zone_staging` (a revision as it comes), `zone_taking` (into
+force, as a whole), `zone_admission` (who may be a proxy), `zone_proxies` (registration, streams,
+liveness), `zone_health` (what proxies report), `zone_build` (views and snapshots, a few at a time),
+`zone_gather` (after a loss of the store) and `zone_report` (ledger, status, what goes up).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from reconciler.steps import (
     zone_insights,
     zone_proxies,
     zone_report,
+    zone_staging,
 )
 from reconciler.steps.proxies import proxies_of
 from reconciler.steps.proxy_state import Proxy
@@ -130,6 +131,7 @@ def restore(state: ZoneState, event: Restored) -> Outcome:
         relayed=from_resources(event.relayed),
         local=from_resources(event.local),
         merged=merged,
+        link=replace(state.link, applied=zone_staging.of_disk(event.policy)),
         revision=event.revision,
         proxies=proxies_of(proxies),
         untold=dict.fromkeys(resource.key for resource in event.local),
@@ -145,11 +147,12 @@ def restore(state: ZoneState, event: Restored) -> Outcome:
 def turn(state: ZoneState, now: float) -> Outcome:
     """What many events have in common is done once for all that came since the last turn."""
     state, told = zone_report.local_due(state)
+    state, taken = zone_global.taking_due(state, now)
     state, reached = zone_build.reached(state)
     state, begun = zone_build.next_round(state, now)
     state, built = zone_build.build_due(state, now)
     state, kept = zone_health.written(state)
-    return state, (*told, *reached, *begun, *built, *kept)
+    return state, (*told, *taken, *reached, *begun, *built, *kept)
 
 
 def tick(state: ZoneState, now: float) -> Outcome:

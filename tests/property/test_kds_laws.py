@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
-from rpds import HashTrieMap
 
 from reconciler.kds.types import KUMA_RESOURCE
 from reconciler.model.kinds import GLOBAL_TO_ZONE, ZONE_TO_GLOBAL
 from reconciler.steps import global_state as g
-from reconciler.steps.zone_global import staged_type
+from reconciler.steps.link_state import NOTHING
+from reconciler.steps.zone_staging import staged_type
 from tests.support.global_plane import Global
 from tests.support.golden_frames import TO_GLOBAL, TO_ZONE, frames
 from xds.discovery import DeltaResponse, RemoteProtocolError
@@ -62,7 +62,7 @@ def test_a_damaged_frame_from_the_global_is_no_fault_of_the_zone(
 ) -> None:
     type_, frame = sent
     try:
-        staged, errors = staged_type(HashTrieMap(), DeltaResponse(type_, "1", (frame,), ()))
+        staged, errors = staged_type(NOTHING, DeltaResponse(type_, "1", (frame,), ()))
     except RemoteProtocolError:
         return
     assert len(staged) + len(errors) == 1

@@ -18,7 +18,7 @@ from reconciler.kds.upward import zone_carried
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.state import EMPTY, diff, from_resources
 from reconciler.steps import global_state as g
-from reconciler.steps.zone_global import typed
+from reconciler.steps.zone_staging import typed
 from reconciler.stored import decode_stored, encode_stored
 from tests.support.global_plane import Global
 from tests.support.protobuf_wire import fields, message
