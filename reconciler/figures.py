@@ -107,7 +107,7 @@ def _zone_figures(state: GlobalState) -> Iterator[Figure]:
     yield Figure(
         "reconciler_zone_types_too_large", "gauge", "Types that are not sent: the zone reads less.",
         tuple(
-            (_zone(r), sum(len(s.held) for s in state.sessions.values() if s.zone == r.name))
+            (_zone(r), sum(len(s.held) for s in state.streams_of(r.name)))
             for r in records
         ),
     )  # fmt: skip

@@ -50,7 +50,7 @@ def zone_row(state: g.GlobalState, name: str) -> dict[str, object]:
 
 def _sizes(state: g.GlobalState, zone: str, which: Literal["held", "large"]) -> dict[str, int]:
     """Bytes by type: of responses that were not sent, or of first ones that nearly would not be."""
-    mine = (s for s in state.sessions.values() if s.zone == zone and s.downward)
+    mine = (s for s in state.streams_of(zone) if s.downward)
     found = [(s.held if which == "held" else s.large).items() for s in mine]
     return dict(sorted(item for items in found for item in items))
 

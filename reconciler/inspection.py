@@ -134,8 +134,8 @@ def _has_namespaces(state: GlobalState, zone: str) -> bool:
     """As the configuration says that the zone showed in its Node."""
     return any(
         store_type(s.announced.config) == KUBERNETES
-        for s in state.sessions.values()
-        if s.zone == zone and s.announced is not None
+        for s in state.streams_of(zone)
+        if s.announced is not None
     )
 
 

@@ -83,8 +83,7 @@ def behind(state: GlobalState) -> tuple[str, ...]:
     """Connected zones that say of themselves that the revision in force has not arrived there."""
     if state.published is None:
         return ()
-    connected = {session.zone for session in state.sessions.values()}
-    reports = {r.name: r.report for r in state.zones.values() if r.name in connected}
+    reports = {r.name: r.report for r in state.zones.values() if r.streams}
     commit = state.published.commit
     late = (n for n, r in reports.items() if r and (r.revision != commit or r.pending))
     return tuple(sorted(late))

@@ -57,7 +57,7 @@ def zone_resources(state: GlobalState) -> Iterator[MeshResource]:
 
 def zone_insight(state: GlobalState, zone: str) -> dict[str, object]:
     record, instance = state.zones[zone], state.settings.instance
-    open_ = [s for s in state.sessions.values() if s.zone == zone]
+    open_ = list(state.streams_of(zone))
     admin = [s for s in state.admin.values() if s.zone == zone]
     live = [subscription(s, None) for s in open_ if s.downward]
     found = sorted((*record.past, *live), key=lambda each: (each.began, each.session))

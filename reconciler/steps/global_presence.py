@@ -108,7 +108,7 @@ def _forgotten(state: GlobalState, zone: str) -> Outcome:
     record = state.zones.get(zone)
     if record is None:
         return state, ()
-    mine = sorted(s.id for s in state.sessions.values() if s.zone == zone)
+    mine = sorted(record.streams)
     admin = sorted(s.id for s in state.admin.values() if s.zone == zone)
     text = (
         f'zone "{zone}" was taken out of the repository and is forgotten here; '

@@ -22,7 +22,7 @@ from reconciler.steps.global_counts import Services
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from reconciler.kds.admin import AdminKind
     from reconciler.kds.slice import Framed
@@ -128,6 +128,13 @@ class GlobalState:
     due: Mapping[str, None] = field(default_factory=dict)  # sessions to offer to, in this order
     told: tuple[Told, ...] = ()  # changes that a session in `due` has yet to be shown
     changes: int = 0  # number of the last of them
+
+    def streams_of(self, zone: str) -> Iterator[Session]:
+        """Its open sync streams; a search among those of all zones would cost each of their
+        messages.
+        """
+        record = self.zones.get(zone)
+        return (self.sessions[stream] for stream in (record.streams if record else ()))
 
 
 # --- events ---

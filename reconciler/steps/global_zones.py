@@ -97,8 +97,7 @@ def refusal(state: GlobalState, zone: str, identity: str) -> tuple[int, str] | N
     if state.published is None:
         return 14, f"the global has no revision in force yet ({_why_none(state)}); try again"
     record = state.zones.get(zone)
-    holders = [s for s in state.sessions.values() if s.zone == zone]
-    if holders and record is not None and record.identity != identity:
+    if record is not None and record.streams and record.identity != identity:
         return 7, (
             f'zone "{zone}" is connected under another identity; end that connection first, or '
             "give this zone a name of its own"
@@ -135,7 +134,13 @@ def opened(state: GlobalState, event: ZoneOpened) -> Outcome:
     )
     session, guard = global_presence.guarded(session, event.now)
     record = state.zones.get(event.zone) or ZoneRecord(event.zone)
-    record = replace(record, identity=event.identity, connected_at=event.now, disconnected_at=None)
+    record = replace(
+        record,
+        identity=event.identity,
+        streams=(*record.streams, session.id),
+        connected_at=event.now,
+        disconnected_at=None,
+    )
     # What the last connection said of the revision in force may not be true any more.
     record = (
         replace(record, rejected=HashTrieMap())
@@ -158,14 +163,15 @@ def closed(state: GlobalState, session_id: str, now: float) -> Outcome:
         return state, ()
     state = replace(state, sessions=state.sessions.remove(session_id))
     record = state.zones[session.zone]
+    left = tuple(stream for stream in record.streams if stream != session_id)
+    record = replace(record, streams=left)
     if session.downward:
         record = replace(record, past=global_insights.with_ended(record, session, now))
-        state = replace(state, zones=state.zones.insert(session.zone, record))
-    if any(s.zone == session.zone for s in state.sessions.values()):
-        return state, ()
-    record = replace(record, disconnected_at=now)
-    state = replace(state, zones=state.zones.insert(session.zone, record))
-    return state, (Note("zone.disconnected", {"zone": session.zone}),)
+    notes: Effects = ()
+    if not left:
+        record = replace(record, disconnected_at=now)
+        notes = (Note("zone.disconnected", {"zone": session.zone}),)
+    return replace(state, zones=state.zones.insert(session.zone, record)), notes
 
 
 def healthy(state: GlobalState, zone: str, now: float) -> Outcome:
@@ -219,11 +225,10 @@ def _is_overtaken(state: GlobalState, session: Session, type_: str) -> bool:
     one is older, and would stay. Whoever is still there comes back and says everything anew.
     """
     return any(
-        other.zone == session.zone
-        and not other.downward
+        not other.downward
         and other.opened_at > session.opened_at
         and other.receivers[type_].answer is not None
-        for other in state.sessions.values()
+        for other in state.streams_of(session.zone)
     )
 
 

@@ -131,6 +131,7 @@ class ZoneRecord:
 
     name: str
     identity: str = ""  # proven identity of whoever holds its streams
+    streams: tuple[str, ...] = ()  # sessions of its open sync streams, oldest first
     owned: MeshState = NO_RESOURCES  # its Dataplanes, ingresses, insights
     relayed: MeshState = NO_RESOURCES  # of these, what goes on to the other zones
     remembered: bool = False  # what it relays is from before this start, nothing live yet

@@ -58,7 +58,8 @@ def known(*records: ZoneRecord) -> GlobalState:
 def on_kubernetes(state: GlobalState, zone: str) -> GlobalState:
     said = Announced(config='{"store":{"type":"kubernetes"}}')
     session = Session("s1", zone, downward=True, announced=said)
-    return replace(state, sessions=state.sessions.insert("s1", session))
+    zones = state.zones.insert(zone, replace(state.zones[zone], streams=("s1",)))
+    return replace(state, sessions=state.sessions.insert("s1", session), zones=zones)
 
 
 def in_zone(zone: str, asked: Inspection = WEB) -> Inspection:
