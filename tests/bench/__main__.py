@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # name -> module of tests.bench with `measure(scale) -> list[Figure]`; in the order they run
 BENCHES = {
+    "machine": "machine",
     "push_to_envoy": "push_to_envoy",
     "fleet": "fleet_1000",
     "builders": "builders",
