@@ -19,7 +19,7 @@ from reconciler.keys.join import read_join
 from reconciler.model.resource import DISPLAY_NAME, ORIGIN, ZONE, Labels, canonical_json
 from reconciler.status.announcement import StatusMode, ZoneStatus, encode_status
 from xds.delta_receiver import DeltaReceiver
-from xds.delta_sender import KDS_DIALECT, DeltaSender
+from xds.delta_sender import KDS_DIALECT, Acked, DeltaSender, Nacked
 from xds.snapshot import NO_RESOURCES
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class BenchZone:
     _parts: list[XdsResource] = field(default_factory=list)
     _senders: dict[str, DeltaSender] = field(default_factory=dict)
     _nonces: int = 0
+    _up: str = ""  # the session it publishes on
+    heard: int = 0  # answers of the global to what it published
 
     def start(self, port: int | None = None) -> None:
         join = read_join(self.join)
@@ -100,9 +102,19 @@ class BenchZone:
         assert self.client is not None
         type_ = request.type_url
         known = self._senders.get(type_) or DeltaSender(type_url=type_, dialect=KDS_DIALECT)
-        sender, _ = known.on_request(request)
+        sender, answer = known.on_request(request)
+        assert not isinstance(answer, Nacked), f"{self.name}: {type_} was refused"
         self._senders[type_] = sender
+        self._up = session
+        if isinstance(answer, Acked):
+            self.heard += 1
+            self.moved()
         self._offer(session, type_)
+
+    def say(self, type_: str, resources: Resources) -> None:
+        """What is new of them, in one response."""
+        self.offered[type_] = resources
+        self._offer(self._up, type_)
 
     def _offer(self, session: str, type_: str) -> None:
         assert self.client is not None

@@ -23,6 +23,7 @@ from tests.bench.bench_global import BenchGlobal
 from tests.bench.figures import Figure, Scale, at_most, exponent, times_floor
 from tests.bench.kds_floor import record
 from tests.bench.kds_zones import TYPES, BenchZones
+from tests.bench.zone_proxies import dataplanes, insights
 from tests.support.git_repos import git
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ async def measure(scale: Scale) -> list[Figure]:
             changed = await _changes(run, zones, runs)
             await _restarted(run, zones, scale.choose(5, 2))
             await _growth(run, zones)
+            await _proxies(run, zones, scale.size(1000, 100))
             await zones.stop()
         finally:
             await asyncio.to_thread(run.bench.stop)
@@ -166,6 +168,34 @@ async def _growth(run: _Run, zones: BenchZones) -> None:
         run.add(f"zones_40.change_cpu_ms_{size}", "CPU ms", cost)
     found = exponent(list(costs), list(costs.values()))
     run.add("zones_40.change_exponent", "of the zones", found, check=at_most(1.1))
+
+
+async def _proxies(run: _Run, zones: BenchZones, count: int) -> None:
+    """One zone tells of so many proxies, and then of all of them again: their counters are others,
+    as ten seconds after a push.
+    """
+    zone = zones.zones[0]
+    zone.revision = ""
+    await asyncio.to_thread(run.bench.stop)
+    await asyncio.to_thread(run.bench.start)
+    await BenchZones([zone], zones.moved).current(git(run.work, "rev-parse", "HEAD"))
+    await asyncio.sleep(QUIET_S)
+    told = {
+        "proxies_dataplanes": ("Dataplane", dataplanes(zone.name, count)),
+        "proxies_insights": ("DataplaneInsight", insights(zone.name, count, 1)),
+        "proxies_counters": ("DataplaneInsight", insights(zone.name, count, 2)),
+    }
+    for name, (type_, resources) in told.items():
+        before, heard = run.bench.cpu_s, zone.heard
+        zone.say(type_, resources)
+        async with asyncio.timeout(60):
+            while zone.heard == heard:
+                zones.moved.clear()
+                await zones.moved.wait()
+        await asyncio.sleep(QUIET_S)
+        run.add(f"zones_40.{name}_cpu_ms", "CPU ms", (run.bench.cpu_s - before) * 1000)
+    stall_ms = run.bench.stall_ms  # Since the start, and after all three.
+    run.add("zones_40.proxies_stall_ms", "ms", stall_ms, goal=STALL_GOAL_MS, judged="max")
 
 
 async def _floor(run: _Run, zones: BenchZones, runs: int) -> tuple[float, list[float]]:
