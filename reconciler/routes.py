@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 from reconciler.model.resource import SERVICE, ResourceKey, canonical_json
 from reconciler.model.spec import Tags
@@ -99,6 +100,7 @@ def mirrored(route: PlannedRoute, name: Callable[[Tags], str]) -> tuple[RouteFil
     )
 
 
+NAMES_KEPT = 1_024
 _PATH_ORDER = {MatchKind.EXACT: 0, MatchKind.PREFIX: 1, MatchKind.REGEX: 2}
 
 
@@ -110,6 +112,7 @@ def _imprecision(match: RouteMatch) -> tuple[int, int, bool, int, int]:
     return kind, -length, match.method is None, -len(match.headers), -len(match.query)
 
 
+@lru_cache(maxsize=NAMES_KEPT)
 def route_name(match: RouteMatch) -> str:
     """A digest of the match: only equality matters to those who read it."""
     return digest((canonical_json(asdict(match)).encode(),))

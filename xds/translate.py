@@ -130,8 +130,11 @@ def translate(
     if had is None or had_shared is None:  # By other builders.
         known, held, had, had_shared = _NO_VIEW, EMPTY, _NOTHING, _NOTHING
     try:
-        own = _built(view.own, builders, known.own, had)
-        shared = _built(view.shared, builders, known.shared, had_shared)
+        own, shared = had, had_shared
+        if view.own is not known.own:
+            own = _built(view.own, builders, known.own, had)
+        if view.shared is not known.shared:
+            shared = _built(view.shared, builders, known.shared, had_shared)
         clusters, endpoints, listeners = held.clusters, held.endpoints, held.listeners
         if own.clusters is not had.clusters or shared.clusters is not had_shared.clusters:
             clusters = shared.clusters_with(own.clusters)

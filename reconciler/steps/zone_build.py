@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from reconciler.view import Reach
     from xds.snapshot import Resources
     from xds.translate import Translated
+    from xds.view import ProxyView
 
 
 def touched(state: ZoneState, change: ResourceDiff) -> Outcome:
@@ -171,7 +172,7 @@ def _build(state: ZoneState, proxy: Proxy, now: float) -> Outcome:
     proxy, issue = zone_certificates.certificate(state, proxy, resource, now)
     issue = (*asked, *issue)
     secrets = zone_certificates.secrets(proxy)
-    if result.view == proxy.view and proxy.snapshot is not None and _holds(proxy, secrets):
+    if _runs(proxy, result.view, secrets):
         return replace(state, proxies=state.proxies.insert(proxy.node_id, proxy)), issue
     try:
         snapshot = translate(result.view, secrets, state.settings.builders, _translated(proxy))
@@ -248,9 +249,10 @@ def _newest(state: ZoneState, mesh: str) -> MeshContext | None:
     return state.contexts.get(mesh) or state.stale.get(mesh)
 
 
-def _holds(proxy: Proxy, secrets: Resources) -> bool:
-    """The snapshot already has these very secrets."""
-    assert proxy.snapshot is not None
+def _runs(proxy: Proxy, view: ProxyView, secrets: Resources) -> bool:
+    """Its snapshot is of this very view, with these very secrets."""
+    if proxy.view is None or proxy.snapshot is None or not view.equals(proxy.view):
+        return False
     held = proxy.snapshot.secrets
     return all(held.get(name) is resource for name, resource in secrets.items() if name in held)
 
