@@ -163,7 +163,7 @@ class Outward:
     """
 
     half: Half
-    places: frozenset[tuple[str, int]]  # where it listens; the same object while they are the same
+    places: frozenset[tuple[str, int]]  # where it listens
     origins: dict[tuple[str, str], Origin]  # (type URL, xDS name)
     services: tuple[str, ...]  # that it depends on, and no others; sorted
 
@@ -251,7 +251,6 @@ def _outward(outbounds: Outbounds, parts: Sequence[_Part], before: Outward | Non
     half = Half(_by_name(clusters), _endpoints(parts), _by_name(listeners))
     if before is not None:
         half = half.after(before.half)
-        places = before.places if before.places == places else places
     return Outward(half, places, origins, services)
 
 

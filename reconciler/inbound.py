@@ -7,7 +7,7 @@ which those are, and what they come to, is found once for all of these proxies.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -18,13 +18,12 @@ from reconciler.policies.effect import InboundPlace
 from reconciler.policies.hooks import EFFECTS
 from reconciler.topology import protocol_of
 from xds import names
+from xds.copying import replace
 from xds.resource import CLUSTER, LISTENER
 from xds.view import (
     Applied,
-    ClusterInput,
     DownstreamTls,
     InboundListener,
-    ListenerInput,
     LocalCluster,
 )
 
@@ -93,12 +92,24 @@ class Fitted:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Inward:
-    """Each by name."""
+class _Spot:
+    """One inbound that listens: its index, and the names of what there is of it."""
 
-    clusters: dict[str, ClusterInput] = field(default_factory=dict)
-    listeners: dict[str, ListenerInput] = field(default_factory=dict)
+    index: int
+    place: InboundPlace
+    listener: str
+    cluster: str
+    fitted: Fitted
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inward:
+    """Each by name. `spots`: what they were made for, one after the other."""
+
+    clusters: dict[str, LocalCluster] = field(default_factory=dict)
+    listeners: dict[str, InboundListener] = field(default_factory=dict)
     origins: dict[tuple[str, str], Origin] = field(default_factory=dict)
+    spots: list[_Spot] = field(default_factory=list)
 
 
 def inward_of(
@@ -107,27 +118,61 @@ def inward_of(
     found, spec = Inward(), dataplane.spec
     assert isinstance(spec, DataplaneSpec)
     for index, inbound in enumerate(spec.inbounds):
-        _add(found, context, _InboundOf(inbound, index, chosen, reuse_port))
+        _add(found, context, (inbound, index), chosen, reuse_port=reuse_port)
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _InboundOf:
-    inbound: Inbound
-    index: int
-    chosen: Chosen
-    reuse_port: bool
+def refitted(context: MeshContext, before: Inward, chosen: Chosen) -> Inward | None:
+    """The same inbounds with what other policies do to them. None: which of them share a cluster
+    may be another matter now.
+    """
+    own_clusters = len(before.clusters) == len(before.spots) and all(
+        name == names.local_cluster_name(cluster.port) for name, cluster in before.clusters.items()
+    )
+    clusters, listeners, spots = before.clusters, before.listeners, []
+    for was in before.spots:
+        fitted = _fitted(context, chosen, was.index, was.place)
+        if fitted.cluster != was.fitted.cluster:
+            if not own_clusters:
+                return None
+            cluster = replace(clusters[was.cluster], applied=fitted.cluster)
+            clusters = {**clusters, was.cluster: cluster}
+        if fitted.listener != was.fitted.listener:
+            listener = replace(listeners[was.listener], applied=fitted.listener)
+            listeners = {**listeners, was.listener: listener}
+        spots.append(_Spot(was.index, was.place, was.listener, was.cluster, fitted))
+    found = Inward(clusters, listeners)
+    for spot in spots:
+        _note(found, spot)
+    return found
 
 
-def _add(parts: Inward, context: MeshContext, of: _InboundOf) -> None:
-    inbound = of.inbound
+def _note(parts: Inward, spot: _Spot) -> None:
+    parts.spots.append(spot)
+    if spot.fitted.listener_origins:
+        parts.origins[LISTENER, spot.listener] = spot.fitted.listener_origins
+    if spot.fitted.cluster:
+        parts.origins[CLUSTER, spot.cluster] = spot.fitted.cluster_origins
+
+
+def _add(
+    parts: Inward,
+    context: MeshContext,
+    of: tuple[Inbound, int],
+    chosen: Chosen,
+    *,
+    reuse_port: bool,
+) -> None:
+    inbound, index = of
     address = context.resolve(inbound.address)
     workload = context.resolve(inbound.workload_address)
     if address is None or workload is None:
         return  # Envoy takes no names: the inbound comes when its name has an address.
     name = names.inbound_listener_name(address, inbound.port)
     protocol = protocol_of(inbound.protocol)
-    fitted = _fitted(context, of, name, http=protocol.is_http)
+    http, mtls = protocol.is_http, context.spec.mtls is not None
+    place = InboundPlace("" if http else name, http, mtls)
+    fitted = _fitted(context, chosen, index, place)
     local = names.local_cluster_name(inbound.workload_port)
     cluster = _add_local(
         parts,
@@ -143,13 +188,10 @@ def _add(parts: Inward, context: MeshContext, of: _InboundOf) -> None:
         cluster=cluster,
         tags=inbound.tags,
         tls=downstream_tls(context),
-        reuse_port=of.reuse_port,
+        reuse_port=reuse_port,
         applied=fitted.listener,
     )
-    if fitted.listener_origins:
-        parts.origins[LISTENER, name] = fitted.listener_origins
-    if fitted.cluster:
-        parts.origins[CLUSTER, cluster] = fitted.cluster_origins
+    _note(parts, _Spot(index, place, name, cluster, fitted))
 
 
 def _add_local(parts: Inward, cluster: LocalCluster, inbound: tuple[str, int]) -> str:
@@ -165,18 +207,17 @@ def _add_local(parts: Inward, cluster: LocalCluster, inbound: tuple[str, int]) -
     return cluster.name
 
 
-def _fitted(context: MeshContext, of: _InboundOf, name: str, *, http: bool) -> Fitted:
-    place = InboundPlace("" if http else name, http, context.spec.mtls is not None)
-    known, key = of.chosen.fitted, (of.index, place)
+def _fitted(context: MeshContext, chosen: Chosen, index: int, place: InboundPlace) -> Fitted:
+    known, key = chosen.fitted, (index, place)
     found = known.get(key)
     if found is None:
         if len(known) >= FITTED_MAX:
             known.clear()
-        found = known[key] = _fit(context, of, place)
+        found = known[key] = _fit(context, chosen, index, place)
     return found
 
 
-def _fit(context: MeshContext, of: _InboundOf, place: InboundPlace) -> Fitted:
+def _fit(context: MeshContext, chosen: Chosen, index: int, place: InboundPlace) -> Fitted:
     """What every kind does to an inbound."""
     listener: list[Applied] = []
     cluster: list[Applied] = []
@@ -185,8 +226,8 @@ def _fit(context: MeshContext, of: _InboundOf, place: InboundPlace) -> Fitted:
     for effect in EFFECTS:
         if effect.on_inbound is None:
             continue
-        chosen = tuple(s for s in of.chosen.by_kind[effect.kind] if of.index in s.inbounds)
-        conf = context.inbound_conf(effect, chosen, of.index)
+        those = tuple(s for s in chosen.by_kind[effect.kind] if index in s.inbounds)
+        conf = context.inbound_conf(effect, those, index)
         value = effect.on_inbound(conf.value if conf is not None else None, place)
         if value is None:
             continue

@@ -19,7 +19,7 @@ from reconciler.admin import admin_clusters, admin_listener
 from reconciler.context import mesh_context as mesh_context  # part of this module's interface
 from reconciler.context import way_point as way_point
 from reconciler.destination import Origin, Outward
-from reconciler.inbound import Inward, inward_of
+from reconciler.inbound import Inward, inward_of, refitted
 from reconciler.model.spec import (
     DataplaneSpec,
     ZoneEgressSpec,
@@ -83,19 +83,24 @@ class ViewResult:
 
 @dataclass(slots=True, eq=False)
 class _Made:
-    """What a view was put together from; the view holds the very halves. `inward` was computed from
-    all before it.
-    """
+    """What a view was put together from; the view holds the very halves."""
+
+    basis: _Basis
+    chosen: Chosen
+    inward: Inward
+    outward: Outward
+
+
+@dataclass(slots=True, eq=False)
+class _Basis:
+    """Where any of this is another, a view is made from nothing."""
 
     dataplane: MeshResource
     mesh: MeshResource
     resolved: Mapping[str, str]
     traits: ProxyTraits
-    chosen: Chosen
-    inward: Inward
-    outward: Outward
 
-    def is_of(self, context: MeshContext, dataplane: MeshResource, traits: ProxyTraits) -> bool:
+    def holds(self, context: MeshContext, dataplane: MeshResource, traits: ProxyTraits) -> bool:
         """Traits may be made anew; all else is shared for as long as it is the same."""
         return (
             self.dataplane is dataplane
@@ -136,23 +141,49 @@ def sidecar_view(context: MeshContext, dataplane: MeshResource, traits: ProxyTra
     chosen, outward = selected.hosts.at(context), selected.ways.at(context)
     known: ViewResult | None = context.cached.views.get(dataplane.key)
     before = known.made if known is not None else None
-    if known is None or before is None or not before.is_of(context, dataplane, traits):
+    if known is None or before is None or not before.basis.holds(context, dataplane, traits):
+        basis = _Basis(dataplane, context.mesh, context.place.resolved, traits)
         inward = inward_of(context, dataplane, chosen, reuse_port=traits.reuse_port)
         own = _own(context, dataplane, traits, inward, outward)
-        view = ProxyView(traits.node_id, own, _secrets(context), outward.half)
+        secrets = _secrets(context)
     elif before.chosen is chosen and before.outward is outward:
         return known
     else:
+        basis, secrets = before.basis, known.view.secrets
         inward, own = before.inward, known.view.own
         if before.chosen is not chosen:
-            inward = inward_of(context, dataplane, chosen, reuse_port=traits.reuse_port)
-        if before.inward is not inward or before.outward.places is not outward.places:
-            own = _own(context, dataplane, traits, inward, outward).after(own)
-        view = ProxyView(traits.node_id, own, known.view.secrets, outward.half)
-    made = _Made(dataplane, context.mesh, context.place.resolved, traits, chosen, inward, outward)
+            inward, own = _followed(context, before, own, chosen, outward)
+    view = ProxyView(traits.node_id, own, secrets, outward.half)
+    made = _Made(basis, chosen, inward, outward)
     found = ViewResult(view, (inward.origins, outward.origins), outward.services, made)
     context.cached.views[dataplane.key] = found
     return found
+
+
+def _followed(
+    context: MeshContext, before: _Made, own: Half, chosen: Chosen, outward: Outward
+) -> tuple[Inward, Half]:
+    """Other policies for its inbounds; `own` is its half of before. It listens where it did, which
+    is up to the Dataplane alone.
+    """
+    basis, inward = before.basis, refitted(context, before.inward, chosen)
+    if inward is not None:
+        return inward, _with(own, before.inward, inward)
+    reuse_port = basis.traits.reuse_port
+    inward = inward_of(context, basis.dataplane, chosen, reuse_port=reuse_port)
+    return inward, _own(context, basis.dataplane, basis.traits, inward, outward).after(own)
+
+
+def _with(own: Half, was: Inward, now: Inward) -> Half:
+    """With the same inbounds as they are now."""
+    clusters, listeners = own.clusters, own.listeners
+    if was.clusters is not now.clusters:
+        clusters = tuple([now.clusters.get(c.name, c) for c in clusters])
+    if was.listeners is not now.listeners:
+        listeners = tuple([now.listeners.get(x.name, x) for x in listeners])
+    if clusters is own.clusters and listeners is own.listeners:
+        return own
+    return Half(clusters, (), listeners)
 
 
 def _secrets(context: MeshContext) -> tuple[str, ...]:
@@ -172,7 +203,7 @@ def _own(
     """All of a proxy but its way out."""
     spec = dataplane.spec
     assert isinstance(spec, DataplaneSpec)
-    parts = _Parts(dict(inward.clusters), {}, dict(inward.listeners))
+    parts = _Parts({**inward.clusters}, {}, {**inward.listeners})
     if spec.transparent is not None and context.spec.passthrough:
         _add_passthrough(parts, spec.transparent.redirect_port_outbound)
     _add_admin(parts, traits, context.resolve(spec.address), outward.places)

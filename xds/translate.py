@@ -122,9 +122,10 @@ def translate(
     `before`: a view that was translated, and its snapshot; what is the same in both gives the same
     mapping without a look at its values.
     """
-    missing = [name for name in view.secrets if name not in secrets]
-    if missing:
-        raise IncompleteView(f"{view.node_id}: no {', '.join(missing)} yet")
+    try:
+        bodies = [secrets[name] for name in view.secrets]
+    except KeyError as missing:
+        raise IncompleteView(f"{view.node_id}: no {missing.args[0]} yet") from None
     known, held = before if before is not None else (_NO_VIEW, EMPTY)
     had, had_shared = _known(known.own, builders), _known(known.shared, builders)
     if had is None or had_shared is None:  # By other builders.
@@ -142,13 +143,18 @@ def translate(
             endpoints = _both(own.endpoints, shared.endpoints)
         if own.listeners is not had.listeners or shared.listeners is not had_shared.listeners:
             listeners = _both(own.listeners, shared.listeners)
-        _check_secrets(view, own.uses, shared.uses)
+        if (
+            own.uses is not had.uses
+            or shared.uses is not had_shared.uses
+            or view.secrets is not known.secrets
+        ):
+            _check_secrets(view, own.uses, shared.uses)
     except InconsistentView as error:
         raise InconsistentView(f"{view.node_id}: {error}") from None
-    found, bodies = [secrets[name] for name in view.secrets], held.secrets
-    if len(bodies) != len(found) or not all(map(is_, bodies.values(), found)):
-        bodies = _by_name(found)
-    return Snapshot(clusters, endpoints, bodies, listeners)
+    own_secrets = held.secrets
+    if len(own_secrets) != len(bodies) or not all(map(is_, own_secrets.values(), bodies)):
+        own_secrets = _by_name(bodies)
+    return Snapshot(clusters, endpoints, own_secrets, listeners)
 
 
 def _known(half: Half, builders: Builders) -> _Built | None:

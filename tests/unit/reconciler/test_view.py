@@ -6,9 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.model.spec import Inbound, ZoneIngressSpec
+from reconciler.policies.mesh_timeout import Timeouts
+from reconciler.policies.mesh_traffic_permission import Rbac
 from reconciler.state import MeshState, from_resources
 from reconciler.view import ProxyTraits, ViewResult, ingress_view, mesh_context, sidecar_view
 from tests.support.mesh import (
+    MTLS,
     a_dataplane,
     a_mesh,
     a_policy,
@@ -102,6 +105,30 @@ def test_inbounds_of_one_application_keep_their_protocols_apart() -> None:
     clusters = {c.name: c for c in view.clusters if isinstance(c, LocalCluster)}
     spoken = {x.port: clusters[x.cluster].protocol for x in listeners(view).values()}
     assert spoken == {81: "http", 82: "grpc"}
+
+
+def test_inbounds_share_what_policies_do_to_them_but_for_the_names_of_tcp() -> None:
+    item = {"targetRef": {"kind": "Mesh"}, "default": {"action": "Allow"}}
+    allow = a_policy("MeshTrafficPermission", "all", {"from": [item]})
+    inbounds = [behind(n, "127.0.0.1", n, p) for n, p in ((81, "http"), (82, "tcp"), (83, "tcp"))]
+    view = sidecar(a_dataplane("web", *inbounds), a_mesh(mtls=MTLS), allow)
+    confs = [applied.conf for x in listeners(view).values() for applied in x.applied]
+    found = [conf.stat_prefix for conf in confs if isinstance(conf, Rbac)]
+    assert found == ["", "inbound_10_0_0_1_82.", "inbound_10_0_0_1_83."]
+
+
+def test_policy_for_the_inbounds_of_some_proxies_changes_no_others() -> None:
+    item = {"targetRef": {"kind": "Mesh"}, "default": {"idleTimeout": "7s"}}
+    target = {"kind": "Dataplane", "labels": {"app": "web"}}
+    policy = a_policy("MeshTimeout", "web", {"targetRef": target, "from": [item]})
+    idle = {}
+    for app in ("web", "api"):
+        (listener,) = listeners(
+            sidecar(a_dataplane(app, an_inbound(app), labels={"app": app}), a_mesh(), policy)
+        ).values()
+        confs = [applied.conf for applied in listener.applied]
+        idle[app] = [conf.idle.seconds for conf in confs if isinstance(conf, Timeouts)]
+    assert idle == {"web": [7], "api": []}
 
 
 def test_inbound_without_a_service_still_has_a_virtual_host() -> None:
