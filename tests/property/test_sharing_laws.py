@@ -4,6 +4,7 @@ what is equal of two proxies is one object.
 
 from __future__ import annotations
 
+import copy
 import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -176,6 +177,12 @@ def test_what_is_equal_of_two_proxies_is_one_object(found: list[ProxyView]) -> N
     sidecars = [(v, s) for v, s in zip(found, snapshots, strict=True) if v.shared is not NOTHING]
     for (one, mine), (other, theirs) in itertools.combinations(sidecars, 2):
         assert (one.shared is not other.shared) or mine.endpoints is theirs.endpoints
+
+
+@given(fleets())
+def test_views_are_told_apart_as_their_values_are(found: list[ProxyView]) -> None:
+    for one, other in itertools.product(found, [*found, *map(copy.deepcopy, found)]):
+        assert one.equals(other) == (one == other)
 
 
 def _objects(snapshots: Iterable[Snapshot]) -> set[int]:
