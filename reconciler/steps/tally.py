@@ -52,6 +52,8 @@ class Tally(Generic[Kind]):
                     changes[kind] = changes.get(kind, 0) + 1
         counts = self.counts
         for kind, change in changes.items():
+            if not change:
+                continue  # Equal counts stay the same object.
             count = counts.get(kind, 0) + change
             counts = counts.insert(kind, count) if count else counts.discard(kind)
         return Tally(now, absent, counts)

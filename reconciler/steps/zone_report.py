@@ -18,12 +18,12 @@ from reconciler.kds.manifest import REJECTIONS_MAX, ConvergenceReport, Rejection
 from reconciler.kds.sizes import KUMA_MAX, response_size
 from reconciler.kds.upward import NO_INSIGHT, publication, with_zone
 from reconciler.model.resource import MeshResource, canonical_json
-from reconciler.model.spec import AvailableService, DataplaneSpec, ZoneIngressSpec
+from reconciler.model.spec import AvailableService, ZoneIngressSpec
 from reconciler.registration import node_id
-from reconciler.state import MeshState, ResourceDiff, apply
+from reconciler.state import ResourceDiff, apply
 from reconciler.status.announcement import StatusMode, ZoneStatus, encode_status
-from reconciler.status.document import Inventory, ProxyClass, ProxyEntry, StatusInput
-from reconciler.steps import zone_build, zone_certificates, zone_proxies
+from reconciler.status.document import StatusInput
+from reconciler.steps import zone_build, zone_certificates
 from reconciler.steps.zone_state import (
     BuildSoon,
     Effect,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from reconciler.kds.upward import Publication, Told
     from reconciler.model.resource import ResourceKey
-    from reconciler.model.spec import Inbound, Tags
+    from reconciler.model.spec import Tags
     from reconciler.steps.proxy_state import Proxy
     from reconciler.steps.tally import Tally
     from reconciler.steps.waiting import Waiting
@@ -206,12 +206,6 @@ def _speaks(state: ZoneState) -> bool:
     return state.loaded and (state.gathering is None or state.gathering.told)
 
 
-def _shown(state: ZoneState) -> MeshState:
-    """Local resources whose endpoints are in."""
-    gone = [k for k in zone_proxies.absent(state) if k.type == "Dataplane"]
-    return apply(state.local, ResourceDiff(drop=tuple(gone))) if gone else state.local
-
-
 def request(state: ZoneState, session: str, received: DeltaRequest) -> Outcome:
     """A subscription, ACK or NACK of the global for one type of ours."""
     link = state.link
@@ -297,8 +291,8 @@ def announce_due(state: ZoneState, now: float) -> Outcome:
     """For the global that writes this zone's ref: the inventory, at most once an interval."""
     if state.announce_due is None or now < state.announce_due or not _speaks(state):
         return state, ()
-    state = replace(state, announce_due=None)
-    state, classes, proxies = _inventory(state)
+    state = _with_inventory(replace(state, announce_due=None))
+    classes, proxies = state.listed.classes, state.listed.proxies
     status = replace(state.settings.status, complete=True, classes=classes, proxies=proxies)
     if status == state.announced:
         return state, ()
@@ -370,11 +364,8 @@ def rejections(proxy: Proxy) -> tuple[Rejection, ...]:
 
 def status_of(state: ZoneState, report: ConvergenceReport) -> tuple[ZoneState, StatusInput]:
     """Without times: equal content means no commit."""
-    state, classes, proxies = _inventory(state)
-    ingresses = tuple(
-        canonical_json({"name": r.display_name, **json.loads(r.body)})
-        for r in state.local.of("ZoneIngress")
-    )
+    state = _with_inventory(state)
+    ingresses = tuple(_ingress(r.display_name, r.body) for r in state.local.of("ZoneIngress"))
     return state, StatusInput(
         zone=state.settings.zone,
         revision=report.revision,
@@ -383,45 +374,18 @@ def status_of(state: ZoneState, report: ConvergenceReport) -> tuple[ZoneState, S
         acked=report.acked,
         pending=report.pending,
         rejections=report.rejections,
-        classes=classes,
-        proxies=proxies,
+        classes=state.listed.classes,
+        proxies=state.listed.proxies,
     )
 
 
-def _inventory(
-    state: ZoneState,
-) -> tuple[ZoneState, tuple[ProxyClass, ...], tuple[ProxyEntry, ...]]:
-    """What the zone's inventory is made of, as it is set."""
-    match state.settings.status.inventory:
-        case Inventory.FULL:
-            return state, (), _entries(state)
-        case Inventory.CLASSES:
-            classed = state.classed.followed(state.local, state.proxies.absent, _class)
-            return replace(state, classed=classed), _classes(classed), ()
-        case Inventory.OFF:
-            return state, (), ()
+@lru_cache(maxsize=64)
+def _ingress(name: str, body: str) -> str:
+    return canonical_json({"name": name, **json.loads(body)})
 
 
-def _entries(state: ZoneState) -> tuple[ProxyEntry, ...]:
-    """Each by itself, for zones that write their inventory in full."""
-    return tuple(
-        ProxyEntry(r.key.mesh, r.display_name, r.spec.address, _shape(r.spec.inbounds))
-        for r in _shown(state).of("Dataplane")
-        if isinstance(r.spec, DataplaneSpec)
+def _with_inventory(state: ZoneState) -> ZoneState:
+    inventory = state.settings.status.inventory
+    return replace(
+        state, listed=state.listed.followed(state.local, state.proxies.absent, inventory)
     )
-
-
-@lru_cache(maxsize=8192)
-def _shape(inbounds: tuple[Inbound, ...]) -> str:
-    return canonical_json([{"port": i.port, "tags": dict(i.tags)} for i in inbounds])
-
-
-def _class(dataplane: MeshResource) -> tuple[tuple[str, str], ...]:
-    """What it has in common with others: tags and ports, no name or address."""
-    spec = dataplane.spec
-    return ((dataplane.key.mesh, _shape(spec.inbounds)),) if isinstance(spec, DataplaneSpec) else ()
-
-
-def _classes(classed: Tally[tuple[str, str]]) -> tuple[ProxyClass, ...]:
-    """Of the Dataplanes whose endpoints are in."""
-    return tuple(ProxyClass(*known, count) for known, count in sorted(classed.counts.items()))

@@ -21,6 +21,7 @@ from reconciler.model.resource import MeshResource, ResourceKey
 from reconciler.state import EMPTY as NO_RESOURCES
 from reconciler.state import MeshState
 from reconciler.status.announcement import NO_STATUS, ZoneStatus
+from reconciler.steps.inventory import Listed
 from reconciler.steps.link_state import GlobalLink
 from reconciler.steps.proxies import Proxies
 from reconciler.steps.tally import Tally
@@ -174,7 +175,7 @@ class ZoneState:
     insights_due: float | None = None  # when counters of proxies go up
     counting: Round | None = None  # they go up now
     offered: Tally[tuple[str, Tags]] = field(default_factory=Tally)  # mesh and tags
-    classed: Tally[tuple[str, str]] = field(default_factory=Tally)  # mesh and shape
+    listed: Listed = field(default_factory=Listed)  # of Dataplanes, for status
     reported: ConvergenceReport | None = None
     announced: ZoneStatus | None = None
     announcement: XdsResource | None = None  # the same as it travels

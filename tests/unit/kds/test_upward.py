@@ -17,7 +17,7 @@ from reconciler.kds.codec import (
     head_of,
     with_spec,
 )
-from reconciler.kds.manifest import ConvergenceReport
+from reconciler.kds.manifest import ConvergenceReport, encode_report
 from reconciler.kds.proxy_insight import ProxyInsight, Subscription
 from reconciler.kds.types import REPORT
 from reconciler.kds.upward import (
@@ -98,6 +98,23 @@ def test_a_report_alone_encodes_no_proxy(encoded: list[tuple[str, str]]) -> None
     assert second.types["Dataplane"] is first.types["Dataplane"]
     same = with_zone(second, "east", ConvergenceReport("c2", 2, 1, 1, 0, ()), None)
     assert same.types[REPORT] is second.types[REPORT]
+
+
+def test_a_report_is_framed_when_it_says_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    framed: list[int] = []
+
+    def counted(zone: str, report: ConvergenceReport) -> XdsResource:
+        framed.append(report.acked)
+        return encode_report(zone, report)
+
+    monkeypatch.setattr("reconciler.kds.upward.encode_report", counted)
+    made = told(STATE)
+    for acked in (1, 1, 2, 2):
+        report = ConvergenceReport("c2", 2, acked, 2 - acked, 0, ())
+        made = with_zone(told(STATE, made, b=acked + 7.0), "east", report, None)
+        (said,) = made.types[REPORT].values()
+        assert said == encode_report("east", report)
+    assert framed == [1, 2]
 
 
 def test_one_proxy_that_changed_is_encoded_alone(encoded: list[tuple[str, str]]) -> None:

@@ -1,0 +1,77 @@
+"""What a zone writes of its proxies, as it is set: each by itself, or how many there are of each
+class. Kept as long as no Dataplane is another and none comes or goes: a push changes none. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from reconciler.model.resource import canonical_json
+from reconciler.model.spec import DataplaneSpec
+from reconciler.status.document import Inventory, ProxyClass, ProxyEntry
+from reconciler.steps.tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rpds import HashTrieSet
+
+    from reconciler.collection import Collection
+    from reconciler.model.resource import MeshResource, ResourceKey
+    from reconciler.model.spec import Inbound
+    from reconciler.state import MeshState
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Listed:
+    """`classes` of `classed`, or `proxies` of `dataplanes` without those that are `absent`."""
+
+    classes: tuple[ProxyClass, ...] = ()
+    proxies: tuple[ProxyEntry, ...] = ()
+    classed: Tally[tuple[str, str]] = field(default_factory=Tally)  # mesh and shape
+    dataplanes: Mapping[str, Collection] | None = None
+    absent: HashTrieSet[ResourceKey] | None = None
+
+    def followed(
+        self, local: MeshState, absent: HashTrieSet[ResourceKey], inventory: Inventory
+    ) -> Listed:
+        match inventory:
+            case Inventory.FULL:
+                now = local.collections("Dataplane")
+                if now is self.dataplanes and absent is self.absent:
+                    return self
+                return Listed(proxies=_entries(local, absent), dataplanes=now, absent=absent)
+            case Inventory.CLASSES:
+                classed = self.classed.followed(local, absent, kinds)
+                same = classed.counts is self.classed.counts
+                return Listed(self.classes if same else _classes(classed), classed=classed)
+            case Inventory.OFF:
+                return NOTHING
+
+
+NOTHING = Listed()
+
+
+def _entries(local: MeshState, absent: HashTrieSet[ResourceKey]) -> tuple[ProxyEntry, ...]:
+    return tuple(
+        ProxyEntry(r.key.mesh, r.display_name, r.spec.address, _shape(r.spec.inbounds))
+        for r in local.of("Dataplane")
+        if isinstance(r.spec, DataplaneSpec) and r.key not in absent
+    )
+
+
+@lru_cache(maxsize=8192)
+def _shape(inbounds: tuple[Inbound, ...]) -> str:
+    return canonical_json([{"port": i.port, "tags": dict(i.tags)} for i in inbounds])
+
+
+def kinds(dataplane: MeshResource) -> tuple[tuple[str, str], ...]:
+    """What it has in common with others: tags and ports, no name or address."""
+    spec = dataplane.spec
+    return ((dataplane.key.mesh, _shape(spec.inbounds)),) if isinstance(spec, DataplaneSpec) else ()
+
+
+def _classes(classed: Tally[tuple[str, str]]) -> tuple[ProxyClass, ...]:
+    return tuple(ProxyClass(*known, count) for known, count in sorted(classed.counts.items()))
