@@ -54,10 +54,16 @@ class Framed:
     steps: Mapping[str, Step] = field(default_factory=dict)
 
 
-def next_framed(previous: Framed, owned: MeshState, change: ResourceDiff | None = None) -> Framed:
+def next_framed(
+    previous: Framed,
+    owned: MeshState,
+    change: ResourceDiff | None = None,
+    beside: Framed | None = None,
+) -> Framed:
     """Frames only what is not the same object as before. `change` is what leads from the state
-    before to this one; None: it is looked for. Raises ValueError for what cannot travel. No two
-    of them have one name on the wire: `load` refuses such a commit (DOC013).
+    before to this one; None: it is looked for. `beside` is the same state for zones with other
+    features under the same names: its frames are shared. Raises ValueError for what cannot travel.
+    No two of them have one name on the wire: `load` refuses such a commit (DOC013).
     """
     if previous.owned is owned and previous.digests:
         return previous
@@ -68,6 +74,7 @@ def next_framed(previous: Framed, owned: MeshState, change: ResourceDiff | None 
     else:
         changed, gone = list(change.put), list(change.drop)
     frames = previous.frames
+    known: Mapping[ResourceKey, XdsResource] = beside.frames if beside is not None else {}
     work: dict[str, _Change] = {}
     for key in (*gone, *(r.key for r in changed)):
         old = frames.get(key)
@@ -76,7 +83,7 @@ def next_framed(previous: Framed, owned: MeshState, change: ResourceDiff | None 
             frames = frames.remove(key)
     for resource in changed:
         if may_go_down(resource, previous.features):
-            made = _frame(resource, hashed=previous.features.hash_suffix)
+            made = known.get(resource.key) or _frame(resource, previous.features)
             work.setdefault(resource.key.type, _Change()).put[made.name] = made
             frames = frames.insert(resource.key, made)
     types, steps = _changed(previous.types, work)
@@ -259,7 +266,8 @@ def _kept_frame(key: ResourceKey, labels: Labels, body: str, hashed: bool) -> Xd
     return _encoded(key, labels, body, hashed=hashed)
 
 
-def _frame(resource: MeshResource, *, hashed: bool) -> XdsResource:
+def _frame(resource: MeshResource, features: ZoneFeatures) -> XdsResource:
+    hashed = features.hash_suffix
     return _encoded(resource.key, resource.labels, resource.body, hashed=hashed)
 
 

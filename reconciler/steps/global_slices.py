@@ -172,7 +172,10 @@ def _framed(state: GlobalState, features: ZoneFeatures) -> tuple[GlobalState, Fr
     before = state.framed.get(features) or Framed(features)
     since = state.published.since
     change = since[1] if since is not None and since[0] is before.owned else None
-    after = next_framed(before, state.published.resources, change)
+    owned, hashed = state.published.resources, features.hash_suffix
+    same = (f for f in state.framed.values() if f.owned is owned)
+    beside = next((f for f in same if f.features.hash_suffix is hashed), None)
+    after = next_framed(before, owned, change, beside)
     if after is not before:
         state = replace(state, framed=state.framed.insert(features, after))
     return state, after

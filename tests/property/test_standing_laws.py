@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import example, given
@@ -158,6 +159,9 @@ def test_a_resource_is_carried_as_if_it_went_through_its_message(documents: list
         assert json.loads(as_carried(resource).body) == data
 
 
+OLDER = Framed(replace(ALL_FEATURES, optional_target=False, multizone_generators=False))
+
+
 @given(st.lists(COMMIT, min_size=1, max_size=4))
 @example([{"a.json": FIRST, "b.json": SAME}])
 @example([{"a.json": FIRST, "b.json": SAME_NOWHERE}])
@@ -178,6 +182,7 @@ def test_frames_that_follow_a_change_are_those_that_were_looked_for(
         followed_ = next_framed(framed, state, change)
         assert before is framed.owned
         assert followed_ == looked_for
+        assert next_framed(OLDER, state, beside=followed_) == next_framed(OLDER, state)
         assert len(followed_.frames) == sum(map(len, followed_.types.values()))  # none is lost
         framed = followed_
 

@@ -89,6 +89,19 @@ def test_zones_with_other_features_share_among_themselves(monkeypatch: pytest.Mo
     assert plane.held("new", "MeshTimeout").isdisjoint(plane.held("old-1", "MeshTimeout"))
 
 
+def test_zones_whose_names_are_the_same_share_frames_whatever_else_they_lack(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plane = Global()
+    plane.publish(*policies(3))
+    plane.connect("new")
+    encoded = counted(monkeypatch)
+    plane.connect("older", features=[name for name in FEATURES if name != "hg-mz-selector"])
+    assert not encoded
+    assert len(plane.state.framed) == 2
+    assert plane.held("older", "MeshTimeout") == plane.held("new", "MeshTimeout")
+
+
 def test_features_that_no_zone_has_any_more_are_forgotten() -> None:
     plane = Global()
     plane.publish()
