@@ -104,7 +104,10 @@ def _reached(state: ZoneState, mesh: str, seen: Differing) -> set[str]:
 def all_touched(state: ZoneState) -> Outcome:
     """Everything may look different, for example after a host name resolved to another address."""
     nodes = [p.node_id for p in state.proxies.values() if p.stream is not None]
-    state = replace(state, contexts=HashTrieMap(), stale=HashTrieMap(), reached=frozenset())
+    stale = state.stale
+    for mesh, context in state.contexts.items():
+        stale = stale.insert(mesh, context)
+    state = replace(state, contexts=HashTrieMap(), stale=stale, reached=frozenset())
     return mark_dirty(state, nodes)
 
 

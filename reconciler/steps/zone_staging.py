@@ -64,9 +64,7 @@ def staged_type(
     staged: StagedType, received: DeltaResponse
 ) -> tuple[StagedType, Mapping[str, str]]:
     errors: dict[str, str] = {}
-    changes: dict[str, Staged | None] = {
-        name: None for name in received.removed if staged.get(name) is not None
-    }
+    changes: dict[str, Staged | None] = dict.fromkeys(received.removed)
     for resource in received.resources:
         name, carried = resource.name, decode_entry(received.type_url, resource.entry)
         refusal = accept_from_global(received.type_url, carried)

@@ -113,7 +113,7 @@ def health(state: ZoneState, event: HealthOpened | HealthSaid | HealthClosed) ->
 
 def restore(state: ZoneState, event: Restored) -> Outcome:
     """Take up what the disk holds. Its proxies count as present for the reconnect grace: we were
-    away, not they.
+    away, not they. Nobody is served yet: the contexts of its meshes are made now, whole.
     """
     held_until = event.now + state.settings.reconnect_grace_s
     proxies = [
@@ -137,6 +137,8 @@ def restore(state: ZoneState, event: Restored) -> Outcome:
         untold=dict.fromkeys(resource.key for resource in event.local),
         telling=True,  # Before it has told all there is, it tells nothing.
     )
+    for mesh in state.policy.of("Mesh"):
+        state, _ = zone_build.context_of(state, mesh.key.name)
     state, gathers = zone_gather.begun(state, event.lost, event.now)
     state, effects = zone_report.local_changed(state, event.now)
     fields = {"revision": event.revision, "proxies": len(proxies), "resources": len(event.policy)}

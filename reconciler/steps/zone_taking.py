@@ -99,14 +99,17 @@ def _compared(taking: Taking) -> Taking:
     type_, *types = taking.types
     staged, refused = taking.staged[type_], taking.refused.get(type_) or HashTrieMap()
     pairs = differences(taking.applied.get(type_, NOTHING), staged)
-    put = {now.resource.key: now.resource for _, now in pairs if now is not None}
+    put = tuple([now.resource for _, now in pairs if now is not None])
     gone = [was for was, now in pairs if was is not None and now is None]
     kept = {was.name: was for was in gone if was.name in refused}
-    drop = [e.resource.key for e in gone if e.name not in kept and e.resource.key not in put]
+    drop = tuple([entry.resource.key for entry in gone if entry.name not in kept])
+    if put and drop:  # One may have another name on the wire now.
+        keys = {resource.key for resource in put}
+        drop = tuple(key for key in drop if key not in keys)
     return replace(
         taking,
         types=tuple(types),
-        left=ResourceDiff(tuple(put.values()), tuple(drop)),
+        left=ResourceDiff(put, drop),
         applied=taking.applied.insert(type_, staged.changed(kept) if kept else staged),
     )
 

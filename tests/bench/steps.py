@@ -8,10 +8,13 @@ a busy machine changes it little.
 from __future__ import annotations
 
 import gc
+import json
 from typing import TYPE_CHECKING
 
+from reconciler.runtime.collector import seldom
 from reconciler.warm_up import warm_up
 from tests.bench.figures import Figure, Scale, at_most, exponent
+from tests.bench.views import policy as many_policies
 from tests.support.step_fleet import (
     SPACING_S,
     StepFleet,
@@ -21,9 +24,12 @@ from tests.support.step_fleet import (
     timeout,
     zone_of_steps,
 )
+from tests.support.zone import policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from reconciler.model.resource import MeshResource
 
 INSTANCES = 10  # of each service
 CALLS = 5  # services that each proxy calls
@@ -58,7 +64,47 @@ async def measure(scale: Scale) -> list[Figure]:
             if size == sizes[-1]:
                 longest |= {e: max(ms, longest.get(e, 0.0)) for e, ms in by_event.items()}
                 sent[name] = responses / size
-    return [*_of_phases(costs, sizes), *_of_responses(sent), *_of_steps(longest)]
+    many = _of_many_policies(scale.size(10_000, 400))
+    return [*_of_phases(costs, sizes), *_of_responses(sent), *_of_steps(longest), *many]
+
+
+def _of_many_policies(count: int) -> list[Figure]:
+    """The longest step of a zone with a few proxies to which many policies come: all of them, one
+    more, all of them changed; and of proxies that come then.
+    """
+    seldom()  # As a running zone has it.
+    fleet = zone_of_steps()
+    fleet.arrive_all((document(i, INSTANCES, CALLS) for i in range(20)), SPACING_S)
+    base = (*mesh_with_mtls(), timeout(1000), permission("Allow"))
+    first, more, others = (
+        [*base, *(_sent(number, milliseconds) for number in range(size))]
+        for size, milliseconds in ((count, 1000), (count + 1, 1000), (count + 1, 2000))
+    )
+    gc.collect()
+    gc.freeze()
+    found = []
+    acts: list[tuple[str, Callable[[], None]]] = [
+        ("first", lambda: fleet.commit("m1", *first)),
+        ("one_more", lambda: fleet.commit("m2", *more)),
+        ("all_changed", lambda: fleet.commit("m3", *others)),
+        ("proxies", lambda: fleet.arrive_all((document(i, 10, CALLS) for i in range(20, 40)), 0.0)),
+    ]
+    for name, act in acts:
+        fleet.reset()
+        act()
+        fleet.run(1.0)
+        key, longest = f"zone_steps.policies_10000.{name}", max(fleet.longest_ms.values())
+        found.append(Figure(key=key, values=(fleet.cpu_ms,), unit="CPU ms"))
+        found.append(
+            Figure(key=f"{key}.longest", values=(longest,), unit="CPU ms", goal=STEP_GOAL_MS)
+        )
+    gc.unfreeze()
+    return found
+
+
+def _sent(number: int, milliseconds: int) -> MeshResource:
+    made = many_policies(number, 100, milliseconds)
+    return policy(made.key.type, made.key.name, json.loads(made.body))
 
 
 def _of_phases(costs: dict[str, dict[int, float]], sizes: tuple[int, ...]) -> list[Figure]:

@@ -19,7 +19,7 @@ from reconciler.kds.codec import CarriedResource, encode_carried
 from reconciler.kds.types import MANIFEST
 from reconciler.model.resource import ORIGIN, Labels, MeshResource, ResourceKey
 from reconciler.state import from_resources
-from reconciler.steps import zone_admin, zone_staging, zone_taking
+from reconciler.steps import zone_admin, zone_build, zone_staging, zone_taking
 from reconciler.steps import zone_state as z
 from reconciler.steps.zone_step import step
 from reconciler.view import sidecar_view
@@ -283,6 +283,20 @@ def of_nobody(name: str, mesh: str = "default") -> MeshResource:
     to = {"targetRef": {"kind": "Mesh"}, "default": {"connectionTimeout": "9s"}}
     spec = {"targetRef": {"kind": "MeshService", "name": "none"}, "to": [to]}
     return mesh_resource(ResourceKey(TYPE, mesh, name), Labels(), spec)
+
+
+def test_contexts_follow_what_is_kept_of_them() -> None:
+    """Made before anybody is served, and not anew for another address of a host."""
+    mesh = mesh_resource(ResourceKey("Mesh", "", "default"), Labels(), {})
+    state = z.ZoneState(settings=zone_settings())
+    state, _ = step(state, z.Restored(START, policy=(mesh, of_nobody("a"))))
+    made = state.contexts["default"]
+    state, _ = step(state, z.Resolved({"one.example": "10.0.0.1"}, START))
+    state, after = zone_build.context_of(state, "default")
+    assert after is not None
+    assert after is not made
+    assert after.index["MeshTimeout"] is made.index["MeshTimeout"]
+    assert after.differing is None
 
 
 @pytest.mark.parametrize("goes", [True, False])
