@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.context import MeshContext, mesh_context
 from reconciler.model.resource import SERVICE, MeshResource
+from reconciler.runtime.collector import seldom
 from reconciler.state import MeshState, ResourceDiff, apply, from_resources
 from reconciler.view import ProxyTraits, ViewResult, sidecar_view
 from tests.bench.figures import Figure, Scale, exponent
@@ -142,6 +143,7 @@ def everywhere(milliseconds: int) -> MeshResource:
 
 
 async def measure(scale: Scale) -> list[Figure]:
+    seldom()  # As a running zone has the collector.
     return [
         *_views(scale.size(1000, 100)),
         *_policies(scale.size(10_000, 400), scale.size(1000, 100)),
