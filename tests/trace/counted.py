@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.context import mesh_context
 from reconciler.decode import mesh_resource
-from reconciler.kds.codec import encode_carried
+from reconciler.kds.codec import decode_insight, encode_carried
 from reconciler.kds.slice import next_slice
 from reconciler.load import read_file
 from reconciler.routes import planned_routes
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 CALLS: dict[CodeType, str] = {
     read_file.__code__: "files parsed",
     mesh_resource.__code__: "resources decoded",
+    decode_insight.__code__: "insights counted",
     encode_carried.__code__: "resources framed",
     next_slice.__code__: "slices composed",
     mesh_context.__code__: "contexts made",
@@ -48,6 +49,7 @@ ROWS = (
     "repository loaded whole",
     "files parsed",
     "resources decoded",
+    "insights counted",
     "entries of the diff",
     "resources framed",
     "slices composed",

@@ -26,7 +26,8 @@ def test_new_instance_is_told_to_the_callers_of_its_service(world: World) -> Non
     assert world.trace(lambda: world.start("east", fleet.instance("east", 1, 3))) == shown(
         """
                                                       global    east    west
-        resources decoded                                 12       3       2
+        resources decoded                                  1       3       2
+        insights counted                                   8
         resources framed                                   8       2
         slices composed                                    3
         sent to zones: ServiceInsight                              1       1
@@ -50,7 +51,7 @@ def test_new_instance_is_told_to_the_callers_of_its_service(world: World) -> Non
         sent to proxies: ClusterLoadAssignment                     5       3
         sent to proxies: Listener                                  1
         sent to proxies: Secret                                    1
-        bytes to proxies                                       12231    2904
+        bytes to proxies                                       12232    2904
         told to the global: ConvergenceReport                      1
         told to the global: Dataplane                              1
         told to the global: DataplaneInsight                       2       1
@@ -69,7 +70,8 @@ def test_instance_that_goes_is_told_to_the_callers_of_its_service(world: World) 
     assert world.trace(lambda: world.stop(gone)) == shown(
         """
                                                       global    east    west
-        resources decoded                                 11       3       3
+        resources decoded                                  2       3       3
+        insights counted                                   7
         resources framed                                  13       2
         slices composed                                    5
         sent to zones: ServiceInsight                              2       2
@@ -84,10 +86,10 @@ def test_instance_that_goes_is_told_to_the_callers_of_its_service(world: World) 
         endpoints computed                                         1       1
         views that differ                                          4       3
         snapshots made                                             4       3
-        built: endpoints                                           2       1
+        built: endpoints                                           1       1
         streams looked at                                          8       6
         sent to proxies: ClusterLoadAssignment                     4       3
-        bytes to proxies                                        2973    2904
+        bytes to proxies                                        2974    2904
         told to the global: ConvergenceReport                      1
         told to the global: Dataplane                              1
         told to the global: DataplaneInsight                       2       1
@@ -103,7 +105,7 @@ def test_certificate_that_is_renewed_is_sent_to_its_proxy_alone(tmp_path: Path, 
     assert world.trace(lambda: world.settle(3600)) == shown(
         """
                                                       global    east    west
-        resources decoded                                  2
+        insights counted                                   2
         proxies looked at                                          2
         snapshots made                                             1
         certificates asked for                                     1
@@ -139,7 +141,8 @@ def test_first_service_of_another_zone_weighs_every_endpoint_anew(world: World) 
     ) == shown(
         """
                                                       global    east    west
-        resources decoded                                 46       2       2
+        resources decoded                                  1       2       2
+        insights counted                                  42
         resources framed                                  12
         slices composed                                    5
         sent to zones: ServiceInsight                              1       1
@@ -173,7 +176,8 @@ def test_one_service_more_in_another_zone_is_told_to_its_callers(world: World) -
     assert world.trace(lambda: world.start("north", more), columns=(GLOBAL, *fleet.ZONES)) == shown(
         """
                                                       global    east    west
-        resources decoded                                 12       2       2
+        resources decoded                                  1       2       2
+        insights counted                                   8
         resources framed                                  12
         slices composed                                    5
         sent to zones: ServiceInsight                              1       1
@@ -190,7 +194,7 @@ def test_one_service_more_in_another_zone_is_told_to_its_callers(world: World) -
         built: endpoints                                           1       1
         streams looked at                                          6       6
         sent to proxies: ClusterLoadAssignment                     3       3
-        bytes to proxies                                        3501    3498
+        bytes to proxies                                        3500    3498
         told to the global: DataplaneInsight                       1       1
         """
     )

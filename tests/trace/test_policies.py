@@ -24,7 +24,8 @@ def test_policy_for_one_service_reaches_its_callers_alone(world: World) -> None:
                                                       global    east    west
         blobs read                                         1
         files parsed                                       1
-        resources decoded                                 17       1       1
+        resources decoded                                 11       1       1
+        insights counted                                   6
         entries of the diff                                1
         resources framed                                   3       1       1
         slices composed                                    2
@@ -41,7 +42,7 @@ def test_policy_for_one_service_reaches_its_callers_alone(world: World) -> None:
         streams looked at                                          9       9
         sent to proxies: Cluster                                   3       3
         sent to proxies: ClusterLoadAssignment                     3       3
-        bytes to proxies                                        4737    4734
+        bytes to proxies                                        4736    4734
         told to the global: ConvergenceReport                      1       1
         told to the global: DataplaneInsight                       1       1
         """
@@ -120,7 +121,8 @@ def test_change_in_another_mesh_costs_this_one_nothing(world: World) -> None:
                                                       global    east    west
         blobs read                                         1
         files parsed                                       1
-        resources decoded                                 13       1       1
+        resources decoded                                 11       1       1
+        insights counted                                   2
         entries of the diff                                1
         resources framed                                   3       1       1
         slices composed                                    2
@@ -160,7 +162,8 @@ def test_changes_that_come_while_a_zone_does_not_read_merge(world: World) -> Non
                                                       global    east    west
         blobs read                                         3
         files parsed                                       2
-        resources decoded                                 38       2       3
+        resources decoded                                 32       2       3
+        insights counted                                   6
         entries of the diff                                3
         resources framed                                   9       1       3
         slices composed                                    6
@@ -177,7 +180,7 @@ def test_changes_that_come_while_a_zone_does_not_read_merge(world: World) -> Non
         streams looked at                                         18      27
         sent to proxies: Cluster                                   6       9
         sent to proxies: ClusterLoadAssignment                     6       9
-        bytes to proxies                                        9477   14211
+        bytes to proxies                                        9476   14210
         told to the global: ConvergenceReport                      1       3
         told to the global: DataplaneInsight                       1       1
         """
@@ -202,7 +205,8 @@ def test_changes_that_come_while_proxies_do_not_answer_merge(world: World) -> No
                                                       global    east    west
         blobs read                                         3
         files parsed                                       2
-        resources decoded                                 38       3       3
+        resources decoded                                 32       3       3
+        insights counted                                   6
         entries of the diff                                3
         resources framed                                   9       4       3
         slices composed                                    6
@@ -219,7 +223,7 @@ def test_changes_that_come_while_proxies_do_not_answer_merge(world: World) -> No
         streams looked at                                         15      27
         sent to proxies: Cluster                                   3       9
         sent to proxies: ClusterLoadAssignment                     3       9
-        bytes to proxies                                        4737   14211
+        bytes to proxies                                        4736   14210
         told to the global: ConvergenceReport                      4       3
         told to the global: DataplaneInsight                       1       1
         """
@@ -236,7 +240,8 @@ def test_proxy_that_does_not_read_is_sent_one_of_five_changes(world: World) -> N
                                                       global    east    west
         blobs read                                         5
         files parsed                                       5
-        resources decoded                                 61       5       5
+        resources decoded                                 55       5       5
+        insights counted                                   6
         entries of the diff                                5
         resources framed                                  15       5       5
         slices composed                                   10
@@ -253,7 +258,7 @@ def test_proxy_that_does_not_read_is_sent_one_of_five_changes(world: World) -> N
         streams looked at                                         35      45
         sent to proxies: Cluster                                  11      15
         sent to proxies: ClusterLoadAssignment                    11      15
-        bytes to proxies                                       17413   23745
+        bytes to proxies                                       17412   23744
         told to the global: ConvergenceReport                      5       5
         told to the global: DataplaneInsight                       1       1
         """
@@ -270,7 +275,7 @@ def test_proxy_that_reads_again_is_sent_the_newest_alone(world: World) -> None:
     assert world.trace(lambda: world.read(proxy)) == shown(
         """
                                                       global    east    west
-        resources decoded                                  6
+        insights counted                                   6
         resources framed                                           1
         streams looked at                                          4
         sent to proxies: Cluster                                   1
