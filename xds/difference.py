@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from xds.snapshot import Composed
+
 if TYPE_CHECKING:
     from xds.resource import XdsResource
     from xds.snapshot import Resources
@@ -51,6 +53,10 @@ class Differences:
         self._old: dict[_At, _Kept] = {}
 
     def between(self, before: Resources, after: Resources, force: frozenset[str]) -> Difference:
+        if isinstance(before, Composed) and isinstance(after, Composed):
+            own = after.own
+            if before.own is own and force.isdisjoint(own):  # Then it is all in what they share.
+                before, after = before.shared, after.shared
         at = (id(before), id(after), force)
         kept = self._young.get(at) or self._old.get(at)
         if kept is not None:

@@ -12,6 +12,18 @@ Resources = Mapping[str, XdsResource]  # name -> resource
 NO_RESOURCES: Resources = {}
 
 
+class Composed(dict[str, "XdsResource"]):
+    """Two mappings with no name in common: a proxy's own, and one that it shares with others."""
+
+    __slots__ = ("own", "shared")
+
+    def __init__(self, own: Resources, shared: Resources) -> None:
+        super().__init__(own)
+        self.update(shared)
+        self.own = own
+        self.shared = shared
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """How one mapping came from another: who was sent `before` lacks `put` and `removed`."""

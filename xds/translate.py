@@ -15,7 +15,7 @@ from xds.build.inbound import inbound_shape
 from xds.build.listeners import build_listener
 from xds.build.outbound import outbound_shape
 from xds.memo import Argument, Memo
-from xds.snapshot import EMPTY, NO_RESOURCES, Resources, Snapshot
+from xds.snapshot import EMPTY, NO_RESOURCES, Composed, Resources, Snapshot
 from xds.view import (
     NOTHING,
     ClusterInput,
@@ -223,7 +223,7 @@ def _by_name(resources: Iterable[XdsResource]) -> dict[str, XdsResource]:
 def _both(own: Resources, shared: Resources) -> Resources:
     if not own or not shared:
         return own or shared
-    found = {**own, **shared}
+    found = Composed(own, shared)
     if len(found) != len(own) + len(shared):
         raise InconsistentView(f"shared, and its own: {sorted(own.keys() & shared.keys())}")
     return found

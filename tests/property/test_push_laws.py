@@ -19,9 +19,10 @@ from xds import ads_stream
 from xds.ads_stream import AdsStream
 from xds.build.secrets import ca_secret, identity_secret
 from xds.delta_sender import DIFFERENCES, NO_NAMES, DeltaSender
-from xds.difference import Differences, difference
+from xds.difference import Difference, Differences, difference
 from xds.discovery import DeltaRequest, DeltaResponse, Node
-from xds.resource import ENDPOINT
+from xds.resource import ENDPOINT, XdsResource
+from xds.snapshot import Composed
 from xds.translate import Builders, translate
 from xds.view import EdsCluster, Endpoint, Endpoints, Half, Protocol, ProxyView
 
@@ -187,3 +188,32 @@ def test_few_differences_are_remembered() -> None:
     kept.between(*pairs[0], NO_NAMES)
     assert kept.found == len(pairs) + 1
     assert len(kept) <= 40
+
+
+@given(st.integers(0, 2**32))
+def test_what_proxies_share_differs_as_the_whole_does(seed: int) -> None:
+    draw, kept = Random(seed), Differences()
+    resources = [XdsResource(name, str(n), b"") for name in "abcd" for n in range(2)]
+
+    def some(names: str) -> dict[str, XdsResource]:
+        return {r.name: r for r in resources if r.name in names and draw.random() < 0.6}
+
+    own, shared = [some("ab") for _ in range(2)], [some("cd") for _ in range(3)]
+    for _ in range(20):
+        before = Composed(draw.choice(own), draw.choice(shared))
+        after = Composed(draw.choice(own), draw.choice(shared))
+        force = frozenset(name for name in "abcde" if draw.random() < 0.2)
+        assert kept.between(before, after, force) == difference(before, after, force)
+
+
+def test_a_difference_in_what_proxies_share_is_found_once_for_all() -> None:
+    """Each has clusters of its own beside."""
+    kept = Differences()
+    first, second = ({"b": XdsResource("b", version, b"")} for version in "12")
+    found = [
+        kept.between(Composed(own, first), Composed(own, second), NO_NAMES)
+        for number in range(10)
+        for own in ({"local": XdsResource("local", str(number), b"")},)
+    ]
+    assert found == [Difference((second["b"],), ())] * 10
+    assert kept.found == 1
