@@ -229,22 +229,21 @@ def on_the_way(state: ZoneState, taking: Taking, meshes: Iterable[str]) -> Takin
     for mesh in meshes:
         if taking.merged.get(ResourceKey("Mesh", "", mesh)) is None:
             continue
-        used, before = ways.get(mesh) or (_newest(state, mesh),) * 2
+        before = ways.get(mesh) or _newest(state, mesh)
         way = way_point(
             taking.merged, mesh, state.settings.zone, absent, dict(state.resolved), before
         )
-        ways = ways.insert(mesh, (used, way))
+        ways = ways.insert(mesh, way)
     return replace(taking, ways=ways)
 
 
 def arrived(state: ZoneState, taking: Taking) -> ZoneState:
-    """The next contexts are made from those on the way. Who sees a difference is known where the
-    context that the way began at is still the newest.
+    """The next contexts are made from those on the way, and all of a mesh is looked at: others may
+    have come into use meanwhile, from which more differs than the way tells.
     """
     stale = state.stale
-    for mesh, (used, way) in taking.ways.items():
-        known = used is not None and used is stale.get(mesh)
-        stale = stale.insert(mesh, way if known else replace(way, differing=None))
+    for mesh, way in taking.ways.items():
+        stale = stale.insert(mesh, replace(way, differing=None))
     return replace(state, stale=stale)
 
 

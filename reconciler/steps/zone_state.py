@@ -124,9 +124,9 @@ class Taking:
     change: ResourceDiff  # so far
     kinds: frozenset[str] = frozenset()  # types of what has changed
     reach: Reach
-    ways: HashTrieMap[str, tuple[MeshContext | None, MeshContext]] = field(
+    ways: HashTrieMap[str, MeshContext] = field(
         default_factory=HashTrieMap
-    )  # by mesh: a context on the way, and the one in use that the way began at
+    )  # by mesh, a context on the way
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reconciler.collection import differences
@@ -300,11 +300,11 @@ def test_contexts_follow_what_is_kept_of_them() -> None:
 
 
 @pytest.mark.parametrize("goes", [True, False])
-def test_what_differs_is_told_from_the_context_in_use(
+def test_after_a_revision_in_many_turns_everybody_is_looked_at(
     monkeypatch: pytest.MonkeyPatch, goes: bool
 ) -> None:
-    """When another one came into use on the way, everybody is looked at: what it was made for may
-    be undone before the end, and then the contexts on the way have never seen it.
+    """Another context may have come into use on the way: what it was made for may be undone before
+    the end, and then the contexts on the way have never seen it.
     """
     monkeypatch.setattr(zone_taking, "CHANGES", 1)
     fleet = zone_of_steps()
@@ -330,13 +330,14 @@ def test_what_differs_is_told_from_the_context_in_use(
     assert used is not None
     assert after is not None
     assert after.cached.callers is used.cached.callers  # It follows.
-    assert (after.differing is None) == goes
+    assert after.differing is None
 
 
 TYPES, POLICIES = (TYPE, "MeshTrafficPermission"), tuple(f"p{n}" for n in range(8))
 
 
 @settings(deadline=None)
+@example(1825, 1)
 @given(st.integers(0, 2**32), st.integers(1, 3))
 def test_a_revision_in_many_turns_is_one_in_one_turn(seed: int, size: int) -> None:
     """Whatever comes meanwhile: other revisions, proxies that come and go. Never is a part of one
