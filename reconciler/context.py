@@ -93,8 +93,7 @@ class MeshContext:
 
     `era` is the same object in contexts that differ in endpoints only, `moment` is this one's own.
     `differing`: from the context it was made from; None: in more than can be told. `since`: by the
-    moment of an earlier context, the services that differ from it. `passing`: made on the way to
-    another one, which tells what differs from before them both.
+    moment of an earlier context, the services that differ from it.
     """
 
     mesh: MeshResource
@@ -108,7 +107,6 @@ class MeshContext:
     differing: Differing | None
     since: Mapping[object, frozenset[str]]
     cached: _Cached
-    passing: bool = False
 
     @property
     def name(self) -> str:
@@ -184,18 +182,18 @@ def mesh_context(
     if dict(resolved) == before.place.resolved:
         resolved = before.place.resolved
     place = Place(zone, absent, resolved)
-    policies = [
-        (policy.kind, _changes(before.resources[policy.kind], resources[policy.kind]))
-        for policy in POLICIES
-    ]
+    policies: dict[str, tuple[Difference, ...]] = {}
+    for policy in POLICIES:
+        told = differences(before.resources[policy.kind], resources[policy.kind])
+        policies[policy.kind] = told
     index = {
         kind: before.index[kind].changed(changes) if changes else before.index[kind]
-        for kind, changes in policies
+        for kind, changes in policies.items()
     }
     whole = tuple([found.at(INBOUNDS) for found in index.values()])
     if all(was is now for was, now in zip(before.whole, whole, strict=True)):
         whole = before.whole
-    dataplanes = _changes(before.resources["Dataplane"], resources["Dataplane"])
+    dataplanes = differences(before.resources["Dataplane"], resources["Dataplane"])
     topology, services = before.topology.followed(
         found,
         (*dataplanes, *_gone_or_back(state, before.place.absent ^ absent, mesh)),
@@ -211,32 +209,14 @@ def mesh_context(
         whole=whole,
         topology=topology,
         moment=object(),
-        passing=False,
     )
     shelves = {
-        s for _, changes in policies for pair in changes for r in pair for s in shelves_of(r)
+        s for changes in policies.values() for pair in changes for r in pair for s in shelves_of(r)
     }
     return _followed(before, after, shelves, services, dataplanes)
 
 
-def way_point(
-    state: MeshState,
-    mesh: str,
-    zone: str,
-    absent: frozenset[ResourceKey],
-    resolved: Mapping[str, str],
-    previous: MeshContext | None,
-) -> MeshContext:
-    """A context on the way to the one after a large change: its indexes are made in parts."""
-    found = mesh_context(state, mesh, zone, absent, resolved, previous)
-    return replace(found, passing=True)
-
-
 _READ = (*(policy.kind for policy in POLICIES), "MeshService", "Dataplane", "ZoneIngress")
-
-
-def _changes(before: Collection, after: Collection) -> tuple[Difference, ...]:
-    return differences(before, after)
 
 
 def _nothing(mesh: MeshResource, zone: str) -> MeshContext:
@@ -295,16 +275,7 @@ def _followed(
     differing = None
     if seen is not None and same and before.place.resolved is after.place.resolved:
         differing = _differing(shelves - bound, seen[0], frozenset(proxies))
-    since = _since(before, differing)
-    if before.passing:
-        differing = _both(before.differing, differing)
-    return replace(after, cached=cached, differing=differing, since=since)
-
-
-def _both(earlier: Differing | None, later: Differing | None) -> Differing | None:
-    if earlier is None or later is None:
-        return None
-    return Differing(earlier.services | later.services, earlier.proxies | later.proxies)
+    return replace(after, cached=cached, differing=differing, since=_since(before, differing))
 
 
 def _since(before: MeshContext, differing: Differing | None) -> Mapping[object, frozenset[str]]:

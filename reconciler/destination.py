@@ -229,7 +229,7 @@ def _are(before: Sequence[object], after: Sequence[object]) -> bool:
 
 def _endpoints(parts: Iterable[_Part]) -> tuple[Endpoints, ...]:
     """By the cluster's name; one that several destinations use is there once."""
-    return _by_name({each.cluster: each for part in parts for each in part.endpoints})
+    return by_name({each.cluster: each for part in parts for each in part.endpoints})
 
 
 def _outward(outbounds: Outbounds, parts: Sequence[_Part], before: Outward | None) -> Outward:
@@ -248,13 +248,14 @@ def _outward(outbounds: Outbounds, parts: Sequence[_Part], before: Outward | Non
             origins[LISTENER, listener.name] = each.origins
     services = tuple(sorted(frozenset[str]().union(*[each.services for each in destinations])))
     places = frozenset((listener.address, listener.port) for listener in listeners.values())
-    half = Half(_by_name(clusters), _endpoints(parts), _by_name(listeners))
+    half = Half(by_name(clusters), _endpoints(parts), by_name(listeners))
     if before is not None:
         half = half.after(before.half)
     return Outward(half, places, origins, services)
 
 
-def _by_name(parts: Mapping[str, T]) -> tuple[T, ...]:
+def by_name(parts: Mapping[str, T]) -> tuple[T, ...]:
+    """In the order of their names."""
     return tuple([parts[name] for name in sorted(parts)])
 
 

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from reconciler import ingress as ingress_parts
 from reconciler.admin import admin_clusters, admin_listener
 from reconciler.context import mesh_context as mesh_context  # part of this module's interface
-from reconciler.context import way_point as way_point
-from reconciler.destination import Origin, Outward
+from reconciler.destination import Origin, Outward, by_name
 from reconciler.inbound import Inward, inward_of, refitted
 from reconciler.model.spec import (
     DataplaneSpec,
@@ -120,14 +119,10 @@ class _Parts:
     origins: dict[tuple[str, str], Origin] = field(default_factory=dict)
 
     def half(self) -> Half:
-        return Half(_sorted(self.clusters), _sorted(self.endpoints), _sorted(self.listeners))
+        return Half(by_name(self.clusters), by_name(self.endpoints), by_name(self.listeners))
 
     def result(self, node_id: str) -> ViewResult:
         return ViewResult(ProxyView(node_id, self.half(), ()), (self.origins,))
-
-
-def _sorted(parts: Mapping[str, Part]) -> tuple[Part, ...]:
-    return tuple([parts[name] for name in sorted(parts)])
 
 
 # --- sidecars ---

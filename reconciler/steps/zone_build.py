@@ -24,7 +24,6 @@ from reconciler.view import (
     mesh_context,
     sidecar_view,
     touched_meshes,
-    way_point,
 )
 from xds.copying import replace
 from xds.translate import IncompleteView, translate
@@ -229,8 +228,8 @@ def on_the_way(state: ZoneState, taking: Taking, meshes: Iterable[str]) -> Takin
     for mesh in meshes:
         if taking.merged.get(ResourceKey("Mesh", "", mesh)) is None:
             continue
-        before = ways.get(mesh) or _newest(state, mesh)
-        way = way_point(
+        before = ways.get(mesh) or state.contexts.get(mesh) or state.stale.get(mesh)
+        way = mesh_context(
             taking.merged, mesh, state.settings.zone, absent, dict(state.resolved), before
         )
         ways = ways.insert(mesh, way)
@@ -238,17 +237,14 @@ def on_the_way(state: ZoneState, taking: Taking, meshes: Iterable[str]) -> Takin
 
 
 def arrived(state: ZoneState, taking: Taking) -> ZoneState:
-    """The next contexts are made from those on the way, and all of a mesh is looked at: others may
-    have come into use meanwhile, from which more differs than the way tells.
+    """The next contexts are made from those on the way, which tell what differs from the ones
+    before them and nobody has seen: all of their meshes is looked at.
     """
-    stale = state.stale
-    for mesh, way in taking.ways.items():
-        stale = stale.insert(mesh, replace(way, differing=None))
-    return replace(state, stale=stale)
-
-
-def _newest(state: ZoneState, mesh: str) -> MeshContext | None:
-    return state.contexts.get(mesh) or state.stale.get(mesh)
+    stale, dirty = state.stale, state.dirty
+    for mesh in sorted(taking.ways):
+        stale = stale.insert(mesh, taking.ways[mesh])
+        dirty = dirty.with_queued(state.proxies.in_mesh(mesh))
+    return replace(state, stale=stale, dirty=dirty)
 
 
 def _runs(proxy: Proxy, view: ProxyView, secrets: Resources) -> bool:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from reconciler.collection import Pair
     from reconciler.state import MeshState
     from reconciler.steps.link_state import GlobalLink, Staged, StagedType
+    from reconciler.steps.proxy_state import Proxy
     from xds.resource import XdsResource
 
 TYPE = "MeshTimeout"
@@ -322,15 +323,26 @@ def test_after_a_revision_in_many_turns_everybody_is_looked_at(
     used = fleet.state.contexts.get("default")
     if goes:
         fleet.leave(f"stream-{called['name']}")
+    looked_at: set[str] = set()
+    build = zone_build._build
+
+    def looking(state: z.ZoneState, proxy: Proxy, now: float) -> z.Outcome:
+        looked_at.add(proxy.node_id)
+        return build(state, proxy, now)
+
+    monkeypatch.setattr(zone_build, "_build", looking)
     while fleet.state.taking is not None:
         assert fleet.state.revision == "c1"
+        looked_at.clear()
         fleet.turn()
     after = fleet.state.contexts.get("default")
     assert fleet.state.revision == "r2"
     assert used is not None
     assert after is not None
     assert after.cached.callers is used.cached.callers  # It follows.
-    assert after.differing is None
+    there = {p.node_id for p in fleet.state.proxies.values() if p.stream is not None}
+    assert len(there) == 2 - goes
+    assert looked_at == there
 
 
 TYPES, POLICIES = (TYPE, "MeshTrafficPermission"), tuple(f"p{n}" for n in range(8))
