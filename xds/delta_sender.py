@@ -186,8 +186,11 @@ class DeltaSender:
         if self.type_url in SHARED and not (
             keep or self.due or step or self.rejected_names or self.rejected_removed
         ):
-            found = DIFFERENCES.between(self.sent, scope, force)
-            return self._sends(found.put, found.removed, scope, want, nonce)
+            found, absent = DIFFERENCES.between(self.sent, scope, force), self._absent(scope)
+            gone = found.removed
+            if not absent <= self.absent:
+                gone = tuple(sorted((absent - self.absent).union(gone)))
+            return self._sends(found.put, gone, scope, absent, want, nonce)
         held = self._with_kept(scope, keep)
         if step is not None and not (
             step.before is self.sent and step.after is held and not force and not self.due
@@ -198,34 +201,30 @@ class DeltaSender:
         again = (self.due | force) - scope.keys()
         changed |= {name: held[name] for name in again if name in held and held[name].entry}
         removed: Set[str] = self.sent.keys() - held.keys() if step is None else step.removed
-        removed |= self._absent(held) - self.absent
+        absent = self._absent(held)
+        removed |= absent - self.absent
         dropped = self.rejected_names.difference(scope)
         if self.dialect.resends_rejected and (changed or removed or dropped):
             # The peer may have dropped the rejected response whole: all of it goes with the cure.
             changed |= {name: scope[name] for name in self.rejected_names if name in scope}
             removed |= self.rejected_removed - held.keys()
         put = tuple(changed[name] for name in sorted(changed))
-        return self._sends(
-            put, tuple(sorted(removed)), held, want, nonce, keep=keep, dropped=dropped
-        )
+        gone = tuple(sorted(removed))
+        return self._sends(put, gone, held, absent, want, nonce, keep=keep, dropped=dropped)
 
     def _sends(
         self,
         put: tuple[XdsResource, ...],
         removed: tuple[str, ...],
         held: Resources,
+        absent: frozenset[str],
         want: Resources,
         nonce: str,
         *,
         keep: frozenset[str] = NO_NAMES,
         dropped: frozenset[str] = NO_NAMES,
     ) -> tuple[DeltaSender, DeltaResponse | None]:
-        """With what was asked for and is not there; nothing when that is all, and not new either.
-        `dropped` were rejected and are wanted no more.
-        """
-        absent = self._absent(held)
-        if absent and not absent <= self.absent:
-            removed = tuple(sorted((absent - self.absent).union(removed)))
+        """Nothing when that is all. `dropped` were rejected and are wanted no more."""
         if not (put or removed or self.owed):
             return self._unchanged(held, dropped, want, keep), None
         response = DeltaResponse(self.type_url, nonce, put, removed)

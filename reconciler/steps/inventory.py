@@ -56,21 +56,24 @@ NOTHING = Listed()
 
 def _entries(local: MeshState, absent: HashTrieSet[ResourceKey]) -> tuple[ProxyEntry, ...]:
     return tuple(
-        ProxyEntry(r.key.mesh, r.display_name, r.spec.address, _shape(r.spec.inbounds))
+        ProxyEntry(r.key.mesh, r.display_name, r.spec.address, shape_of(r.spec.inbounds))
         for r in local.of("Dataplane")
         if isinstance(r.spec, DataplaneSpec) and r.key not in absent
     )
 
 
 @lru_cache(maxsize=8192)
-def _shape(inbounds: tuple[Inbound, ...]) -> str:
+def shape_of(inbounds: tuple[Inbound, ...]) -> str:
+    """Ports and tags, as the inventory has them."""
     return canonical_json([{"port": i.port, "tags": dict(i.tags)} for i in inbounds])
 
 
 def kinds(dataplane: MeshResource) -> tuple[tuple[str, str], ...]:
     """What it has in common with others: tags and ports, no name or address."""
     spec = dataplane.spec
-    return ((dataplane.key.mesh, _shape(spec.inbounds)),) if isinstance(spec, DataplaneSpec) else ()
+    return (
+        ((dataplane.key.mesh, shape_of(spec.inbounds)),) if isinstance(spec, DataplaneSpec) else ()
+    )
 
 
 def _classes(classed: Tally[tuple[str, str]]) -> tuple[ProxyClass, ...]:

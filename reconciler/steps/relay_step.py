@@ -21,6 +21,7 @@ from reconciler.model.resource import canonical_json
 from reconciler.model.spec import DataplaneSpec, InsightSpec
 from reconciler.status.announcement import StatusMode, ZoneStatus
 from reconciler.status.document import Inventory, ProxyClass, ProxyEntry, StatusInput
+from reconciler.steps.inventory import shape_of
 from xds.copying import replace
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def status_input(relayed: Relayed) -> StatusInput:
 def _derived(relayed: Relayed, ingresses: tuple[str, ...]) -> StatusInput:
     online = {(r.key.mesh, r.key.name) for r in relayed.owned.of(INSIGHT) if _is_online(r)}
     there = [r for r in relayed.owned.of(PROXY) if (r.key.mesh, r.key.name) in online]
-    shapes = [(r, _shape(r.spec)) for r in there if isinstance(r.spec, DataplaneSpec)]
+    shapes = [(r, shape_of(r.spec.inbounds)) for r in there if isinstance(r.spec, DataplaneSpec)]
     counts: dict[tuple[str, str], int] = {}
     for resource, shape in shapes:
         key = resource.key.mesh, shape
@@ -116,7 +117,3 @@ def _derived(relayed: Relayed, ingresses: tuple[str, ...]) -> StatusInput:
 
 def _is_online(insight: MeshResource) -> bool:
     return isinstance(insight.spec, InsightSpec) and insight.spec.online
-
-
-def _shape(spec: DataplaneSpec) -> str:
-    return canonical_json([{"port": i.port, "tags": dict(i.tags)} for i in spec.inbounds])
