@@ -80,6 +80,7 @@ def test_endpoints_that_are_gone_are_not_told_and_those_that_come_back_are() -> 
     sender, response = sender.offer(gone, "2")
     assert response is None
     assert sender.holds(gone)
+    assert (sender.responses, sender.acks) == (1, 1)  # Nothing was sent, nothing counts.
     sender, response = sender.offer(there, "2")
     assert response is not None
     assert [r.name for r in response.resources] == ["a"]
