@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from reconciler.runtime.grpc_core import configure
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 # Several control planes run on one machine here; what is tested on it names its port.
 os.environ.setdefault("RECONCILER_DIAGNOSTICS_PORT", "0")
 os.environ.setdefault("RECONCILER_PROXY_PORT", "0")
+configure()
 IN_CI = bool(os.environ.get("CI"))
 
 # Deadlines measure the machine, not the code; two cores are shared with real Envoys here.

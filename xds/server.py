@@ -44,6 +44,9 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # clients ping every 15 s
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_permit_without_calls", 1),
+    # A PING for nearly every message that comes, to find out how much more could come: what proxies
+    # send is small, and both sides pay for it in system calls.
+    ("grpc.http2.bdp_probe", 0),
     ("grpc.so_reuseport", 0),  # a second control plane on the port is an error, not a race
 )
 

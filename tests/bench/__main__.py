@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from reconciler.runtime.grpc_core import configure
 from tests.bench.figures import Figure, Scale
 from tests.bench.report import WIDTH, markdown, picture, table
 
@@ -43,6 +44,7 @@ TIMEOUT_S = 3600
 
 
 def main() -> int:
+    configure()
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("--only", default="", help="names, comma-separated: " + ", ".join(BENCHES))
     parser.add_argument("--runs", type=int, help="of each figure; as many as its bench asks for")

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 from google.protobuf.any_pb2 import Any
 
-from tests.support.ads_client import SOTW_METHOD, AdsClient, Served, server_certificate
+from tests.bench import h2
+from tests.support.ads_client import (
+    DELTA_METHOD,
+    SOTW_METHOD,
+    AdsClient,
+    Served,
+    server_certificate,
+)
 from xds.delta_sender import Acked
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 from xds.resource import CLUSTER, XdsResource
 from xds.server import QUEUE_MAX, AdsLimits
 from xds.snapshot import EMPTY, Snapshot
-from xds.wire import delta_request_bytes, resource
+from xds.wire import delta_request_bytes, parse_delta_response, resource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -50,6 +59,10 @@ async def happens(served: Served, claim: Callable[[], object]) -> None:
         while not claim():
             changed.clear()
             await changed.wait()
+
+
+def _answered(served: Served, count: int) -> bool:
+    return len(served.answers) == count
 
 
 async def test_subscription_is_answered_and_a_change_is_pushed() -> None:
@@ -266,3 +279,36 @@ async def test_a_taken_port_is_an_error() -> None:
             await Served().server.start(
                 "127.0.0.1", port, CERTIFICATE.cert_pem, CERTIFICATE.key_pem
             )
+
+
+async def test_a_message_is_not_followed_by_a_ping() -> None:
+    """Of one that finds out how much more could come: both sides would pay for it in system calls,
+    with every message.
+    """
+    pings, heard = 0, asyncio.Queue[bytes]()
+
+    class Counting(h2.Connection):
+        def _frame(self, kind: int, flags: int, stream: int, body: bytes) -> None:
+            nonlocal pings
+            pings += kind == h2.PING
+            super()._frame(kind, flags, stream, body)
+
+    tls = ssl.create_default_context(cadata=CERTIFICATE.cert_pem.decode())
+    tls.set_alpn_protocols(["h2"])
+    async with serving(EMPTY) as (served, port), asyncio.timeout(10):
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(
+            lambda: Counting(lambda _, message: heard.put_nowait(message), lambda _, why: None),
+            "127.0.0.1", port, ssl=tls, server_hostname="localhost",
+        )  # fmt: skip
+        stream = connection.open(DELTA_METHOD, "secret")
+        connection.send(stream, delta_request_bytes(DeltaRequest(CLUSTER, node=NODE)))
+        for number in range(50):
+            response = parse_delta_response(await heard.get())
+            connection.send(
+                stream, delta_request_bytes(DeltaRequest(CLUSTER, nonce=response.nonce))
+            )
+            await happens(served, partial(_answered, served, number + 2))
+            served.publish(clusters(a=str(number).encode()))
+        connection.abort()
+    assert pings == 0
