@@ -58,20 +58,18 @@ class Waiting:
         fresh = sorted({node for node in nodes if node not in self.queued})
         if not fresh:
             return self
-        queue, queued, gathered = self.queue, self.queued, self.gathered
-        for number, node in enumerate(fresh, self.first + len(queue)):
-            queue, queued = queue.insert(number, node), queued.insert(node)
+        gathered = self.gathered
+        for node in filter(gathered.__contains__, fresh) if gathered else ():
             gathered = gathered.discard(node)  # It is built before the round.
         due = self.due if gathered else None
+        queue = self.queue.update(dict(enumerate(fresh, self.first + len(self.queue))))
+        queued = self.queued.update(fresh)
         return replace(self, queue=queue, queued=queued, gathered=gathered, due=due)
 
     def with_gathered(self, nodes: Iterable[str]) -> Waiting:
         """For the next round, but who is queued already; itself when there is nobody new."""
-        gathered = self.gathered
-        for node in nodes:
-            if node not in self.queued and node not in gathered:
-                gathered = gathered.insert(node)
-        return self if gathered is self.gathered else replace(self, gathered=gathered)
+        fresh = [n for n in nodes if n not in self.queued and n not in self.gathered]
+        return replace(self, gathered=self.gathered.update(fresh)) if fresh else self
 
     def without(self, nodes: Iterable[str]) -> Waiting:
         """They are gone for good; itself when none of them waits."""

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.runtime.collector import FULL_LOOK_EVERY, MIDDLE_LOOK_EVERY, seldom, undisturbed
+from reconciler.runtime.collector import (
+    FULL_LOOK_EVERY,
+    MIDDLE_LOOK_EVERY,
+    YOUNG_LOOK_EVERY,
+    seldom,
+    undisturbed,
+)
 from tests.support.git_repos import PolicyRepo
 from tests.support.step_fleet import document, mesh_with_mtls, permission, step_fleet, timeout
 from tests.unit.load.test_revision_loader import loader_of
@@ -41,7 +47,7 @@ def test_a_running_control_plane_is_seldom_looked_through() -> None:
     before = gc.get_threshold()
     try:
         seldom()
-        assert gc.get_threshold() == (before[0], MIDDLE_LOOK_EVERY, FULL_LOOK_EVERY)
+        assert gc.get_threshold() == (YOUNG_LOOK_EVERY, MIDDLE_LOOK_EVERY, FULL_LOOK_EVERY)
     finally:
         gc.set_threshold(*before)
 
