@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import os
 import socket
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -26,7 +28,33 @@ STOP_GRACE_S = 1.0  # for answers under way; who waits for news is let go after 
 UNIX_PATH_MAX = 107  # bytes
 
 
+class _State(ServerState):
+    """The Date of an answer is that of its moment, not of a clock that ticks."""
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"date", formatdate(usegmt=True).encode())]
+
+    @default_headers.setter
+    def default_headers(self, _headers: list[tuple[bytes, bytes]]) -> None:
+        """uvicorn's own, of which we have none."""
+
+
 class _Server(uvicorn.Server):
+    """Waits until it is to end, which uvicorn asks ten times a second."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.server_state = _State()
+        self._ending = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self._ending.wait()
+
+    def end(self) -> None:
+        self.should_exit = True
+        self._ending.set()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         """Signals are the process's business."""
@@ -108,7 +136,7 @@ class HttpServer:
 
     async def stop(self) -> None:
         """Takes nothing new, lets answers under way end, then closes what is left."""
-        self._server.should_exit = True
+        self._server.end()
         if self._task is not None:
             await asyncio.wait([self._task], timeout=STOP_GRACE_S)
             self._server.force_exit = True

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 GONE = "the proxy is deregistered; it has no ADS stream"
 UNKNOWN, UNAVAILABLE = 2, 14  # gRPC status numbers
+LOOK_S = 0.05  # from one look at all who are away to the next
 
 
 def opened(state: ZoneState, stream: str, authorization: str | None) -> Outcome:
@@ -261,8 +262,8 @@ def end_outlived(state: ZoneState, now: float) -> Outcome:
     change = ResourceDiff(drop=tuple(sorted(p.key for p, _ in over)))  # For what is touched only.
     state, built = zone_build.touched(zone_report.to_tell(state, change.drop), change)
     state, published = zone_report.local_changed(state, now)
-    wake = WakeAt(now + state.settings.deregister_after_s)
-    return state, (*built, *published, *effects, wake)
+    state, wake = _away(state, now + state.settings.deregister_after_s)
+    return state, (*built, *published, *effects, *wake)
 
 
 # --- losing a proxy ---
@@ -290,7 +291,8 @@ def closed(state: ZoneState, stream: str, *, by_peer: bool, now: float) -> Outco
     proxy = state.proxies.get(node)
     if proxy is None or proxy.stream != stream:
         return state, ()
-    grace = now + state.settings.reconnect_grace_s
+    settings = state.settings
+    grace = now + settings.reconnect_grace_s
     theirs = by_peer or proxy.leaving
     gone = _without_stream(
         proxy, now, lost_at=now if theirs else None, held_until=None if theirs else grace
@@ -298,8 +300,15 @@ def closed(state: ZoneState, stream: str, *, by_peer: bool, now: float) -> Outco
     state = replace(state, proxies=state.proxies.insert(node, gone))
     state = zone_report.to_tell(_hold_mass_loss(state, now), (gone.key,))
     state, effects = _presence_changed(state, gone.key, now)
-    wake = WakeAt(now + state.settings.deregister_after_s)
-    return state, (*effects, wake, Note("proxy.disconnected", {"proxy": node, "by_peer": by_peer}))
+    state, wake = _away(state, now + min(settings.deregister_after_s, settings.reconnect_grace_s))
+    return state, (*effects, *wake, Note("proxy.disconnected", {"proxy": node, "by_peer": by_peer}))
+
+
+def _away(state: ZoneState, until: float) -> Outcome:
+    """Whoever is away is looked at then, or before."""
+    if state.away_due is not None and state.away_due <= until:
+        return state, ()
+    return replace(state, away_due=until), (WakeAt(until),)
 
 
 def _without_stream(
@@ -350,14 +359,20 @@ def _presence_changed(state: ZoneState, key: ResourceKey, now: float) -> Outcome
 
 
 def expire(state: ZoneState, now: float) -> Outcome:
-    """Deregister who stayed away, end holds that ran out, and say when to look again."""
+    """Deregister who stayed away, end holds that ran out, and say when to look again. Before that
+    nobody is looked at: a thousand may be away, and every turn asks.
+    """
+    if state.away_due is None or now < state.away_due:
+        return state, ()
     state, ended = _end_holds(state, now)
-    over = now - state.settings.deregister_after_s
-    away = [p for p in state.proxies.those(state.proxies.away) if p.held_until is None]
-    gone = [p for p in away if (p.lost_at or 0) <= over]
     after_s = state.settings.deregister_after_s
-    waiting = [(p.lost_at or 0) + after_s for p in away if (p.lost_at or 0) > over]
-    wake: Effects = (WakeAt(min(waiting)),) if waiting else ()
+    away = state.proxies.those(state.proxies.away)
+    until = {p.node_id: _stays_until(p, after_s) for p in away}
+    gone = [p for p in away if until[p.node_id] <= now]
+    later = [at for at in until.values() if at > now]
+    due = max(min(later), now + LOOK_S) if later else None
+    state = replace(state, away_due=due)
+    wake: Effects = (WakeAt(due),) if due is not None else ()
     if not gone:
         return state, (*ended, *wake)
     proxies = state.proxies
@@ -384,24 +399,25 @@ def expire(state: ZoneState, now: float) -> Outcome:
     )
 
 
+def _stays_until(proxy: Proxy, after_s: float) -> float:
+    """Who is away: the end of its hold, or of its registration."""
+    return (proxy.lost_at or 0) + after_s if proxy.held_until is None else proxy.held_until
+
+
 def _end_holds(state: ZoneState, now: float) -> Outcome:
     held = [p for p in state.proxies.those(state.proxies.away) if p.held_until is not None]
     over = [p for p in held if (p.held_until or 0) <= now]
-    later = [p.held_until or 0 for p in held if (p.held_until or 0) > now]
-    wake: Effects = (WakeAt(min(later)),) if later else ()
     if not over:
-        return state, wake
+        return state, ()
     proxies = state.proxies
     for proxy in over:
         proxies = proxies.insert(proxy.node_id, replace(proxy, lost_at=now, held_until=None))
     state = replace(state, proxies=proxies)
-    keys = tuple(sorted(p.key for p in over))
-    change = ResourceDiff(
-        drop=keys
-    )  # For what is touched only; the resources stay until deregistered.
+    # For what is touched only; the resources stay until deregistered.
+    change = ResourceDiff(drop=tuple(sorted(p.key for p in over)))
     state, built = zone_build.touched(state, change)
     state, published = zone_report.local_changed(state, now)
-    return state, (*built, *published, *wake, WakeAt(now + state.settings.deregister_after_s))
+    return state, (*built, *published)
 
 
 def absent(state: ZoneState) -> frozenset[ResourceKey]:

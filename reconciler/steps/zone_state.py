@@ -192,6 +192,7 @@ class ZoneState:
     refused: Mapping[str, str] = field(default_factory=dict)  # node id -> why, for status
     renew_due: float | None = None  # some certificate is past four fifths of its life then
     token_due: float | None = None  # the next token of a connected proxy runs out
+    away_due: float | None = None  # somebody who is away may be gone for good then, or held no more
 
 
 # --- events ---

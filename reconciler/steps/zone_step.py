@@ -136,6 +136,7 @@ def restore(state: ZoneState, event: Restored) -> Outcome:
         proxies=proxies_of(proxies),
         untold=dict.fromkeys(resource.key for resource in event.local),
         telling=True,  # Before it has told all there is, it tells nothing.
+        away_due=held_until if proxies else None,
     )
     for mesh in state.policy.of("Mesh"):
         state, _ = zone_build.context_of(state, mesh.key.name)

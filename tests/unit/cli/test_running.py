@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.cli.running import STOP_WITHIN_S, SWITCH_S, run_until_signal
-from reconciler.runtime.collector import FULL_LOOK_EVERY, MIDDLE_LOOK_EVERY
+from reconciler.runtime.collector import (
+    FULL_LOOK_EVERY,
+    MIDDLE_LOOK_EVERY,
+    YOUNG_LOOK_EVERY,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -95,4 +99,4 @@ def test_a_loop_is_seldom_held_by_the_collector_or_by_a_thread() -> None:
     finally:
         gc.set_threshold(*before)
         sys.setswitchinterval(switch)
-    assert during == [(before[0], MIDDLE_LOOK_EVERY, FULL_LOOK_EVERY, SWITCH_S)]
+    assert during == [(YOUNG_LOOK_EVERY, MIDDLE_LOOK_EVERY, FULL_LOOK_EVERY, SWITCH_S)]

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from reconciler.steps import zone_state as z
+from reconciler.steps.proxies import Proxies
 from tests.support.zone import INGRESS, MESH, START, Zone, dataplane, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pytest
+
+    from reconciler.steps.proxy_state import Proxy
 
 
 @dataclass
@@ -59,6 +68,30 @@ def test_each_of_two_lost_one_after_the_other_is_deregistered_in_its_time() -> N
     made.pass_time(5.1)
     assert made.dataplanes == ["w2"]
     made.pass_time(5.0)
+    assert made.dataplanes == []
+
+
+def test_of_many_that_are_away_nobody_is_looked_at_before_something_is_due(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, looked = quiet(), list[str]()
+    streams = [made.connect(dataplane(f"w{i}", "w", address=f"10.0.0.{i + 1}")) for i in range(9)]
+    made.pass_time(100.0)
+    for stream in streams:
+        made.lose(stream)
+    those = Proxies.those
+
+    def counted(proxies: Proxies, nodes: Iterable[str]) -> list[Proxy]:
+        looked.extend(nodes)
+        return those(proxies, nodes)
+
+    monkeypatch.setattr(Proxies, "those", counted)
+    for _ in range(9):
+        made.now += 1.0
+        made.deliver(z.Tick(made.now))
+    assert looked == []
+    made.pass_time(100.0)
+    assert looked
     assert made.dataplanes == []
 
 
