@@ -73,7 +73,7 @@ def test_proxies_that_come_in_one_turn_are_told_together(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(zone_report, "services", counted)
     seen: list[z.Effect] = []
-    for i in range(30):
+    for i in range(TELL_MAX):
         for event in introduced(made, dataplane(f"web-{i}", "web", address=f"10.0.1.{i + 1}")):
             made.state, effects = step(made.state, event)
             seen += effects
@@ -82,7 +82,7 @@ def test_proxies_that_come_in_one_turn_are_told_together(monkeypatch: pytest.Mon
     assert told(made.deliver(z.BuildDue(made.now)), "Dataplane") == []
     assert looks == 1
     (response,) = told(made.deliver(z.Tick(made.now + REPORT_S)), "Dataplane")
-    assert len(response.response.resources) == 30
+    assert len(response.response.resources) == TELL_MAX
     assert looks == 1
 
 
