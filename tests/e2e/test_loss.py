@@ -128,15 +128,22 @@ def gathers(world: World) -> Callable[[str], bool]:
     return lambda zone: bool(world.status(zone).get("gathering"))
 
 
+def known_to_global(world: World) -> list[object]:
+    found = world.inventory().get("inventory")
+    return found if isinstance(found, list) else []
+
+
 async def test_wiping_the_inventory_of_the_global_changes_no_proxy(world: World) -> None:
     async with Load(world.frontend.app_port, "/", per_second=RATE) as load:
+        everyone = sum(map(world.acked, world.zones))  # A zone tells of them ten times a second.
+        await world.until("all of them", lambda: len(known_to_global(world)) == everyone)
         began, before = time.time(), rebuilt(world)
-        known = world.inventory()["inventory"]
+        known = known_to_global(world)
         world.processes["global"].kill_now()
         for file in world.state("global").glob("store.sqlite*"):
             file.unlink()
         world.run_global()
-        await world.until("the inventory", lambda: world.inventory().get("inventory") == known)
+        await world.until("the inventory", lambda: known_to_global(world) == known)
         await world.until(
             "both zones", lambda: all(world.status(zone)["connected"] for zone in world.zones)
         )
