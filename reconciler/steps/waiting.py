@@ -59,8 +59,9 @@ class Waiting:
         if not fresh:
             return self
         gathered = self.gathered
-        for node in filter(gathered.__contains__, fresh) if gathered else ():
-            gathered = gathered.discard(node)  # It is built before the round.
+        for node in fresh:
+            if node in gathered:
+                gathered = gathered.discard(node)  # It is built before the round.
         due = self.due if gathered else None
         queue = self.queue.update(dict(enumerate(fresh, self.first + len(self.queue))))
         queued = self.queued.update(fresh)

@@ -262,7 +262,7 @@ def end_outlived(state: ZoneState, now: float) -> Outcome:
     change = ResourceDiff(drop=tuple(sorted(p.key for p, _ in over)))  # For what is touched only.
     state, built = zone_build.touched(zone_report.to_tell(state, change.drop), change)
     state, published = zone_report.local_changed(state, now)
-    state, wake = _away(state, now + state.settings.deregister_after_s)
+    state, wake = _away_wake(state, now + state.settings.deregister_after_s)
     return state, (*built, *published, *effects, *wake)
 
 
@@ -300,12 +300,14 @@ def closed(state: ZoneState, stream: str, *, by_peer: bool, now: float) -> Outco
     state = replace(state, proxies=state.proxies.insert(node, gone))
     state = zone_report.to_tell(_hold_mass_loss(state, now), (gone.key,))
     state, effects = _presence_changed(state, gone.key, now)
-    state, wake = _away(state, now + min(settings.deregister_after_s, settings.reconnect_grace_s))
+    state, wake = _away_wake(
+        state, now + min(settings.deregister_after_s, settings.reconnect_grace_s)
+    )
     return state, (*effects, *wake, Note("proxy.disconnected", {"proxy": node, "by_peer": by_peer}))
 
 
-def _away(state: ZoneState, until: float) -> Outcome:
-    """Whoever is away is looked at then, or before."""
+def _away_wake(state: ZoneState, until: float) -> Outcome:
+    """One wake for all who are away: when the first may be gone for good, or held no more."""
     if state.away_due is not None and state.away_due <= until:
         return state, ()
     return replace(state, away_due=until), (WakeAt(until),)

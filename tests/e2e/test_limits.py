@@ -69,13 +69,7 @@ async def ended(call: Call) -> tuple[grpc.StatusCode, str]:
     return await call.code(), str(await call.details())
 
 
-async def test_limits_of_the_command_line_hold_and_are_named(planes: Planes) -> None:
-    await _of_kds(planes)
-    await _of_ads(planes)
-    await asyncio.to_thread(_of_the_doors, planes)
-
-
-async def _of_kds(planes: Planes) -> None:
+async def test_the_limit_of_kds_streams_holds_and_is_named(planes: Planes) -> None:
     """Zone east has its one stream."""
     headers = call_headers("east", "0", read_join(planes.join_file("east")).token)
     async with channel(planes.kds_port, ca(planes, "global")) as to_global:
@@ -85,7 +79,7 @@ async def _of_kds(planes: Planes) -> None:
     assert "has 1 such streams open; end one first, or raise --kds-streams-per-zone" in text
 
 
-async def _of_ads(planes: Planes) -> None:
+async def test_the_limits_of_ads_hold_and_are_named(planes: Planes) -> None:
     token = planes.run_once("token", "dataplane", "--state-dir", str(planes.state("global")))
     port, metadata = planes.ports["east"].ads, (("authorization", token),)
     async with channel(port, ca(planes, "east")) as zone:
@@ -118,7 +112,11 @@ async def _of_ads(planes: Planes) -> None:
     assert "--proxies-max" in str(planes.status("east")["refused"])
 
 
-def _of_the_doors(planes: Planes) -> None:
+async def test_the_limits_of_the_door_hold(planes: Planes) -> None:
+    await asyncio.to_thread(_of_the_door, planes)
+
+
+def _of_the_door(planes: Planes) -> None:
     """A second connection while one is passed on; one that says nothing for half a second."""
     trusting = ssl.create_default_context(cadata=ca(planes, "east").decode())
     where = ("127.0.0.1", planes.ports["east"].bootstrap)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
-SERVES_WITHIN_S = 2.0
+SERVES_WITHIN_S = 3.0  # of processor time; 1 where nothing else runs, 2 on a loaded machine
 RATE = 60.0  # calls a second
 
 
