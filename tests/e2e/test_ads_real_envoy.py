@@ -161,15 +161,15 @@ async def requests_running(port: int) -> AsyncIterator[Seen]:
             answered = time.monotonic()
             try:
                 while not connection.closed:
-                    paused_s = time.monotonic() - answered
                     status, body = await connection.get()
                     seen.add(body if status == 200 else f"kept: {status} {body}")
                     answered = time.monotonic()
                     await asyncio.sleep(0)
             except (OSError, EOFError) as error:
-                # One that the machine left idle for half of the drain may be closed under a request
-                # (RFC 9112, 9.3.1): it was never told to close.
-                if paused_s < DRAIN_S / 2:
+                # One that the machine left without an answer for half of the drain, by a pause of
+                # the client or of Envoy, may be closed under a request (RFC 9112, 9.3.1): it was
+                # never told to close.
+                if time.monotonic() - answered < DRAIN_S / 2:
                     seen.add(f"kept: {error!r}")
             finally:
                 connection.close()
