@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # Several control planes run on one machine here; what is tested on it names its port.
 os.environ.setdefault("RECONCILER_DIAGNOSTICS_PORT", "0")
 os.environ.setdefault("RECONCILER_PROXY_PORT", "0")
+os.environ.setdefault("RECONCILER_API_PORT", "off")
+os.environ.setdefault("RECONCILER_API_PLAIN_PORT", "off")
 configure()
 IN_CI = bool(os.environ.get("CI"))
 

@@ -1,4 +1,4 @@
-"""The JSON that a proxy sends us: read to a limit, from whoever dials."""
+"""The JSON that a peer sends us: read to a limit, from whoever dials."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class BodyTooLarge(Exception):
 async def json_object(request: Request) -> Mapping[str, object] | None:
     """None when the body holds no JSON object. Raises BodyTooLarge, and ClientDisconnect."""
     try:
-        data = json.loads(await _body(request))
+        data = json.loads(await body_of(request))
     except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
 
 
-async def _body(request: Request) -> bytes:
+async def body_of(request: Request) -> bytes:
     """Never holds more than the limit; BodyTooLarge before it reads, where the peer says so."""
     said = request.headers.get("content-length", "")
     if said.isdecimal() and int(said[:20]) > BODY_MAX:

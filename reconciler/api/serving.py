@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from starlette.applications import Starlette
+    from starlette.types import ASGIApp
 
 BACKLOG = 1024
 CONNECTIONS_MAX = 2048
@@ -101,7 +101,7 @@ class HttpServer:
 
     def __init__(
         self,
-        app: Starlette,
+        app: ASGIApp,
         sock: socket.socket,
         tls: tuple[Path, Path] | None = None,
         protocol: type[H11Protocol] = Impatient,

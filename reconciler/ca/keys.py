@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 ZONE_SIGNING_KEY = "zone-token-signing-key-"
 ZONE_PUBLIC_KEY = "zone-token-signing-public-key-"
 ZONE_REVOCATIONS = "zone-token-revocations"
+USER_SIGNING_KEY = "user-token-signing-key-"  # of a control plane's own; it leaves none
+USER_REVOCATIONS = "user-token-revocations"
 
 
 def dataplane_signing_key(mesh: str) -> str:

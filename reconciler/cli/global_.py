@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.cli.api_options import add_api, api_listeners
 from reconciler.cli.git_access import add_git, git_access
 from reconciler.cli.limits import add_limits, limits_of, positive
 from reconciler.cli.options import env_prefix, interval_s, port, port_or_off
@@ -102,6 +103,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_git(parser)
     add_limits(parser)
     add_door(parser)
+    add_api(parser)
     add_common(parser)
 
 
@@ -142,6 +144,7 @@ async def _serve(
         from reconciler.keys.secret_values import SecretValues
         from reconciler.keys.server_certificate import server_tls
         from reconciler.keys.system_resources import SystemResources
+        from reconciler.keys.user_keys import UserKeys
         from reconciler.revision_loader import RevisionLoader
         from reconciler.runtime.log import note
         from reconciler.steps.global_state import GlobalSettings
@@ -153,6 +156,7 @@ async def _serve(
         note(log, "store.damaged_failed", reason=store.loss)
     mirror = _mirror(args, folder)
     keys = FileSecrets(folder / "secrets")
+    users = UserKeys(keys)
     values = SecretValues(keys, args.secrets_dir, args.secrets_env_prefix)
     loader = RevisionLoader(mirror, args.path, SystemResources(keys), values, limits_of(args))
     version = metadata.version("mesh-reconciler")
@@ -173,6 +177,7 @@ async def _serve(
         proxy_port=args.proxy_port,
         door_limits=door_limits(args),
         diagnostics=diagnostics(args, folder),
+        api=api_listeners(args, folder, users),
         tls=server_tls(folder, "mesh-reconciler global", tls_hosts(args), time.time()),
         following=Following(
             branch_ref=f"refs/heads/{args.branch}",

@@ -22,6 +22,7 @@ EXAMPLES = {
     "--state-dir DIR --out east.join",
     "zone-proxy": "reconciler token zone-proxy --zone east --scope ingress "
     "--state-dir DIR --out ingress.token",
+    "user": "reconciler token user alice --state-dir DIR --out alice.token",
     "new-key": "reconciler token new-key --mesh default --state-dir DIR",
     "remove-key": "reconciler token remove-key --mesh default --kid 1 --state-dir DIR",
     "revoke": "reconciler token revoke --mesh default --token-file web-1.token --state-dir DIR",
@@ -59,7 +60,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     proxy = _kind(kinds, "zone-proxy", "for a zone ingress or egress")
     proxy.add_argument("--zone", required=True)
     proxy.add_argument("--scope", action="append", choices=("ingress", "egress"), required=True)
-    for kind in (dataplane, proxy):
+    user = _kind(kinds, "user", "for who uses the HTTP API of a global or a zone")
+    user.add_argument("name")
+    user.add_argument("--group", action="append", default=[], help="of the user; may be repeated")
+    for kind in (dataplane, proxy, user):
         kind.add_argument("--out", type=Path, help="file to write (mode 0600) instead of printing")
     zone.add_argument("--out", type=Path, required=True, help="the join file to write (mode 0600)")
     _add_keys(kinds)
@@ -125,6 +129,18 @@ def _zone_proxy(args: argparse.Namespace, store: SecretStore) -> None:
     _hand_out(args, _zone_token(args, store, tuple(args.scope)))
 
 
+def _user(args: argparse.Namespace, store: SecretStore) -> None:
+    from reconciler.ca.keys import USER_SIGNING_KEY
+    from reconciler.ca.tokens import issue, user_claims
+    from reconciler.keys.token_keys import signing_key
+
+    if not args.name:
+        raise TokenError("whose token? name the user")
+    kid, key = signing_key(store, USER_SIGNING_KEY)
+    claims = user_claims(args.name, tuple(args.group))
+    _hand_out(args, issue(key, claims, time.time(), args.valid_for, kid))
+
+
 def _zone(args: argparse.Namespace, store: SecretStore) -> None:
     from reconciler.fleet import CLUSTER_ID
     from reconciler.keys.join import Join, write_join
@@ -183,6 +199,9 @@ def _add_keys(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     revoke.add_argument("--id", help="the token's id (jti), instead of its file")
     for parser in (new, old, revoke):
         parser.add_argument("--mesh", help="of dataplane tokens; without: zones and zone proxies")
+        parser.add_argument(
+            "--users", action="store_true", help="of user tokens, which open the HTTP API"
+        )
 
 
 def _keeper(
@@ -196,7 +215,7 @@ def _keeper(
 def _new_key(args: argparse.Namespace, store: SecretStore) -> None:
     from reconciler.keys.token_keys import add_key, prefix_of
 
-    kid = add_key(store, prefix_of(args.mesh))
+    kid = add_key(store, prefix_of(args.mesh, users=args.users))
     sys.stderr.write(
         f"key {kid} signs from now on. Once all tokens are issued anew, end the old ones with "
         f"`reconciler token remove-key`\n"
@@ -206,23 +225,25 @@ def _new_key(args: argparse.Namespace, store: SecretStore) -> None:
 def _remove_key(args: argparse.Namespace, store: SecretStore) -> None:
     from reconciler.keys.token_keys import prefix_of, remove_key
 
-    remove_key(store, prefix_of(args.mesh), args.kid)
+    remove_key(store, prefix_of(args.mesh, users=args.users), args.kid)
     sys.stderr.write(f"key {args.kid} is removed; tokens that it signed open nothing any more\n")
 
 
 def _revoke(args: argparse.Namespace, store: SecretStore) -> None:
-    from reconciler.keys.token_keys import revoke, token_id
+    from reconciler.keys.token_keys import prefix_of, revoke, token_id
 
     if (args.id is None) == (args.token_file is None):
         raise TokenError("which token? give --token-file, or --id")
-    found = args.id or token_id(store, args.mesh, args.token_file.read_text(), time.time())
-    revoke(store, args.mesh, found)
+    prefix = prefix_of(args.mesh, users=args.users)
+    found = args.id or token_id(store, prefix, args.token_file.read_text(), time.time())
+    revoke(store, prefix, found)
     sys.stderr.write(f"token {found} is revoked\n")
 
 
 _ISSUE = {
     "dataplane": _dataplane,
     "zone": _zone,
+    "user": _user,
     "zone-proxy": _zone_proxy,
     "new-key": _new_key,
     "remove-key": _remove_key,

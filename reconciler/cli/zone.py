@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.cli.api_options import add_api, api_listeners
 from reconciler.cli.git_access import add_git, git_access
 from reconciler.cli.limits import positive
 from reconciler.cli.options import count, port
@@ -95,6 +96,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_git(parser)
     add_door(parser)
     add_ads(parser)
+    add_api(parser)
     add_common(parser)
 
 
@@ -179,6 +181,7 @@ async def _serve(
         from reconciler.keys.admin_ca import admin_ca
         from reconciler.keys.secret_store import FileSecrets
         from reconciler.keys.server_certificate import server_tls
+        from reconciler.keys.user_keys import UserKeys
         from reconciler.runtime.log import note
         from reconciler.store import Store
         from reconciler.zone_admin import ZoneAdmin
@@ -192,7 +195,10 @@ async def _serve(
     version = metadata.version("mesh-reconciler")
     settings = _settings(args, join, version)
     plane = ZoneControlPlane(settings, store, log)
-    plane.admin_ca = admin_ca(FileSecrets(folder / "secrets"), time.time())
+    secrets = FileSecrets(folder / "secrets")
+    users = UserKeys(secrets)
+    users.make()
+    plane.admin_ca = admin_ca(secrets, time.time())
     limits = AdminLimits(answer_max=args.admin_answer_max)
     asker = AdminClient(plane.admin_ca, folder, time.time(), limits)
     plane.admin = ZoneAdmin(lambda: plane.state, asker)
@@ -208,6 +214,7 @@ async def _serve(
         bootstrap_port=args.bootstrap_port,
         ads_port=args.ads_port,
         diagnostics=diagnostics(args, folder),
+        api=api_listeners(args, folder, users),
         tls=certificate,
         hosts=hosts_of(certificate.cert_pem),
         xds_host=args.xds_host,

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from reconciler.api.control_socket import control_app
 from reconciler.api.diagnostics import Diagnostics, diagnostics_server
 from reconciler.api.refusing import RefusingDoor, refusing_route
+from reconciler.api.rest_listeners import RestServers
 from reconciler.api.serving import HttpServer, unix_socket
 from reconciler.global_cp.answers import GlobalAnswers
 from reconciler.global_cp.repository import Following, RepositoryFollower
+from reconciler.global_cp.rest import GlobalRest
 from reconciler.kds.server import KdsLimits, KdsServer
 from reconciler.runtime.log import note
 from reconciler.runtime.service_manager import ServiceManager
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.api.door import DoorLimits
+    from reconciler.api.rest_listeners import ApiListeners
     from reconciler.ca.server_tls import ServerTls
     from reconciler.global_cp.plane import GlobalControlPlane
     from reconciler.status.relay import StatusRelay
@@ -36,6 +39,7 @@ class GlobalProcess:
     proxy_port: int | None  # where proxies are told to go elsewhere; None: nowhere
     door_limits: DoorLimits
     diagnostics: Diagnostics
+    api: ApiListeners
     tls: ServerTls
     following: Following
 
@@ -57,6 +61,9 @@ async def serve(plane: GlobalControlPlane, process: GlobalProcess, stop: asyncio
     )
     plane.refusing = await _refusing(plane, process, port)
     await control.start()
+    rest = GlobalRest(answers, process.api, process.following.branch_ref)
+    api = RestServers(rest, process.api, plane.log)
+    await api.start()
     note(plane.log, "global.started", kds_port=port, repository=str(plane.loader.mirror.address))
     plane.stalls.start()
     manager.ready()
@@ -77,7 +84,7 @@ async def serve(plane: GlobalControlPlane, process: GlobalProcess, stop: asyncio
     if plane.refusing is not None:
         await plane.refusing.stop()
     await plane.kds.stop(1.0)
-    await asyncio.gather(control.stop(), diagnostics.stop())
+    await asyncio.gather(control.stop(), diagnostics.stop(), api.stop())
     await flushing
     await plane.outbox.close()
     plane.stalls.stop()

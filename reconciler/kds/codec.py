@@ -129,8 +129,8 @@ def decode_entry(type_: str, entry: bytes) -> CarriedResource:
 
 
 def decode_insight(entry: bytes) -> tuple[CarriedResource, InsightSpec]:
-    """As much of a DataplaneInsight as is counted, and no body: most of it are counters, of every
-    proxy after every push, and as JSON they cost six times what is read here.
+    """As much of a DataplaneInsight as is counted, and its message for a body: most of it are
+    counters, of every proxy after every push, and as JSON they cost six times what is read here.
     """
     message = _kuma_resource(INSIGHT, entry)
     try:
@@ -141,8 +141,13 @@ def decode_insight(entry: bytes) -> tuple[CarriedResource, InsightSpec]:
         told.HasField("connect_time") and not told.HasField("disconnect_time")
         for told in spec.subscriptions
     )
-    found = InsightSpec(online, spec.mTLS.issuedBackend)
+    found = InsightSpec(online, spec.mTLS.issuedBackend, message.spec.value)
     return _carried(INSIGHT, message, "", None), found
+
+
+def body_from_message(type_: str, message: bytes) -> str:
+    """Canonical JSON of a legacy kind's message, which was read before."""
+    return canonical_json(json_format.MessageToDict(MESSAGES[type_].FromString(message)))
 
 
 def _kuma_resource(type_: str, entry: bytes) -> kds_pb2.KumaResource:

@@ -79,6 +79,7 @@ class SystemResources:
             self.store.replace(MADE, b"")
             self.store.replace(NEW_KEYS, b"wanted\n")
         self._signing_keys(keys.ZONE_SIGNING_KEY)
+        self._signing_keys(keys.USER_SIGNING_KEY)
         self._made(CLUSTER_ID, lambda: str(uuid.uuid4()).encode())
 
     @property

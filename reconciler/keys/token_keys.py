@@ -23,9 +23,20 @@ class TokenKeyError(Exception):
     """It cannot be done; the text says why and what to do."""
 
 
-def prefix_of(mesh: str | None) -> str:
-    """Of the names of signing keys; without a mesh those of zones and zone proxies."""
+def prefix_of(mesh: str | None, *, users: bool = False) -> str:
+    """Of the names of signing keys: of a mesh's proxies, of users, else of zones and zone
+    proxies.
+    """
+    if mesh and users:
+        raise TokenKeyError("users belong to no mesh: give --mesh or --users")
+    if users:
+        return keys.USER_SIGNING_KEY
     return keys.dataplane_signing_key(mesh) if mesh else keys.ZONE_SIGNING_KEY
+
+
+def revocations_of(prefix: str) -> str:
+    """The list of revoked tokens that these keys signed."""
+    return prefix.replace("-signing-key-", "-revocations-").removesuffix("-")
 
 
 def signing_key(store: SecretStore, prefix: str) -> tuple[str, bytes]:
@@ -33,8 +44,8 @@ def signing_key(store: SecretStore, prefix: str) -> tuple[str, bytes]:
     known = kids(store.names(), prefix)
     key = store.get(f"{prefix}{known[-1]}") if known else None
     if key is None:
-        if prefix == keys.ZONE_SIGNING_KEY:
-            raise TokenKeyError("the global has no zone signing key yet: start it once")
+        if prefix in (keys.ZONE_SIGNING_KEY, keys.USER_SIGNING_KEY):
+            raise TokenKeyError("the control plane has no such signing key yet: start it once")
         text = f"there is no key {prefix}N here: the global makes it with the mesh"
         raise TokenKeyError(text)
     return str(known[-1]), key
@@ -64,22 +75,20 @@ def _retired(store: SecretStore) -> list[str]:
     return (store.get(RETIRED) or b"").decode().split()
 
 
-def token_id(store: SecretStore, mesh: str | None, text: str, now: float) -> str:
+def token_id(store: SecretStore, prefix: str, text: str, now: float) -> str:
     """The id of a token that one of our keys signed; `text` may be a join file."""
     token = str(json.loads(text).get("token", "")) if text.lstrip().startswith("{") else text
-    prefix = prefix_of(mesh)
     found = {str(kid): store.get(f"{prefix}{kid}") or b"" for kid in kids(store.names(), prefix)}
     verdict = tokens.verify(token.strip(), found, now)
     if isinstance(verdict, tokens.Refused):
-        of = f'dataplanes of mesh "{mesh}"' if mesh else "zones and zone proxies"
-        raise TokenKeyError(f"as a token of {of}: {verdict.reason}")
+        raise TokenKeyError(f"as a token signed by {prefix}N: {verdict.reason}")
     return verdict.token_id
 
 
-def revoke(store: SecretStore, mesh: str | None, revoked: str) -> None:
+def revoke(store: SecretStore, prefix: str, revoked: str) -> None:
     if not revoked or any(c in ", \n" for c in revoked):
         raise TokenKeyError(f"{revoked!r} is not the id of a token")
-    name = keys.dataplane_revocations(mesh) if mesh else keys.ZONE_REVOCATIONS
+    name = revocations_of(prefix)
     known = [part for part in (store.get(name) or b"").decode().split(",") if part]
     value = ",".join(dict.fromkeys([*known, revoked])).encode()
     if len(value) > LIST_MAX:

@@ -67,7 +67,7 @@ class MeshResource:
     `body` is canonical JSON text of the spec (keys sorted, no spaces): what KDS carries for plugin
     types and what legacy protobuf is made from. `spec` is decoded from it, so equal bodies mean
     equal specs. `status` is canonical JSON, too: what the zone that owns the resource says of it.
-    With an InsightSpec, which is all that is kept of an insight, `body` is "".
+    With an InsightSpec, `body` is "": the insight is the spec's message.
     """
 
     key: ResourceKey

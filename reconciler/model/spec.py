@@ -6,7 +6,7 @@ Kinds that are only carried, not computed with, have `OpaqueSpec`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -183,10 +183,11 @@ class OpaqueSpec:
 
 @dataclass(frozen=True, slots=True)
 class InsightSpec:
-    """What the global counts of a DataplaneInsight, and all that it keeps of one."""
+    """What is counted of a DataplaneInsight, and its message, read when somebody asks."""
 
     online: bool  # a subscription that began and did not end
     backend: str = ""  # that issued its certificate
+    message: bytes = field(default=b"", repr=False)
 
 
 ZoneProxySpec = ZoneIngressSpec | ZoneEgressSpec

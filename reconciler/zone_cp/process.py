@@ -11,6 +11,7 @@ from reconciler.api.bootstrap_server import bootstrap_app
 from reconciler.api.control_socket import control_app
 from reconciler.api.diagnostics import Diagnostics, diagnostics_server
 from reconciler.api.door import Behind, Door, reach
+from reconciler.api.rest_listeners import RestServers
 from reconciler.api.serving import HttpServer, tcp_socket, unix_socket
 from reconciler.bootstrap_answer import ZoneFacts
 from reconciler.kds.admin_client import AdminStreams
@@ -22,12 +23,14 @@ from reconciler.warm_up import warm_up
 from reconciler.zone_cp.answers import ZoneAnswers
 from reconciler.zone_cp.bootstrap import ZoneBootstrap
 from reconciler.zone_cp.host_names import HostNames
+from reconciler.zone_cp.rest import ZoneRest
 from xds.server import AdsServer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.api.door import DoorLimits
+    from reconciler.api.rest_listeners import ApiListeners
     from reconciler.ca.server_tls import ServerTls
     from reconciler.status.follower import StatusFollower
     from reconciler.zone_cp.plane import ZoneControlPlane
@@ -45,6 +48,7 @@ class ZoneProcess:
     bootstrap_port: int
     ads_port: int
     diagnostics: Diagnostics
+    api: ApiListeners
     tls: ServerTls
     hosts: tuple[str, ...]
     dial: Dial
@@ -98,10 +102,9 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
     control = HttpServer(control_app(answers), asked)
     streams = AdminStreams(plane.admin.for_global) if plane.admin is not None else None
     plane.client = KdsClient(plane, process.dial, streams)
-    await diagnostics.start()
-    await bootstrap.start()
-    await plane.door.start()
-    await control.start()
+    api = RestServers(ZoneRest(answers, process.api), process.api, plane.log)
+    for server in (diagnostics, bootstrap, plane.door, control, api):
+        await server.start()
     plane.client.start()
     resolving = asyncio.create_task(names.resolve_forever())
     note(plane.log, "zone.started", zone=plane.state.settings.zone, ads_port=ads_port)
@@ -116,7 +119,7 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
     await plane.client.stop()
     await asyncio.gather(bootstrap.stop(), plane.ads.stop(1.0))
     await plane.door.stop()
-    await asyncio.gather(control.stop(), diagnostics.stop())
+    await asyncio.gather(control.stop(), diagnostics.stop(), api.stop())
     await flushing
     await plane.outbox.close()
     plane.stalls.stop()

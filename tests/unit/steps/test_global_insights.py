@@ -27,6 +27,7 @@ from reconciler.model.resource import (
     canonical_json,
 )
 from reconciler.repository_settings import decode_settings
+from reconciler.rest.form import body_of
 from reconciler.state import EMPTY
 from reconciler.steps import global_state as g
 from reconciler.steps.global_insights import is_compatible, zone_insight, zone_resources
@@ -268,15 +269,20 @@ def test_changes_are_told_together_and_not_before_an_interval() -> None:
     assert not any(isinstance(e, g.WakeAt) for e in plane.effects)  # The same again.
 
 
-def test_counters_of_proxies_change_nothing_of_what_is_known_of_a_zone() -> None:
-    """Ten seconds after a push, of all proxies: only what is counted of an insight is kept."""
+def test_counters_of_proxies_are_kept_and_told_to_nobody() -> None:
+    """Ten seconds after a push, of all proxies: nothing is computed from them."""
     plane = two_zones()
-    known = plane.state.zones
+    counted = plane.state.services
     status = {"total": {"responsesSent": "7"}}
     says(plane, "east", "DataplaneInsight", 101.0, insight("a", "east", "ca-1", status=status))
-    assert plane.state.zones is known
+    assert plane.state.services is counted
+    assert not any(isinstance(e, g.WakeAt | g.OfferSoon | g.KeepRelayed) for e in plane.effects)
+    (held,) = (
+        r for r in plane.state.zones["east"].owned.of("DataplaneInsight") if "a-" in r.key.name
+    )
+    assert '"responsesSent":"7"' in body_of(held)
     says(plane, "east", "DataplaneInsight", 102.0, insight("a", "east", "ca-2", status=status))
-    assert plane.state.zones is not known
+    assert plane.state.services is not counted
 
 
 def test_proxies_that_go_and_zones_that_are_forgotten_take_their_share_along() -> None:

@@ -1,0 +1,80 @@
+"""What the global shows: what Git holds, what zones told, what it computes of them. Pure."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING
+
+from reconciler.decode import mesh_resource
+from reconciler.fleet import CLUSTER_ID
+from reconciler.model.resource import Labels, ResourceKey
+from reconciler.rest.catalogue import Catalogue
+from reconciler.state import EMPTY, MeshState, from_resources
+from reconciler.steps.global_insights import zone_insight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from reconciler.steps.global_state import GlobalState
+
+
+def of_global(
+    state: GlobalState, *, repository: str, branch: str, hostname: str, now: float, items_max: int
+) -> Catalogue | None:
+    """None while no revision is in force: what is not known yet is not shown as empty."""
+    revision = state.published
+    if revision is None:
+        return None
+    zones = tuple(state.zones[name].owned for name in sorted(state.zones))
+    return Catalogue(
+        mode="global",
+        version=state.settings.version,
+        instance=state.settings.instance,
+        cluster_id=_cluster_id(revision.resources),
+        hostname=hostname,
+        revision=revision.commit,
+        layers=(revision.resources, *zones),
+        derived=_derived(state),
+        places=revision.provenance,
+        repository=repository,
+        branch=branch,
+        now=now,
+        items_max=items_max,
+        global_state=state,
+    )
+
+
+def _cluster_id(resources: MeshState) -> str:
+    held = resources.get(ResourceKey("Config", "", CLUSTER_ID))
+    return "" if held is None else _config_value(held.body)
+
+
+def _config_value(body: str) -> str:
+    return str(json.loads(body).get("config", ""))
+
+
+def _derived(state: GlobalState) -> Mapping[str, Callable[[], MeshState]]:
+    return {
+        "Zone": partial(_zones, state),
+        "ZoneInsight": partial(_zone_insights, state),
+        "ServiceInsight": lambda: state.service_insights,
+        "MeshInsight": lambda: EMPTY,
+    }
+
+
+def _zones(state: GlobalState) -> MeshState:
+    """Those of the repository, and whoever else is let in."""
+    assert state.published is not None
+    known = {r.key.name: r for r in state.published.resources.of("Zone")}
+    for name in state.zones:
+        if name not in known:
+            known[name] = mesh_resource(ResourceKey("Zone", "", name), Labels(), {"enabled": True})
+    return from_resources(known.values())
+
+
+def _zone_insights(state: GlobalState) -> MeshState:
+    return from_resources(
+        mesh_resource(ResourceKey("ZoneInsight", "", name), Labels(), zone_insight(state, name))
+        for name in state.zones
+    )
