@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from reconciler.model.spec import Inbound, ZoneIngressSpec
 from reconciler.policies.mesh_timeout import Timeouts
 from reconciler.policies.mesh_traffic_permission import Rbac
+from reconciler.routes import EVERYTHING, route_name
 from reconciler.state import MeshState, from_resources
 from reconciler.view import ProxyTraits, ViewResult, ingress_view, mesh_context, sidecar_view
 from tests.support.mesh import (
@@ -199,6 +200,40 @@ def test_local_instances_weigh_as_many_as_there_are_ways_into_other_zones() -> N
     south = an_ingress("south", address="203.0.113.3")
     view = sidecar(caller, backend, west, north, south)
     assert weights(view) == {"10.0.0.2": 2, "203.0.113.1": 3}
+
+
+def test_tag_sets_behind_one_ingress_address_are_one_endpoint_of_their_common_weight() -> None:
+    """Of two endpoints at one address Envoy keeps the first, and half of the instances would draw
+    no traffic.
+    """
+    caller = a_dataplane("web", an_inbound("web"), to={10001: {SERVICE: "backend"}})
+    west = an_ingress(
+        "west",
+        offers("backend", 3, zone="west", version="v1"),
+        offers("backend", 2, zone="west", version="v2"),
+    )
+    (found,) = sidecar(caller, west).endpoints
+    (endpoint,) = found.endpoints
+    assert (endpoint.address, endpoint.weight) == ("203.0.113.1", 5)
+    assert endpoint.tags == (("kuma.io/zone", "west"),)
+
+
+def test_calls_of_a_permissive_mesh_are_tls_at_once() -> None:
+    """No callee is asked whether it has its certificate: it got it with the listener."""
+    caller = a_dataplane("web", an_inbound("web"), to={10001: {SERVICE: "backend"}})
+    backend = a_dataplane("backend", an_inbound("backend", address="10.0.0.2"))
+    for permissive in (True, False):
+        mesh = a_mesh(mtls=replace(MTLS, permissive=permissive))
+        (cluster,) = (
+            c for c in sidecar(caller, backend, mesh).clusters if isinstance(c, EdsCluster)
+        )
+        assert cluster.tls is not None
+
+
+def test_route_is_named_by_a_digest_in_hex() -> None:
+    name = route_name(EVERYTHING)
+    assert len(bytes.fromhex(name)) == 32
+    assert name != route_name(replace(EVERYTHING, method="GET"))
 
 
 # --- ingress ---

@@ -173,6 +173,9 @@ def test_permissive_authorises_and_terminates_only_mesh_tls(protocol: Protocol) 
     }
     assert ["transportSocket" in chain for chain in (plain, foreign, mesh)] == [False, False, True]
     assert not any("rbac" in repr(chain) for chain in (plain, foreign))
+    ends = [chain["filters"][-1]["name"].rpartition(".")[2] for chain in (plain, foreign, mesh)]
+    spoken = "http_connection_manager" if protocol.is_http else "tcp_proxy"
+    assert ends == [spoken, "tcp_proxy", spoken]
     assert names_of(foreign) == ["tcp_proxy"]
     assert "rbac" in (http_filters(mesh) if protocol.is_http else names_of(mesh))
     other = config(plain)["streamIdleTimeout" if protocol.is_http else "idleTimeout"]
