@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from reconciler.model.kinds import KINDS
 from reconciler.model.resource import MeshResource, ResourceKey
@@ -32,9 +32,17 @@ class Times:
     modified: float | None = None
 
 
+class Shelf(Protocol):
+    """Resources by key, and sorted by type and mesh."""
+
+    def get(self, key: ResourceKey) -> MeshResource | None: ...
+
+    def of(self, type_: str, mesh: str | None = None) -> Sequence[MeshResource]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
-    """`layers` hold different resources; `derived` are computed when somebody asks for their type.
+    """`layers` hold different resources; `derived` are computed once somebody asks for their type.
     One of the two states is there: for what resources do not say.
     """
 
@@ -46,15 +54,19 @@ class Catalogue:
     hostname: str = ""
     revision: str | None
     layers: tuple[MeshState, ...]
-    derived: Mapping[str, Callable[[], MeshState]] = field(default_factory=dict)
+    derived: Mapping[str, Callable[[Catalogue], Shelf]] = field(default_factory=dict)
     places: Mapping[ResourceKey, Position] = field(default_factory=dict)
     repository: str = ""  # as people may read it; "" where it is not known
     branch: str = ""
-    times: Callable[[MeshResource], Times] = lambda _resource: Times()
+    times_of: Callable[[Catalogue, MeshResource], Times] = lambda _catalogue, _resource: Times()
     now: float
     items_max: int = ITEMS_MAX
     global_state: GlobalState | None = None
     zone_state: ZoneState | None = None
+    _made: dict[str, Shelf] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def times(self, resource: MeshResource) -> Times:
+        return self.times_of(self, resource)
 
     def get(self, key: ResourceKey) -> MeshResource | None:
         if key.type in SECRETS:
@@ -71,9 +83,13 @@ class Catalogue:
             return each[0] if each else ()
         return tuple(heapq.merge(*each, key=lambda resource: resource.key))
 
-    def _layers(self, type_: str) -> tuple[MeshState, ...]:
+    def _layers(self, type_: str) -> tuple[Shelf, ...]:
         make = self.derived.get(type_)
-        return (make(),) if make is not None else self.layers
+        if make is None:
+            return self.layers
+        if type_ not in self._made:
+            self._made[type_] = make(self)
+        return (self._made[type_],)
 
     def has_mesh(self, mesh: str) -> bool:
         return self.get(ResourceKey("Mesh", "", mesh)) is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.rest import metadata, reading
+from reconciler.rest import insights, metadata, overview, reading
 
 if TYPE_CHECKING:
     from reconciler.rest.answer import Endpoint
@@ -16,5 +16,13 @@ def _weight(endpoint: Endpoint) -> tuple[int, ...]:
 
 
 ENDPOINTS: tuple[Endpoint, ...] = tuple(
-    sorted((*metadata.ENDPOINTS, *reading.ENDPOINTS), key=_weight)
+    sorted(
+        (
+            *insights.ENDPOINTS,
+            *metadata.ENDPOINTS,
+            *overview.ENDPOINTS,
+            *reading.ENDPOINTS,
+        ),
+        key=_weight,
+    )
 )

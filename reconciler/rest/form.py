@@ -67,16 +67,16 @@ def head_of(resource: MeshResource, times: Times, type_: str = "") -> dict[str, 
 
 
 def labels_of(resource: MeshResource) -> dict[str, str]:
-    """With its mesh, as Kuma's have it."""
-    labels = dict(resource.labels.items())
-    if KINDS[resource.key.type].mesh_scoped:
+    """With its mesh, as Kuma's have it; an insight has the labels it came with."""
+    labels, kind = dict(resource.labels.items()), KINDS[resource.key.type]
+    if kind.mesh_scoped and not kind.read_only:
         labels.setdefault(MESH, resource.key.mesh)
     return labels
 
 
 def text_of(resource: MeshResource, times: Times) -> str:
     """The universal form as compact JSON."""
-    head = _compact(head_of(resource, times))
+    head = compact(head_of(resource, times))
     if KINDS[resource.key.type].legacy:
         rest = body_of(resource)[1:]
         return f"{head[:-1]}{rest}" if rest == "}" else f"{head[:-1]},{rest}"
@@ -128,5 +128,5 @@ def _is_plain(place: object) -> bool:
     return text.isascii() and text.isprintable()
 
 
-def _compact(value: object) -> str:
+def compact(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import TYPE_CHECKING
 
 from reconciler.decode import mesh_resource
 from reconciler.fleet import CLUSTER_ID
 from reconciler.model.resource import Labels, ResourceKey
 from reconciler.rest.catalogue import Catalogue
-from reconciler.state import EMPTY, MeshState, from_resources
+from reconciler.rest.mesh_insights import MeshInsights
+from reconciler.state import MeshState, from_resources
 from reconciler.steps.global_insights import zone_insight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from reconciler.rest.catalogue import Shelf
     from reconciler.steps.global_state import GlobalState
 
 
@@ -54,12 +55,12 @@ def _config_value(body: str) -> str:
     return str(json.loads(body).get("config", ""))
 
 
-def _derived(state: GlobalState) -> Mapping[str, Callable[[], MeshState]]:
+def _derived(state: GlobalState) -> Mapping[str, Callable[[Catalogue], Shelf]]:
     return {
-        "Zone": partial(_zones, state),
-        "ZoneInsight": partial(_zone_insights, state),
-        "ServiceInsight": lambda: state.service_insights,
-        "MeshInsight": lambda: EMPTY,
+        "Zone": lambda _catalogue: _zones(state),
+        "ZoneInsight": lambda _catalogue: _zone_insights(state),
+        "ServiceInsight": lambda _catalogue: state.service_insights,
+        "MeshInsight": MeshInsights,
     }
 
 

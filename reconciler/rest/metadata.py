@@ -43,6 +43,7 @@ LISTS: Mapping[str, str] = {
     "MeshProxyPatch": "",
     "MeshTrace": "",
 }
+POLICIES = frozenset({*LISTS, *LEGACY_POLICIES})
 
 
 def _index(catalogue: Catalogue, _asked: Asked) -> Answer:
@@ -64,7 +65,7 @@ def _who(catalogue: Catalogue, asked: Asked) -> Answer:
 
 
 def _policy(kind: Kind) -> dict[str, bool] | None:
-    if kind.name not in LISTS and kind.name not in LEGACY_POLICIES:
+    if kind.name not in POLICIES:
         return None
     lists = LISTS.get(kind.name, "")
     return {
@@ -116,7 +117,7 @@ def _policies(catalogue: Catalogue, _asked: Asked) -> Answer:
             "isOutbound": "t" in LISTS.get(kind.name, ""),
         }
         for kind in SHOWN
-        if kind.name in LISTS or kind.name in LEGACY_POLICIES
+        if kind.name in POLICIES
     ]
     return document(catalogue, {"policies": found})
 
