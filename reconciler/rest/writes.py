@@ -7,9 +7,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from reconciler.decode import canonical_resource
 from reconciler.kds.codec import canonical_data
-from reconciler.legacy_fields import normal_data
+from reconciler.legacy_fields import read_legacy
 from reconciler.limits import is_deep
 from reconciler.model.kinds import KINDS
 from reconciler.model.resource import (
@@ -17,18 +16,16 @@ from reconciler.model.resource import (
     ENV,
     MESH,
     ORIGIN,
-    Labels,
-    MeshResource,
     ResourceKey,
     canonical_json,
 )
-from reconciler.model.spec import OpaqueSpec
-from reconciler.policies.duration import parse_duration
 from reconciler.rest.answer import Answer, Refused, encoded
+from reconciler.rest.meaning import means_same
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconciler.model.resource import MeshResource
     from reconciler.rest.answer import Asked
     from reconciler.rest.catalogue import Catalogue
 
@@ -97,7 +94,9 @@ def _says_who(held: MeshResource, given: Mapping[str, Any]) -> bool:
 
 
 def _same_labels(held: MeshResource, given: Mapping[str, Any]) -> bool:
-    labels = given.get("labels") or {}
+    labels = given.get("labels")
+    if labels is None:
+        labels = {}
     if not isinstance(labels, dict):
         return False
     mine = {k: v for k, v in held.labels.items() if k not in OURS}
@@ -108,30 +107,16 @@ def _same_spec(held: MeshResource, given: Mapping[str, Any]) -> bool:
     kind = KINDS[held.key.type]
     if kind.legacy:
         spec: Any = {key: value for key, value in given.items() if key not in HEAD}
+        spec, faults = read_legacy(kind.name, spec)
+        if faults:  # What the message cannot hold is nothing that is served.
+            return False
     else:
         if given.keys() - HEAD - PLUGIN_REST - {"spec"}:
             return False
-        spec = given.get("spec") or {}
+        spec = given.get("spec")
     try:
-        body = canonical_json(canonical_data(kind.name, normal_data(kind.name, spec)))
-        if body == held.body:
-            return True
-        decoded = canonical_resource(held.key, Labels(), body, None).spec
+        body = canonical_json(canonical_data(kind.name, spec))
     except (ValueError, TypeError, KeyError, RecursionError):
         return False
-    if not isinstance(decoded, OpaqueSpec) and kind.policy:
-        return decoded == held.spec
-    return bool(_plain(json.loads(body)) == _plain(json.loads(held.body or "{}")))
-
-
-def _plain(value: Any) -> Any:
-    """Without what is empty, and durations as seconds: a client writes out what a file leaves to
-    its reader.
-    """
-    if isinstance(value, dict):
-        found = {key: _plain(inner) for key, inner in value.items()}
-        return {key: inner for key, inner in found.items() if inner not in (None, {}, [], "")}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    span = parse_duration(value) if isinstance(value, str) and value[:1].isdigit() else None
-    return span.total_seconds() if span is not None else value
+    same = body == held.body
+    return same or means_same(kind.name, json.loads(body), json.loads(held.body or "{}"))
