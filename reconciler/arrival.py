@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reconciler.status.announcement import StatusMode
+
 if TYPE_CHECKING:
     from reconciler.kds.manifest import ConvergenceReport
     from reconciler.steps.global_state import GlobalState
@@ -47,14 +49,25 @@ def global_outcome(state: GlobalState, commit: str) -> Outcome:
         return _not_in_force(state, commit)
     # Since it was in force last: what a rollback undid does not contain it.
     wanted = frozenset(state.history[found[-1] :])
-    lines = [_zone_line(record, wanted) for record in _records(state) if _counts(state, record)]
+    counted = [record for record in _records(state) if _counts(state, record)]
+    lines = [_zone_line(record, wanted) for record in counted]
     waiting = tuple(text for outcome, text in lines if outcome == "pending")
     if waiting:
         return Outcome("pending", f"{len(waiting)} of {len(lines)} zones do not have it", waiting)
     refused = tuple(text for outcome, text in lines if outcome == "rejected")
     if refused:
         return Outcome("rejected", f"rejected in {len(refused)} of {len(lines)} zones", refused)
-    return Outcome("arrived", f"all proxies of {len(lines)} zones have it")
+    silent = [text for (_, text), record in zip(lines, counted, strict=True) if is_kuma(record)]
+    return Outcome("arrived", _arrived_text(len(lines) - len(silent), len(silent)), tuple(silent))
+
+
+def _arrived_text(telling: int, silent: int) -> str:
+    """What is known of the proxies of each zone, and not more."""
+    text = f"all proxies of {telling} zones have it"
+    if not silent:
+        return text
+    kuma = f"{silent} zones of Kuma have taken it"
+    return f"{text}, and {kuma}" if telling else kuma
 
 
 def held_text(commit: str, in_force: str) -> str:
@@ -93,12 +106,30 @@ def _zone_line(record: ZoneRecord, wanted: frozenset[str]) -> tuple[str, str]:
     if record.connected_at is None or record.disconnected_at is not None:
         text = f"zone {record.name} is not connected"
         return "pending", f"{text}; if it is gone for good, set its Zone to enabled: false"
+    if is_kuma(record):
+        return _kuma_line(record, wanted)
     if record.report is None:
         return "pending", f"zone {record.name} has not reported yet"
     if record.report.revision not in wanted and record.rejected:
         type_, message = min(record.rejected.items())
         return "rejected", f"zone {record.name} rejected {type_}: {message}"
     return _report_line(record.name, record.report, wanted)
+
+
+def is_kuma(record: ZoneRecord) -> bool:
+    """Whether it says nothing of revisions and of what its proxies have of them."""
+    told = record.announced
+    return told is not None and told.mode is StatusMode.NONE and record.report is None
+
+
+def _kuma_line(record: ZoneRecord, wanted: frozenset[str]) -> tuple[str, str]:
+    if record.took in wanted:
+        text = f"zone {record.name} has taken it; of its proxies a zone of Kuma does not tell"
+        return "arrived", text
+    if record.rejected:
+        type_, message = min(record.rejected.items())
+        return "rejected", f"zone {record.name} rejected {type_}: {message}"
+    return "pending", f"zone {record.name} has acknowledged {record.took[:12] or 'nothing'} so far"
 
 
 def _report_line(zone: str, report: ConvergenceReport, wanted: frozenset[str]) -> tuple[str, str]:

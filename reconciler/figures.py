@@ -93,7 +93,10 @@ def _zone_figures(state: GlobalState) -> Iterator[Figure]:
     )  # fmt: skip
     yield Figure(
         "reconciler_zone_current", "gauge", "1 while the zone has the revision in force.",
-        tuple((_zone(r), r.report.revision == commit) for r in records if r.report is not None),
+        tuple(
+            (_zone(r), (r.report.revision if r.report is not None else r.took) == commit)
+            for r in records if r.report is not None or r.took
+        ),
     )  # fmt: skip
     yield Figure(
         "reconciler_zone_rejected_types", "gauge", "Types of resources that the zone refuses.",

@@ -6,8 +6,10 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal, cast
 
+from reconciler.arrival import is_kuma
 from reconciler.model.kinds import KINDS
 from reconciler.steps.global_insights import zone_insight
+from reconciler.steps.relay_step import online
 
 if TYPE_CHECKING:
     from reconciler.steps import global_state as g
@@ -21,7 +23,7 @@ def zone_row(state: g.GlobalState, name: str) -> dict[str, object]:
     row: dict[str, object] = {
         "zone": record.name,
         "connected": record.connected_at is not None and record.disconnected_at is None,
-        "revision": report.revision if report else None,
+        "revision": report.revision if report else record.took or None,
         "nacks": dict(record.rejected.items()),
         "status_mode": record.announced.mode.value if record.announced else None,
     }
@@ -37,6 +39,8 @@ def zone_row(state: g.GlobalState, name: str) -> dict[str, object]:
         "foreign": _foreign(state, record),
         "insight": insight,
     }
+    if report is None and is_kuma(record):
+        row["proxies"] = {"total": len(online(record.owned))}
     if report is not None:
         row["proxies"] = {
             "total": report.total,

@@ -87,6 +87,10 @@ def prove(
                 f'zone "{zone}": no token was sent, and kds.tokenless in reconciler.yaml does not '
                 f"list it from {where}; add that network, or {CURE}"
             )
+        return (
+            f'zone "{zone}": no token was sent; list a zone of Kuma, which has none, in '
+            f"kds.tokenless of reconciler.yaml, or {CURE}"
+        )
     verdict = tokens.verify(authorization or "", dict(found.known), now, found.revoked)
     if isinstance(verdict, tokens.Claims):
         verdict = tokens.allows_zone(verdict, zone, "cp") or verdict

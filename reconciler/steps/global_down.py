@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 FAILED_PRECONDITION = 9
 RESOURCE_EXHAUSTED = 8  # gRPC status number
 TYPES_MAX = 256  # that one stream may subscribe to; Kuma has 45
+NAMED_MAX = 5  # resources named with a rejection
 WARN_AT = 8, 10  # of the limit
 
 
@@ -174,7 +175,8 @@ def _size_fields(session: Session, type_: str, size: int, limit: int) -> dict[st
 
 def _kept(state: GlobalState, session: Session, types: Iterable[str]) -> GlobalState:
     """With the session, which was offered these types; and the zone's rejections of them for
-    status: each until something else is sent in its place.
+    status: each until something else is sent in its place. A zone of Kuma does not report which
+    revision it has: that is known here.
     """
     if state.sessions.get(session.id) is not session:
         state = replace(state, sessions=state.sessions.insert(session.id, session))
@@ -182,14 +184,39 @@ def _kept(state: GlobalState, session: Session, types: Iterable[str]) -> GlobalS
     rejected = record.rejected
     for type_ in types:
         sender = session.senders.get(type_)
-        found = None if sender is None else sender.rejected
+        found = None if sender is None else _rejection(session, sender)
         if rejected.get(type_) != found:
             rejected = rejected.discard(type_)
             rejected = rejected if found is None else rejected.insert(type_, found)
-    if rejected is record.rejected:
+    took = record.took if _is_ours(session) else _taken(session) or record.took
+    if rejected is record.rejected and took == record.took:
         return state
-    zones = state.zones.insert(session.zone, replace(record, rejected=rejected))
+    zones = state.zones.insert(session.zone, replace(record, rejected=rejected, took=took))
     return replace(state, zones=zones)
+
+
+def _rejection(session: Session, sender: DeltaSender) -> str | None:
+    """Why the zone rejects a type, or None. A zone of Kuma says what is wrong and not of which
+    resource: it is one of those that it was sent.
+    """
+    text = sender.rejected
+    if text is None or _is_ours(session):
+        return text
+    names = sorted(sender.rejected_names)
+    more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
+    return f"{text} (sent: {', '.join(names[:NAMED_MAX])}{more})"
+
+
+def _taken(session: Session) -> str:
+    """The revision of which a zone of Kuma acknowledged all that it asked for, "" for none. It asks
+    for every type before it answers the first.
+    """
+    shown = session.shown
+    if shown is None or session.owes or session.held:
+        return ""
+    owned = ((t, s) for t, s in session.senders.items() if t not in RELAYED_TYPES)
+    whole = all(sender.holds(shown.types.get(type_, NO_RESOURCES)) for type_, sender in owned)
+    return shown.revision if whole else ""
 
 
 def _foreign(state: GlobalState, session: Session) -> str | None:
@@ -223,7 +250,8 @@ def subscribed(state: GlobalState, session_id: str, request: DeltaRequest, now: 
     counts, notes = session.counts, list[Effect]()
     if isinstance(answer, Nacked):
         counts = session.counted(type_, Counts(rejected=1))
-        fields = {"zone": session.zone, "type": type_, "message": sender.rejected}
+        message = _rejection(replace(session, announced=said), sender)
+        fields = {"zone": session.zone, "type": type_, "message": message}
         notes.append(Note("zone.rejected", fields))
     elif isinstance(answer, Acked):
         counts = session.counted(type_, Counts(acknowledged=1))

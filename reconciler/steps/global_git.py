@@ -34,6 +34,7 @@ from xds.copying import replace
 if TYPE_CHECKING:
     from reconciler.problems import Problem
     from reconciler.state import MeshState
+    from reconciler.steps.zone_record import ZoneRecord
 
 
 def restored(state: GlobalState, in_force: str | None, accepted: str | None) -> GlobalState:
@@ -80,13 +81,21 @@ def _load(state: GlobalState) -> Outcome:
 
 
 def behind(state: GlobalState) -> tuple[str, ...]:
-    """Connected zones that say of themselves that the revision in force has not arrived there."""
+    """Connected zones of which is known that the revision in force has not arrived there."""
     if state.published is None:
         return ()
-    reports = {r.name: r.report for r in state.zones.values() if r.streams}
     commit = state.published.commit
-    late = (n for n, r in reports.items() if r and (r.revision != commit or r.pending))
-    return tuple(sorted(late))
+    return tuple(
+        sorted(r.name for r in state.zones.values() if r.streams and _is_behind(r, commit))
+    )
+
+
+def _is_behind(record: ZoneRecord, commit: str) -> bool:
+    """A zone of Kuma does not tell of its proxies: what it took has to do."""
+    report = record.report
+    if report is None:
+        return bool(record.took) and record.took != commit
+    return report.revision != commit or bool(report.pending)
 
 
 def _next(state: GlobalState, done: str) -> Outcome:

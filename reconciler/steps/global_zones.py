@@ -143,7 +143,7 @@ def opened(state: GlobalState, event: ZoneOpened) -> Outcome:
     )
     # What the last connection said of the revision in force may not be true any more.
     record = (
-        replace(record, rejected=HashTrieMap())
+        replace(record, rejected=HashTrieMap(), took="")
         if event.downward
         else replace(record, report=None, announced=None, heard=frozenset())
     )

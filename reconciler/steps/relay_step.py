@@ -3,9 +3,9 @@
     the zone announces direct, off   it is none of ours: released
     relay                            convergence and ingresses as the zone sends them in any case,
                                      its inventory as it announces it
-    nothing (a real Kuma zone)       all of it derived from the inventory: ingresses, the proxies
-                                     that are online by their insights; what they acknowledged is
-                                     unknown and says so
+    nothing (a real Kuma zone)       all of it derived: the revision that it acknowledged, its
+                                     ingresses, the proxies that are online by their insights; what
+                                     these acknowledged is unknown and says so
     not heard yet                    unknown: the ref stays as it is
 
 What a zone sends stands in its own ref only: the name is that of the identity it proved.
@@ -35,7 +35,8 @@ INGRESS, PROXY, INSIGHT = "ZoneIngress", "Dataplane", "DataplaneInsight"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Relayed:
-    """What one zone's ref is made of. `report` is None for a real Kuma zone.
+    """What one zone's ref is made of. `report` is None for a real Kuma zone, and `took` is the
+    revision that it acknowledged.
 
     Equal to itself only: to compare two inventories would cost more than to look.
     """
@@ -44,6 +45,7 @@ class Relayed:
     status: ZoneStatus
     owned: MeshState
     report: ConvergenceReport | None = None
+    took: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def decide(record: ZoneRecord, inventory: Inventory) -> Relayed | Release | None
         return Relayed(record.name, told, owned, record.report)
     if not record.heard >= {INGRESS, PROXY, INSIGHT}:
         return None
-    return Relayed(record.name, replace(told, inventory=inventory), owned)
+    return Relayed(record.name, replace(told, inventory=inventory), owned, took=record.took)
 
 
 def status_input(relayed: Relayed) -> StatusInput:
@@ -92,8 +94,7 @@ def status_input(relayed: Relayed) -> StatusInput:
 
 
 def _derived(relayed: Relayed, ingresses: tuple[str, ...]) -> StatusInput:
-    online = {(r.key.mesh, r.key.name) for r in relayed.owned.of(INSIGHT) if _is_online(r)}
-    there = [r for r in relayed.owned.of(PROXY) if (r.key.mesh, r.key.name) in online]
+    there = online(relayed.owned)
     shapes = [(r, shape_of(r.spec.inbounds)) for r in there if isinstance(r.spec, DataplaneSpec)]
     counts: dict[tuple[str, str], int] = {}
     for resource, shape in shapes:
@@ -101,7 +102,7 @@ def _derived(relayed: Relayed, ingresses: tuple[str, ...]) -> StatusInput:
         counts[key] = counts.get(key, 0) + 1
     return StatusInput(
         zone=relayed.zone,
-        revision=None,
+        revision=relayed.took or None,
         ingresses=ingresses,
         total=len(there),
         acked=None,
@@ -113,6 +114,12 @@ def _derived(relayed: Relayed, ingresses: tuple[str, ...]) -> StatusInput:
             if isinstance(r.spec, DataplaneSpec)
         ),
     )
+
+
+def online(owned: MeshState) -> list[MeshResource]:
+    """Dataplanes of a zone of Kuma that are connected, by its insights."""
+    found = {(r.key.mesh, r.key.name) for r in owned.of(INSIGHT) if _is_online(r)}
+    return [r for r in owned.of(PROXY) if (r.key.mesh, r.key.name) in found]
 
 
 def _is_online(insight: MeshResource) -> bool:

@@ -136,6 +136,7 @@ class ZoneRecord:
     relayed: MeshState = NO_RESOURCES  # of these, what goes on to the other zones
     remembered: bool = False  # what it relays is from before this start, nothing live yet
     report: ConvergenceReport | None = None
+    took: str = ""  # revision that a zone of Kuma, which reports none, acknowledged whole last
     announced: ZoneStatus | None = None  # who writes its status ref; None: not told yet
     heard: frozenset[str] = frozenset()  # types it has told in full on its streams of now
     connected_at: float | None = None

@@ -237,6 +237,16 @@ def test_the_status_of_a_real_kuma_zone_is_derived_from_its_inventory() -> None:
     assert b"web-3" not in full, "its insight says that it is offline"
 
 
+def test_the_revision_of_a_real_kuma_zone_is_what_it_acknowledged() -> None:
+    globe = kuma_zone()
+    record = replace(globe.state.zones["east"], took="c2")
+    relayed = decide(record, Inventory.CLASSES)
+    assert isinstance(relayed, Relayed)
+    content = content_of(status_input(relayed), relayed.status.inventory)
+    assert b"revision: c2\n" in content.files["applied.yaml"]
+    assert b"acked: null\n" in content.files["applied.yaml"], "of its proxies it does not tell"
+
+
 # --- and its way into Git ---
 
 
