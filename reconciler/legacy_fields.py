@@ -21,6 +21,7 @@ from reconciler.model.decode import DecodeError, fields_of
 from reconciler.model.kinds import KINDS
 from reconciler.policies.duration import parse_duration
 from reconciler.schema import FAULTS_MAX, UNKNOWN_FIELD, SchemaFault, must_be, one_of, unknown_field
+from reconciler.schema_defaults import filled
 
 if TYPE_CHECKING:
     from reconciler.kds.messages import Descriptor, FieldDescriptor
@@ -249,11 +250,14 @@ _MESH_DURATIONS = (("dpCert", "requestTimeout"), ("rootChain", "requestTimeout")
 
 
 def normal_data(type_: str, data: Fields) -> Fields:
-    """A spec as people write it, in the form that fits the kind's protobuf message: its Duration
-    knows seconds only, while `1m30s` is allowed in a document.
+    """A spec as people write it, in the form that travels: with what it leaves out, and as the
+    kind's protobuf message has it, whose Duration knows seconds only, while `1m30s` is allowed in
+    a document.
     """
     kind = KINDS.get(type_)
-    if kind is not None and kind.legacy and type_ != "Mesh":
+    if kind is not None and not kind.legacy:
+        return filled(type_, data)
+    if kind is not None and type_ != "Mesh":
         return read_legacy(type_, data)[0]
     mtls = data.get("mtls")
     if type_ != "Mesh" or not isinstance(mtls, Mapping) or not mtls.get("backends"):
