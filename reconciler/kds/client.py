@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 PART_MAX = 100  # resources taken in one turn of the loop, at up to 0.05 ms each
 QUEUE_MAX = 512  # messages waiting in one stream
 HEALTH_INTERVAL_S = 300.0  # until the global says otherwise
+HEALTH_MIN_S = 0.1  # whatever it says
 CANCEL_AGAIN_S = 1.0
 ADMISSION_WAIT_S = 1.0  # for a global that says nothing until it is asked
 OPTIONS: tuple[tuple[str, int], ...] = (
@@ -210,8 +211,9 @@ class KdsClient:
             if error.code() is grpc.StatusCode.UNIMPLEMENTED:
                 return HEALTH_INTERVAL_S
             raise
-        seconds = kds_pb2.ZoneHealthCheckResponse.FromString(data).interval.seconds
-        return float(seconds) if seconds > 0 else HEALTH_INTERVAL_S
+        interval = kds_pb2.ZoneHealthCheckResponse.FromString(data).interval
+        seconds = interval.seconds + interval.nanos / 1e9
+        return max(seconds, HEALTH_MIN_S) if seconds > 0 else HEALTH_INTERVAL_S
 
     async def _streams(self, session: str, channel: grpc.aio.Channel) -> str:
         """Until one of them ends; says why."""
