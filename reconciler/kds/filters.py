@@ -38,7 +38,7 @@ class RelayRules:
 def may_go_down(resource: MeshResource, features: ZoneFeatures) -> bool:
     """A global-owned resource, to any zone with these features."""
     type_, name = resource.key.type, resource.key.name
-    if type_ not in GLOBAL_TO_ZONE_TYPES or not _syncs(resource):
+    if type_ not in GLOBAL_TO_ZONE_TYPES or not syncs(resource):
         return False
     match type_:
         case "Config":
@@ -53,7 +53,7 @@ def may_go_down(resource: MeshResource, features: ZoneFeatures) -> bool:
 def may_pass(resource: MeshResource, zone: str, features: ZoneFeatures, rules: RelayRules) -> bool:
     """A zone's resource, to another zone; never back to its owner."""
     owner = resource.labels.get(ZONE)
-    if owner in (None, zone) or owner in rules.disabled or not _syncs(resource):
+    if owner in (None, zone) or owner in rules.disabled or not syncs(resource):
         return False
     kind = KINDS[resource.key.type]
     if not kind.policy:
@@ -92,7 +92,8 @@ def _is_producer(item: Mapping[str, object], namespace: str) -> bool:
     return named and target.get("namespace") in (None, "", namespace)
 
 
-def _syncs(resource: MeshResource) -> bool:
+def syncs(resource: MeshResource) -> bool:
+    """Whether whoever made it lets it leave its control plane."""
     return resource.labels.get(SYNC_LABEL) != "disabled"
 
 

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from reconciler.decode import mesh_resource
+from reconciler.kds.filters import syncs
 from reconciler.kds.manifest import REJECTIONS_MAX, ConvergenceReport, Rejection
 from reconciler.kds.sizes import KUMA_MAX, response_size
 from reconciler.kds.upward import NO_INSIGHT, publication, with_zone
@@ -187,7 +188,7 @@ def _tell(state: ZoneState, keys: tuple[ResourceKey, ...]) -> Outcome:
 
 def _told(state: ZoneState, key: ResourceKey) -> Told:
     resource, proxy = state.local.get(key), state.proxies.get(node_id(key.mesh, key.name))
-    if resource is None:
+    if resource is None or not syncs(resource):
         return None
     known = proxy is not None and proxy.key == key
     return resource, proxy.insight if proxy is not None and known else NO_INSIGHT
