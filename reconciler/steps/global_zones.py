@@ -58,6 +58,7 @@ CANCELLED, INVALID_ARGUMENT = 1, 3  # gRPC status numbers
 REFUSED_MAX = 100  # kept for status, a type and zone
 REFUSAL_MAX = 500  # characters of one
 NOTES_MAX = 10  # of one message
+MESH_MAX = 63  # characters of a mesh's name
 
 
 def restored(state: GlobalState, relayed: Mapping[str, tuple[MeshResource, ...]]) -> Outcome:
@@ -312,8 +313,8 @@ def _dropped(
     """
     type_ = response.type_url
     if whole is None:
-        return tuple(_key(session, type_, name) for name in response.removed)
-    refused = {_key(session, type_, name) for name in whole.errors}
+        return tuple(_held(record.owned, session, type_, name) for name in response.removed)
+    refused = {_held(record.owned, session, type_, name) for name in whole.errors}
     gone = (
         key
         for resource in record.owned.of(type_)
@@ -322,10 +323,22 @@ def _dropped(
     return tuple(key for key in gone if key not in refused)
 
 
-def _key(session: Session, type_: str, name: str) -> ResourceKey:
-    """Of a discovery name, `<name>.<mesh>`."""
-    inner, _, mesh = name.rpartition(".")
+def _key(session: Session, type_: str, name: str, at: int | None = None) -> ResourceKey:
+    """Of a discovery name, `<name>.<mesh>`, whose mesh begins behind the dot `at`, or the last."""
+    at = name.rfind(".") if at is None else at
+    inner, mesh = name[: max(at, 0)], name[at + 1 :]
     return ResourceKey(type_, mesh, inner if session.hashes else f"{session.zone}.{inner}")
+
+
+def _held(owned: MeshState, session: Session, type_: str, name: str) -> ResourceKey:
+    """Of one that is known: a mesh may have dots in its name, too."""
+    at = name.rfind(".")
+    while at >= 0 and len(name) - at <= MESH_MAX + 1:
+        key = _key(session, type_, name, at)
+        if key in owned.by_key:
+            return key
+        at = name.rfind(".", 0, at)
+    return _key(session, type_, name)
 
 
 def _attributed(
