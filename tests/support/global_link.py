@@ -8,6 +8,7 @@ import logging
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
@@ -92,6 +93,12 @@ async def acknowledge(call: Call, response: DeltaResponse) -> None:
     await call.write(delta_request_bytes(ack))
 
 
+@cache
+def zone_key() -> bytes:
+    """Made once a run: it takes longer than most tests of a link."""
+    return new_rsa_key_pem()
+
+
 def secret(name: str, value: bytes) -> MeshResource:
     return mesh_resource(ResourceKey("GlobalSecret", "", name), Labels(), keys.secret_data(value))
 
@@ -114,12 +121,12 @@ async def global_link(
     made = g.GlobalSettings(instance="g", version="0", **settings)
     plane = GlobalControlPlane(made, cast("Any", loader), store, logging.getLogger("test"))
     tls = new_server_tls("global", ("127.0.0.1",), time.time())
-    link = GlobalLink(plane, tls, new_rsa_key_pem())
+    link = GlobalLink(plane, tls, zone_key())
     plane.kds = KdsServer(plane, limits)
     link.port = await plane.kds.start("127.0.0.1", 0, tls.cert_pem, tls.key_pem)
     try:
         yield link
     finally:
-        await plane.kds.stop(0.1)
+        await plane.kds.stop(0.0)
         await plane.outbox.close()
         store.close()
