@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler.model.resource import canonical_json
 from reconciler.policies.mesh_timeout import TimeoutConf, timeouts
-from reconciler.rest import metadata, reading, writes
+from reconciler.rest import writes
 from reconciler.rest.answer import Asked, Refused
-from reconciler.rest.callers import Caller
 from reconciler.rest.catalogue import Catalogue
+from reconciler.rest.endpoints import ENDPOINTS
 from reconciler.state import from_resources
 from reconciler.view import ProxyTraits, mesh_context, sidecar_view
 from tests.support.mesh import MTLS, a_dataplane, a_mesh, a_policy, an_inbound
+from tests.support.rest import BOSS, asked, global_catalogue, zone_catalogue
 from xds.build.clusters import build_cluster
 from xds.build.listeners import build_listener
 from xds.readable import readable
@@ -33,10 +33,10 @@ from xds.view import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from reconciler.model.resource import MeshResource
-    from reconciler.rest.answer import Answer
+    from reconciler.rest.answer import Answer, Endpoint
     from xds.view import ProxyView, Route
 
 SERVICE = "kuma.io/service"
@@ -201,7 +201,6 @@ LABELS = {"team": "shop", "kuma.io/mesh": "default"}
 TIMEOUT = a_policy(
     "MeshTimeout", "t-000", {"to": [{"targetRef": {"kind": "Mesh"}, "default": {}}]}, labels=LABELS
 )
-CALLER = Caller("ann", ("mesh-system:admin", "mesh-system:authenticated"))
 
 
 def shown(path: str, *, query: str = "", **places: str) -> Answer:
@@ -210,10 +209,13 @@ def shown(path: str, *, query: str = "", **places: str) -> Answer:
     state = from_resources((a_mesh(), *many))
     catalogue = Catalogue(mode="global", version="0", revision="c1", layers=(state,), now=0.0)
     pairs = tuple(tuple(pair.split("=")) for pair in query.split("&") if pair)
-    asked = Asked(path=path, route=path, places=places, query=pairs, caller=CALLER)  # type: ignore[arg-type]
-    endpoints = (*metadata.ENDPOINTS, *reading.ENDPOINTS)
-    (found,) = (endpoint for endpoint in endpoints if endpoint.path == path)
-    return found.answer(catalogue, asked)
+    request = Asked(path=path, route=path, places=places, query=pairs, caller=BOSS)  # type: ignore[arg-type]
+    return endpoint(path).answer(catalogue, request)
+
+
+def endpoint(path: str) -> Endpoint:
+    (found,) = (each for each in ENDPOINTS if each.path == path)
+    return found
 
 
 ALL = "/meshes/{mesh}/meshtimeouts"
@@ -243,15 +245,37 @@ def test_an_answer_has_a_tag_of_its_revision_and_content() -> None:
     assert one.startswith('W/"c1-')
 
 
+@pytest.mark.parametrize(
+    ("catalogue", "path", "field"),
+    [
+        (global_catalogue, "/mesh-insights", "dataplanes"),
+        (zone_catalogue, "/service-insights", "dataplanes"),
+        (global_catalogue, "/zones/_overview", "zone"),
+    ],
+)
+def test_what_kumactl_takes_for_granted_is_there(
+    catalogue: Callable[[], Catalogue], path: str, field: str
+) -> None:
+    """It crashes where one of these is left out (H5)."""
+    answer = endpoint(path).answer(catalogue(), asked(path))
+    found = json.loads(answer.body)["items"]
+    assert found
+    assert all(isinstance(each[field], dict) for each in found)
+
+
+def test_a_service_that_nobody_has_is_not_found() -> None:
+    path = "/meshes/{mesh}/service-insights/{name}"
+    with pytest.raises(Refused) as refused:
+        endpoint(path).answer(global_catalogue(), asked(path, mesh="default", name="nobody"))
+    assert refused.value.status == 404
+
+
 @pytest.mark.parametrize("write", [writes.put, writes.delete])
 def test_nothing_is_written_by_http_not_even_by_an_administrator(write: Any) -> None:
     state = from_resources((a_mesh(), TIMEOUT))
     catalogue = Catalogue(mode="global", version="0", revision="c1", layers=(state,), now=0.0)
-    body = canonical_json({"type": "MeshTimeout", "mesh": "default", "name": "t-000", "spec": {}})
-    asked = Asked(
-        path="/", route="/", places={"mesh": "default", "name": "t-000"}, caller=CALLER,
-        body=body.encode(),
-    )  # fmt: skip
+    document = {"type": "MeshTimeout", "mesh": "default", "name": "t-000", "spec": {}}
+    request = asked("/", document, BOSS, mesh="default", name="t-000")
     with pytest.raises(Refused) as refused:
-        write(catalogue, "MeshTimeout", asked)
+        write(catalogue, "MeshTimeout", request)
     assert refused.value.status == 405

@@ -100,15 +100,27 @@ def other(value: Any) -> Any:
             return ["more"]
 
 
+def logged_as(form: dict[str, Any]) -> dict[str, Any]:
+    return {"to": [{"default": {"backends": [{"type": "File", "file": {"format": form}}]}}]}
+
+
+def traced_by(zipkin: dict[str, Any]) -> dict[str, Any]:
+    return {"default": {"backends": [{"type": "Zipkin", "zipkin": zipkin}]}}
+
+
+def routed_to(backend: dict[str, Any]) -> dict[str, Any]:
+    return {"to": [{"rules": [{"default": {"backendRefs": [backend]}}]}]}
+
+
 @pytest.mark.parametrize(
     ("type_", "held", "given"),
     [
         ("MeshTimeout", {"idleTimeout": "1h"}, {"idleTimeout": "1h0m0s"}),
         ("MeshTimeout", {"a": 1}, {"a": 1, "b": None}),
-        ("MeshAccessLog", {"format": {}}, {"format": {"omitEmptyValues": False}}),
-        ("MeshTrace", {"zipkin": {}}, {"zipkin": {"sharedSpanContext": True}}),
-        ("MeshHTTPRoute", {"backendRefs": [{}]}, {"backendRefs": [{"weight": 1}]}),
-        ("MeshTLS", {"tlsVersion": {}}, {"tlsVersion": {"min": "TLSAuto", "max": "TLSAuto"}}),
+        ("MeshAccessLog", logged_as({}), logged_as({"omitEmptyValues": False})),
+        ("MeshTrace", traced_by({}), traced_by({"sharedSpanContext": True})),
+        ("MeshHTTPRoute", routed_to({}), routed_to({"weight": 1})),
+        ("MeshHTTPRoute", routed_to({"weight": None}), routed_to({})),
         ("MeshFaultInjection", {"delay": {"value": "90s"}}, {"delay": {"value": "1m30s"}}),
     ],
 )
@@ -122,7 +134,8 @@ def test_what_a_client_writes_out_is_no_change(type_: str, held: object, given: 
     [
         ("MeshCircuitBreaker", {"detectors": {}}, {"detectors": {"totalFailures": {}}}),
         ("MeshHTTPRoute", {"default": {}}, {"default": {"filters": []}}),
-        ("MeshTrace", {"zipkin": {}}, {"zipkin": {"sharedSpanContext": False}}),
+        ("MeshTrace", traced_by({}), traced_by({"sharedSpanContext": False})),
+        ("MeshAccessLog", logged_as({}), logged_as({"omitEmptyValues": 0})),
         ("MeshTimeout", {"value": "1h"}, {"value": "60m"}),
         ("MeshTimeout", {"a": True}, {"a": 1}),
         ("MeshTimeout", {"a": [True]}, {"a": [1]}),
