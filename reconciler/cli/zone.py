@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from reconciler.status.follower import StatusFollower
     from reconciler.steps.zone_state import ZoneSettings
 
+TOKEN_RENEWAL_S = 60.0  # where tokens are read anew: asked for so long before the old one ends
 EXAMPLE = (
     "example: reconciler zone --join east.join --state-dir /var/lib/east --host 0.0.0.0 "
     "--tls-host east.example --status-repo https://git.example/mesh.git"
@@ -258,6 +259,7 @@ def _settings(args: argparse.Namespace, join: Join, version: str) -> ZoneSetting
         message_max=args.kds_message_bytes,
         health_interval_s=args.health_interval,
         token_age_max_s=args.token_age_max,
+        token_renewal_s=TOKEN_RENEWAL_S if args.reloadable_tokens else 0.0,
     )
 
 

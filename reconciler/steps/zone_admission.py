@@ -4,6 +4,7 @@ token runs out, is revoked, or loses the key that signed it. Pure.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from reconciler.ca.tokens import Claims, Refused
@@ -11,6 +12,7 @@ from reconciler.membership import not_a_member
 from reconciler.model.resource import MeshResource, ResourceKey
 from reconciler.proxy_token import ISSUE_ANEW, issuer_of, no_longer_good
 from reconciler.registration import NotAdmitted, declared, node_id
+from reconciler.steps.zone_state import Outcome, WakeAt
 from xds.copying import replace
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 REFUSED_MAX = 100  # proxies whose refusal is shown; the oldest goes first
 NODE_ID_SHOWN = 256  # characters
+RENEWAL_SHARE = 0.1  # of its life, at most: a short token is not asked for at once
 
 
 def admitted(
@@ -148,7 +151,32 @@ def _has_mesh(state: ZoneState, proxy: Proxy) -> bool:
     return not mesh or state.policy.get(ResourceKey("Mesh", "", mesh)) is not None
 
 
-def next_expiry(state: ZoneState, now: float) -> float | None:
-    """When the next token of a connected proxy runs out."""
-    times = (p.claims.expires for p in state.proxies.values() if p.stream and p.claims)
-    return min((at for at in times if at > now), default=None)
+def asked_at(state: ZoneState, proxy: Proxy) -> float:
+    """When a proxy is asked to come again, before its token ends: it may hold a newer one. Never
+    (inf) where tokens are not read anew, and once it came so late.
+    """
+    claims, renewal_s = proxy.claims, state.settings.token_renewal_s
+    if claims is None or not renewal_s:
+        return math.inf
+    at = claims.expires - min(renewal_s, (claims.expires - claims.issued_at) * RENEWAL_SHARE)
+    return at if proxy.connected_at < at else math.inf
+
+
+def token_wake(state: ZoneState, proxy: Proxy) -> Outcome:
+    """One wake for all tokens: for the first that ends, or whose proxy is asked for another."""
+    at = _token_look(state, proxy)
+    if math.isinf(at) or (state.token_due is not None and state.token_due <= at):
+        return state, ()
+    return replace(state, token_due=at), (WakeAt(at),)
+
+
+def next_token_look(state: ZoneState, now: float) -> Outcome:
+    times = (_token_look(state, p) for p in state.proxies.values() if p.stream)
+    due = min((at for at in times if now < at < math.inf), default=None)
+    state = replace(state, token_due=due)
+    return state, (() if due is None else (WakeAt(due),))
+
+
+def _token_look(state: ZoneState, proxy: Proxy) -> float:
+    ends = math.inf if proxy.claims is None else proxy.claims.expires
+    return min(ends, asked_at(state, proxy))

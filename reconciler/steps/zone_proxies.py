@@ -7,7 +7,6 @@ vanishes within seconds it is taken for our own failure: endpoints stay for the 
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from reconciler.kds.proxy_insight import ProxyInsight, Subscription, said_by
@@ -18,8 +17,7 @@ from reconciler.steps import zone_build, zone_gather, zone_health, zone_insights
 from reconciler.steps.proxy_state import Proxy
 from reconciler.steps.zone_admission import (
     admitted,
-    next_expiry,
-    outlived,
+    token_wake,
     with_refusal,
     without_refusal,
 )
@@ -183,7 +181,7 @@ def _registered(
         streams=state.streams.insert(stream, node.id),
     )
     state = zone_report.to_tell(state, (resource.key,))
-    state, wake = _token_wake(state, claims.expires)
+    state, wake = token_wake(state, proxy)
     stored = state.local.get(resource.key)
     resource = with_kept_health(resource, stored if was_in else None)
     resource = _with_services(state, resource, proxy)
@@ -219,53 +217,6 @@ def _with_services(state: ZoneState, resource: MeshResource, proxy: Proxy) -> Me
     return zone_report.serving(resource, zone_report.services(state) if proxy.listening else ())
 
 
-# --- tokens that end ---
-
-
-def _token_wake(state: ZoneState, expires_at: float) -> Outcome:
-    """One wake for all tokens: that of the first to run out."""
-    if math.isinf(expires_at) or (state.token_due is not None and state.token_due <= expires_at):
-        return state, ()
-    return replace(state, token_due=expires_at), (WakeAt(expires_at),)
-
-
-def token_due(state: ZoneState, now: float) -> Outcome:
-    if state.token_due is None or now < state.token_due:
-        return state, ()
-    state, ended = end_outlived(state, now)
-    state = replace(state, token_due=None)
-    due = next_expiry(state, now)
-    state, wake = (state, ()) if due is None else _token_wake(state, due)
-    return state, (*ended, *wake)
-
-
-def end_outlived(state: ZoneState, now: float) -> Outcome:
-    """Proxies whose token is no longer good: the streams end with the reason, the endpoints go out
-    at once, and nothing is held for them.
-    """
-    over = tuple(outlived(state, now))
-    if not over:
-        return state, ()
-    effects: list[Effect] = []
-    for proxy, reason in over:
-        assert proxy.stream is not None
-        stream, node = proxy.stream, proxy.node_id
-        gone = _without_stream(replace(proxy, leaving=True), now, lost_at=now, held_until=None)
-        state = replace(
-            with_refusal(state, node, reason),
-            proxies=state.proxies.insert(node, gone),
-            streams=state.streams.remove(stream),
-        )
-        state, unheard = zone_health.ended_with(state, node, UNKNOWN, reason)
-        note = Note("proxy.refused", {"proxy": node, "reason": reason})
-        effects += [CloseStream(stream, UNKNOWN, reason), *unheard, note]
-    change = ResourceDiff(drop=tuple(sorted(p.key for p, _ in over)))  # For what is touched only.
-    state, built = zone_build.touched(zone_report.to_tell(state, change.drop), change)
-    state, published = zone_report.local_changed(state, now)
-    state, wake = _away_wake(state, now + state.settings.deregister_after_s)
-    return state, (*built, *published, *effects, *wake)
-
-
 # --- losing a proxy ---
 
 
@@ -294,26 +245,26 @@ def closed(state: ZoneState, stream: str, *, by_peer: bool, now: float) -> Outco
     settings = state.settings
     grace = now + settings.reconnect_grace_s
     theirs = by_peer or proxy.leaving
-    gone = _without_stream(
+    gone = without_stream(
         proxy, now, lost_at=now if theirs else None, held_until=None if theirs else grace
     )
     state = replace(state, proxies=state.proxies.insert(node, gone))
     state = zone_report.to_tell(_hold_mass_loss(state, now), (gone.key,))
     state, effects = _presence_changed(state, gone.key, now)
-    state, wake = _away_wake(
+    state, wake = away_wake(
         state, now + min(settings.deregister_after_s, settings.reconnect_grace_s)
     )
     return state, (*effects, *wake, Note("proxy.disconnected", {"proxy": node, "by_peer": by_peer}))
 
 
-def _away_wake(state: ZoneState, until: float) -> Outcome:
+def away_wake(state: ZoneState, until: float) -> Outcome:
     """One wake for all who are away: when the first may be gone for good, or held no more."""
     if state.away_due is not None and state.away_due <= until:
         return state, ()
     return replace(state, away_due=until), (WakeAt(until),)
 
 
-def _without_stream(
+def without_stream(
     proxy: Proxy, now: float, *, lost_at: float | None, held_until: float | None
 ) -> Proxy:
     told = zone_insights.told(proxy, now)

@@ -75,6 +75,9 @@ class ZoneSettings:
     proxies_max: int = 5000
     message_max: int = OURS_MAX  # bytes, to a global of this program
     token_age_max_s: float = math.inf  # tokens issued longer ago let nobody in
+    token_renewal_s: float = (
+        0.0  # so long before it ends a proxy is asked for a newer one; 0: never
+    )
     build_batch: int = 2
     admin_access: bool = False  # certificates for admin listeners can be had
 

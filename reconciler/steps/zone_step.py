@@ -5,9 +5,10 @@ out.
     proxies
 
 The parts: `zone_global` (policies in), `zone_staging` (a revision as it comes), `zone_taking` (into
-force, as a whole), `zone_admission` (who may be a proxy), `zone_proxies` (registration, streams,
-liveness), `zone_health` (what proxies report), `zone_build` (views and snapshots, a few at a time),
-`zone_gather` (after a loss of the store) and `zone_report` (ledger, status, what goes up).
+force, as a whole), `zone_admission` (who may be a proxy), `zone_tokens` (and no longer),
+`zone_proxies` (registration, streams, liveness), `zone_health` (what proxies report), `zone_build`
+(views and snapshots, a few at a time), `zone_gather` (after a loss of the store) and `zone_report`
+(ledger, status, what goes up).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from reconciler.steps import (
     zone_proxies,
     zone_report,
     zone_staging,
+    zone_tokens,
 )
 from reconciler.steps.proxies import proxies_of
 from reconciler.steps.proxy_state import Proxy
@@ -170,6 +172,6 @@ def tick(state: ZoneState, now: float) -> Outcome:
     state, overdue = zone_global.overdue(state, now)
     state, again = zone_global.reack(state, now)
     state, unheard = zone_health.expire(state, now)
-    state, outlived = zone_proxies.token_due(state, now)
+    state, outlived = zone_tokens.token_due(state, now)
     more = (*begun, *overdue, *again, *unheard, *outlived)
     return state, (*lost, *gathered, *retired, *renewed, *reported, *counted, *announced, *more)

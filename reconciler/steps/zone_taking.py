@@ -13,7 +13,7 @@ from rpds import HashTrieMap
 
 from reconciler.collection import differences
 from reconciler.state import ResourceDiff, apply
-from reconciler.steps import zone_build, zone_proxies, zone_report
+from reconciler.steps import zone_build, zone_report, zone_tokens
 from reconciler.steps.link_state import NOTHING
 from reconciler.steps.zone_state import (
     BuildSoon,
@@ -156,5 +156,5 @@ def _in_force(state: ZoneState, taking: Taking, now: float) -> Outcome:
     fields = {"revision": revision, "put": len(change.put), "drop": len(change.drop)}
     ended: Effects = ()
     if taking.kinds & {"Secret", "GlobalSecret"}:  # Keys of tokens, and lists of revoked ones.
-        state, ended = zone_proxies.end_outlived(state, now)
+        state, ended = zone_tokens.end_outlived(state, now)
     return state, (persist, *built, *reported, Note("revision.in_force", fields), *ended)

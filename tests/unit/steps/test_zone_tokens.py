@@ -21,7 +21,7 @@ from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.proxy_token import verify_proxy
 from reconciler.state import ResourceDiff, apply
 from reconciler.steps import zone_state as z
-from reconciler.steps.zone_proxies import end_outlived
+from reconciler.steps.zone_tokens import end_outlived
 from tests.support.zone import INGRESS, START, Zone, dataplane, zone
 from tests.unit.steps.test_zone_egress import EGRESS
 from xds.discovery import DeltaRequest, Node
@@ -311,3 +311,66 @@ def test_many_tokens_make_one_wake() -> None:
     made.tick(60.0)
     assert [e.stream for e in made.effects if isinstance(e, z.CloseStream)] == ["s1"]
     assert made.state.token_due == START + 61.0
+
+
+# --- tokens that are read anew ---
+
+
+def rereading() -> tuple[Zone, str]:
+    """Its token ends after 600 s; from 60 s before on the zone wants a newer one."""
+    made = keyed(token_renewal_s=60.0)
+    connect(made, INGRESS, ingress_token())
+    stream, why = connect(made, WEB, token(valid_s=600.0))
+    assert why is None
+    made.deliver(z.HealthOpened("h", token(valid_s=600.0), made.now))
+    made.deliver(z.HealthSaid("h", Introduction("default.web"), made.now))
+    made.tick(539.0)
+    assert (made.closing(), made.services) == (None, {"web": 1})
+    made.tick(1.0)
+    return made, stream
+
+
+def test_proxy_that_reads_its_token_anew_is_asked_for_it_and_stays_in() -> None:
+    made, stream = rereading()
+    closing = made.closing()
+    assert closing is not None
+    assert (closing.stream, closing.code) == (stream, 14)
+    assert [e.stream for e in made.effects if isinstance(e, z.CloseHealth)] == ["h"]
+    made.lose(stream, by_peer=False)
+    assert (made.services, made.state.refused) == ({"web": 1}, {})
+    assert connect(made, WEB, token(valid_s=1200.0))[1] is None
+    made.tick(100.0)
+    assert (made.closing(), made.services) == (None, {"web": 1})
+    assert made.state.token_due == START + 1200.0 - 60.0
+
+
+def test_proxy_that_comes_with_the_same_token_is_served_until_it_ends() -> None:
+    made, _ = rereading()
+    stream, why = connect(made, WEB, token(valid_s=600.0))
+    assert why is None
+    made.tick(59.0)
+    assert (made.closing(), made.services) == (None, {"web": 1})
+    made.tick(1.0)
+    assert "has expired" in ended(made, made.effects, stream)
+
+
+def test_proxy_that_was_asked_and_stays_away_is_out_when_its_token_ends() -> None:
+    made, _ = rereading()
+    made.tick(59.0)
+    assert made.services == {"web": 1}
+    made.tick(1.0)
+    assert made.services == {}
+    made.tick(10.0)
+    assert made.state.local.of("Dataplane") == ()
+
+
+def test_short_token_is_asked_for_late_in_its_life() -> None:
+    made = keyed(token_renewal_s=60.0)
+    connect(made, WEB, token(valid_s=45.0))  # Issued 5 s ago, as the token says.
+    assert made.state.token_due == START + 40.0
+
+
+def test_token_that_is_not_read_anew_is_not_asked_for() -> None:
+    made, _ = serving()
+    made.tick(59.9)
+    assert made.closing() is None
