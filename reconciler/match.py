@@ -63,7 +63,7 @@ class Selection:
 
 
 Shelf = tuple[str, str, str]
-Precedence = tuple[int, bool, bool, int, int, str, str]
+Precedence = tuple[int, bool, bool, int, int, int, str, str]
 Ranked = tuple[Precedence, MeshResource]  # sorts in ascending precedence
 
 BOUND, NAMED, FORM, TOWARDS, ROUTE = "pair", "name", "form", "to", "route"
@@ -271,7 +271,7 @@ def _by_tags(declared: DataplaneSpec, wanted: Labels) -> tuple[int, ...] | None:
 
 
 def _by_inbound(declared: DataplaneSpec, selects: Callable[[Tags], bool]) -> tuple[int, ...] | None:
-    if declared.gateway:
+    if declared.gateway and not declared.inbounds:
         return () if selects(declared.gateway_tags) else None
     found = tuple(i for i, inbound in enumerate(declared.inbounds) if selects(inbound.tags))
     return found or None
@@ -340,10 +340,11 @@ def precedence(policy: MeshResource) -> Precedence:
     by_name = isinstance(target, DataplaneRef) and bool(target.name)
     sectioned = isinstance(target, DataplaneRef) and bool(target.section)
     return (
-        _kind_rank(target),
+        kind_rank(target),
         by_name,
         sectioned,
         _ORIGIN_RANK.get(policy.labels.get(ORIGIN) or "", 2),
+        len(target.tags.pairs) if isinstance(target, GatewayRef) else 0,
         _ROLE_RANK.get(policy.labels.get(ROLE) or "", 1),
         _reversed(policy.display_name),
         _reversed(policy.key.name),
@@ -355,7 +356,7 @@ def _reversed(text: str) -> str:
     return text.translate(_REVERSED) + _LAST
 
 
-def _kind_rank(target: TargetRef) -> int:
+def kind_rank(target: TargetRef) -> int:
     match target:
         case MeshRef():
             return 1

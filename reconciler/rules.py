@@ -144,7 +144,7 @@ class SubsetRule:
 
 def from_subsets(entries: Iterable[Entry]) -> tuple[tuple[Tags, Any], ...]:
     """The items of `from` as (tags, conf), in ascending precedence."""
-    return tuple((_subset(entry.item.target), entry.item.conf) for entry in entries)
+    return tuple((subset_of(entry.item.target), entry.item.conf) for entry in entries)
 
 
 def from_entries(selections: Iterable[Selection], inbound: int) -> tuple[Entry, ...]:
@@ -153,7 +153,8 @@ def from_entries(selections: Iterable[Selection], inbound: int) -> tuple[Entry, 
     )
 
 
-def _subset(target: TargetRef) -> Tags:
+def subset_of(target: TargetRef) -> Tags:
+    """The tags that a target asks for."""
     match target:
         case MeshSubsetRef(tags=tags):
             return tags.pairs
@@ -224,13 +225,15 @@ class InboundRule:
     policy: MeshResource
 
 
-def rule_entries(selections: Iterable[Selection], inbound: int) -> tuple[Entry, ...]:
-    """`rules`, and `from` (of kind Mesh) read as rules without matches."""
+def rule_entries(
+    selections: Iterable[Selection], inbound: int, *, from_too: bool = True
+) -> tuple[Entry, ...]:
+    """`rules`, and `from` (of kind Mesh) read as rules without matches, in kinds that do so."""
     return tuple(
         Entry(s.policy, item)
         for s in selections
         if inbound in s.inbounds
-        for item in (*s.spec.rules, *s.spec.from_)
+        for item in (*s.spec.rules, *(s.spec.from_ if from_too else ()))
     )
 
 

@@ -42,6 +42,21 @@ def readable_snapshot(snapshot: Snapshot) -> dict[str, list[dict[str, object]]]:
     }
 
 
+def readable_by_type(snapshot: Snapshot) -> dict[str, dict[str, object]]:
+    """All resources by type URL and name, without private keys; types without any are left out."""
+    types = {
+        CLUSTER: snapshot.clusters,
+        ENDPOINT: snapshot.endpoints,
+        LISTENER: snapshot.listeners,
+        SECRET: snapshot.secrets,
+    }
+    return {
+        type_url: {name: _shown(readable(r)) for name, r in sorted(resources.items())}
+        for type_url, resources in types.items()
+        if resources
+    }
+
+
 def _shown(data: Any) -> Any:
     """Without the private key that the admin listener holds inline."""
     match data:

@@ -6,6 +6,7 @@ What is in it is frozen, so an answer is computed in a thread while the control 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,7 +14,7 @@ from reconciler.model.kinds import KINDS
 from reconciler.model.resource import MeshResource, ResourceKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from reconciler.problems import Position
     from reconciler.state import MeshState
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from reconciler.steps.zone_state import ZoneState
 
 SECRETS = frozenset({"Secret", "GlobalSecret"})
+Config = Mapping[str, Mapping[str, object]]  # of a proxy, by type URL and name
 ITEMS_MAX = 20_000  # of a list whose client named no size
 
 
@@ -63,6 +65,7 @@ class Catalogue:
     items_max: int = ITEMS_MAX
     global_state: GlobalState | None = None
     zone_state: ZoneState | None = None
+    compute: Callable[[ResourceKey, bool], Config | None] | None = None  # at a zone
     _made: dict[str, Shelf] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def times(self, resource: MeshResource) -> Times:

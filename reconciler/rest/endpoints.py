@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.rest import insights, metadata, overview, reading
+from reconciler.rest import (
+    computed_config,
+    gateway_view,
+    insights,
+    inspect_dataplanes,
+    inspect_old,
+    inspect_policies,
+    inspect_rules,
+    layout,
+    metadata,
+    overview,
+    reading,
+)
 
 if TYPE_CHECKING:
     from reconciler.rest.answer import Endpoint
@@ -22,6 +34,13 @@ ENDPOINTS: tuple[Endpoint, ...] = tuple(
             *metadata.ENDPOINTS,
             *overview.ENDPOINTS,
             *reading.ENDPOINTS,
+            *inspect_old.ENDPOINTS,
+            *inspect_dataplanes.ENDPOINTS,
+            *inspect_rules.ENDPOINTS,
+            *inspect_policies.ENDPOINTS,
+            *gateway_view.ENDPOINTS,
+            *layout.ENDPOINTS,
+            *computed_config.ENDPOINTS,
         ),
         key=_weight,
     )

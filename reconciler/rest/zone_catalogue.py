@@ -11,6 +11,7 @@ from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.model.spec import InsightSpec
 from reconciler.registration import node_id
 from reconciler.rest.catalogue import Catalogue
+from reconciler.rest.zone_config import computed
 from reconciler.steps.zone_insights import told
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def of_zone(state: ZoneState, *, hostname: str, now: float, items_max: int) -> C
         now=now,
         items_max=items_max,
         zone_state=state,
+        compute=partial(computed, state),
     )
 
 

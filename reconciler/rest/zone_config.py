@@ -1,0 +1,58 @@
+"""What a zone computes for one of its proxies, as plain data. Pure.
+
+All of it is computed from nothing: what the zone keeps for its proxies belongs to its event loop.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.context import mesh_context
+from reconciler.model.resource import EFFECT, Labels, ResourceKey
+from reconciler.policies import POLICIES
+from reconciler.registration import node_id
+from reconciler.state import ResourceDiff, apply
+from reconciler.steps.zone_admin import traits
+from reconciler.steps.zone_proxies import absent
+from reconciler.view import sidecar_view
+from xds.build.secrets import ca_secret, identity_secret
+from xds.copying import replace
+from xds.readable import readable_by_type
+from xds.translate import Builders, translate
+
+if TYPE_CHECKING:
+    from reconciler.rest.catalogue import Config
+    from reconciler.state import MeshState
+    from reconciler.steps.zone_state import ZoneState
+
+PLACEHOLDER = b"left out"  # for certificates and keys
+
+
+def computed(state: ZoneState, key: ResourceKey, shadow: bool) -> Config | None:
+    """None for who is no proxy that the zone has seen, or has no mesh."""
+    proxy = state.proxies.get(node_id(key.mesh, key.name))
+    held = _in_force(state.merged, key.mesh) if shadow else state.merged
+    dataplane, mesh = held.get(key), held.get(ResourceKey("Mesh", "", key.mesh))
+    if proxy is None or proxy.key != key or dataplane is None or mesh is None:
+        return None
+    names, zone = dict(state.resolved), state.settings.zone
+    context = mesh_context(held, key.mesh, zone, absent(state), names)
+    view = sidecar_view(context, dataplane, traits(proxy)).view
+    secrets = {
+        name: identity_secret(name, PLACEHOLDER, PLACEHOLDER)
+        if name.startswith("identity")
+        else ca_secret(name, PLACEHOLDER)
+        for name in view.secrets
+    }
+    return readable_by_type(translate(view, secrets, Builders()))
+
+
+def _in_force(held: MeshState, mesh: str) -> MeshState:
+    """As if the shadow policies were none."""
+    found = [
+        replace(policy, labels=Labels(tuple(p for p in policy.labels.pairs if p[0] != EFFECT)))
+        for kind in POLICIES
+        for policy in held.of(kind.kind, mesh)
+        if policy.labels.get(EFFECT) == "shadow"
+    ]
+    return apply(held, ResourceDiff(tuple(found)))
