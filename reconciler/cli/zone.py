@@ -50,6 +50,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--global", dest="address", help="grpcs://host:5685, instead of a join file"
     )
     parser.add_argument("--token-file", type=Path, help="zone token, instead of a join file")
+    parser.add_argument(
+        "--tokenless",
+        action="store_true",
+        help="show the global no token: one of Kuma knows none, and this program's lets the zone in "
+        "where kds.tokenless in its repository lists it",
+    )
     parser.add_argument("--ca-file", type=Path, help="CA of the global, instead of a join file")
     parser.add_argument(
         "--bootstrap-port", type=port, default=5678, help="of proxies' first call (default: 5678)"
@@ -154,18 +160,28 @@ def run(args: argparse.Namespace) -> int:
 def _join(args: argparse.Namespace) -> Join:
     from reconciler.keys.join import Join, JoinError, read_join
 
-    instead = {"--name": args.name, "--global": args.address, "--token-file": args.token_file}
+    instead = {
+        "--name": args.name,
+        "--global": args.address,
+        "--token-file": args.token_file,
+        "--tokenless": args.tokenless,
+        "--ca-file": args.ca_file,
+    }
     if args.join is not None:
-        extra = [
-            option for option, value in (*instead.items(), ("--ca-file", args.ca_file)) if value
-        ]
+        extra = [option for option, value in instead.items() if value]
         if extra:
             raise JoinError(f"--join says it all; leave out {', '.join(extra)}")
         return read_join(args.join)
-    if not all(instead.values()):
-        raise JoinError("how to join? give --join FILE, or --name, --global and --token-file")
+    if not args.name or not args.address or bool(args.token_file) is bool(args.tokenless):
+        raise JoinError(
+            "how to join? give --join FILE, or --name and --global with one of --token-file and "
+            "--tokenless"
+        )
     ca = args.ca_file.read_text() if args.ca_file else ""
-    return Join(args.name, args.address, ca, args.token_file.read_text().strip())
+    token = args.token_file.read_text().strip() if args.token_file else ""
+    if args.token_file and not token:
+        raise JoinError(f"{args.token_file}: is empty; it should hold the zone's token")
+    return Join(args.name, args.address, ca, token)
 
 
 async def _serve(
@@ -193,6 +209,8 @@ async def _serve(
     store = Store(folder / "store.sqlite", earlier=earlier)
     if store.loss:
         note(log, "store.damaged_failed", reason=store.loss)
+    if not join.token:
+        note(log, "zone.tokenless", address=join.address)
     version = metadata.version("mesh-reconciler")
     settings = _settings(args, join, version)
     plane = ZoneControlPlane(settings, store, log)

@@ -180,6 +180,10 @@ def test_value_that_cannot_be_is_refused_before_anything_runs(
             ["zone", *NAMED, "--token-file", "nowhere"],
             "nowhere: No such file or directory",
         ),
+        (["zone", *NAMED], "with one of --token-file and --tokenless"),
+        (["zone", *NAMED, "--tokenless", "--token-file", "file"], "with one of --token-file"),
+        (["zone", *NAMED, "--token-file", "file"], "file: is empty"),
+        (["zone", *ZONE, "--tokenless"], "leave out --tokenless"),
         (["global", "--repo", "r", "--state-dir", "file"], "file is a file"),
         (
             ["dataplane", "--file", "nowhere", "--zone-address", "https://z", "--token-file", "t"],
