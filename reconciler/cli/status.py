@@ -116,8 +116,7 @@ def _show(status: Mapping[str, object], args: argparse.Namespace) -> None:
     console = Console()
     if args.watch:
         console.clear()  # Does nothing where there is no terminal.
-    revision = status.get("revision") or "none yet"
-    console.print(f"{status.get('role')}: revision in force {revision}", highlight=False)
+    console.print(f"{status.get('role')}: {_in_force(status)}", highlight=False)
     for line in _complaints(status):
         console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
     console.print(_table(_rows(status)))
@@ -128,6 +127,12 @@ def _show(status: Mapping[str, object], args: argparse.Namespace) -> None:
         console.print(_proxies([row for row in listed if isinstance(row, dict)]))
     for line in _strings(status.get("inventory")):
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _in_force(status: Mapping[str, object]) -> str:
+    if status.get("without_commits"):
+        return "policies in force as they came, from a global without commits (Kuma)"
+    return f"revision in force {status.get('revision') or 'none yet'}"
 
 
 def _complaints(status: Mapping[str, object]) -> list[str]:
@@ -172,7 +177,8 @@ def _table(rows: list[Mapping[str, object]]) -> Table:
         figures = (str(counts.get(k, "unknown")) for k in ("total", "acked", "pending", "rejected"))
         table.add_row(
             str(row.get("zone")), _yes_no(row.get("connected")),
-            str(row.get("revision") or "unknown")[:12], *figures,
+            "none" if row.get("without_commits") else str(row.get("revision") or "unknown")[:12],
+            *figures,
         )  # fmt: skip
     return table
 

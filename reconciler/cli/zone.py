@@ -53,8 +53,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--tokenless",
         action="store_true",
-        help="show the global no token: one of Kuma knows none, and this program's lets the zone in "
-        "where kds.tokenless in its repository lists it",
+        help="show the global no token: one of Kuma knows none, one of this program takes a zone "
+        "without where kds.tokenless in its repository lists it",
     )
     parser.add_argument("--ca-file", type=Path, help="CA of the global, instead of a join file")
     parser.add_argument(

@@ -46,6 +46,7 @@ ADMISSION_WAIT_S = 1.0  # for a global that says nothing until it is asked
 OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_time_ms", 20_000),  # a real global ends clients that ping faster than 15 s
     ("grpc.keepalive_timeout_ms", 15_000),
+    ("grpc.http2.ping_timeout_ms", 15_000),  # by default 60 s pass until a frozen global is missed
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.initial_reconnect_backoff_ms", 200),

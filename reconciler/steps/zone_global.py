@@ -38,7 +38,7 @@ from xds.delta_receiver import DeltaReceiver
 from xds.discovery import RemoteProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from reconciler.model.resource import MeshResource
     from xds.discovery import DeltaResponse
@@ -48,24 +48,19 @@ REACK_S = 45.0  # between repeated answers to a real Kuma global (facts 1.10, it
 # and would end the watches of the new one with it (facts 1.10, item 9; 9.2, item 10).
 REDIAL_S = 5.0
 INCOMPLETE_MAX_S = 60.0  # without news of a revision that is not whole yet
+# The manifest last, so that what it speaks of tends to be here first.
+ALL_TYPES = (*GLOBAL_TO_ZONE_TYPES, MANIFEST)
+FIRST_TYPES = ("Config", MANIFEST)
 
 
 def connected(state: ZoneState, session: str) -> Outcome:
-    """Subscribe to every type; the manifest last, so that what it speaks of tends to be
-    here first.
+    """A zone that holds keys asks first whose global this is, and for the rest once it knows: what
+    a stranger has or has not is no news of this fleet.
     """
-    held = cluster_id(state.policy)
-    node = state.settings.node
-    node = replace(node, metadata={**node.metadata, HELD: held}) if held else node
-    receivers = {
-        type_: DeltaReceiver(type_url=type_, node=node)
-        for type_ in (*GLOBAL_TO_ZONE_TYPES, MANIFEST)
-    }
-    asks = tuple(ToGlobalRequest(session, receiver.subscribe()) for receiver in receivers.values())
     link = replace(
         state.link,
         session=session,
-        receivers=HashTrieMap(receivers),
+        receivers=HashTrieMap(),
         senders=HashTrieMap(),
         nonces=0,
         manifest=None,
@@ -76,7 +71,24 @@ def connected(state: ZoneState, session: str) -> Outcome:
         held=frozenset(),
         reack_at=None,
     )
-    return replace(state, link=link), (*asks, Note("global.connected", {"session": session}))
+    types = FIRST_TYPES if cluster_id(state.policy) else ALL_TYPES
+    state, asks = _asked(replace(state, link=link), types)
+    return state, (*asks, Note("global.connected", {"session": session}))
+
+
+def _asked(state: ZoneState, types: Sequence[str]) -> Outcome:
+    """Subscribed to these, in their order."""
+    held, node = cluster_id(state.policy), state.settings.node
+    node = replace(node, metadata={**node.metadata, HELD: held}) if held else node
+    link, made = state.link, {type_: DeltaReceiver(type_url=type_, node=node) for type_ in types}
+    asks = tuple(ToGlobalRequest(link.session or "", r.subscribe()) for r in made.values())
+    return replace(state, link=replace(link, receivers=link.receivers.update(made))), asks
+
+
+def _asked_rest(state: ZoneState) -> Outcome:
+    """Once it is known whose global this is."""
+    rest = [type_ for type_ in ALL_TYPES if type_ not in state.link.receivers]
+    return _asked(state, rest) if rest and knows_fleet(state) else (state, ())
 
 
 def redial_least_s(state: ZoneState) -> float:
@@ -118,6 +130,7 @@ def response(state: ZoneState, event: GlobalResponse) -> Outcome:
         return state, (LeaveGlobal(session, str(error)),)
     text = refusals_text(errors)
     state, answer = _answer(state, receiver, text)
+    state, asks = _asked_rest(state)
     if state.link.piecewise and state.link.reack_at is None:
         state, guard = _guarded(state, now)
         effects = (*effects, *guard)
@@ -126,7 +139,7 @@ def response(state: ZoneState, event: GlobalResponse) -> Outcome:
     state, gathered = zone_gather.due(state, now)
     fields = {"type": received.type_url, "error": text}
     notes = (Note("global.resource_refused", fields),) if errors else ()
-    return state, (*effects, *taken, answer, *notes, *wakes, *gathered)
+    return state, (*effects, *taken, answer, *asks, *notes, *wakes, *gathered)
 
 
 def _part(state: ZoneState, received: DeltaResponse) -> ZoneState:
@@ -183,13 +196,15 @@ def _left(state: ZoneState, why: str) -> Outcome:
     return replace(state, link=link), (note, LeaveGlobal(session, why))
 
 
-def _knows_fleet(state: ZoneState) -> bool:
-    """A peer that has no manifest says whose fleet it is in a type of its own, which may come after
-    the keys: they wait for it where this zone has some to lose.
+def knows_fleet(state: ZoneState) -> bool:
+    """This session has told it, where the zone has keys to lose. A Kuma global may need a while
+    after its first start until it can.
     """
     if not cluster_id(state.policy):
         return True
-    return any(said_id(entry.resource) for entry in state.link.staged.get("Config", NOTHING))
+    staged = state.link.staged.get("Config", NOTHING)
+    known = any(said_id(entry.resource) for entry in staged)
+    return known and zone_taking.told(state.link, "Config")
 
 
 def _answer(state: ZoneState, receiver: DeltaReceiver, refusals: str) -> tuple[ZoneState, Effect]:
@@ -212,7 +227,7 @@ def _taken_when_whole(state: ZoneState, now: float) -> Outcome:
     if state.taking is not None:  # What came meanwhile is next.
         return state, ()
     if link.piecewise:
-        whole = "Mesh" in link.staged and _knows_fleet(state)
+        whole = zone_taking.told(link, "Mesh") and knows_fleet(state)
         return zone_taking.on(zone_taking.begun(state, None), now) if whole else (state, ())
     if link.manifest is None:
         return state, ()

@@ -42,7 +42,7 @@ def begun(state: ZoneState, revision: str | None) -> ZoneState:
     types = sorted(
         type_
         for type_, staged in link.staged.items()
-        if staged is not link.applied.get(type_) and (revision or _told(link, type_))
+        if staged is not link.applied.get(type_) and (revision or told(link, type_))
     )
     return replace(
         state,
@@ -61,7 +61,8 @@ def begun(state: ZoneState, revision: str | None) -> ZoneState:
     )
 
 
-def _told(link: GlobalLink, type_: str) -> bool:
+def told(link: GlobalLink, type_: str) -> bool:
+    """In this session."""
     receiver = link.receivers.get(type_)
     return receiver is not None and receiver.answer is not None
 
@@ -153,8 +154,12 @@ def _in_force(state: ZoneState, taking: Taking, now: float) -> Outcome:
     # What the ingress offers depends on the meshes: one may have come, gone or changed its mode.
     report = zone_report.local_changed if "Mesh" in taking.kinds else zone_report.mark
     state, reported = report(state, now)
-    fields = {"revision": revision, "put": len(change.put), "drop": len(change.drop)}
+    fields = {"put": len(change.put), "drop": len(change.drop)}
+    if revision is None:
+        note = Note("policies.in_force", {"types": sorted(taking.kinds), **fields})
+    else:
+        note = Note("revision.in_force", {"revision": revision, **fields})
     ended: Effects = ()
     if taking.kinds & {"Secret", "GlobalSecret"}:  # Keys of tokens, and lists of revoked ones.
         state, ended = zone_tokens.end_outlived(state, now)
-    return state, (persist, *built, *reported, Note("revision.in_force", fields), *ended)
+    return state, (persist, *built, *reported, note, *ended)

@@ -19,6 +19,7 @@ from reconciler.figures import (
 from reconciler.inspection import NO_ZONE, Inspected, Inspection, outcome
 from reconciler.runtime.log import NOTED
 from reconciler.steps.zone_certificates import told
+from reconciler.steps.zone_global import knows_fleet
 from reconciler.steps.zone_report import rejections, report_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from reconciler.figures import Figure
     from reconciler.steps.proxy_state import Proxy
     from reconciler.zone_cp.plane import ZoneControlPlane
+
+UNKNOWN_FLEET = "it has not said yet whose keys it has; this zone goes by what it has until then"
 
 
 class ZoneAnswers:
@@ -43,8 +46,9 @@ class ZoneAnswers:
             "role": "zone",
             "zone": state.settings.zone,
             "revision": state.revision,
+            "without_commits": state.link.kuma,
             "connected": state.link.session is not None,
-            "global_error": "" if state.link.session else plane.global_error,
+            "global_error": self._global_error(),
             "too_large": sorted(state.link.held),
             "refused_resources": {
                 f"{type_} {name}": why
@@ -71,6 +75,12 @@ class ZoneAnswers:
         if proxies:
             found["proxy_list"] = [self._proxy_row(p) for p in state.proxies.values()]
         return found
+
+    def _global_error(self) -> str:
+        plane = self.plane
+        if plane.state.link.session is None:
+            return plane.global_error
+        return "" if knows_fleet(plane.state) else UNKNOWN_FLEET
 
     def _proxy_row(self, proxy: Proxy) -> dict[str, object]:
         refused = rejections(proxy)

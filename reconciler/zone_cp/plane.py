@@ -78,7 +78,7 @@ class ZoneControlPlane:
         its policies no revision is in force: the global gives it again.
         """
         kept = {kind: self._kept(kind) for kind in KINDS}
-        revision = self.store.load_all("meta").get("revision")
+        revision = self.store.load_all("meta").get("revision", b"").decode()
         lost = {kind for kind in KINDS if kept[kind] is None or not self.store.is_whole(kind)}
         if kept["policy"]:  # They come and go as a whole, with their revision.
             lost.discard("policy")
@@ -88,7 +88,7 @@ class ZoneControlPlane:
                 kept["policy"] or (),
                 kept["relayed"] or (),
                 kept["local"] or (),
-                revision.decode() if revision is not None and "policy" not in lost else None,
+                revision if revision and "policy" not in lost else None,
                 frozenset(lost),
             )
         )

@@ -17,6 +17,7 @@ from reconciler.ca.server_tls import ServerTls, new_server_tls
 from reconciler.kds import client
 from reconciler.kds.admission import Refusal
 from reconciler.kds.client import Dial, KdsClient
+from reconciler.kds.server import OPTIONS as SERVER_OPTIONS
 from reconciler.kds.server import PART_MAX, STREAMS_PER_ZONE_MAX, KdsServer
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 from xds.wire import delta_response_bytes, resource
@@ -349,6 +350,13 @@ async def test_large_response_is_taken_in_parts_and_what_is_behind_it_waits(link
         call.cancel()
     parts = [("T", PART_MAX, True), ("T", PART_MAX, True), ("T", 1, False)]
     assert link.taken == [*parts, ("U", 0, False)]
+
+
+def test_frozen_peer_is_missed_within_the_time_of_a_ping() -> None:
+    """Without a setting of HTTP/2's own, gRPC's core waits a minute for the answer to a PING."""
+    for options in (dict(client.OPTIONS), dict(SERVER_OPTIONS)):
+        limit_ms = options["grpc.keepalive_timeout_ms"]
+        assert options["grpc.http2.ping_timeout_ms"] == limit_ms == 15_000
 
 
 def test_who_was_cut_off_comes_back_at_once_and_only_what_fails_backs_off() -> None:

@@ -27,6 +27,10 @@ GOOD: dict[str, object] = {
         {"zone": "new", "connected": False, "revision": None, "nacks": {}},
     ],
 }  # fmt: skip
+KUMA: dict[str, object] = {
+    "role": "zone", "zone": "east", "revision": None, "without_commits": True, "connected": True,
+    "proxies": {**COUNTS, "acked": 3, "rejected": 0}, "rejections": [],
+}  # fmt: skip
 REJECTION = {
     "proxy": "default.web-1",
     "type": "Cluster",
@@ -88,6 +92,19 @@ async def test_all_well_is_said_in_one_table_and_exits_with_0(
         ["new", "no", "unknown", *["unknown"] * 4],
     ]
     assert all(len(line) <= 80 and "…" not in line for line in lines)
+
+
+async def test_zone_of_a_global_without_commits_has_no_revision_to_wait_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await ask(tmp_path, Plane(KUMA, {}), "status") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("zone: policies in force as they came, from a global without commits")
+    assert [cell.strip() for cell in out.splitlines()[-2].split("│")[1:4]] == [
+        "east",
+        "yes",
+        "none",
+    ]
 
 
 async def test_everything_that_needs_an_eye_is_told(

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import replace
+from logging import getLogger
 from typing import TYPE_CHECKING
 from unittest.mock import Mock
 
 from reconciler.decode import mesh_resource
 from reconciler.fleet import HELD, cluster_id
 from reconciler.kds.codec import CarriedResource, encode_carried
+from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES
 from reconciler.model.resource import Labels, MeshResource, ResourceKey, canonical_json
 from reconciler.state import from_resources
 from reconciler.steps import global_state as g
 from reconciler.steps import zone_state as z
+from reconciler.store import Store
+from reconciler.zone_cp.answers import ZoneAnswers
+from reconciler.zone_cp.plane import ZoneControlPlane
 from tests.support.global_plane import Global
 from tests.support.zone import MESH, Zone, zone
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
 FAILED_PRECONDITION = 9
@@ -136,11 +144,56 @@ def test_zone_takes_its_own_global_the_one_it_was_told_of_and_its_first() -> Non
         assert made.state.link.session == "g1"
 
 
-def test_keys_of_a_peer_without_manifests_wait_until_it_has_said_whose_they_are() -> None:
-    """A real Kuma global sends its types in any order."""
+def asked_for(made: Zone) -> list[str]:
+    found = [e.request for e in made.effects if isinstance(e, z.ToGlobalRequest)]
+    return [request.type_url for request in found if request.subscribe and not request.nonce]
+
+
+def test_zone_with_keys_asks_for_the_rest_once_the_global_has_said_whose_it_is() -> None:
+    """A Kuma global sends what it is asked for in any order, and an empty one sends emptiness."""
     made = holding("old")
+    assert asked_for(made) == ["Config", "RevisionManifest"]
     receive(made, "RevisionManifest")
-    receive(made, "Mesh", ("other", {}))
+    receive(made, "Config")  # A Kuma global that starts may not have its id yet.
+    assert asked_for(made) == []
     assert made.state.policy == from_resources((MESH, config("old")))
     offered(made, "old")
+    assert asked_for(made) == [t for t in GLOBAL_TO_ZONE_TYPES if t != "Config"]
+    receive(made, "Mesh", ("other", {}))
     assert {r.key.name for r in made.state.policy.of("Mesh")} == {"other"}
+
+
+def test_zone_that_knew_its_global_asks_anew_in_each_session() -> None:
+    """A Kuma global that lost its store in between: its keys came before its id, and all proxies
+    were cut off.
+    """
+    made = holding("old")
+    receive(made, "RevisionManifest")
+    offered(made, "old")
+    receive(made, "Mesh", ("default", {}))
+    receive(made, "ZoneIngress", ("ingress-of-west", {"zone": "west"}))
+    before = made.state
+    made.deliver(z.GlobalDisconnected("g1", "it restarts"))
+    made.deliver(z.GlobalConnected("g1"))
+    assert asked_for(made) == ["Config", "RevisionManifest"]
+    for type_ in ("RevisionManifest", "Mesh", "Secret", "ZoneIngress"):
+        receive(made, type_)
+    offered(made, "new")
+    assert left(made) is not None
+    assert (made.state.policy, made.state.relayed) == (before.policy, before.relayed)
+
+
+async def test_status_says_while_a_global_has_not_said_whose_it_is(tmp_path: Path) -> None:
+    with contextlib.closing(Store(tmp_path / "store.sqlite")) as store:
+        plane = ZoneControlPlane(holding("old").state.settings, store, getLogger("test"))
+        plane.state = holding("old").state
+        assert "whose keys" in str(ZoneAnswers(plane).status(proxies=False)["global_error"])
+        made = holding("old")
+        offered(made, "old")
+        plane.state = made.state
+        assert ZoneAnswers(plane).status(proxies=False)["global_error"] == ""
+        await plane.outbox.close()
+
+
+def test_zone_without_keys_asks_for_all_at_once() -> None:
+    assert asked_for(holding(None)) == [*GLOBAL_TO_ZONE_TYPES, "RevisionManifest"]

@@ -65,6 +65,8 @@ def following_kuma() -> Zone:
     from_global(made, MANIFEST)
     mesh = carried("Mesh", "default", {}, "", **{ORIGIN: "global"})
     assert from_global(made, "Mesh", mesh) is None
+    (note,) = (e for e in made.effects if isinstance(e, z.Note))
+    assert (note.event, note.fields["types"]) == ("policies.in_force", ["Mesh"])
     return made
 
 

@@ -308,6 +308,19 @@ async def test_zone_with_an_edited_policy_serves_none_and_keeps_its_proxies(tmp_
             assert ("rows were added, dropped or put back" in told) is (revision is None)
 
 
+async def test_zone_of_a_global_without_commits_starts_again_without_a_revision(
+    tmp_path: Path,
+) -> None:
+    mesh = mesh_resource(ResourceKey("Mesh", "", "default"), Labels(), {})
+    with closing(Store(tmp_path / "store.sqlite")) as store:
+        store.write({("policy", "m"): encode_stored(mesh), ("meta", "revision"): b""})
+        plane = ZoneControlPlane(settings(), store, logging.getLogger("test"))
+        plane.restore()
+        plane.stop()
+        await plane.outbox.close()
+        assert (plane.state.revision, list(plane.state.policy.by_key)) == (None, [mesh.key])
+
+
 async def test_policies_that_came_again_have_their_revision_although_more_is_missing(
     tmp_path: Path,
 ) -> None:
