@@ -19,7 +19,14 @@ from reconciler.kds.receive import refusals_text
 from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES, MANIFEST, RELAYED_TYPES
 from reconciler.model.decode import DecodeError
 from reconciler.state import ResourceDiff, apply
-from reconciler.steps import zone_build, zone_gather, zone_report, zone_staging, zone_taking
+from reconciler.steps import (
+    zone_build,
+    zone_gather,
+    zone_names,
+    zone_report,
+    zone_staging,
+    zone_taking,
+)
 from reconciler.steps.link_state import NOTHING, Parts
 from reconciler.steps.zone_state import (
     Effect,
@@ -291,7 +298,8 @@ def _relayed(
     seen = replace(change, drop=tuple(key for key in change.drop if key not in ours))
     state = zone_report.seen(replace(state, relayed=relayed), seen)
     state, built = zone_build.touched(state, change)
-    return state, (Persist("relayed", change.put, change.drop), *built), errors
+    asked = zone_names.look_up(state, zone_names.names_there(change.put))
+    return state, (Persist("relayed", change.put, change.drop), *built, *asked), errors
 
 
 def _understood(
@@ -309,11 +317,3 @@ def _understood(
         else:  # It would stand in the place of our own.
             errors[entry.name] = "the name is taken by a resource of this zone"
     return tuple(put), errors
-
-
-def resolved(state: ZoneState, addresses: Mapping[str, str]) -> Outcome:
-    """New addresses of advertised host names: only meshes that use them see a different context."""
-    if dict(state.resolved) == dict(addresses):
-        return state, ()
-    state = replace(state, resolved=HashTrieMap(dict(addresses)))
-    return zone_build.all_touched(state)

@@ -13,7 +13,14 @@ from reconciler.kds.proxy_insight import ProxyInsight, Subscription, said_by
 from reconciler.proxy_health import with_kept_health
 from reconciler.registration import NotAdmitted, traits_of
 from reconciler.state import ResourceDiff
-from reconciler.steps import zone_build, zone_gather, zone_health, zone_insights, zone_report
+from reconciler.steps import (
+    zone_build,
+    zone_gather,
+    zone_health,
+    zone_insights,
+    zone_names,
+    zone_report,
+)
 from reconciler.steps.proxy_state import Proxy
 from reconciler.steps.zone_admission import (
     admitted,
@@ -186,6 +193,7 @@ def _registered(
     resource = with_kept_health(resource, stored if was_in else None)
     resource = _with_services(state, resource, proxy)
     note = Note("proxy.connected", {"proxy": node.id})
+    wake = (*wake, *zone_names.look_up(state, zone_names.names_here((resource,))))
     if stored == resource and was_in:
         state, built = zone_build.mark_dirty(state, (node.id,))
         state, marked = zone_report.mark(state, now)

@@ -467,6 +467,11 @@ class BuildSoon:
 
 
 @dataclass(frozen=True, slots=True)
+class LookUp:
+    """There are host names without an address: deliver `Resolved` soon."""
+
+
+@dataclass(frozen=True, slots=True)
 class WakeAt:
     """Deliver `Tick` at this time, or earlier."""
 
@@ -495,6 +500,7 @@ Effect = (
     | IssueAdminCertificate
     | StatusWanted
     | BuildSoon
+    | LookUp
     | WakeAt
     | Note
 )

@@ -6,9 +6,9 @@ out.
 
 The parts: `zone_global` (policies in), `zone_staging` (a revision as it comes), `zone_taking` (into
 force, as a whole), `zone_admission` (who may be a proxy), `zone_tokens` (and no longer),
-`zone_proxies` (registration, streams, liveness), `zone_health` (what proxies report), `zone_build`
-(views and snapshots, a few at a time), `zone_gather` (after a loss of the store) and `zone_report`
-(ledger, status, what goes up).
+`zone_proxies` (registration, streams, liveness), `zone_health` (what proxies report), `zone_names`
+(where they are by name), `zone_build` (views and snapshots, a few at a time), `zone_gather` (after
+a loss of the store) and `zone_report` (ledger, status, what goes up).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from reconciler.steps import (
     zone_global,
     zone_health,
     zone_insights,
+    zone_names,
     zone_proxies,
     zone_report,
     zone_staging,
@@ -90,11 +91,7 @@ def step(state: ZoneState, event: Event) -> Outcome:
         case AdminCertificateIssued(node, admin, message):
             return zone_admin.certified(state, node, admin, message)
         case Resolved(addresses, now):
-            before = state.resolved
-            state, built = zone_global.resolved(state, addresses)
-            changed = state.resolved is not before
-            state, asked = zone_health.refresh(state, now) if changed else (state, ())
-            return state, (*built, *asked)
+            return zone_names.resolved(state, addresses, now)
         case BuildDue(now):
             return turn(state, now)
         case Tick(now):

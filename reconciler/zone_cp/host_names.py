@@ -8,52 +8,71 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from reconciler.model.proxy_rules import is_ip
-from reconciler.model.spec import DataplaneSpec, ZoneIngressSpec, ZoneProxySpec
+from reconciler.steps import zone_names
 from reconciler.steps import zone_state as z
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from reconciler.zone_cp.plane import ZoneControlPlane
 
 RESOLVE_INTERVAL_S = 10.0
-PROXIES = ("Dataplane", "ZoneIngress", "ZoneEgress")
 
 
 class HostNames:
     def __init__(self, plane: ZoneControlPlane, interval_s: float = RESOLVE_INTERVAL_S) -> None:
         self.plane = plane
         self.interval_s = interval_s
+        self._asked: set[str] = set()  # since the last look at all
 
     async def resolve_forever(self) -> None:
-        """A fault of ours costs one look, not all later ones."""
+        """All names once an interval, those that come in between at once. A fault of ours costs one
+        look, not all later ones.
+        """
         loop = asyncio.get_running_loop()
+        due = loop.time() + self.interval_s
         while True:
-            await asyncio.sleep(self.interval_s)
+            if await self._wait_until(due):
+                look = self.resolve_new
+            else:
+                look, due = self.resolve, loop.time() + self.interval_s
             try:
-                await self.resolve()
+                await look()
             except Exception as error:
                 loop.call_exception_handler(
                     {"message": "host names could not be looked up", "exception": error}
                 )
 
+    async def _wait_until(self, due: float) -> bool:
+        """Whether new names came before."""
+        wanted = self.plane.names_wanted
+        try:
+            async with asyncio.timeout_at(due):
+                await wanted.wait()
+        except TimeoutError:
+            return False
+        wanted.clear()
+        return True
+
     async def resolve(self) -> None:
         """Look every name up; one that does not resolve keeps its last address."""
-        known, names = self.plane.state.resolved, self._host_names()
-        found = {name: known[name] for name in names if name in known}
+        known, names = self.plane.state.resolved, zone_names.host_names(self.plane.state)
+        self._asked = set()
+        await self._look_up({name: known[name] for name in names if name in known}, names)
+
+    async def resolve_new(self) -> None:
+        """Look those up that nobody has asked for; a name that is nowhere waits for the others."""
+        known, names = self.plane.state.resolved, zone_names.host_names(self.plane.state)
+        new = [name for name in names if name not in known and name not in self._asked]
+        await self._look_up(dict(known), new)
+
+    async def _look_up(self, found: dict[str, str], names: Iterable[str]) -> None:
         for name in names:
+            self._asked.add(name)
             with suppress(OSError, UnicodeError):  # The second: what no name can be.
                 found[name] = await _resolved(name)
             # Each at once: the next one may be slow to answer.
             self.plane.deliver(z.Resolved(dict(found), time.time()))
-
-    def _host_names(self) -> list[str]:
-        """Those of other zones' ingresses, then those of this zone's proxies."""
-        there = [r.spec for r in self.plane.state.relayed.of("ZoneIngress")]
-        here = [r.spec for type_ in PROXIES for r in self.plane.state.local.of(type_)]
-        hosts = [s.advertised_address for s in there if isinstance(s, ZoneIngressSpec)]
-        hosts += [s.address for s in here if isinstance(s, DataplaneSpec | ZoneProxySpec)]
-        hosts += [s.advertised_address for s in here if isinstance(s, DataplaneSpec)]
-        return [host for host in dict.fromkeys(hosts) if host and not is_ip(host)]
 
 
 async def _resolved(name: str) -> str:

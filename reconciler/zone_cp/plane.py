@@ -62,6 +62,7 @@ class ZoneControlPlane:
         self.global_error = ""
         self.stalls = LoopWatch()
         self.stopping = False
+        self.names_wanted = asyncio.Event()  # host names without an address have come
         self.changed = asyncio.Event()  # replaced at every change; for whoever waits
         self.events = 0
         self.outbox: Outbox[z.Effect, MeshResource | bytes] = Outbox(
@@ -204,6 +205,8 @@ class ZoneControlPlane:
                     self.status_follower.want(status)
             case z.BuildSoon():
                 self._build_soon()
+            case z.LookUp():
+                self.names_wanted.set()
             case z.WakeAt(at):
                 self._timer.at(at)
             case z.Note(event, fields):

@@ -63,6 +63,35 @@ async def test_a_fault_of_ours_costs_one_look_and_not_all_later_ones(
     store.close()
 
 
+async def test_a_new_name_is_looked_up_at_once_and_one_that_is_nowhere_only_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "store.sqlite")
+    plane = ZoneControlPlane(settings(), store, logging.getLogger("test"))
+    asked: asyncio.Queue[str] = asyncio.Queue()
+
+    async def address(name: str) -> str:
+        asked.put_nowait(name)
+        if name == "nowhere":
+            raise OSError
+        return "192.0.2.1"
+
+    monkeypatch.setattr("reconciler.zone_cp.host_names._resolved", address)
+    names = HostNames(plane, interval_s=3600.0)
+    looking = asyncio.create_task(names.resolve_forever())
+    hosts = ("nowhere", "b", "c")
+    for count in (1, 2, 3):
+        proxies = (a_dataplane(host, an_inbound(host, address=host)) for host in hosts[:count])
+        plane.state = replace(plane.state, local=from_resources(tuple(proxies)))
+        plane.names_wanted.set()
+        async with asyncio.timeout(10):
+            assert await asked.get() == hosts[count - 1]
+    assert dict(plane.state.resolved) == {"b": "192.0.2.1", "c": "192.0.2.1"}
+    looking.cancel()
+    plane.stop()
+    store.close()
+
+
 def test_render_shows_names_as_they_are_written() -> None:
     """Offline nobody knows their addresses; a listener that is left out would mislead."""
     proxy = a_dataplane(
