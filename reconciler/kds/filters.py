@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from reconciler.fleet import CLUSTER_ID
 from reconciler.kds.types import GLOBAL_TO_ZONE_TYPES
 from reconciler.model.kinds import KINDS
-from reconciler.model.resource import NAMESPACE, ROLE, ZONE, MeshResource
+from reconciler.model.resource import NAMESPACE, ROLE, ZONE, MeshResource, canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +48,25 @@ def may_go_down(resource: MeshResource, features: ZoneFeatures) -> bool:
         case "HostnameGenerator" if not features.multizone_generators:
             return "meshMultiZoneService" not in _mapping(_spec(resource).get("selector"))
     return features.optional_target or not _omits_target(resource)
+
+
+def goes_alike(resource: MeshResource, one: ZoneFeatures, other: ZoneFeatures) -> bool:
+    """Whether zones with these features, and with the same names, are sent the same of it."""
+    return resource.key.type != "Mesh" or one.manifests is other.manifests
+
+
+def one_backend(body: str) -> str:
+    """A Mesh as a zone of Kuma takes it, which refuses one with several CAs as a whole: with the
+    enabled one alone.
+    """
+    data = json.loads(body)
+    mtls = _mapping(data.get("mtls"))
+    backends = _list(mtls.get("backends"))
+    if len(backends) < 2:
+        return body
+    name = mtls.get("enabledBackend")
+    kept = [each for each in backends if _mapping(each).get("name") == name] or backends[:1]
+    return canonical_json({**data, "mtls": {**mtls, "backends": kept}})
 
 
 def may_pass(resource: MeshResource, zone: str, features: ZoneFeatures, rules: RelayRules) -> bool:

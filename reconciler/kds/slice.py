@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from rpds import HashTrieMap
 
 from reconciler.kds.codec import CarriedResource, encode_carried
-from reconciler.kds.filters import RelayRules, may_go_down, may_pass
+from reconciler.kds.filters import RelayRules, goes_alike, may_go_down, may_pass, one_backend
 from reconciler.kds.manifest import manifest, resources_digest
 from reconciler.kds.names import wire_name
 from reconciler.kds.sizes import size_of
@@ -74,7 +74,6 @@ def next_framed(
     else:
         changed, gone = list(change.put), list(change.drop)
     frames = previous.frames
-    known: Mapping[ResourceKey, XdsResource] = beside.frames if beside is not None else {}
     work: dict[str, _Change] = {}
     for key in (*gone, *(r.key for r in changed)):
         old = frames.get(key)
@@ -83,7 +82,7 @@ def next_framed(
             frames = frames.remove(key)
     for resource in changed:
         if may_go_down(resource, previous.features):
-            made = known.get(resource.key) or _frame(resource, previous.features)
+            made = _shared(resource, previous, beside) or _frame(resource, previous.features)
             work.setdefault(resource.key.type, _Change()).put[made.name] = made
             frames = frames.insert(resource.key, made)
     types, steps = _changed(previous.types, work)
@@ -92,6 +91,12 @@ def next_framed(
     digests = {**previous.digests, **digests}
     sizes = _resized(previous.sizes, steps)
     return Framed(previous.features, owned, frames, types, digests, sizes, steps)
+
+
+def _shared(resource: MeshResource, to: Framed, beside: Framed | None) -> XdsResource | None:
+    if beside is None or not goes_alike(resource, to.features, beside.features):
+        return None
+    return beside.frames.get(resource.key)
 
 
 @dataclass(slots=True)
@@ -267,8 +272,10 @@ def _kept_frame(key: ResourceKey, labels: Labels, body: str, hashed: bool) -> Xd
 
 
 def _frame(resource: MeshResource, features: ZoneFeatures) -> XdsResource:
-    hashed = features.hash_suffix
-    return _encoded(resource.key, resource.labels, resource.body, hashed=hashed)
+    hashed, body = features.hash_suffix, resource.body
+    if resource.key.type == "Mesh" and not features.manifests:
+        body = one_backend(body)
+    return _encoded(resource.key, resource.labels, body, hashed=hashed)
 
 
 def _encoded(key: ResourceKey, given: Labels, body: str, *, hashed: bool) -> XdsResource:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from reconciler.fleet import HELD, ID_MAX
 from xds.discovery import Node
@@ -34,12 +34,7 @@ class ZoneFeatures:
     multizone_generators: bool = False
     producer_policies: bool = False
     optional_target: bool = False
-    manifests: bool = False  # one of ours: messages may be larger
-
-    @property
-    def framing(self) -> ZoneFeatures:
-        """Those that decide what is sent: a Kuma zone of today shares all frames with ours."""
-        return replace(self, manifests=True)
+    manifests: bool = False  # one of ours: messages may be larger, a Mesh may have several CAs
 
 
 ALL_FEATURES = ZoneFeatures(True, True, True, True, True)

@@ -47,7 +47,7 @@ def mark(state: GlobalState, sessions: Iterable[str]) -> Outcome:
 def reslice(state: GlobalState) -> Outcome:
     """Every connected zone is shown the revision in force."""
     assert state.published is not None
-    used = {s.announced.features.framing for s in state.sessions.values() if s.announced}
+    used = {s.announced.features for s in state.sessions.values() if s.announced}
     kept = {f: framed for f, framed in state.framed.items() if f in used}
     ready = state.published.framed
     if ready is not None:
@@ -120,7 +120,7 @@ def refreshed(state: GlobalState, session: Session) -> tuple[GlobalState, Sessio
             return _kept(state, session), session, work
     elif sifting is not None:  # The rules are those of before again.
         sifting = None
-    state, framed = _framed(state, said.features.framing)
+    state, framed = _framed(state, said.features)
     relayed = sifting.found if sifting is not None else None
     after = next_slice(shown, session.zone, published.commit, framed, rules, relayed)
     pairs = [

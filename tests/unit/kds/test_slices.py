@@ -5,16 +5,16 @@ zone says touches one mapping of each of the others.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler import decode
 from reconciler.decode import mesh_resource
 from reconciler.kds import slice as slices
-from reconciler.kds.codec import CarriedResource, encode_carried
+from reconciler.kds.codec import CarriedResource, decode_entry, encode_carried
 from reconciler.kds.sizes import size_of
 from reconciler.kds.slice import relay
 from reconciler.kds.types import MANIFEST
-from reconciler.kds.zone_node import ALL_FEATURES, FEATURES
+from reconciler.kds.zone_node import ALL_FEATURES, FEATURES, MANIFESTS
 from reconciler.model.resource import ZONE, Labels, ResourceKey
 from reconciler.state import EMPTY, apply, diff, from_resources
 from reconciler.steps import global_state as g
@@ -100,6 +100,33 @@ def test_zones_whose_names_are_the_same_share_frames_whatever_else_they_lack(
     assert not encoded
     assert len(plane.state.framed) == 2
     assert plane.held("older", "MeshTimeout") == plane.held("new", "MeshTimeout")
+
+
+def test_zone_of_kuma_is_told_of_the_enabled_ca_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It refuses a Mesh with several as a whole, and would miss every change of it from then on."""
+    encoded = counted(monkeypatch)
+    backends = [{"name": f"ca-{i}", "type": "builtin"} for i in (1, 2)]
+    spec = {"mtls": {"enabledBackend": "ca-2", "backends": backends}}
+    mesh = mesh_resource(ResourceKey("Mesh", "", "default"), Labels(), spec)
+    plane = Global()
+    plane.publish()
+    plane.connect("kz", features=[f for f in FEATURES if f != MANIFESTS])
+    plane.connect("east")
+    encoded.clear()
+    resources = from_resources((mesh, *policies(5)))
+    plane.deliver(g.TipMoved("c2"))
+    plane.deliver(g.Loaded(replace(revision("c2"), resources=resources)))
+    assert backends_told(plane, "kz") == ["ca-2"]
+    assert backends_told(plane, "east") == ["ca-1", "ca-2"]
+    assert len(encoded) == 7, "of all that goes to both alike there is one frame"
+
+
+def backends_told(plane: Global, zone: str) -> list[str]:
+    shown = plane.state.sessions[f"{zone}-down"].shown
+    assert shown is not None
+    (frame,) = shown.types["Mesh"].values()
+    spec: Any = decode_entry("Mesh", frame.entry).data
+    return [backend["name"] for backend in spec["mtls"]["backends"]]
 
 
 def test_features_that_no_zone_has_any_more_are_forgotten() -> None:
