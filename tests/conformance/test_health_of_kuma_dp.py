@@ -39,6 +39,7 @@ def report(**clusters: int) -> bytes:
     told = b""
     for name, status in clusters.items():
         health = part(2, part(1, b"") + (number(2, status) if status else b""))
+        told += part(1, part(1, b"") + number(2, status))  # flat, as Envoy still has it, too
         told += part(2, part(1, name.replace("_", ":")) + part(2, health))
     return part(2, told)
 

@@ -4,6 +4,7 @@ byte by byte, from a peer with a codec of its own.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import grpc
 import pytest
 
 from reconciler.decode import mesh_resource
+from reconciler.kds.admin import AdminKind, Question
 from reconciler.kds.server import OPTIONS
 from reconciler.model.resource import Labels, ResourceKey
 from tests.support.kuma_seeds import CLUSTER_ID, seeded, timeout_named
@@ -255,3 +257,30 @@ async def test_the_admin_streams_are_held_open_and_wait(link: GlobalLink, method
         down, _ = await made.joined("Mesh")
         assert not call.done()
         assert not down.done()
+
+
+async def test_questions_arrive_and_their_answers_count_in_any_order(link: GlobalLink) -> None:
+    """A Kuma zone answers each under its id; a body that is empty has neither of the two fields."""
+    assert link.plane.kds is not None
+    desk = link.plane.kds.admin
+    async with kuma_zone(link) as made:
+        call = made.open(f"{GLOBAL}StreamXDSConfigs")
+        await call.initial_metadata()
+        names = ("dp-1", "dp-2", "dp-3")
+        asking = [
+            asyncio.create_task(desk.ask("kuma-1", about(name, AdminKind.CONFIG))) for name in names
+        ]
+        asked = {text(found, 3): found for found in [fields(await read(call)) for _ in names]}
+        for name, question in asked.items():
+            assert question.keys() == {1, 2, 3, 4, 5}
+            assert (text(question, 2), text(question, 4)) == ("Dataplane", "default")
+            assert question[5] == [1], "endpoints are wanted"
+            assert name in names
+        for name, rest in (("dp-3", b""), ("dp-1", part(3, b"{}")), ("dp-2", part(2, "gone"))):
+            await call.write(part(1, text(asked[name], 1)) + rest)
+        answers = [await task for task in asking]
+        assert [(a.body, a.error) for a in answers] == [(b"{}", ""), (b"", "gone"), (b"", "")]
+
+
+def about(name: str, kind: AdminKind) -> Question:
+    return Question(kind=kind, type="Dataplane", name=name, mesh="default", include_eds=True)

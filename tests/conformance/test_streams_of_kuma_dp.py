@@ -142,6 +142,32 @@ async def test_a_new_instance_is_told_at_once(mesh: MtlsMesh, delta: bool) -> No
     assert instances(await envoy.read()) == {"10.0.0.2", "10.0.0.3"}
 
 
+@BOTH
+async def test_a_rejection_is_kept_and_its_cure_is_sent(mesh: MtlsMesh, delta: bool) -> None:
+    """A NACK has the version that still counts, and the nonce of what it rejects."""
+    envoy = await mesh.envoy(WEB, delta=delta)
+    told = await envoy.start()
+    await mesh.change("6s")
+    clusters, endpoints = await envoy.read(), await envoy.read()
+    await envoy.ack(endpoints, "backend")
+    await envoy.ask(CDS, version=told[CDS].version, nonce=clusters.nonce, error="backend: no")
+    plane = mesh.joined.zone.plane
+
+    def rejects() -> bool:
+        return plane.state.proxies["default.web-1"].ads.rejects
+
+    await mesh.joined.zone.until(rejects)
+    await mesh.change("7s")
+    cure, again = await envoy.read(), await envoy.read()
+    assert (cure.type_url, again.type_url) == (CDS, EDS)
+    assert "backend" in cure.resources
+    await envoy.ack(cure)
+    await envoy.ack(again, "backend")
+    await mesh.change("8s")
+    assert (await envoy.read()).type_url == CDS
+    assert not rejects()
+
+
 async def test_a_subscription_grows_before_its_first_answer_was_read(mesh: MtlsMesh) -> None:
     """Twice with an empty nonce, as for secrets; the late ACK of the first has a stale nonce."""
     envoy = await mesh.envoy(WEB)

@@ -16,7 +16,18 @@ import grpc
 
 from tests.support.kuma_zone import bytes_of, texts_of
 from tests.support.protobuf_wire import fields, message, text
-from tests.support.raw_frames import CDS, EDS, LDS, SDS, delta_request, node, sotw_request
+from tests.support.raw_frames import (
+    CDS,
+    EDS,
+    LDS,
+    SDS,
+    delta_request,
+    node,
+    number,
+    part,
+    parts,
+    sotw_request,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -166,7 +177,8 @@ class EnvoyPeer:
 
     def _open(self, method: str) -> grpc.aio.StreamStreamCall[bytes, bytes]:
         multi: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = self.channel.stream_stream(method)
-        return multi(metadata=(("authorization", self.token),))
+        added = (("x-forwarded-for", "10.0.0.1"), ("x-envoy-internal", "true"))
+        return multi(metadata=(("authorization", self.token), *added))
 
     def health(self) -> grpc.aio.StreamStreamCall[bytes, bytes]:
         """Its HDS stream."""
@@ -174,7 +186,11 @@ class EnvoyPeer:
 
     @property
     def node(self) -> bytes:
-        return node(self.node_id, self.metadata, self.cluster)
+        """With what an Envoy adds: its name and version, and a long list of what it can."""
+        version = part(1, number(1, 1) + number(2, 38) + number(3, 2))
+        can = parts(9, (part(1, f"envoy.filters.{at}") + part(2, "x") for at in range(300)))
+        told = node(self.node_id, self.metadata, self.cluster)
+        return told + part(6, "envoy") + part(8, version) + can
 
     async def ask(
         self,
@@ -184,13 +200,16 @@ class EnvoyPeer:
         version: str = "",
         nonce: str = "",
         initial: Mapping[str, str] | None = None,
+        error: str | None = None,
     ) -> None:
         """The node comes with the first request of a stream alone."""
         of = self.node if first else None
         if self.delta:
-            data = delta_request(type_url, of=of, subscribe=names, initial=initial, nonce=nonce)
+            data = delta_request(
+                type_url, of=of, subscribe=names, initial=initial, nonce=nonce, error=error
+            )
         else:
-            data = sotw_request(type_url, *names, of=of, version=version, nonce=nonce)
+            data = sotw_request(type_url, *names, of=of, version=version, nonce=nonce, error=error)
         await self.call.write(data)
 
     async def ack(self, found: Told, *names: str) -> None:
@@ -240,9 +259,9 @@ class EnvoyPeer:
 
 def secrets_of(found: Told) -> list[str]:
     """Names in a cluster's or listener's TLS, wherever they stand."""
-    parts = [part for body in found.resources.values() for part in values_of(body)]
+    values = [value for body in found.resources.values() for value in values_of(body)]
     names = ("identity_cert:secret:default", "mesh_ca:secret:default")
-    return [name for name in names if any(name.encode() in part for part in parts)]
+    return [name for name in names if any(name.encode() in value for value in values)]
 
 
 def values_of(found: Fields) -> list[bytes]:
