@@ -24,8 +24,10 @@ from reconciler.dataplane import (
     Again,
     DataplaneOptions,
     Fatal,
+    bootstrap_request,
     bootstrap_with_retry,
     default_workdir,
+    envoy_build,
     fetch_bootstrap,
     with_admin_port,
 )
@@ -118,6 +120,26 @@ async def test_request_is_what_a_zone_of_kuma_expects(zone: Zone) -> None:
     assert asked["dataplaneToken"] == TOKEN
     assert asked["caCert"] == zone.ca_file.read_text()
     assert {"feature-delta-grpc", "feature-reuse-port"} <= set(asked["features"])  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("says", "version"),
+    [
+        ("envoy  version: 9e55/1.40.0/Clean/RELEASE/BoringSSL", "1.40.0"),
+        ("envoy  version: unknown", None),
+        ("", None),
+    ],
+)
+def test_envoys_version_is_told_where_it_says_one(
+    tmp_path: Path, says: str, version: str | None
+) -> None:
+    envoy = tmp_path / "envoy"
+    envoy.write_text(f"#!/bin/sh\necho; echo '{says}'\n")
+    envoy.chmod(0o755)
+    options = Zone(tmp_path).options(ca_file=None, envoy_build=envoy_build(envoy))
+    told = json.loads(json.dumps(bootstrap_request(options)))["version"]
+    assert told.get("envoy", {}).get("version") == version
+    assert envoy_build(tmp_path / "none") == ""
 
 
 async def test_zone_proxy_is_of_no_mesh(zone: Zone) -> None:
