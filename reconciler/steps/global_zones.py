@@ -172,7 +172,22 @@ def closed(state: GlobalState, session_id: str, now: float) -> Outcome:
     if not left:
         record = replace(record, disconnected_at=now)
         notes = (Note("zone.disconnected", {"zone": session.zone}),)
-    return replace(state, zones=state.zones.insert(session.zone, record)), notes
+    state = replace(state, zones=state.zones.insert(session.zone, record))
+    return state, (*_replaced_before(state, session), *notes)
+
+
+def _replaced_before(state: GlobalState, session: Session) -> Effects:
+    """Streams that this one took the place of, where two control planes have one name: what it told
+    stands now, and whoever is still there has to say everything anew.
+    """
+    if session.downward:
+        return ()
+    text = f'another stream of zone "{session.zone}" was here meanwhile'
+    return tuple(
+        CloseSession(other.id, CANCELLED, text)
+        for other in state.streams_of(session.zone)
+        if not other.downward and other.opened_at < session.opened_at
+    )
 
 
 def healthy(state: GlobalState, zone: str, now: float) -> Outcome:

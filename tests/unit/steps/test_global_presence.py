@@ -200,3 +200,17 @@ def test_an_old_stream_counts_until_the_new_one_has_said_all() -> None:
     says_late(plane, "late")
     assert len(plane.state.zones["west"].owned.of("ZoneIngress")) == 2
     assert "west-up" not in closings(plane)
+
+
+def test_control_plane_that_another_of_its_name_came_beside_says_everything_anew() -> None:
+    """Two of one name and network: what the second told stood, and stayed when it was gone."""
+    plane = two_zones()
+    plane.deliver(g.ZoneOpened("second", "east", False, "key-1", 1.0))
+    plane.deliver(g.ZonePublished("second", DeltaResponse("ZoneIngress", "1")))
+    assert plane.state.zones["east"].owned.of("ZoneIngress") == ()
+    plane.deliver(g.ZoneClosed("second", 2.0))
+    code, text = closings(plane)["east-up"]
+    assert code == 1  # CANCELLED, never OK: a real zone would fall silent
+    assert "another stream" in text
+    plane.deliver(g.ZoneClosed("east-up", 3.0))
+    assert closings(plane) == {}
