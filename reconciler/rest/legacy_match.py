@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -55,11 +55,6 @@ def _and(one: Rank, other: Rank) -> Rank:
     return one[0] + other[0], one[1] + other[1]
 
 
-def _best_rank(selectors: Iterable[Selector], tag_sets: Sequence[Mapping[str, str]]) -> Rank | None:
-    ranks = [rank_of(s) for s in selectors if any(fits(s, tags) for tags in tag_sets)]
-    return max(ranks, default=None)
-
-
 def best_selected(
     policies: Iterable[MeshResource], tag_sets: Sequence[Tags], times: TimesOf
 ) -> MeshResource | None:
@@ -90,29 +85,40 @@ def _is_newer(policy: MeshResource, other: MeshResource, times: TimesOf) -> bool
 
 @dataclass(frozen=True, slots=True)
 class _Shelf:
-    """Policies by a pair that one selector of theirs asks for; a search looks at those that may
-    fit, not at ten thousand.
+    """The selectors of one side of many policies, so that a search looks at those that may fit and
+    not at ten thousand. Policies are numbers.
     """
 
-    by_pair: Mapping[tuple[str, str], tuple[int, ...]]
-    anywhere: tuple[int, ...]  # no tag of theirs has a value
+    by_pair: Mapping[tuple[str, str], Sequence[tuple[int, Selector]]]
+    without_values: Sequence[tuple[frozenset[str], Sequence[int]]]  # the fewest keys first
 
-    def near(self, tag_sets: Iterable[Mapping[str, str]]) -> list[int]:
-        found = set(self.anywhere)
-        for tags in tag_sets:
+    def ranked(self, tag_sets: Iterable[Mapping[str, str]]) -> dict[int, Rank]:
+        """Those with a selector that fits one of the tag sets, with its best rank."""
+        found: dict[int, Rank] = {}
+        sets = list(tag_sets)
+        for keys, numbers in self.without_values:
+            if any(keys <= tags.keys() for tags in sets):
+                found |= dict.fromkeys(numbers, (len(keys), 0))
+        for tags in sets:
             for pair in tags.items():
-                found.update(self.by_pair.get(pair, ()))
-        return sorted(found)
+                for number, selector in self.by_pair.get(pair, ()):
+                    rank = rank_of(selector)
+                    if rank > found.get(number, NO_RANK) and fits(selector, tags):
+                        found[number] = rank
+        return found
 
 
 def _shelved(policies: Sequence[MeshResource], side: str) -> _Shelf:
-    by_pair: dict[tuple[str, str], list[int]] = {}
-    anywhere: list[int] = []
+    by_pair: dict[tuple[str, str], list[tuple[int, Selector]]] = {}
+    without: dict[frozenset[str], list[int]] = {}
     for number, policy in enumerate(policies):
         for selector in selectors_of(policy, side):
             pair = next(((k, v) for k, v in sorted(selector.items()) if v != ANY), None)
-            (anywhere if pair is None else by_pair.setdefault(pair, [])).append(number)
-    return _Shelf({pair: tuple(found) for pair, found in by_pair.items()}, tuple(anywhere))
+            if pair is None:
+                without.setdefault(frozenset(selector), []).append(number)
+            else:
+                by_pair.setdefault(pair, []).append((number, selector))
+    return _Shelf(by_pair, sorted(without.items(), key=lambda each: len(each[0])))
 
 
 TagSets = tuple["Tags", ...]
@@ -120,86 +126,63 @@ TagSets = tuple["Tags", ...]
 
 @dataclass(slots=True)
 class Connections:
-    """All policies of one kind and mesh. Results are kept for Dataplanes with the same tags."""
+    """All policies of one kind and mesh. Results are kept for Dataplanes with the same tags, as far
+    as any policy asks for them.
+    """
 
     policies: Sequence[MeshResource]  # by name
     times: TimesOf
+    _keys: frozenset[str] = field(init=False)  # of tags that any source asks for
+    _created: list[float] = field(init=False)
     _sources: _Shelf = field(init=False)
     _destinations: _Shelf = field(init=False)
     _from: dict[TagSets, dict[int, Rank]] = field(default_factory=dict, init=False)
+    _to: dict[str, dict[int, Rank]] = field(default_factory=dict, init=False)
     _chosen: dict[tuple[TagSets, str], MeshResource | None] = field(
         default_factory=dict, init=False
     )
 
     def __post_init__(self) -> None:
         self.policies = sorted(self.policies, key=_name)
+        sources = (s for policy in self.policies for s in selectors_of(policy, "sources"))
+        self._keys = frozenset(key for selector in sources for key in selector)
+        self._created = [self.times(policy).created or 0 for policy in self.policies]
         self._sources = _shelved(self.policies, "sources")
         self._destinations = _shelved(self.policies, "destinations")
 
-    def _from_here(self, tag_sets: TagSets) -> dict[int, Rank]:
-        """Those with a source that is here, with its rank."""
-        known = self._from.get(tag_sets)
-        if known is None:
-            sets = [dict(tags) for tags in tag_sets]
-            known = self._from[tag_sets] = {}
-            for number in self._sources.near(sets):
-                rank = _best_rank(selectors_of(self.policies[number], "sources"), sets)
-                if rank is not None:
-                    known[number] = rank
-        return known
-
     def towards(self, tag_sets: TagSets, service: str) -> MeshResource | None:
         """The one for connections from here to a service."""
-        key = tag_sets, service
+        seen = tuple(tuple(p for p in tags if p[0] in self._keys) for tags in tag_sets)
+        key = seen, service
         if key not in self._chosen:
-            self._chosen[key] = self._towards(tag_sets, service)
+            self._chosen[key] = self._towards(seen, service)
         return self._chosen[key]
 
     def _towards(self, tag_sets: TagSets, service: str) -> MeshResource | None:
-        tags = {SERVICE: service}
-        here = self._from_here(tag_sets)
-        found: MeshResource | None = None
-        best = NO_RANK
-        for number in self._destinations.near((tags,)):
-            if number not in here:
-                continue
-            policy = self.policies[number]
-            rank = _best_rank(selectors_of(policy, "destinations"), (tags,))
-            if rank is None:
-                continue
-            rank = _and(rank, here[number])
-            if found is None or rank > best:
-                found, best = policy, rank
-            elif rank == best and _is_newer(policy, found, self.times):
-                found = policy
-        return found
+        if tag_sets not in self._from:
+            self._from[tag_sets] = self._sources.ranked(map(dict, tag_sets))
+        if service not in self._to:
+            self._to[service] = self._destinations.ranked(({SERVICE: service},))
+        here, there = self._from[tag_sets], self._to[service]
+        return self._best({n: _and(here[n], there[n]) for n in here.keys() & there.keys()})
+
+    def _best(self, ranked: Mapping[int, Rank]) -> MeshResource | None:
+        """Of equals the newest, then the first by name."""
+        if not ranked:
+            return None
+        best = max(ranked, key=lambda n: (ranked[n], self._created[n], -n))
+        return self.policies[best]
 
     def at_inbound(self, tags: Tags) -> MeshResource | None:
         """The one for an inbound, whoever calls."""
-        found: MeshResource | None = None
-        best = NO_RANK
-        for policy in self._at(tags):
-            rank = _best_rank(selectors_of(policy, "destinations"), (dict(tags),)) or NO_RANK
-            newer = found is not None and rank == best and _is_newer(policy, found, self.times)
-            if rank > best or newer:
-                found, best = policy, rank
-        return found
+        return self._best(self._destinations.ranked((dict(tags),)))
 
     def all_at_inbound(self, tags: Tags) -> list[MeshResource]:
         """Those of the most specific sources first, then the newest."""
-        found = [
-            policy
-            for policy in self._at(tags)
-            for selector in selectors_of(policy, "destinations")
-            if fits(selector, dict(tags))
-        ]
-        return sorted(found, key=self._by_source)
+        found = sorted(self._destinations.ranked((dict(tags),)))
+        return [self.policies[number] for number in sorted(found, key=self._by_source)]
 
-    def _by_source(self, policy: MeshResource) -> tuple[int, int, float]:
-        first = next(iter(selectors_of(policy, "sources")), {})
+    def _by_source(self, number: int) -> tuple[int, int, float]:
+        first = next(iter(selectors_of(self.policies[number], "sources")), {})
         total, exact = rank_of(first)
-        return -total, -exact, -(self.times(policy).created or 0)
-
-    def _at(self, tags: Tags) -> Iterator[MeshResource]:
-        for number in self._destinations.near((dict(tags),)):
-            yield self.policies[number]
+        return -total, -exact, -self._created[number]
