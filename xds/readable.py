@@ -4,6 +4,7 @@ from it.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from envoy_data_plane.envoy.config.cluster.v3 import Cluster
@@ -17,7 +18,8 @@ from xds.wire import entry_body
 if TYPE_CHECKING:
     from xds.snapshot import Snapshot
 
-REDACTED = "[redacted]"
+LEFT_OUT = {"inlineString": "[redacted]"}  # a data source, as the key was
+KEPT = 256  # resources as data
 _TYPES = {
     CLUSTER: Cluster,
     ENDPOINT: ClusterLoadAssignment,
@@ -27,8 +29,14 @@ _TYPES = {
 
 
 def readable(resource: XdsResource) -> dict[str, object]:
-    """The resource in protobuf's JSON form, with every Any opened."""
-    type_url, body = entry_body(resource.entry)
+    """The resource in protobuf's JSON form, with every Any opened. Not to be changed."""
+    return _readable(resource.entry)
+
+
+@lru_cache(maxsize=KEPT)
+def _readable(entry: bytes) -> dict[str, object]:
+    """The library reads its own classes anew for each message: 20 ms for a resource."""
+    type_url, body = entry_body(entry)
     return cast("dict[str, object]", _TYPES[type_url]().parse(body).to_dict())
 
 
@@ -61,7 +69,7 @@ def _shown(data: Any) -> Any:
     """Without the private key that the admin listener holds inline."""
     match data:
         case dict():
-            return {k: REDACTED if k == "privateKey" else _shown(v) for k, v in data.items()}
+            return {k: LEFT_OUT if k == "privateKey" else _shown(v) for k, v in data.items()}
         case list():
             return [_shown(value) for value in data]
         case _:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from reconciler.model.kinds import KINDS
 from reconciler.model.resource import Labels
 from reconciler.model.spec import DataplaneSpec
+from reconciler.policies.document import mapping
 from reconciler.rest.answer import Answer, Endpoint, document
 from reconciler.rest.form import meta_of
 from reconciler.rest.legacy_match import fits, selectors_of
@@ -21,7 +22,7 @@ from reconciler.rest.paths import LEGACY_POLICIES
 from reconciler.rest.reading import wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from reconciler.model.resource import MeshResource
     from reconciler.rest.answer import Asked
@@ -50,7 +51,8 @@ def _test(catalogue: Catalogue, resource: MeshResource) -> Test:
     """Whether it is for a Dataplane; a shadow policy, too, says for whom it would be."""
     kind = resource.key.type
     if kind == MESH_SERVICE:
-        return partial(_is_of_service, json.loads(resource.body or "{}").get("selector") or {})
+        spec = mapping(json.loads(resource.body or "{}"))
+        return partial(_is_of_service, mapping(spec.get("selector")))
     if kind in LISTS:
         matching = Matching(catalogue, resource.key.mesh)
         return lambda d: selects(matching, resource, subject_of(catalogue, d))
@@ -58,6 +60,7 @@ def _test(catalogue: Catalogue, resource: MeshResource) -> Test:
     return lambda d: any(fits(s, tags) for s in sides for tags in tag_sets(d))
 
 
+SELECTORS = ("dataplaneRef", "dataplaneTags", "dataplaneLabels")
 SIDES = ("sources", "destinations", "selectors")
 
 
@@ -68,15 +71,19 @@ def tag_sets(dataplane: MeshResource) -> list[dict[str, str]]:
     return [*(dict(inbound.tags) for inbound in spec.inbounds), dict(spec.gateway_tags)]
 
 
-def _is_of_service(selector: dict[str, dict[str, str]], dataplane: MeshResource) -> bool:
-    if "dataplaneRef" in selector:
-        return selector["dataplaneRef"].get("name") == dataplane.key.name
-    if "dataplaneTags" in selector:
-        return any(fits(selector["dataplaneTags"], tags) for tags in tag_sets(dataplane))
-    if "dataplaneLabels" in selector:
-        labels = selector["dataplaneLabels"].get("matchLabels", selector["dataplaneLabels"])
-        return dataplane.labels.contain(Labels.of(labels))  # type: ignore[arg-type]
-    return False
+def _is_of_service(selector: Mapping[str, object], dataplane: MeshResource) -> bool:
+    """The first of the three ways that it has."""
+    ref, tags, labels = (mapping(selector.get(name)) for name in SELECTORS)
+    if ref:
+        return ref.get("name") == dataplane.key.name
+    if tags:
+        return any(fits(_texts(tags), each) for each in tag_sets(dataplane))
+    wanted_labels = Labels.of(_texts(mapping(labels.get("matchLabels"))))
+    return SELECTORS[-1] in selector and dataplane.labels.contain(wanted_labels)
+
+
+def _texts(given: Mapping[str, object]) -> dict[str, str]:
+    return {str(key): str(value) for key, value in given.items()}
 
 
 def _of_type(type_: str) -> list[Endpoint]:

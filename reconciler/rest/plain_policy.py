@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from reconciler.merge import merge_all
+from reconciler.model.decode import DecodeError
 from reconciler.model.resource import canonical_json
 from reconciler.model.spec import Item, PolicySpec
 from reconciler.policies.document import mapping, sequence, target_of
@@ -56,8 +57,15 @@ class Said:
 
 
 def plain(policy: MeshResource) -> MeshResource:
-    """The same policy with plain confs. Raises DecodeError for a targetRef that is none."""
-    return replace(policy, spec=_spec(policy.key.type, policy.body))
+    """The same policy with plain confs. Raises DecodeError for one that cannot be read: over the
+    wire anything may come.
+    """
+    try:
+        return replace(policy, spec=_spec(policy.key.type, policy.body))
+    except DecodeError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise DecodeError("", f"the spec cannot be read: {error}") from error
 
 
 def has(kind: str, part: str) -> bool:
@@ -101,15 +109,15 @@ def _to_items(kind: str, spec: Mapping[str, Any]) -> Iterator[Item]:
 
 def _route_rules(item: Mapping[str, Any]) -> dict[str, Any]:
     hostnames = sequence(item.get("hostnames"))
-    found = {"rules": list(sequence(item.get("rules")))}
-    return {**found, "hostnames": list(hostnames)} if hostnames else found
+    found = {"rules": [mapping(rule) for rule in sequence(item.get("rules"))]}
+    return {**found, "hostnames": list(map(str, hostnames))} if hostnames else found
 
 
 def _tcp_rule(item: Mapping[str, Any]) -> Any:
     """Without a rule the traffic goes where it was sent to."""
     rules = sequence(item.get("rules"))
     if rules:
-        return rules[0]
+        return mapping(rules[0])
     there = {**mapping(item.get("targetRef")), "weight": 1}
     return {"default": {"backendRefs": [there]}}
 

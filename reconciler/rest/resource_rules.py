@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from reconciler.match import kind_rank, precedence
 from reconciler.model.resource import DISPLAY_NAME, NAMESPACE, ZONE, Labels, ResourceKey
 from reconciler.model.targetref import MeshRef, RouteRef, ServiceRef
+from reconciler.policies.document import mapping, sequence
 from reconciler.rest.kri import Kri
 from reconciler.rules import Entry
 
@@ -61,9 +62,10 @@ def kri_of(resource: MeshResource, section: str = "") -> Kri:
 
 
 def ports_of(resource: MeshResource) -> tuple[Port, ...]:
-    spec = json.loads(resource.body or "{}")
-    given = spec.get("ports") or ([spec["match"]] if "match" in spec else [])
-    return tuple(_port(each) for each in given)
+    """Of an external service: the one it is called at."""
+    spec = mapping(json.loads(resource.body or "{}"))
+    given = sequence(spec.get("ports")) or ([spec["match"]] if "match" in spec else [])
+    return tuple(_port(mapping(each)) for each in given)
 
 
 def _port(given: Mapping[str, object]) -> Port:

@@ -254,40 +254,50 @@ def test_dataplanes_of_a_policy_come_in_pages_and_by_name() -> None:
 
 # --- policies that say what nobody can follow ---
 
+ALONE: list[dict[str, Any]] = [
+    {"type": "Mesh", "name": "m"},
+    {
+        "type": "Dataplane",
+        "mesh": "m",
+        "name": "d",
+        "networking": {
+            "address": "10.0.0.1",
+            "inbound": [{"port": 80, "tags": {"kuma.io/service": "d"}}],
+        },
+    },
+]
 
-def test_a_policy_for_a_route_that_is_not_there_selects_nobody_and_is_told() -> None:
-    documents: list[dict[str, Any]] = [
-        {"type": "Mesh", "name": "m"},
-        {
-            "type": "Dataplane",
-            "mesh": "m",
-            "name": "d",
-            "networking": {
-                "address": "10.0.0.1",
-                "inbound": [{"port": 80, "tags": {"kuma.io/service": "d"}}],
-            },
-        },
-        {
-            "type": "MeshRetry",
-            "mesh": "m",
-            "name": "lost",
-            "spec": {
-                "targetRef": {"kind": "MeshHTTPRoute", "name": "gone"},
-                "to": [{"targetRef": {"kind": "Mesh"}, "default": {}}],
-            },
-        },
-        {
-            "type": "MeshRetry",
-            "mesh": "m",
-            "name": "here",
-            "spec": {"to": [{"targetRef": {"kind": "Mesh"}, "default": {"tcp": {}}}]},
-        },
-    ]
-    (rule,) = get("/meshes/m/dataplanes/d/_rules", catalogue_of(documents))["rules"]
+
+def retry(name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "MeshRetry", "mesh": "m", "name": name, "spec": spec}
+
+
+TO_ALL = {"to": [{"targetRef": {"kind": "Mesh"}, "default": {"tcp": {}}}]}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"targetRef": {"kind": "MeshHTTPRoute", "name": "gone"}, **TO_ALL},
+        {"targetRef": {"kind": "gone"}, **TO_ALL},
+        {"to": [{"targetRef": {"kind": "gone"}}]},
+        {"targetRef": {"kind": "MeshSubset", "tags": "gone"}, **TO_ALL},
+    ],
+)
+def test_a_policy_that_cannot_be_followed_is_told_beside_those_that_can(
+    spec: dict[str, Any],
+) -> None:
+    held = catalogue_of([*ALONE, retry("lost", spec), retry("here", TO_ALL)])
+    (rule,) = get("/meshes/m/dataplanes/d/_rules", held)["rules"]
     assert len(rule["toResourceRules"]) == 1
     (warning,) = rule["warnings"]
     assert "lost" in warning
-    assert "gone" in warning
+    assert get("/meshes/m/meshretries/lost/_resources/dataplanes", held)["total"] == 0
+
+
+def test_a_shadow_policy_is_not_in_force_but_tells_whom_it_is_for() -> None:
+    assert get("/meshes/tagged/meshtimeouts/t-shadow/dataplanes")["total"] == 0
+    assert get("/meshes/tagged/meshtimeouts/t-shadow/_resources/dataplanes")["total"] == 3
 
 
 def test_the_same_is_answered_at_a_global() -> None:
