@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.defaults import with_warnings
 from reconciler.git.errors import CommitRejected, GitFailed
+from reconciler.git.file_times import History
 from reconciler.git.trees import TreeLimits, changes
 from reconciler.kds.slice import Framed, next_framed
 from reconciler.kds.zone_node import ALL_FEATURES
@@ -78,6 +79,7 @@ class RevisionLoader:
         self.values = values or SecretValues(system.store)
         self.clock = clock
         self.memo = LoadMemo()
+        self.history = History(mirror.folder, policy_path)  # when files came and changed
         self.blobs_read = 0
         self.loads_whole = 0  # commits that were looked at whole, not beside the one before
         self._tree: Subtree | None = None  # the last one read, and its files by path

@@ -272,10 +272,20 @@ class GlobalControlPlane:
             text = fault_of_ours(error)
             event = g.LoadFailed(wanted.commit, text)
         self.deliver(event)
+        if isinstance(event, g.Loaded):
+            await self._look_back(event.revision)
         if isinstance(event, g.LoadFailed):
             await asyncio.sleep(LOAD_RETRY_S)
             # Never what this one was: a newer commit may have failed meanwhile.
             self.deliver(g.RetryDue(self.newest))
+
+    async def _look_back(self, revision: g.Revision) -> None:
+        """When its files came and changed: nothing waits for that, and nothing depends on it."""
+        paths = {place.path for place in revision.provenance.values()}
+        try:
+            await asyncio.to_thread(self.loader.history.follow, revision.commit, paths)
+        except Exception:
+            self.log.exception("history.read_failed")
 
     def _load_ended(self, task: asyncio.Task[None]) -> None:
         """What went wrong while a revision was put in force is nothing to go on from."""

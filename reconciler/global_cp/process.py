@@ -80,6 +80,7 @@ async def serve(plane: GlobalControlPlane, process: GlobalProcess, stop: asyncio
         task.cancel()
     # Breaks off a call to a server that hangs: its thread would hold this process up.
     await asyncio.to_thread(plane.loader.mirror.transport.close)
+    plane.loader.history.end()
     await asyncio.gather(*ending, return_exceptions=True)
     if plane.refusing is not None:
         await plane.refusing.stop()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from reconciler.rest.callers import caller_of
 from reconciler.rest.global_catalogue import of_global
+from reconciler.rest.times import at_global
 
 if TYPE_CHECKING:
     from reconciler.api.rest_listeners import ApiListeners
@@ -33,6 +35,7 @@ class GlobalRest:
             hostname=self.hostname,
             now=time.time(),
             items_max=self.api.items_max,
+            times_of=partial(at_global, plane.state, plane.loader.history.times.of),
         )
 
     def caller(self, authorization: str | None) -> Caller | Refused:

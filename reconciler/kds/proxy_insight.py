@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from reconciler.kds.messages import MESSAGES
 from reconciler.kds.proto import kuma_mesh_pb2 as pb
+from reconciler.kds.zone_node import is_compatible
 from xds.copying import replace
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from reconciler.kds.stats import Counts
 
 TOLD_TYPES = ("cds", "eds", "lds", "rds")  # others count in the total only
+COMPATIBLE = "kumaDpCompatible"
 METADATA_MAX = 256 * 1024  # bytes; more is not told upward
 
 
@@ -110,6 +112,8 @@ def _tell(told: pb.DiscoverySubscription, name: str, found: Subscription) -> Non
             counts = found.counts.get(type_)
             if counts is not None:
                 _count(getattr(status, type_), (counts,))
+            else:
+                getattr(status, type_).SetInParent()  # A reader looks into all four.
     if found.until is not None:
         _set(told.disconnect_time, found.until)
 
@@ -148,6 +152,11 @@ def _version(metadata: Mapping[str, object]) -> bytes:
         if isinstance(data, dict):
             for name in (n for n in names if isinstance(data.get(n), str)):
                 setattr(getattr(told, part), name, data[name])
+            compatible = data.get(COMPATIBLE)
+            if part == "envoy" and isinstance(compatible, bool):
+                told.envoy.kumaDpCompatible = compatible  # It is the proxy who knows.
+    if told.HasField("kumaDp"):
+        told.kumaDp.kumaCpCompatible = is_compatible(told.kumaDp.version)
     more = given.get("dependencies")
     if isinstance(more, dict):
         told.dependencies.update({k: v for k, v in more.items() if isinstance(v, str)})

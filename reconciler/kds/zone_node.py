@@ -21,6 +21,7 @@ FEATURES = (
     MANIFESTS,
 )
 KUMA_VERSION = "2.14.3"  # the dialect spoken
+MINOR_MAX = 2  # versions that two control planes, or a proxy and its own, may lie apart
 CONFIG_MAX = 65_536  # characters kept of a zone's own configuration; Kuma sends 10,000
 INSTANCE_MAX = 256  # characters
 VERSION_FIELDS = ("version", "gitTag", "gitCommit", "buildDate")
@@ -77,6 +78,17 @@ def _version(value: object) -> Mapping[str, str]:
     if not isinstance(inner, Mapping):
         return {}
     return {name: str(inner[name])[:INSTANCE_MAX] for name in VERSION_FIELDS if name in inner}
+
+
+def is_compatible(version: str) -> bool:
+    """The same major version, and two minor ones apart at most; what cannot be read is."""
+    try:
+        ours, theirs = (
+            tuple(int(part) for part in text.split(".")[:2]) for text in (KUMA_VERSION, version)
+        )
+        return ours[0] == theirs[0] and abs(ours[1] - theirs[1]) <= MINOR_MAX
+    except (ValueError, IndexError):
+        return True
 
 
 def kuma_version(version: str) -> Mapping[str, Mapping[str, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from reconciler.model.kinds import KINDS
 from reconciler.model.resource import MeshResource, ResourceKey
@@ -32,6 +32,13 @@ class Times:
 
     created: float | None = None
     modified: float | None = None
+
+
+TimesOf: TypeAlias = "Callable[[Catalogue, MeshResource], Times]"
+
+
+def no_times(_catalogue: Catalogue, _resource: MeshResource) -> Times:
+    return Times()
 
 
 class Shelf(Protocol):
@@ -60,7 +67,7 @@ class Catalogue:
     places: Mapping[ResourceKey, Position] = field(default_factory=dict)
     repository: str = ""  # as people may read it; "" where it is not known
     branch: str = ""
-    times_of: Callable[[Catalogue, MeshResource], Times] = lambda _catalogue, _resource: Times()
+    times_of: TimesOf = no_times
     now: float
     items_max: int = ITEMS_MAX
     global_state: GlobalState | None = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from reconciler.rest import (
     computed_config,
     gateway_view,
+    hostnames,
     insights,
     inspect_dataplanes,
     inspect_old,
@@ -30,6 +31,7 @@ def _weight(endpoint: Endpoint) -> tuple[int, ...]:
 ENDPOINTS: tuple[Endpoint, ...] = tuple(
     sorted(
         (
+            *hostnames.ENDPOINTS,
             *insights.ENDPOINTS,
             *metadata.ENDPOINTS,
             *overview.ENDPOINTS,

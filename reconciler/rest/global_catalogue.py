@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from reconciler.decode import mesh_resource
 from reconciler.fleet import CLUSTER_ID
+from reconciler.kds.codec import canonical_data
 from reconciler.model.resource import Labels, ResourceKey
-from reconciler.rest.catalogue import Catalogue
+from reconciler.rest.catalogue import Catalogue, no_times
 from reconciler.rest.mesh_insights import MeshInsights
 from reconciler.state import MeshState, from_resources
 from reconciler.steps.global_insights import zone_insight
@@ -16,12 +17,20 @@ from reconciler.steps.global_insights import zone_insight
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from reconciler.rest.catalogue import Shelf
+    from reconciler.model.resource import MeshResource
+    from reconciler.rest.catalogue import Shelf, TimesOf
     from reconciler.steps.global_state import GlobalState
 
 
 def of_global(
-    state: GlobalState, *, repository: str, branch: str, hostname: str, now: float, items_max: int
+    state: GlobalState,
+    *,
+    repository: str,
+    branch: str,
+    hostname: str,
+    now: float,
+    items_max: int,
+    times_of: TimesOf = no_times,
 ) -> Catalogue | None:
     """None while no revision is in force: what is not known yet is not shown as empty."""
     revision = state.published
@@ -42,6 +51,7 @@ def of_global(
         branch=branch,
         now=now,
         items_max=items_max,
+        times_of=times_of,
         global_state=state,
     )
 
@@ -75,7 +85,10 @@ def _zones(state: GlobalState) -> MeshState:
 
 
 def _zone_insights(state: GlobalState) -> MeshState:
-    return from_resources(
-        mesh_resource(ResourceKey("ZoneInsight", "", name), Labels(), zone_insight(state, name))
-        for name in state.zones
-    )
+    return from_resources(_zone_insight(state, name) for name in state.zones)
+
+
+def _zone_insight(state: GlobalState, zone: str) -> MeshResource:
+    """Through its message, which leaves out what is zero."""
+    data = canonical_data("ZoneInsight", zone_insight(state, zone))
+    return mesh_resource(ResourceKey("ZoneInsight", "", zone), Labels(), data)

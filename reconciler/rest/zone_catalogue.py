@@ -6,25 +6,36 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from reconciler.decode import mesh_resource
+from reconciler.kds.codec import canonical_data
 from reconciler.kds.proxy_insight import insight_bytes
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.model.spec import InsightSpec
 from reconciler.registration import node_id
-from reconciler.rest.catalogue import Catalogue
+from reconciler.rest.catalogue import Catalogue, no_times
 from reconciler.rest.zone_config import computed
+from reconciler.state import from_resources
+from reconciler.steps.global_insights import moment
 from reconciler.steps.zone_insights import told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reconciler.rest.catalogue import Shelf
+    from reconciler.rest.catalogue import Shelf, TimesOf
     from reconciler.steps.proxy_state import Proxy
     from reconciler.steps.zone_state import ZoneState
 
 INSIGHTS = ("DataplaneInsight", "ZoneIngressInsight", "ZoneEgressInsight")
 
 
-def of_zone(state: ZoneState, *, hostname: str, now: float, items_max: int) -> Catalogue:
+def of_zone(
+    state: ZoneState,
+    *,
+    hostname: str,
+    now: float,
+    items_max: int,
+    times_of: TimesOf = no_times,
+) -> Catalogue:
     return Catalogue(
         mode="zone",
         zone=state.settings.zone,
@@ -33,9 +44,14 @@ def of_zone(state: ZoneState, *, hostname: str, now: float, items_max: int) -> C
         hostname=hostname,
         revision=state.revision,
         layers=(state.merged,),
-        derived={type_: partial(_insights_of, state, type_, now) for type_ in INSIGHTS},
+        derived={
+            **{type_: partial(_insights_of, state, type_, now) for type_ in INSIGHTS},
+            "Zone": lambda _catalogue: from_resources((_zone(state),)),
+            "ZoneInsight": lambda _catalogue: from_resources(_zone_insight(state)),
+        },
         now=now,
         items_max=items_max,
+        times_of=times_of,
         zone_state=state,
         compute=partial(computed, state),
     )
@@ -71,3 +87,26 @@ class _Insights:
         message = insight_bytes(self.type, key.name, insight)
         spec = InsightSpec(online, insight.backend, message)
         return MeshResource(ResourceKey(self.type, key.mesh, key.name), Labels(), "", spec)
+
+
+def _zone(state: ZoneState) -> MeshResource:
+    return mesh_resource(ResourceKey("Zone", "", state.settings.zone), Labels(), {})
+
+
+def _zone_insight(state: ZoneState) -> tuple[MeshResource, ...]:
+    """Its own, of its streams to the global: nothing before the first one."""
+    link, settings = state.link, state.settings
+    if not link.since:
+        return ()
+    said = settings.node.metadata
+    told: dict[str, object] = {
+        "id": f"{settings.instance}-{int(link.since * 1000)}",
+        "zoneInstanceId": settings.instance,
+        "connectTime": moment(link.since),
+        "config": said.get("config", ""),
+        "version": said.get("version", {}),
+    }
+    if link.until is not None:
+        told["disconnectTime"] = moment(link.until)
+    data = canonical_data("ZoneInsight", {"subscriptions": [told]})
+    return (mesh_resource(ResourceKey("ZoneInsight", "", settings.zone), Labels(), data),)

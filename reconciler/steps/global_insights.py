@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from reconciler.decode import mesh_resource
 from reconciler.kds.admin import AdminKind
 from reconciler.kds.stats import stats
-from reconciler.kds.zone_node import KUMA_VERSION, Announced
+from reconciler.kds.zone_node import Announced, is_compatible
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.steps.global_counts import Subscription
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from reconciler.steps.zone_record import Session, ZoneRecord
 
 SUBSCRIPTIONS_MAX = 10
-MINOR_MAX = 2  # versions that a zone and its global may lie apart
 _ADMIN = {
     AdminKind.CONFIG: "configDump",
     AdminKind.STATS: "stats",
@@ -99,17 +98,6 @@ def _subscription(each: Subscription, instance: str) -> dict[str, object]:
     if each.announced.config:
         found["config"] = each.announced.config
     return found
-
-
-def is_compatible(version: str) -> bool:
-    """The same major version, and two minor ones apart at most; what cannot be read is."""
-    try:
-        ours, theirs = (
-            tuple(int(part) for part in text.split(".")[:2]) for text in (KUMA_VERSION, version)
-        )
-        return ours[0] == theirs[0] and abs(ours[1] - theirs[1]) <= MINOR_MAX
-    except (ValueError, IndexError):
-        return True
 
 
 def moment(at: float) -> str:

@@ -296,6 +296,8 @@ def _received(
     if news:
         relayed = apply(record.relayed, change) if travels else record.relayed
         after = replace(record, owned=owned, relayed=relayed)
+    if not KINDS[type_].read_only:
+        after = _dated(after, change, news, event.now)
     if after.remembered and type_ == "ZoneIngress":
         after = replace(after, remembered=False)
     told: Effects = ()
@@ -318,6 +320,21 @@ def _received(
     pairs = tuple((record.owned.get(key), owned.get(key)) for key in keys)
     state, relay = global_slices.relay(state, zone, pairs)
     return state, (keep, *relay, *told), found
+
+
+def _dated(record: ZoneRecord, told: ResourceDiff, news: ResourceDiff, now: float) -> ZoneRecord:
+    """What is told again after a start of ours is no change."""
+    times, changed = record.times, {resource.key for resource in news.put}
+    for resource in told.put:
+        key = resource.key
+        before = times.get(key)
+        if before is None:
+            times = times.insert(key, (now, now))
+        elif key in changed:
+            times = times.insert(key, (before[0], now))
+    for key in news.drop:
+        times = times.discard(key)
+    return record if times is record.times else replace(record, times=times)
 
 
 def _dropped(

@@ -63,6 +63,8 @@ class GlobalLink:
     """
 
     session: str | None = None
+    since: float = 0.0  # when it began, or the last one that ended; 0: there was none
+    until: float | None = None  # when that one ended
     receivers: HashTrieMap[str, DeltaReceiver] = field(default_factory=HashTrieMap)
     senders: HashTrieMap[str, DeltaSender] = field(default_factory=HashTrieMap)
     nonces: int = 0

@@ -60,13 +60,15 @@ ALL_TYPES = (*GLOBAL_TO_ZONE_TYPES, MANIFEST)
 FIRST_TYPES = ("Config", MANIFEST)
 
 
-def connected(state: ZoneState, session: str) -> Outcome:
+def connected(state: ZoneState, session: str, now: float) -> Outcome:
     """A zone that holds keys asks first whose global this is, and for the rest once it knows: what
     a stranger has or has not is no news of this fleet.
     """
     link = replace(
         state.link,
         session=session,
+        since=now,
+        until=None,
         receivers=HashTrieMap(),
         senders=HashTrieMap(),
         nonces=0,
@@ -102,11 +104,12 @@ def redial_least_s(state: ZoneState) -> float:
     return REDIAL_S if state.link.kuma else 0.0
 
 
-def disconnected(state: ZoneState, session: str, reason: str) -> Outcome:
+def disconnected(state: ZoneState, session: str, reason: str, now: float) -> Outcome:
     """Nothing is withdrawn: the last revision and the last known ingresses stay in force."""
     if session != state.link.session:
         return state, ()
-    link = replace(state.link, session=None, receivers=HashTrieMap(), senders=HashTrieMap())
+    nothing: HashTrieMap[str, DeltaReceiver] = HashTrieMap()
+    link = replace(state.link, session=None, until=now, receivers=nothing, senders=HashTrieMap())
     return replace(state, link=link), (Note("global.disconnected", {"reason": reason}),)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reconciler.kds.manifest import ConvergenceReport
     from reconciler.kds.slice import Pair, Relayed, Slice
     from reconciler.kds.zone_node import Announced
-    from reconciler.model.resource import MeshResource
+    from reconciler.model.resource import MeshResource, ResourceKey
     from reconciler.status.announcement import ZoneStatus
     from reconciler.steps.global_counts import Subscription
     from xds.delta_receiver import DeltaReceiver
@@ -145,4 +145,7 @@ class ZoneRecord:
     refused: Refusals = field(default_factory=HashTrieMap)
     past: tuple[Subscription, ...] = ()  # streams that ended, oldest first
     health_at: float | None = None  # when it last said that it lives
+    times: HashTrieMap[ResourceKey, tuple[float, float]] = field(
+        default_factory=HashTrieMap
+    )  # when what it owns came here, and when it last changed; not of insights, which say so
     claims: int = 0  # of another zone's name, refused since this start

@@ -216,6 +216,7 @@ class Restored:
 @dataclass(frozen=True, slots=True)
 class GlobalConnected:
     session: str
+    now: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +243,7 @@ class GlobalRequest:
 class GlobalDisconnected:
     session: str
     reason: str
+    now: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

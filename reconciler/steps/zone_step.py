@@ -66,14 +66,14 @@ def step(state: ZoneState, event: Event) -> Outcome:
     match event:
         case Restored():
             return restore(state, event)
-        case GlobalConnected(session):
-            return zone_global.connected(state, session)
+        case GlobalConnected(session, now):
+            return zone_global.connected(state, session, now)
         case GlobalResponse():
             return zone_global.response(state, event)
         case GlobalRequest(session, request):
             return zone_report.request(state, session, request)
-        case GlobalDisconnected(session, reason):
-            return zone_global.disconnected(state, session, reason)
+        case GlobalDisconnected(session, reason, now):
+            return zone_global.disconnected(state, session, reason, now)
         case ProxyOpened(stream, authorization):
             return zone_proxies.opened(state, stream, authorization)
         case ProxyRequest(stream, request, now):

@@ -12,6 +12,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from reconciler.rest.times import Arrivals
 from reconciler.runtime.log import note
 from reconciler.runtime.loop_watch import LoopWatch
 from reconciler.runtime.outbox import Outbox
@@ -65,8 +66,9 @@ class ZoneControlPlane:
         self.names_wanted = asyncio.Event()  # host names without an address have come
         self.changed = asyncio.Event()  # replaced at every change; for whoever waits
         self.events = 0
+        self.arrivals = Arrivals()  # when what it holds came
         self.outbox: Outbox[z.Effect, MeshResource | bytes] = Outbox(
-            rows_of, self._write, self._carry_out, self._store_said
+            self._rows_of, self._write, self._carry_out, self._store_said
         )
         self._timer = Timer(self._tick)
         self._build_asked = False
@@ -83,9 +85,12 @@ class ZoneControlPlane:
         lost = {kind for kind in KINDS if kept[kind] is None or not self.store.is_whole(kind)}
         if kept["policy"]:  # They come and go as a whole, with their revision.
             lost.discard("policy")
+        now = time.time()
+        for resources in kept.values():
+            self.arrivals.note(resources or (), (), now)
         self.deliver(
             z.Restored(
-                time.time(),
+                now,
                 kept["policy"] or (),
                 kept["relayed"] or (),
                 kept["local"] or (),
@@ -151,7 +156,7 @@ class ZoneControlPlane:
     # KdsClientEvents, called by the KDS client on the loop
 
     def connected(self, session: str) -> None:
-        self.deliver(z.GlobalConnected(session))
+        self.deliver(z.GlobalConnected(session, time.time()))
 
     def response(self, session: str, response: DeltaResponse, *, more: bool) -> None:
         self.deliver(z.GlobalResponse(session, response, time.time(), more))
@@ -164,7 +169,7 @@ class ZoneControlPlane:
             return
         self.global_error = reason
         if session:
-            self.deliver(z.GlobalDisconnected(session, reason))
+            self.deliver(z.GlobalDisconnected(session, reason, time.time()))
         else:
             note(self.log, "global.dial_failed", reason=reason)
 
@@ -172,6 +177,11 @@ class ZoneControlPlane:
         return redial_least_s(self.state)
 
     # --- effects ---
+
+    def _rows_of(self, effect: z.Effect) -> Rows | None:
+        if isinstance(effect, z.Persist):
+            self.arrivals.note(effect.put, effect.drop, time.time())
+        return rows_of(effect)
 
     def _carry_out(self, effect: z.Effect) -> None:
         match effect:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import socket
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from reconciler.rest.callers import caller_of
+from reconciler.rest.times import at_zone
 from reconciler.rest.zone_catalogue import of_zone
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ class ZoneRest:
             hostname=self.hostname,
             now=time.time(),
             items_max=self.api.items_max,
+            times_of=partial(at_zone, self.answers.plane.state, self.answers.plane.arrivals),
         )
 
     def caller(self, authorization: str | None) -> Caller | Refused:

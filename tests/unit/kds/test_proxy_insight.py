@@ -18,6 +18,7 @@ from reconciler.kds.proxy_insight import (
     insight_bytes,
     said_by,
 )
+from reconciler.kds.stats import Counts
 from reconciler.model.resource import Labels, ResourceKey
 from reconciler.steps import zone_state as z
 from reconciler.steps.zone_insights import BATCH, PAUSE_S, counts_of
@@ -83,11 +84,33 @@ def test_streams_are_told_at_once_and_at_most_two() -> None:
 def test_versions_are_those_that_the_proxy_names() -> None:
     body = read(opened(METADATA))
     assert body["subscriptions"][0]["version"] == {
-        "kumaDp": {"version": "2.14.3", "gitTag": "v2.14.3"},
+        "kumaDp": {"version": "2.14.3", "gitTag": "v2.14.3", "kumaCpCompatible": True},
         "envoy": {"version": "1.38.2", "build": "a/b"},
         "dependencies": {"coredns": "1.12"},
     }
     assert body["metadata"] == METADATA
+
+
+def test_who_fits_with_whom_is_told_as_far_as_it_is_known() -> None:
+    """A proxy knows it of its Envoy, we of the proxy."""
+    known = {"kumaDp": {"version": "2.9.0"}, "envoy": {"version": "1", "kumaDpCompatible": True}}
+    version = read(opened({"version": known}))["subscriptions"][0]["version"]
+    assert "kumaCpCompatible" not in version["kumaDp"]  # protobuf's way to say no
+    assert version["envoy"]["kumaDpCompatible"] is True
+    other = {"envoy": {"version": "1", "kumaDpCompatible": "yes"}}
+    version = read(opened({"version": other}))["subscriptions"][0]["version"]
+    assert version == {"envoy": {"version": "1"}}
+
+
+def test_all_four_types_have_counters_that_a_reader_may_look_into() -> None:
+    counted = replace(opened({}).subscriptions[0], counts={"cds": Counts(1, 1, 0)})
+    status = read(ProxyInsight((counted,)))["subscriptions"][0]["status"]
+    assert {name: status[name] for name in ("cds", "eds", "lds", "rds")} == {
+        "cds": {"responsesSent": "1", "responsesAcknowledged": "1"},
+        "eds": {},
+        "lds": {},
+        "rds": {},
+    }
 
 
 def test_what_a_proxy_says_of_itself_in_another_form_harms_nothing() -> None:

@@ -17,7 +17,7 @@ from reconciler.kds.codec import CarriedResource, decode_entry, encode_carried
 from reconciler.kds.manifest import matches, parse_manifest, versions_digest
 from reconciler.kds.names import hashed_name
 from reconciler.kds.types import MANIFEST, OWNED_TYPES, SERVICE_INSIGHT
-from reconciler.kds.zone_node import FEATURES
+from reconciler.kds.zone_node import FEATURES, is_compatible
 from reconciler.model.resource import (
     DISPLAY_NAME,
     NAMESPACE,
@@ -30,7 +30,7 @@ from reconciler.repository_settings import decode_settings
 from reconciler.rest.form import body_of
 from reconciler.state import EMPTY
 from reconciler.steps import global_state as g
-from reconciler.steps.global_insights import is_compatible, zone_insight, zone_resources
+from reconciler.steps.global_insights import zone_insight, zone_resources
 from reconciler.steps.global_services import INTERVAL_S
 from tests.support.global_plane import TYPES, Global, revision, timeout
 from xds.discovery import DeltaRequest, DeltaResponse
