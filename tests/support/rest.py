@@ -7,13 +7,21 @@ from __future__ import annotations
 import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
+from reconciler.decode import mesh_resource
+from reconciler.kds.proxy_insight import ProxyInsight, insight_bytes
 from reconciler.load import Blob, Loaded, LoadMemo, load
 from reconciler.model.kinds import KINDS
+from reconciler.model.resource import Labels, MeshResource, ResourceKey
+from reconciler.model.spec import InsightSpec
 from reconciler.problems import has_errors
-from reconciler.rest.answer import Asked
+from reconciler.rest.answer import Asked, Refused
 from reconciler.rest.callers import ADMIN, AUTHENTICATED, Caller
+from reconciler.rest.catalogue import Catalogue
+from reconciler.rest.endpoints import ENDPOINTS
 from reconciler.rest.global_catalogue import of_global
+from reconciler.rest.mesh_insights import MeshInsights
 from reconciler.rest.zone_catalogue import of_zone
 from reconciler.standing import as_carried
 from reconciler.state import from_resources
@@ -24,7 +32,7 @@ from tests.support.zone import START, dataplane, zone
 from xds.discovery import DeltaResponse
 
 if TYPE_CHECKING:
-    from reconciler.rest.catalogue import Catalogue
+    from reconciler.kds.proxy_insight import Subscription
 
 ALICE = Caller("alice", (AUTHENTICATED,))
 BOSS = Caller("boss", (ADMIN, AUTHENTICATED))
@@ -95,3 +103,71 @@ def asked(path: str = "/", body: object = None, caller: Caller = ALICE, **places
 def document_of(type_: str, name: str) -> dict[str, Any]:
     """As it stands in its file."""
     return next(found for found in documents(type_) if found["name"] == name)
+
+
+def ask(catalogue: Catalogue, target: str, caller: Caller = ALICE) -> tuple[int, Any]:
+    """Status and JSON of a GET, by the endpoint that the server would choose."""
+    path, _, query = target.partition("?")
+    for endpoint in ENDPOINTS:
+        places = _fits(endpoint.path, path)
+        if places is not None:
+            request = Asked(
+                path=path,
+                route=endpoint.path,
+                places=places,
+                query=tuple(parse_qsl(query, keep_blank_values=True)),
+                base="http://cp",
+                caller=caller,
+            )
+            try:
+                answer = endpoint.answer(catalogue, request)
+            except Refused as refused:
+                answer = refused.answer()
+            return answer.status, json.loads(answer.body)
+    raise LookupError(path)
+
+
+def _fits(template: str, path: str) -> dict[str, str] | None:
+    wanted, given = template.split("/"), path.split("/")
+    if len(wanted) != len(given):
+        return None
+    pairs = list(zip(wanted, given, strict=True))
+    if any(want != have for want, have in pairs if not want.startswith("{")):
+        return None
+    return {want.strip("{}"): have for want, have in pairs if want.startswith("{")}
+
+
+def names(catalogue: Catalogue, target: str) -> list[str]:
+    status, found = ask(catalogue, target)
+    assert status == 200, found
+    return [item["name"] for item in found["items"]]
+
+
+def catalogue(*resources: MeshResource, **more: Any) -> Catalogue:
+    """Of these, as a global has them."""
+    given: dict[str, Any] = {
+        "mode": "global",
+        "version": "0.1",
+        "revision": "c0ffee0123456789",
+        "layers": (from_resources(resources),),
+        "derived": {"MeshInsight": MeshInsights},
+        "now": START,
+    }
+    return Catalogue(**given | more)
+
+
+def made(type_: str, name: str, data: object = None, *, mesh: str = "default", **more: str) -> Any:
+    """A resource; `more` are its labels, `kuma.io/` before each."""
+    key = ResourceKey(type_, mesh if KINDS[type_].mesh_scoped else "", name)
+    labels = Labels.of({f"kuma.io/{label.replace('_', '-')}": v for label, v in more.items()})
+    return mesh_resource(key, labels, data or {})
+
+
+def insight_of(base: MeshResource, *streams: Subscription, backend: str = "") -> MeshResource:
+    """Of a proxy with these streams, the newest last."""
+    key = base.key
+    type_ = f"{key.type}Insight"
+    told = ProxyInsight(streams, backend, backends=(backend,) if backend else ())
+    message = insight_bytes(type_, key.name, told)
+    spec = InsightSpec(any(s.until is None for s in streams), backend, message)
+    return MeshResource(ResourceKey(type_, key.mesh, key.name), base.labels, "", spec)
