@@ -105,7 +105,7 @@ class History:
     def _back(self, commit: str, before: str) -> list[_Step] | None:
         """What leads here from the commit before, newest first; None: it is not on the way."""
         steps: list[_Step] = []
-        for step in self._walk(commit):
+        for step in self._walk(commit, before):
             steps.append(step)
             if step.parent == before:
                 return steps
@@ -131,22 +131,21 @@ class History:
             found = found.insert(path, FileTime(since, modified.get(path, since)))
         return FileTimes(commit, found, since)
 
-    def _walk(self, commit: str) -> Iterable[_Step]:
+    def _walk(self, commit: str, until: str = "") -> Iterable[_Step]:
         """Newest first. Work is done in short pieces: it shares the interpreter with the loop."""
-        reader, began, spent = _Reader(self.policy_path), 0.0, 0.0
+        reader, spent = _Reader(self.policy_path), 0.0
         self.commits_read = 0
         next_: str | None = commit
         while next_ is not None and self.commits_read < COMMITS_MAX and spent < WORK_S_MAX:
             if self._ended.is_set():
                 return
-            began = self.clock()
-            steps = []
+            began, worked, steps = self.clock(), 0.0, []
             with open_bare(self.folder) as repository:
-                while next_ is not None and self.clock() - began < BATCH_S:
+                while next_ is not None and worked <= BATCH_S:
                     steps.append(reader.step(repository, next_))
-                    next_ = steps[-1].parent
-                    self.commits_read += 1
-            worked = self.clock() - began
+                    next_ = steps[-1].parent if steps[-1].parent != until else None
+                    worked = self.clock() - began
+            self.commits_read += len(steps)
             spent += worked
             yield from steps
             self._ended.wait(worked)

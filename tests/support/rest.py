@@ -32,6 +32,8 @@ from tests.support.zone import START, dataplane, zone
 from xds.discovery import DeltaResponse
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from reconciler.kds.proxy_insight import Subscription
 
 ALICE = Caller("alice", (AUTHENTICATED,))
@@ -156,7 +158,14 @@ def catalogue(*resources: MeshResource, **more: Any) -> Catalogue:
     return Catalogue(**given | more)
 
 
-def made(type_: str, name: str, data: object = None, *, mesh: str = "default", **more: str) -> Any:
+def made(
+    type_: str,
+    name: str,
+    data: Mapping[str, object] | None = None,
+    *,
+    mesh: str = "default",
+    **more: str,
+) -> MeshResource:
     """A resource; `more` are its labels, `kuma.io/` before each."""
     key = ResourceKey(type_, mesh if KINDS[type_].mesh_scoped else "", name)
     labels = Labels.of({f"kuma.io/{label.replace('_', '-')}": v for label, v in more.items()})

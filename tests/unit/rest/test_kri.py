@@ -73,10 +73,11 @@ def test_a_resource_is_answered_by_its_identifier_in_every_form() -> None:
 
 
 def test_a_copy_of_a_zone_is_answered_by_the_identifier_it_says() -> None:
-    labels = {"zone": "east", "display_name": "t"}
     name = hashed_name(
         "default", "t", Labels.of({"kuma.io/zone": "east", "kuma.io/display-name": "t"})
     )
-    shown = catalogue(made("Mesh", "default"), made("MeshTimeout", name, **labels))
+    shown = catalogue(
+        made("Mesh", "default"), made("MeshTimeout", name, zone="east", display_name="t")
+    )
     _, found = ask(shown, f"/meshes/default/meshtimeouts/{name}")
     assert ask(shown, f"/_kri/{found['kri']}")[1] == found
