@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from reconciler.kds.insight_facts import facts_of
 from reconciler.model.resource import ZONE, ResourceKey
-from reconciler.registration import node_id
 from reconciler.rest.catalogue import Times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from reconciler.model.resource import MeshResource
     from reconciler.rest.catalogue import Catalogue
     from reconciler.steps.global_state import GlobalState
-    from reconciler.steps.zone_state import ZoneState
 
 FileTimes: TypeAlias = "Callable[[str], tuple[float, float] | None]"  # by path; of "" the first
 INSIGHTS = frozenset({"DataplaneInsight", "ZoneEgressInsight", "ZoneIngressInsight", "ZoneInsight"})
@@ -32,68 +30,32 @@ def at_global(
 ) -> Times:
     key = resource.key
     if key.type in INSIGHTS:
-        return _of_insight(resource)
+        return of_insight(resource)
     mesh = key.name if key.type == "MeshInsight" else key.mesh
     place = catalogue.places.get(key)
     if place is not None:
-        return _times(files(place.path))
+        return times_or_unknown(files(place.path))
     record = state.zones.get(resource.labels.get(ZONE) or "")
     if record is not None:
-        heard = _times(record.times.get(key))
-        return _of_proxy(_began(catalogue, resource), heard) if key.type in PROXIES else heard
+        heard = times_or_unknown(record.times.get(key))
+        return of_proxy(_began(catalogue, resource), heard) if key.type in PROXIES else heard
     if key.type == "Zone":
         began = _began(catalogue, resource)
         return Times(began, began)
     place = catalogue.places.get(ResourceKey("Mesh", "", mesh))
-    return _times(files(place.path if place is not None else ""))
+    return times_or_unknown(files(place.path if place is not None else ""))
 
 
-def at_zone(
-    state: ZoneState, arrivals: Arrivals, _catalogue: Catalogue, resource: MeshResource
-) -> Times:
-    key = resource.key
-    if key.type in INSIGHTS:
-        return _of_insight(resource)
-    if key.type == "Zone":
-        since = state.link.since or None
-        return Times(since, since)
-    heard = _times(arrivals.of(key))
-    proxy = state.proxies.get(node_id(key.mesh, key.name)) if key.type in PROXIES else None
-    if proxy is None or proxy.key != key:
-        return heard
-    streams = proxy.insight.subscriptions
-    return _of_proxy(streams[0].since if streams else None, heard)
-
-
-class Arrivals:
-    """When what a zone holds came here, and when it last changed: since its
-    start, if it was on its disk then.
-    """
-
-    def __init__(self) -> None:
-        self._times: dict[ResourceKey, tuple[float, float]] = {}
-
-    def note(self, put: Iterable[MeshResource], drop: Iterable[ResourceKey], now: float) -> None:
-        for resource in put:
-            before = self._times.get(resource.key)
-            self._times[resource.key] = (now if before is None else before[0], now)
-        for key in drop:
-            self._times.pop(key, None)
-
-    def of(self, key: ResourceKey) -> tuple[float, float] | None:
-        return self._times.get(key)
-
-
-def _times(found: tuple[float, float] | None) -> Times:
+def times_or_unknown(found: tuple[float, float] | None) -> Times:
     return UNKNOWN if found is None else Times(*found)
 
 
-def _of_insight(insight: MeshResource) -> Times:
+def of_insight(insight: MeshResource) -> Times:
     facts = facts_of(insight)
     return Times(facts.began, facts.changed)
 
 
-def _of_proxy(began: float | None, heard: Times) -> Times:
+def of_proxy(began: float | None, heard: Times) -> Times:
     """It is there at the latest since its first stream that is known; heard of again after a start
     of ours, it has not changed.
     """

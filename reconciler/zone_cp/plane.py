@@ -12,7 +12,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from reconciler.rest.times import Arrivals
+from reconciler.rest.zone_times import Arrivals
 from reconciler.runtime.log import note
 from reconciler.runtime.loop_watch import LoopWatch
 from reconciler.runtime.outbox import Outbox

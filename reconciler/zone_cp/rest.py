@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from reconciler.rest.callers import caller_of
-from reconciler.rest.times import at_zone
 from reconciler.rest.zone_catalogue import of_zone
+from reconciler.rest.zone_times import at_zone
 
 if TYPE_CHECKING:
     from reconciler.api.rest_listeners import ApiListeners

@@ -12,7 +12,8 @@ from reconciler.kds.upward import zone_carried
 from reconciler.model.resource import ResourceKey
 from reconciler.problems import Position
 from reconciler.rest.catalogue import Times
-from reconciler.rest.times import Arrivals, at_global, at_zone
+from reconciler.rest.times import at_global
+from reconciler.rest.zone_times import Arrivals, at_zone
 from reconciler.steps import global_state as g
 from tests.support.global_plane import Global, revision
 from tests.support.rest import catalogue, insight_of, made
