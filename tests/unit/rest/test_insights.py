@@ -254,6 +254,27 @@ def test_a_service_that_nobody_has_is_404() -> None:
     assert ask(shown, "/meshes/none/service-insights")[1]["title"] == "Failed to retrieve Mesh"
 
 
+def test_a_zone_reads_each_service_that_it_lists() -> None:
+    """It has them under the name that travels, which nobody asks for."""
+    services = {"services": {"web": service("online")}}
+    told = made("ServiceInsight", "all-services-default-abc", services)
+    shown = catalogue(made("Mesh", "default"), told, mode="zone", zone="east")
+    (item,) = ask(shown, "/service-insights")[1]["items"]
+    assert ask(shown, "/meshes/default/service-insights/web") == (200, item)
+
+
+def test_a_zone_counts_what_it_holds() -> None:
+    _, found = ask(zone_catalogue(), "/global-insight")
+    assert found["dataplanes"]["standard"] == {
+        "total": 3,
+        "online": 3,
+        "offline": 0,
+        "partiallyDegraded": 0,
+    }
+    assert found["meshes"] == {"total": 1}
+    assert found["policies"]["total"] > 0
+
+
 def test_a_mesh_of_meshservices_alone_has_no_services_by_tag() -> None:
     pay = {"tags": {"kuma.io/service": "pay"}, "networking": {"address": "a:1"}}
     mesh = made("Mesh", "default", {"meshServices": {"mode": "Exclusive"}})
