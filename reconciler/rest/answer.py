@@ -57,6 +57,15 @@ class Parameter:
     schema: Mapping[str, object] = field(default_factory=lambda: {"type": "string"})
 
 
+def object_of(**properties: str) -> Mapping[str, object]:
+    """The JSON Schema of an object that has all of these, by name and type."""
+    types = {name: {"type": type_} for name, type_ in properties.items()}
+    return {"type": "object", "required": list(properties), "properties": types}
+
+
+LISTED = object_of(total="integer", items="array")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """What is answered to GET on a path. Of two that fit a path, the one with more literal segments

@@ -16,6 +16,7 @@ from reconciler.rest.answer import (
     Refused,
     bad_request,
     document,
+    object_of,
 )
 from reconciler.rest.json_patch import json_patch
 from reconciler.rest.reading import wanted
@@ -71,6 +72,7 @@ ENDPOINTS: tuple[Endpoint, ...] = tuple(
         path=f"/meshes/{{mesh}}/{path}/{{name}}/_config",
         answer=partial(_config, type_),
         says="What the zone computes for one proxy, by type of Envoy's resource and name.",
+        returns=object_of(xds="object"),
         query=QUERY,
     )
     for path, type_ in (("dataplanes", "Dataplane"), ("meshgateways", "MeshGateway"))

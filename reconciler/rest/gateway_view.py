@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reconciler.model.resource import SERVICE
-from reconciler.rest.answer import Answer, Endpoint, document
+from reconciler.rest.answer import LISTED, Answer, Endpoint, document
 from reconciler.rest.form import head_of
 from reconciler.rest.legacy_match import PASS_THROUGH, best_selected, fits, selectors_of
 from reconciler.rest.matched import listeners_of, subject_of
@@ -230,10 +230,12 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         path="/meshes/{mesh}/meshgateways/{name}/dataplanes",
         answer=_of_gateway,
         says="The Dataplanes of one MeshGateway.",
+        returns=LISTED,
     ),
     Endpoint(
         path="/meshes/{mesh}/meshgatewayroutes/{name}/dataplanes",
         answer=_of_route,
         says="The Dataplanes that one MeshGatewayRoute is for.",
+        returns=LISTED,
     ),
 )

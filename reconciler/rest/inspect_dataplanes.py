@@ -12,7 +12,7 @@ from reconciler.model.kinds import KINDS
 from reconciler.model.resource import Labels
 from reconciler.model.spec import DataplaneSpec
 from reconciler.policies.document import mapping
-from reconciler.rest.answer import Answer, Endpoint, document
+from reconciler.rest.answer import LISTED, Answer, Endpoint, document
 from reconciler.rest.form import meta_of
 from reconciler.rest.legacy_match import fits, selectors_of
 from reconciler.rest.listing import FILTERS, chosen, page
@@ -92,7 +92,7 @@ def _of_type(type_: str) -> list[Endpoint]:
     says = f"The Dataplanes that one {type_} is for."
     answer = partial(_listed, type_)
     return [
-        Endpoint(path=f"{base}/{last}", answer=answer, says=says, query=FILTERS)
+        Endpoint(path=f"{base}/{last}", answer=answer, says=says, returns=LISTED, query=FILTERS)
         for last in (*SPELLINGS, *also)
     ]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.model.kinds import KINDS
 from reconciler.model.resource import SERVICE
 from reconciler.model.spec import TagDestination
-from reconciler.rest.answer import Answer, Endpoint, document
+from reconciler.rest.answer import LISTED, Answer, Endpoint, document, object_of
 from reconciler.rest.attachments import INSPECTED, LEGACY, Attaching, Attachment
 from reconciler.rest.form import head_of
 from reconciler.rest.gateway_view import gateway_dataplane, gateway_entries
@@ -168,13 +168,15 @@ def _says(kind: str, subset: dict[str, str], conf: object) -> dict[str, object]:
 def _endpoints() -> Iterator[Endpoint]:
     base = "/meshes/{mesh}/dataplanes/{name}"
     says = "The policies attached to one Dataplane, by place."
-    yield Endpoint(path=f"{base}/policies", answer=_policies, says=says)
+    yield Endpoint(
+        path=f"{base}/policies", answer=_policies, says=says, returns=object_of(kind="string")
+    )
     says = "The rules of one Dataplane, by place."
-    yield Endpoint(path=f"{base}/rules", answer=_rules, says=says)
+    yield Endpoint(path=f"{base}/rules", answer=_rules, says=says, returns=LISTED)
     for type_ in sorted({*LISTS, *LEGACY}):
         path = f"/meshes/{{mesh}}/{KINDS[type_].path}/{{name}}/dataplanes"
         says = f"The Dataplanes that one {type_} is attached to, and where."
-        yield Endpoint(path=path, answer=partial(_dataplanes, type_), says=says)
+        yield Endpoint(path=path, answer=partial(_dataplanes, type_), says=says, returns=LISTED)
 
 
 ENDPOINTS: tuple[Endpoint, ...] = tuple(_endpoints())

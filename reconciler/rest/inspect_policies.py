@@ -7,7 +7,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reconciler.rest import kri
-from reconciler.rest.answer import Answer, Endpoint, Invalid, Refused, bad_request, document
+from reconciler.rest.answer import (
+    Answer,
+    Endpoint,
+    Invalid,
+    Refused,
+    bad_request,
+    document,
+    object_of,
+)
 from reconciler.rest.inspect_rules import only_real
 from reconciler.rest.matched import Matched, Matching, subject_of
 from reconciler.rest.plain_policy import ORDER, ROUTE, TCP_ROUTE
@@ -177,5 +185,11 @@ _PLACES: tuple[tuple[str, Callable[[Catalogue, Asked], Answer], str], ...] = (
     ("/_outbounds/{outbound}/_routes/{route}/_policies", _of_route, "Confs of one route."),
 )
 ENDPOINTS: tuple[Endpoint, ...] = tuple(
-    Endpoint(path=f"{_BASE}{path}", answer=answer, says=says) for path, answer, says in _PLACES
+    Endpoint(
+        path=f"{_BASE}{path}",
+        answer=answer,
+        says=says,
+        returns=object_of(**{"routes" if answer is _routes else "policies": "array"}),
+    )
+    for path, answer, says in _PLACES
 )

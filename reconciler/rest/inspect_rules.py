@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.model.resource import ResourceKey
 from reconciler.model.spec import MeshSpec
-from reconciler.rest.answer import Endpoint, Refused, document
+from reconciler.rest.answer import Endpoint, Refused, document, object_of
 from reconciler.rest.form import meta_of
 from reconciler.rest.matched import Matching, Subject, gateway_subject, subject_of
 from reconciler.rest.plain_policy import ORDER, ROUTE
@@ -178,6 +178,7 @@ ENDPOINTS: tuple[Endpoint, ...] = tuple(
         path=f"/meshes/{{mesh}}/{path}/{{name}}/_rules",
         answer=partial(_rules, type_),
         says=f"What the policies say of one {type_}.",
+        returns=object_of(httpMatches="array", resource="object", rules="array"),
     )
     for path, type_ in (("dataplanes", "Dataplane"), ("meshgateways", "MeshGateway"))
 )

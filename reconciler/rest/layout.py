@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from reconciler.model.resource import Labels
-from reconciler.rest.answer import Answer, Endpoint, document
+from reconciler.rest.answer import Answer, Endpoint, document, object_of
 from reconciler.rest.form import labels_of
 from reconciler.rest.inspect_policies import need_real
 from reconciler.rest.kri import Kri
@@ -132,5 +132,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         path="/meshes/{mesh}/dataplanes/{name}/_layout",
         answer=_layout,
         says="What one Dataplane listens to and where it leads.",
+        returns=object_of(
+            inbounds="array", kri="string", labels="object", listeners="array", outbounds="array"
+        ),
     ),
 )
