@@ -237,7 +237,7 @@ def _moved(times: FileTimes, commit: str, steps: list[_Step]) -> FileTimes:
             before = found.get(path)
             if came is False:
                 found = found.discard(path)
-            elif came or before is None:
+            elif before is None:
                 found = found.insert(path, FileTime(step.time, step.time))
             else:
                 found = found.insert(path, FileTime(before.created, step.time))

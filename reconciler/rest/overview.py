@@ -55,7 +55,7 @@ OVERVIEWS = (
 def overview_text(catalogue: Catalogue, overview: Overview, base: MeshResource) -> str:
     """As compact JSON. The spec is there even when it is empty: kumactl looks into it."""
     head = compact(head_of(base, catalogue.times(base), overview.type))
-    found = f'{head[:-1]},"{overview.member}":{body_of(base) or "{}"}'
+    found = f'{head[:-1]},"{overview.member}":{body_of(base)}'
     insight = catalogue.get(ResourceKey(overview.insight, base.key.mesh, base.key.name))
     if insight is None:
         return f"{found}}}"

@@ -90,6 +90,9 @@ def test_facts_of_an_insight_are_those_of_its_newest_word() -> None:
         issued="ca-1",
         supported=("ca-1",),
     )
+    newer = said_by({"version": {"kumaDp": {"version": "2.15.0"}}})
+    both = insight_of(proxy("a"), ENDED, Subscription("cp", START + 20, said=newer))
+    assert facts_of(both).kuma_dp == "2.15.0"
     assert facts_of(insight_of(proxy("a"), ENDED)).online is False
     assert facts_of(insight_of(proxy("a"), ENDED)).changed == START + 9
     assert facts_of(None) is NOTHING
