@@ -25,6 +25,11 @@ FIRST_KID = "1"
 BACKDATE_S = 5
 TOKEN_MAX = 16_384  # characters
 TOKENS_KEPT = 256  # whose signature was found to be good; all else is looked at each time
+# Each mesh, and each kind of token, has keys of its own, whose kids begin with "1".
+FOREIGN = (
+    "the token is not signed by the key that it names (kid {}): it is of another mesh, of another "
+    "control plane, or of another kind (dataplane, zone, user)"
+)
 # Kuma's own words, which its users search for.
 OTHER = "requestor: {} is different than in token: {}"  # codespell:ignore requestor
 
@@ -119,6 +124,8 @@ def verify(
         if not isinstance(kid, str) or kid not in keys:
             return Refused(f"the token is signed with an unknown key (kid {kid!r})")
         data = _signed(token, keys[kid])
+    except jwt.InvalidSignatureError:
+        return Refused(FOREIGN.format(repr(kid)))
     except jwt.PyJWTError as error:
         return Refused(f"the token is not valid: {error}")
     except ValueError as error:  # A key that cannot be read, or a token of no text.

@@ -142,12 +142,12 @@ def _without_kid() -> str:
         (WEB, lambda: token(Tags={"team": ["a"]}), 'has no tag "team"'),
         (WEB, lambda: token(Type="ingress"), 'for the proxy type "ingress"'),
         (WEB, lambda: token(Workload="api"), 'for the workload "api"'),
-        (WEB, lambda: token(key="2"), "is not valid"),
+        (WEB, lambda: token(key="2"), "of another mesh, of another control plane, or"),
         (WEB, lambda: token(kid="7"), "unknown key (kid '7')"),
         (WEB, _unsigned, "is not valid"),
         (WEB, _without_kid, "unknown key (kid None)"),
-        (WEB, ingress_token, "is not valid"),
-        (INGRESS, token, "is not valid"),
+        (WEB, ingress_token, "of another kind (dataplane, zone, user)"),
+        (INGRESS, token, "of another kind (dataplane, zone, user)"),
         (INGRESS, _by_public_key, "is not valid"),
         (INGRESS, lambda: ingress_token("west"), 'of zone "west", not of "east"'),
         (INGRESS, lambda: ingress_token(scope=("egress",)), 'lacks the scope "ingress"'),
@@ -177,7 +177,7 @@ def test_token_of_a_mesh_is_checked_with_the_keys_of_that_mesh() -> None:
     other = mesh_resource(ResourceKey("Mesh", "", "other"), Labels(), {})
     foreign = secret(f"{keys.dataplane_signing_key('other')}1", pem("2"), mesh="other")
     document = {**WEB, "mesh": "other"}
-    assert "is not valid" in refusal(document, token(Mesh=""), other, foreign)
+    assert "it is of another mesh" in refusal(document, token(Mesh=""), other, foreign)
 
 
 def test_zone_may_limit_how_old_a_token_is() -> None:
