@@ -76,6 +76,7 @@ class GlobalLink:
     digests: HashTrieMap[str, Digested] = field(
         default_factory=HashTrieMap
     )  # of what is staged, to be compared with the manifest's
+    known: bool = False  # whose global it is: before that nothing is asked or told
     manifest: Manifest | None = None
     piecewise: bool = False
     kuma: bool = False  # what the last global that said so was

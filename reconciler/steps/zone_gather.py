@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 from reconciler.steps import zone_report
 from reconciler.steps.zone_state import (
     BuildSoon,
-    Effect,
     Effects,
     Gathering,
     Note,
@@ -122,8 +121,6 @@ def _publishes(state: ZoneState, now: float) -> Outcome:
     state = replace(state, report_due=None, announce_due=None, unpublished=True, telling=True)
     state, marked = zone_report.mark(state, now)
     state, told = zone_report.local_due(state)
-    effects: list[Effect] = [*marked, *told]
-    for type_ in sorted(state.link.senders):  # Also those that there is nothing of, now for sure.
-        state, more = zone_report.offer(state, type_)
-        effects += more
-    return state, tuple(effects)
+    # Also those that there is nothing of, now for sure.
+    state, offered = zone_report.offer_all(state, state.link.senders)
+    return state, (*marked, *told, *offered)

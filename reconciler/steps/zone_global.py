@@ -61,14 +61,17 @@ FIRST_TYPES = ("Config", MANIFEST)
 
 
 def connected(state: ZoneState, session: str, now: float) -> Outcome:
-    """A zone that holds keys asks first whose global this is, and for the rest once it knows: what
-    a stranger has or has not is no news of this fleet.
+    """A zone that holds keys asks first whose global this is. The rest it asks once it knows, and
+    tells nothing before: what a stranger has or has not is no news of this fleet, and the stranger
+    may have a zone of this name.
     """
+    known = not cluster_id(state.policy)
     link = replace(
         state.link,
         session=session,
         since=now,
         until=None,
+        known=known,
         receivers=HashTrieMap(),
         senders=HashTrieMap(),
         nonces=0,
@@ -80,8 +83,7 @@ def connected(state: ZoneState, session: str, now: float) -> Outcome:
         held=frozenset(),
         reack_at=None,
     )
-    types = FIRST_TYPES if cluster_id(state.policy) else ALL_TYPES
-    state, asks = _asked(replace(state, link=link), types)
+    state, asks = _asked(replace(state, link=link), ALL_TYPES if known else FIRST_TYPES)
     return state, (*asks, Note("global.connected", {"session": session}))
 
 
@@ -94,10 +96,18 @@ def _asked(state: ZoneState, types: Sequence[str]) -> Outcome:
     return replace(state, link=replace(link, receivers=link.receivers.update(made))), asks
 
 
-def _asked_rest(state: ZoneState) -> Outcome:
-    """Once it is known whose global this is."""
-    rest = [type_ for type_ in ALL_TYPES if type_ not in state.link.receivers]
-    return _asked(state, rest) if rest and knows_fleet(state) else (state, ())
+def _introduced(state: ZoneState) -> Outcome:
+    """Once this session has told whose global it is. One of Kuma may need a while after its first
+    start until it can.
+    """
+    link, staged = state.link, state.link.staged.get("Config", NOTHING)
+    said = any(said_id(entry.resource) for entry in staged)
+    if link.known or not said or not zone_taking.told(link, "Config"):
+        return state, ()
+    state = replace(state, link=replace(link, known=True))
+    state, asks = _asked(state, [type_ for type_ in ALL_TYPES if type_ not in link.receivers])
+    state, told = zone_report.offer_all(state, link.senders)
+    return state, (*asks, *told)
 
 
 def redial_least_s(state: ZoneState) -> float:
@@ -131,7 +141,7 @@ def response(state: ZoneState, event: GlobalResponse) -> Outcome:
         state, received = _whole(state, received)
         if received.type_url == MANIFEST:
             state = _manifest_received(state, received)
-            state, effects = zone_report.offer_held(state)
+            state, effects = zone_report.offer_all(state, state.link.held)
         elif received.type_url in RELAYED_TYPES:
             state, effects, errors = _relayed(state, received, is_initial=news.is_initial)
         else:
@@ -140,7 +150,7 @@ def response(state: ZoneState, event: GlobalResponse) -> Outcome:
         return state, (LeaveGlobal(session, str(error)),)
     text = refusals_text(errors)
     state, answer = _answer(state, receiver, text)
-    state, asks = _asked_rest(state)
+    state, asks = _introduced(state)
     if state.link.piecewise and state.link.reack_at is None:
         state, guard = _guarded(state, now)
         effects = (*effects, *guard)
@@ -206,17 +216,6 @@ def _left(state: ZoneState, why: str) -> Outcome:
     return replace(state, link=link), (note, LeaveGlobal(session, why))
 
 
-def knows_fleet(state: ZoneState) -> bool:
-    """This session has told it, where the zone has keys to lose. A Kuma global may need a while
-    after its first start until it can.
-    """
-    if not cluster_id(state.policy):
-        return True
-    staged = state.link.staged.get("Config", NOTHING)
-    known = any(said_id(entry.resource) for entry in staged)
-    return known and zone_taking.told(state.link, "Config")
-
-
 def _answer(state: ZoneState, receiver: DeltaReceiver, refusals: str) -> tuple[ZoneState, Effect]:
     receiver, request = receiver.nack(refusals) if refusals else receiver.ack()
     link = state.link
@@ -237,7 +236,7 @@ def _taken_when_whole(state: ZoneState, now: float) -> Outcome:
     if state.taking is not None:  # What came meanwhile is next.
         return state, ()
     if link.piecewise:
-        whole = zone_taking.told(link, "Mesh") and knows_fleet(state)
+        whole = link.known and zone_taking.told(link, "Mesh")
         return zone_taking.on(zone_taking.begun(state, None), now) if whole else (state, ())
     if link.manifest is None:
         return state, ()

@@ -227,10 +227,10 @@ def request(state: ZoneState, session: str, received: DeltaRequest) -> Outcome:
     return state, (*told, *sent, *notes)
 
 
-def offer_held(state: ZoneState) -> Outcome:
-    """The peer turned out to be one of ours, which takes more."""
+def offer_all(state: ZoneState, types: Iterable[str]) -> Outcome:
+    """Of these types, what the global has not got."""
     effects: list[Effect] = []
-    for type_ in sorted(state.link.held):
+    for type_ in sorted(types):
         state, more = offer(state, type_)
         effects += more
     return state, tuple(effects)
@@ -239,7 +239,7 @@ def offer_held(state: ZoneState) -> Outcome:
 def offer(state: ZoneState, type_: str) -> Outcome:
     link = state.link
     published = state.published
-    if not _speaks(state) or not published.begun or link.session is None:
+    if not _speaks(state) or not published.begun or link.session is None or not link.known:
         return state, ()
     want, step = published.types.get(type_, NO_RESOURCES), published.steps.get(type_)
     sender, response = link.senders[type_].offer(want, str(link.nonces + 1), step=step)

@@ -19,7 +19,6 @@ from reconciler.figures import (
 from reconciler.inspection import NO_ZONE, Inspected, Inspection, outcome
 from reconciler.runtime.log import NOTED
 from reconciler.steps.zone_certificates import told
-from reconciler.steps.zone_global import knows_fleet
 from reconciler.steps.zone_report import rejections, report_of
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class ZoneAnswers:
         plane = self.plane
         if plane.state.link.session is None:
             return plane.global_error
-        return "" if knows_fleet(plane.state) else UNKNOWN_FLEET
+        return "" if plane.state.link.known else UNKNOWN_FLEET
 
     def _proxy_row(self, proxy: Proxy) -> dict[str, object]:
         refused = rejections(proxy)

@@ -21,7 +21,7 @@ from reconciler.store import Store
 from reconciler.zone_cp.answers import ZoneAnswers
 from reconciler.zone_cp.plane import ZoneControlPlane
 from tests.support.global_plane import Global
-from tests.support.zone import MESH, Zone, zone
+from tests.support.zone import MESH, Zone, dataplane, zone
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 
 if TYPE_CHECKING:
@@ -161,6 +161,26 @@ def test_zone_with_keys_asks_for_the_rest_once_the_global_has_said_whose_it_is()
     assert asked_for(made) == [t for t in GLOBAL_TO_ZONE_TYPES if t != "Config"]
     receive(made, "Mesh", ("other", {}))
     assert {r.key.name for r in made.state.policy.of("Mesh")} == {"other"}
+
+
+def told(made: Zone) -> set[str]:
+    return {e.response.type_url for e in made.effects if isinstance(e, z.ToGlobalResponse)}
+
+
+def test_zone_tells_a_global_nothing_before_it_knows_whose_it_is() -> None:
+    """A stranger may have a zone of this name, and would take what is not told for gone."""
+    made = holding("old")
+    made.connect(dataplane("web-1", "web"))
+    for type_ in ("Dataplane", "ZoneIngress"):
+        made.deliver(z.GlobalRequest("g1", DeltaRequest(type_, subscribe=("*",))))
+        assert told(made) == set()
+    made.connect(dataplane("web-2", "web"))
+    made.deliver(z.Tick(made.now + 60))
+    assert told(made) == set()
+    receive(made, "Config")
+    assert told(made) == set()
+    offered(made, "old")
+    assert told(made) == {"Dataplane", "ZoneIngress"}
 
 
 def test_zone_that_knew_its_global_asks_anew_in_each_session() -> None:
