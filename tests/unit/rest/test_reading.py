@@ -9,7 +9,7 @@ import pytest
 from reconciler.rest.endpoints import ENDPOINTS
 from reconciler.rest.paths import SHOWN, spellings
 from reconciler.rest.reading import DERIVED_ELSEWHERE
-from reconciler.state import from_resources
+from reconciler.state import MeshState, from_resources
 from tests.support.rest import IN_GIT, ask, catalogue, global_catalogue, made, names, zone_catalogue
 
 if TYPE_CHECKING:
@@ -70,3 +70,17 @@ def test_of_two_endpoints_for_a_path_the_literal_one_comes_first() -> None:
         "/meshes/{mesh}/dataplanes/{name}"
     )
     assert len(paths) == len(set(paths))
+
+
+def test_what_is_derived_is_computed_once_for_a_request() -> None:
+    """And not for each of a thousand proxies."""
+    computed: list[str] = []
+
+    def insights(_catalogue: object) -> MeshState:
+        computed.append("once")
+        return from_resources((made("ZoneInsight", "a"), made("ZoneInsight", "b")))
+
+    zones = from_resources((made("Zone", "a"), made("Zone", "b")))
+    shown = catalogue(layers=(zones,), derived={"ZoneInsight": insights})
+    assert names(shown, "/zones/_overview") == ["a", "b"]
+    assert computed == ["once"]
