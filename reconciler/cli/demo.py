@@ -86,6 +86,7 @@ async def _demo(folder: Path, console: Console, *, once: bool, as_json: bool) ->
     try:
         try:
             await world.start(progress)
+            say(await asyncio.to_thread(world.how_to_read), "dim")
             if not once:
                 await _live(world, console)
                 return 0

@@ -104,6 +104,7 @@ class World:
         self.kds_port = ports.pop()
         self.refusing_port = ports.pop()
         self.diagnostics = {role: ports.pop() for role in ("global", *self.zones)}
+        self.api = {role: (ports.pop(), ports.pop()) for role in ("global", *self.zones)}
         self.ports = {z: ZonePorts(*(ports.pop() for _ in range(5))) for z in self.zones}
         self.workloads = self._workloads(ports)
         self.newcomer = Workload(
@@ -188,7 +189,7 @@ class World:
         self._reconciler(
             "global", "global", "--repo", str(self.bare), "--state-dir", str(self.state("global")),
             "--host", "127.0.0.1", "--kds-port", str(self.kds_port),
-            "--proxy-port", str(self.refusing_port),
+            "--proxy-port", str(self.refusing_port), *self._api_ports("global"),
             "--diagnostics-port", str(self.diagnostics["global"]), *options,
         )  # fmt: skip
 
@@ -208,8 +209,40 @@ class World:
             "--state-dir", str(self.state(zone)), "--host", "127.0.0.1",
             "--bootstrap-port", str(ports.bootstrap), "--ads-port", str(ports.ads),
             "--status-repo", str(self.bare), "--status-coalesce", "1",
-            "--diagnostics-port", str(self.diagnostics[zone]), *options,
+            "--diagnostics-port", str(self.diagnostics[zone]), *self._api_ports(zone), *options,
         )  # fmt: skip
+
+    def _api_ports(self, role: str) -> tuple[str, ...]:
+        tls, plain = self.api[role]
+        return ("--api-port", str(tls), "--api-plain-port", str(plain))
+
+    def user_token(self, role: str) -> Path:
+        """A file with the token of a user who reads the HTTP API of the global or a zone."""
+        file = self.state(role) / "reader.token"
+        if not file.exists():
+            folder = str(self.state(role))
+            self.run_once("token", "user", "reader", "--state-dir", folder, "--out", str(file))
+        return file
+
+    def how_to_read(self) -> str:
+        """The HTTP API, with curl and with kumactl."""
+        lines = [
+            f"  {role:7} http://127.0.0.1:{self.api[role][1]}  {self.user_token(role)}"
+            for role in ("global", *self.zones)
+        ]
+        token, at = (
+            f"$(cat {self.user_token('global')})",
+            f"http://127.0.0.1:{self.api['global'][1]}",
+        )
+        return "\n".join(
+            (
+                "to read the HTTP API, with the token of each control plane:",
+                *lines,
+                f'  curl -H "Authorization: Bearer {token}" {at}/meshes',
+                f"  kumactl config control-planes add --name demo --address {at} "
+                f'--auth-type=tokens --auth-conf token="{token}"',
+            )
+        )
 
     async def _tap(self, zone: str) -> None:
         ports = self.ports[zone]

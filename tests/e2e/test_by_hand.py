@@ -16,7 +16,9 @@ from reconciler.demo.world import free_ports
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "how-to" / "run-by-hand.md"
-PORT = re.compile(r"(?<=[ :])(?:5685|5[67]7[89]|5690|5780|[78]08[01]|990[123]|10[01]01)\b(?!\.)")
+PORT = re.compile(
+    r"(?<=[ :])(?:5685|5[67]7[89]|56[89][012]|578[012]|[78]08[01]|990[123]|10[01]01)\b(?!\.)"
+)
 DEFAULTS = {"global": ("kds-port",), "zone": ("bootstrap-port", "ads-port")}
 
 
@@ -26,13 +28,15 @@ def script() -> str:
 
 def on_free_ports(text: str) -> tuple[str, dict[str, str]]:
     """The page on ports that nobody else has; what it leaves to defaults is set by variables."""
-    named = sorted({*PORT.findall(text), "5685", "5678", "5679", "5680"})
+    named = sorted({*PORT.findall(text), "5685", "5678", "5679", "5680", "5681", "5682"})
     ports = dict(zip(named, map(str, free_ports(len(named))), strict=True))
     variables = {
         "RECONCILER_KDS_PORT": ports["5685"],
         "RECONCILER_BOOTSTRAP_PORT": ports["5678"],
         "RECONCILER_ADS_PORT": ports["5679"],
         "RECONCILER_DIAGNOSTICS_PORT": ports["5680"],
+        "RECONCILER_API_PORT": ports["5682"],
+        "RECONCILER_API_PLAIN_PORT": ports["5681"],
     }
     return PORT.sub(lambda found: ports[found[0]], text), variables
 
