@@ -196,6 +196,22 @@ def door_figures(figures: Mapping[str, int]) -> Iterator[Figure]:
     )  # fmt: skip
 
 
+def api_figures(figures: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
+    """Of the HTTP API (`api.rest_figures.ApiFigures`)."""
+    yield Figure(
+        "reconciler_api_answers", "counter", "Answers of the HTTP API, by class of status.",
+        tuple(((("class", name),), n) for name, n in sorted(figures["answers"].items())),
+    )  # fmt: skip
+    yield Figure(
+        "reconciler_api_denied", "counter", "Requests turned away by the HTTP API, and why.",
+        tuple(((("reason", name),), n) for name, n in sorted(figures["denied"].items())),
+    )  # fmt: skip
+    text = "Seconds from request to answer, summed."
+    yield Figure("reconciler_api_seconds", "counter", text, (((), figures["now"]["seconds"]),))
+    text = "Requests of the HTTP API that are computed or wait for it."
+    yield _one("reconciler_api_waiting", text, figures["now"]["waiting"])
+
+
 def admin_figures(figures: Mapping[str, int]) -> Iterator[Figure]:
     """Of questions to proxies (`admin_client.AdminClient`, `kds.admin_server.AdminDesk`)."""
     text = "Questions to proxies that wait for their answer."

@@ -67,6 +67,16 @@ def _schemas() -> tuple[Mapping[str, str], Registry[Any]]:
     return index, Registry().with_resources(resources)
 
 
+def contents_of(file: str) -> Mapping[str, Any]:
+    """A schema as it stands in its file, such as `shared.json`."""
+    return cast("Mapping[str, Any]", _schemas()[1].contents(file))
+
+
+def file_of(type_: str) -> str | None:
+    """Where the schema of a kind stands."""
+    return _schemas()[0].get(type_)
+
+
 @lru_cache(maxsize=64)
 def _validator(type_: str) -> Draft202012Validator | None:
     index, registry = _schemas()

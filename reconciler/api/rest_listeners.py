@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.api.rest_server import RestApi
-from reconciler.api.serving import HttpServer, tcp_socket
+from reconciler.api.serving import Attentive, HttpServer, tcp_socket
 from reconciler.runtime.log import note
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class ApiListeners:
     plain_port: int | None
     tls: tuple[Path, Path]
     anonymous: bool
+    issues: bool  # tokens, to administrators
     items_max: int
     users: UserKeys
 
@@ -37,7 +38,7 @@ class RestServers:
     """
 
     def __init__(self, source: RestSource, where: ApiListeners, log: logging.Logger) -> None:
-        self.api = RestApi(source, anonymous=where.anonymous)
+        self.api = RestApi(source, log, anonymous=where.anonymous, issues=where.issues)
         self.ports: dict[str, int] = {}  # by scheme, of what is listened on
         self._servers: list[HttpServer] = []
         listeners = (
@@ -53,7 +54,7 @@ class RestServers:
                 note(log, "api.port_taken", reason=str(error))
                 continue
             self.ports[scheme] = listening.getsockname()[1]
-            self._servers.append(HttpServer(self.api.app(), listening, tls))
+            self._servers.append(HttpServer(self.api.app(), listening, tls, Attentive))
 
     async def start(self) -> None:
         for server in self._servers:

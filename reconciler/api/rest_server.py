@@ -7,17 +7,19 @@ see, and hands it to a thread: however large a list is, no proxy waits for it.
 from __future__ import annotations
 
 import asyncio
-import gzip
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from reconciler.api.json_body import BodyTooLarge, body_of
+from reconciler.api.rest_figures import ApiFigures
+from reconciler.api.rest_sending import BUSY_HEADERS, Sending
 from reconciler.ca.tokens import Refused as BadToken
 from reconciler.inspection import Inspected, Inspection
 from reconciler.kds.admin import AdminKind, Question
@@ -25,10 +27,15 @@ from reconciler.rest import writes
 from reconciler.rest.answer import Answer, Asked, Refused
 from reconciler.rest.callers import ANONYMOUS
 from reconciler.rest.endpoints import ENDPOINTS
+from reconciler.rest.openapi import ENDPOINT as DESCRIPTION
+from reconciler.rest.passthrough import ADMIN_KINDS, ADMIN_PATHS
 from reconciler.rest.paths import SHOWN, spellings
+from reconciler.rest.token_requests import TOKEN_KINDS, TokenKind, Wanted, wanted
+from reconciler.runtime.log import note
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    import logging
+    from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -40,19 +47,11 @@ if TYPE_CHECKING:
 THREADS = 2
 WAITING_MAX = 64  # requests that wait for a thread or are computed
 QUERY_MAX = 100  # parameters of one request
-PIECE = 64 * 1024  # bytes of an answer in one turn of the loop
-GZIP_MIN = 1024  # bytes
-GZIP_LEVEL = 4
-ADMIN_KINDS: Mapping[str, AdminKind] = {
-    "xds": AdminKind.CONFIG,
-    "stats": AdminKind.STATS,
-    "clusters": AdminKind.CLUSTERS,
-}
-ADMIN_PATHS: Mapping[str, str] = {
-    "/meshes/{mesh}/dataplanes/{name}": "Dataplane",
-    "/zoneingresses/{name}": "ZoneIngress",
-    "/zoneegresses/{name}": "ZoneEgress",
-}
+CHALLENGE = {"www-authenticate": "Bearer"}
+NO_ISSUING = "tokens are issued on the control plane's machine: `reconciler token {}` \
+(or start it with --api-issue-tokens on)"
+COMMANDS = {"dataplane": "dataplane", "zone": "zone-proxy", "user": "user"}
+T = TypeVar("T")
 
 
 class RestSource(Protocol):
@@ -62,19 +61,25 @@ class RestSource(Protocol):
     def caller(self, authorization: str | None) -> Caller | BadToken:
         """Called in a thread."""
 
+    def issue(self, asked: Wanted) -> str:
+        """A signed token. Called in a thread; raises Refused where there is no key for it."""
+
     async def inspect(self, asked: Inspection) -> Inspected: ...
 
 
 class RestApi:
     """`anonymous`: whoever comes without a token may read; nobody but a known caller sees what a
-    proxy's Envoy holds.
+    proxy's Envoy holds. `issues`: administrators may have tokens signed.
     """
 
-    def __init__(self, source: RestSource, *, anonymous: bool) -> None:
-        self.source, self.anonymous = source, anonymous
-        self.figures = {"answered": 0, "refused": 0, "busy": 0}
+    def __init__(
+        self, source: RestSource, log: logging.Logger, *, anonymous: bool, issues: bool = False
+    ) -> None:
+        self.source, self.log = source, log
+        self.anonymous, self.issues = anonymous, issues
+        self.counted = ApiFigures(log)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="rest")
-        self._busy = 0
+        self.sending = Sending(self._threads)
 
     def app(self) -> ASGIApp:
         routes = [self._read(endpoint) for endpoint in ENDPOINTS if endpoint.path != "/"]
@@ -85,6 +90,11 @@ class RestApi:
         ]
         routes.sort(key=lambda route: [part.startswith("{") for part in route.path.split("/")])
         index = [self._read(endpoint) for endpoint in ENDPOINTS if endpoint.path == "/"]
+        index.append(self._read(DESCRIPTION))
+        index += [
+            self._route(f"/tokens/{kind}", partial(self._issue, kind), ["POST"])
+            for kind in TOKEN_KINDS
+        ]
         return _NoSlash(
             Starlette(routes=[*index, *self._writes(), *routes], exception_handlers=MISSING)
         )
@@ -116,19 +126,34 @@ class RestApi:
         asked = await self._asked(request, request.url.path, with_body=True)
         return await self._computed(partial(does, self._catalogue(), type_, asked))
 
-    def _route(self, path: str, answer: Callable[[Request], object], methods: list[str]) -> Route:
+    def _route(
+        self, path: str, answer: Callable[[Request], Awaitable[Answer]], methods: list[str]
+    ) -> Route:
         async def endpoint(request: Request) -> Response:
+            began = time.monotonic()
             try:
-                found = await answer(request)  # type: ignore[misc]
-            except Refused as refused:
-                self.figures["refused"] += 1
-                found = refused.answer()
+                response = await self._answered(request, answer)
             except ClientDisconnect:
                 return Response(status_code=400)  # Nobody reads it.
-            self.figures["answered"] += 1
-            return await self._sent(request, found)
+            self.counted.answered(response.status_code, time.monotonic() - began)
+            return response
 
         return Route(path, endpoint, methods=methods)
+
+    async def _answered(
+        self, request: Request, answer: Callable[[Request], Awaitable[Answer]]
+    ) -> Response:
+        try:
+            return await self.sending.response(request, await answer(request))
+        except Refused as refused:
+            found = refused.answer()
+        except ClientDisconnect:
+            raise
+        except Exception as error:  # A fault of ours ends one request, and is told.
+            note(self.log, "api.answer_failed", path=request.url.path, reason=repr(error))
+            text = "a fault of the control plane; its log has the reason"
+            found = Refused(500, "Internal Server Error", text).answer()
+        return Response(found.body, found.status, found.headers, found.media_type)
 
     # --- who asks for what ---
 
@@ -150,36 +175,62 @@ class RestApi:
         )
 
     async def _caller(self, request: Request) -> Caller:
-        loop = asyncio.get_running_loop()
         given = request.headers.get("authorization")
-        found = await loop.run_in_executor(self._threads, self.source.caller, given)
+        try:
+            found = await self._computed(partial(self.source.caller, given))
+        except OSError as error:  # Who asks cannot be known, so nobody is let in.
+            raise Refused(503, "The keys cannot be read", words(error)) from error
         if isinstance(found, BadToken):
-            raise Refused(401, "Invalid authentication data", found.reason)
+            self.counted.denied("unauthenticated", _peer(request), found.reason)
+            text = f"Unauthenticated: {found.reason}"
+            raise Refused(401, "Invalid authentication data", text, headers=CHALLENGE)
         if not found.is_known and not self.anonymous:
+            self.counted.denied("unauthenticated", _peer(request), "no token was sent")
             text = "a user token is needed: `reconciler token user NAME` issues one"
-            raise Refused(401, "Unauthenticated", text)
+            raise Refused(401, "Unauthenticated", text, headers=CHALLENGE)
         return found
 
     def _catalogue(self) -> Catalogue:
         found = self.source.catalogue()
         if found is None:
-            raise Refused(503, "Not ready", "no revision is in force yet; ask again in a moment")
+            text = "no revision is in force yet; ask again in a moment"
+            raise Refused(503, "Not ready", text, headers=BUSY_HEADERS)
         return found
 
-    async def _computed(self, work: Callable[[], Answer]) -> Answer:
-        if self._busy >= WAITING_MAX:
-            self.figures["busy"] += 1
-            raise Refused(503, "Busy", f"over {WAITING_MAX} requests at once; ask again later")
-        self._busy += 1
+    async def _computed(self, work: Callable[[], T]) -> T:
+        """In a thread, within what may wait for one."""
+        if self.counted.waiting >= WAITING_MAX:
+            self.counted.busy += 1
+            text = f"over {WAITING_MAX} requests at once; ask again later"
+            raise Refused(503, "Busy", text, headers=BUSY_HEADERS)
+        self.counted.waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
-            self._busy -= 1
+            self.counted.waiting -= 1
+
+    # --- what is more than reading ---
+
+    async def _issue(self, kind: TokenKind, request: Request) -> Answer:
+        """Who may is looked at before anything of the request is read."""
+        caller = await self._caller(request)
+        if not self.issues:
+            raise Refused(400, "Tokens are not issued here", NO_ISSUING.format(COMMANDS[kind]))
+        if not caller.is_admin:
+            self.counted.denied("forbidden", _peer(request), f"{caller.name} is no administrator")
+            text = f"user {caller.name} is not of the group mesh-system:admin"
+            raise Refused(403, "Access Denied", text)
+        asked = wanted(kind, await _body(request))
+        text = await self._computed(partial(self.source.issue, asked))
+        told = {"kind": kind, "whose": asked.whose, "by": caller.name, "valid_s": asked.valid_s}
+        note(self.log, "api.issued", **told)
+        return Answer(200, text.encode(), "text/plain", {"cache-control": "no-store"})
 
     async def _envoy(self, type_: str, kind: AdminKind, request: Request) -> Answer:
         """From a proxy itself, wherever it is."""
         asked = await self._asked(request, request.url.path)
         if not asked.caller.is_known:
+            self.counted.denied("forbidden", _peer(request), "an Envoy was asked for anonymously")
             text = "what a proxy's Envoy holds is shown to users with a token only"
             raise Refused(403, "Access Denied", text)
         question = Question(
@@ -197,22 +248,14 @@ class RestApi:
         kind_ = "application/json" if question.as_json else "text/plain; charset=utf-8"
         return Answer(200, found.body, kind_)
 
-    # --- the answer on its way ---
 
-    async def _sent(self, request: Request, answer: Answer) -> Response:
-        headers = {**answer.headers, "vary": "accept-encoding"}
-        tag = answer.headers.get("etag")
-        if tag is not None and _matches(request.headers.get("if-none-match", ""), tag):
-            return Response(status_code=304, headers=headers)
-        body = answer.body
-        if len(body) >= GZIP_MIN and "gzip" in request.headers.get("accept-encoding", ""):
-            headers["content-encoding"] = "gzip"
-            loop, squeeze = asyncio.get_running_loop(), partial(gzip.compress, mtime=0)
-            body = await loop.run_in_executor(self._threads, squeeze, body, GZIP_LEVEL)
-        if len(body) <= PIECE:
-            return Response(body, answer.status, headers, answer.media_type)
-        headers["content-length"] = str(len(body))
-        return StreamingResponse(_pieces(body), answer.status, headers, answer.media_type)
+def words(error: OSError) -> str:
+    """Without the path, which is nobody's business out there."""
+    return error.strerror or type(error).__name__
+
+
+def _peer(request: Request) -> str:
+    return request.client.host if request.client is not None else ""
 
 
 async def _body(request: Request) -> bytes:
@@ -220,19 +263,6 @@ async def _body(request: Request) -> bytes:
         return await body_of(request)
     except BodyTooLarge as error:
         raise Refused(413, "Too large", "the document is over its limit") from error
-
-
-def _matches(given: str, tag: str) -> bool:
-    """RFC 9110 13.1.2: weak comparison."""
-    wanted = tag.removeprefix("W/")
-    return any(
-        each.strip().removeprefix("W/") in (wanted, "*") for each in given.split(",") if given
-    )
-
-
-async def _pieces(body: bytes) -> AsyncIterator[bytes]:
-    for at in range(0, len(body), PIECE):
-        yield body[at : at + PIECE]
 
 
 class _NoSlash:
@@ -252,7 +282,8 @@ async def _missing(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 404)
     if status == 405:
         text = f"{request.method} is not answered here"
-        found = Refused(405, "Method not allowed", text, allow=writes.ALLOW).answer()
+        allow = "POST" if request.url.path.startswith("/tokens/") else writes.ALLOW
+        found = Refused(405, "Method not allowed", text, allow=allow).answer()
     else:
         found = Refused(404, "Not found", f"nothing is served at {request.url.path}").answer()
     return Response(found.body, found.status, found.headers, found.media_type)

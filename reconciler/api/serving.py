@@ -96,6 +96,26 @@ class Impatient(H11Protocol):
             self._late = None
 
 
+class Attentive(Impatient):
+    """Ends a connection whose peer does not read its answer in time: who reads a large list a byte
+    a minute would hold all of it.
+    """
+
+    ANSWER_S = 60.0
+
+    def _watch(self) -> None:
+        super()._watch()
+        cycle = self.cycle
+        if cycle is not None and not cycle.more_body and not cycle.response_complete:
+            self._late = self.loop.call_later(self.ANSWER_S, self.transport.abort)
+
+    def on_response_complete(self) -> None:
+        self._unwatch()
+        super().on_response_complete()  # What was sent ahead is taken up there.
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._watch()
+
+
 class HttpServer:
     """Serves one application on one socket until `stop`."""
 

@@ -40,6 +40,13 @@ def add_api(parser: argparse.ArgumentParser) -> None:
         help="let everyone who reaches the HTTP API read it; without, a user token is needed",
     )
     parser.add_argument(
+        "--api-issue-tokens",
+        choices=("on", "off"),
+        default="off",
+        help="whether users of the group mesh-system:admin may have tokens signed over HTTP "
+        "(kumactl generate …-token); without, `reconciler token` does it (default: off)",
+    )
+    parser.add_argument(
         "--api-items",
         type=positive,
         default=20_000,
@@ -58,6 +65,7 @@ def api_listeners(args: argparse.Namespace, folder: Path, users: UserKeys) -> Ap
         plain_port=args.api_plain_port,
         tls=(folder / "tls/cert.pem", folder / "tls/key.pem"),
         anonymous=args.api_anonymous,
+        issues=args.api_issue_tokens == "on",
         items_max=args.api_items,
         users=users,
     )

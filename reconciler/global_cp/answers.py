@@ -13,6 +13,7 @@ from reconciler.arrival import Outcome, global_outcome, held_text
 from reconciler.figures import (
     ProcessFigures,
     admin_figures,
+    api_figures,
     door_figures,
     global_figures,
     process_figures,
@@ -36,6 +37,7 @@ from reconciler.steps import global_state as g
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from reconciler.api.rest_figures import ApiFigures
     from reconciler.figures import Figure
     from reconciler.global_cp.plane import GlobalControlPlane
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 class GlobalAnswers:
     def __init__(self, plane: GlobalControlPlane) -> None:
         self.plane = plane
+        self.api: ApiFigures | None = None
 
     # ControlSource
 
@@ -96,6 +99,8 @@ class GlobalAnswers:
         if plane.relay is not None:
             follower = plane.relay.follower
             yield from status_figures(follower.state, len(follower.errors))
+        if self.api is not None:
+            yield from api_figures(self.api.figures)
         if plane.kds is not None:
             yield from admin_figures(plane.kds.admin.figures)
 

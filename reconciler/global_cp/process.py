@@ -63,6 +63,7 @@ async def serve(plane: GlobalControlPlane, process: GlobalProcess, stop: asyncio
     await control.start()
     rest = GlobalRest(answers, process.api, process.following.branch_ref)
     api = RestServers(rest, process.api, plane.log)
+    answers.api = api.api.counted
     await api.start()
     note(plane.log, "global.started", kds_port=port, repository=str(plane.loader.mirror.address))
     plane.stalls.start()

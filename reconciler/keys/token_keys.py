@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from reconciler.ca import keys, tokens
 from reconciler.ca.authority import new_rsa_key_pem
-from reconciler.keys.system_resources import RETIRED, kids
+from reconciler.keys.system_resources import KID, RETIRED, kids
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from reconciler.keys.secret_store import SecretStore
 
 LIST_MAX = 512 * 1024  # bytes; a secret and its resource must fit into messages
@@ -49,6 +51,17 @@ def signing_key(store: SecretStore, prefix: str) -> tuple[str, bytes]:
         text = f"there is no key {prefix}N here: the global makes it with the mesh"
         raise TokenKeyError(text)
     return str(known[-1]), key
+
+
+def signed(key: tuple[str, bytes], claims: Mapping[str, object], now: float, valid_s: float) -> str:
+    """A token by kid and key, as `signing_key` finds them."""
+    return tokens.issue(key[1], claims, now, valid_s, key[0])
+
+
+def newest(known: Mapping[str, bytes]) -> tuple[str, bytes] | None:
+    """Of keys by kid, the one that signs."""
+    kid = max((k for k in known if KID.fullmatch(k)), key=int, default=None)
+    return None if kid is None else (kid, known[kid])
 
 
 def add_key(store: SecretStore, prefix: str) -> int:

@@ -92,11 +92,18 @@ class Refused(Exception):
     """The request ends here; with Kuma's error body (facts/http-api.md 8.2)."""
 
     def __init__(
-        self, status: int, title: str, detail: str, *invalid: Invalid, allow: str = ""
+        self,
+        status: int,
+        title: str,
+        detail: str,
+        *invalid: Invalid,
+        allow: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status, self.title, self.detail = status, title, detail
         self.invalid, self.allow = invalid, allow
+        self.headers = {**(headers or {}), **({"allow": allow} if allow else {})}
 
     def answer(self) -> Answer:
         body: dict[str, object] = {
@@ -114,8 +121,7 @@ class Refused(Exception):
             body["causes"] = [
                 {"field": each.field, "message": each.reason} for each in self.invalid
             ]
-        headers = {"allow": self.allow} if self.allow else {}
-        return Answer(self.status, encoded(body), JSON, headers)
+        return Answer(self.status, encoded(body), JSON, self.headers)
 
 
 def bad_request(detail: str, *invalid: Invalid) -> Refused:

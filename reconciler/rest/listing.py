@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SIZE_MAX = 1000  # that a client may ask for, as Kuma's
 OFFSET_MAX = 2**31 - 1
+DIGITS_MAX = 12
 PLAIN = frozenset(f"{ascii_letters}{digits}-._~".encode())  # in a query, as they are
 LABEL = "filter[labels."
 GATEWAY = {"true": None, "false": False, "builtin": True, "delegated": True}
@@ -36,7 +37,15 @@ PAGING = (
     ),
     Parameter("offset", "How many items to leave out from the beginning.", _INTEGER),
 )
-FILTERS = (*PAGING, Parameter("name", "A part of the name."))
+FILTERS = (
+    *PAGING,
+    Parameter("name", "A part of the name."),
+    Parameter(
+        "filter",
+        "`filter[labels.KEY]=VALUE`: a label; may be repeated.",
+        {"type": "object", "additionalProperties": {"type": "string"}},
+    ),
+)
 DATAPLANE_FILTERS = (
     *FILTERS,
     Parameter("tag", "`key:value` of one inbound; may be repeated."),
@@ -60,7 +69,7 @@ def page(catalogue: Catalogue, asked: Asked, items: Sequence[T]) -> Page[T]:
     given, offset = asked.last("size"), _offset(asked.last("offset"))
     size = catalogue.items_max
     if given is not None:
-        if not (given.isascii() and given.isdigit()) or not 1 <= int(given[:9]) <= SIZE_MAX:
+        if not _is_whole(given) or not 1 <= int(given) <= SIZE_MAX:
             text = f"Invalid page size; it is a whole number from 1 to {SIZE_MAX}"
             raise Refused(400, LIST_FAILED, text, Invalid("size", "Invalid format"))
         size = int(given)
@@ -72,10 +81,15 @@ def page(catalogue: Catalogue, asked: Asked, items: Sequence[T]) -> Page[T]:
 def _offset(given: str | None) -> int:
     if given is None:
         return 0
-    if not (given.isascii() and given.isdigit()) or int(given[:12]) > OFFSET_MAX:
+    if not _is_whole(given) or int(given) > OFFSET_MAX:
         text = f"Invalid offset; it is a whole number from 0 to {OFFSET_MAX}"
         raise Refused(400, LIST_FAILED, text, Invalid("offset", "Invalid format"))
     return int(given)
+
+
+def _is_whole(given: str) -> bool:
+    """Short, too: Python reads no number of thousands of digits."""
+    return given.isascii() and given.isdigit() and len(given) <= DIGITS_MAX
 
 
 def _next(asked: Asked, size: int, offset: int) -> str:

@@ -114,6 +114,8 @@ def _same_spec(held: MeshResource, given: Mapping[str, Any]) -> bool:
         if given.keys() - HEAD - PLUGIN_REST - {"spec"}:
             return False
         spec = given.get("spec")
+        if not isinstance(spec, dict):
+            return False
     try:
         body = canonical_json(canonical_data(kind.name, spec))
     except (ValueError, TypeError, KeyError, RecursionError):

@@ -11,6 +11,7 @@ from reconciler.arrival import Outcome, zone_outcome
 from reconciler.figures import (
     ProcessFigures,
     admin_figures,
+    api_figures,
     door_figures,
     process_figures,
     status_figures,
@@ -24,6 +25,7 @@ from reconciler.steps.zone_report import rejections, report_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from reconciler.api.rest_figures import ApiFigures
     from reconciler.figures import Figure
     from reconciler.steps.proxy_state import Proxy
     from reconciler.zone_cp.plane import ZoneControlPlane
@@ -34,6 +36,7 @@ UNKNOWN_FLEET = "it has not said yet whose keys it has; this zone goes by what i
 class ZoneAnswers:
     def __init__(self, plane: ZoneControlPlane) -> None:
         self.plane = plane
+        self.api: ApiFigures | None = None
 
     # ControlSource
 
@@ -111,6 +114,8 @@ class ZoneAnswers:
         yield from zone_figures(plane.state, report_of(plane.state))
         if (status := plane.status_follower) is not None:
             yield from status_figures(status.state, len(status.errors))
+        if self.api is not None:
+            yield from api_figures(self.api.figures)
         if plane.door is not None:
             yield from door_figures(plane.door.figures)
         if plane.admin is not None:

@@ -103,6 +103,7 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
     streams = AdminStreams(plane.admin.for_global) if plane.admin is not None else None
     plane.client = KdsClient(plane, process.dial, streams)
     api = RestServers(ZoneRest(answers, process.api), process.api, plane.log)
+    answers.api = api.api.counted
     for server in (diagnostics, bootstrap, plane.door, control, api):
         await server.start()
     plane.client.start()
