@@ -15,6 +15,7 @@ from reconciler.rest.answer import (
     Refused,
     bad_request,
     document,
+    object_of,
 )
 from reconciler.rest.form import time_text
 from reconciler.rest.listing import FILTERS, page
@@ -146,5 +147,12 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         says="One service.",
         returns=_ITEM,
     ),
-    Endpoint(path="/global-insight", answer=_global, says="How many there are of everything."),
+    Endpoint(
+        path="/global-insight",
+        answer=_global,
+        says="How many there are of everything.",
+        returns=object_of(
+            **dict.fromkeys(("meshes", "zones", "dataplanes", "services", "resources"), "object")
+        ),
+    ),
 )

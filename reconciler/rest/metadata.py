@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from reconciler.kds.zone_node import KUMA_VERSION
-from reconciler.rest.answer import Answer, Endpoint, document
+from reconciler.rest.answer import Answer, Endpoint, document, object_of
 from reconciler.rest.form import time_text
 from reconciler.rest.paths import (
     LEGACY_POLICIES,
@@ -163,12 +163,35 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         returns={**_TEXTS, "required": ["product", "version", "hostname", "instanceId"]},
         is_open=True,
     ),
-    Endpoint(path="/who-am-i", answer=_who, says="Who the caller is."),
-    Endpoint(path="/_resources", answer=_resources, says="The kinds that are served."),
-    Endpoint(path="/policies", answer=_policies, says="The kinds that are policies."),
-    Endpoint(path="/config", answer=_config, says="What the control plane is set to."),
     Endpoint(
-        path="/global-insights", answer=_global_insights, says="How many of each global type."
+        path="/who-am-i",
+        answer=_who,
+        says="Who the caller is.",
+        returns=object_of(name="string", groups="array"),
+    ),
+    Endpoint(
+        path="/_resources",
+        answer=_resources,
+        says="The kinds that are served.",
+        returns=object_of(resources="array"),
+    ),
+    Endpoint(
+        path="/policies",
+        answer=_policies,
+        says="The kinds that are policies.",
+        returns=object_of(policies="array"),
+    ),
+    Endpoint(
+        path="/config",
+        answer=_config,
+        says="What the control plane is set to.",
+        returns=object_of(mode="string", store="object", gitops="object"),
+    ),
+    Endpoint(
+        path="/global-insights",
+        answer=_global_insights,
+        says="How many of each global type.",
+        returns=object_of(type="string", resources="object"),
     ),
 )
 

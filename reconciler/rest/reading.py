@@ -17,6 +17,7 @@ from reconciler.rest.answer import (
     answered,
     bad_request,
     document,
+    object_of,
 )
 from reconciler.rest.form import kubernetes, places_of, text_of
 from reconciler.rest.listing import DATAPLANE_FILTERS, FILTERS, chosen, list_text, page
@@ -112,6 +113,10 @@ def _of_kind(kind: Kind) -> Iterator[Endpoint]:
 ENDPOINTS: tuple[Endpoint, ...] = (
     *(e for kind in SHOWN if kind.name not in DERIVED_ELSEWHERE for e in _of_kind(kind)),
     Endpoint(
-        path="/_kri/{kri}", answer=_by_kri, says="One resource by its identifier.", query=FORMAT
+        path="/_kri/{kri}",
+        answer=_by_kri,
+        says="One resource by its identifier.",
+        query=FORMAT,
+        returns={"anyOf": [object_of(type="string", name="string"), object_of(kind="string")]},
     ),
 )
