@@ -47,6 +47,16 @@ def test_what_is_served_can_be_put_back(mode: str, type_: str) -> None:
     assert {put(mode, document) for document in found} == {(200, "{}")}
 
 
+def test_a_proxy_that_registered_can_be_put_back_as_kumactl_writes_it() -> None:
+    """Without what is empty, which its zone keeps."""
+    (document, *_) = served("zone", "Dataplane")
+    assert document["networking"]["outbound"] == []
+    del document["networking"]["outbound"]
+    assert put("zone", document) == (200, "{}")
+    document["networking"]["address"] = "10.9.9.9"
+    assert put("zone", document)[0] == 405
+
+
 @pytest.mark.parametrize("type_", IN_GIT)
 def test_a_file_of_the_repository_can_be_put_as_it_stands(type_: str) -> None:
     assert {put("global", document) for document in documents(type_)} == {(200, "{}")}
