@@ -123,7 +123,7 @@ class RestApi:
     async def _write(
         self, type_: str, does: Callable[[Catalogue, str, Asked], Answer], request: Request
     ) -> Answer:
-        asked = await self._asked(request, request.url.path, with_body=True)
+        asked = await self._asked(request, _path(request), with_body=True)
         return await self._computed(partial(does, self._catalogue(), type_, asked))
 
     def _route(
@@ -150,7 +150,7 @@ class RestApi:
         except ClientDisconnect:
             raise
         except Exception as error:  # A fault of ours ends one request, and is told.
-            note(self.log, "api.answer_failed", path=request.url.path, reason=repr(error))
+            note(self.log, "api.answer_failed", path=_path(request), reason=repr(error))
             text = "a fault of the control plane; its log has the reason"
             found = Refused(500, "Internal Server Error", text).answer()
         return Response(found.body, found.status, found.headers, found.media_type)
@@ -165,11 +165,11 @@ class RestApi:
         if len(query) > QUERY_MAX:
             raise Refused(400, "Bad Request", f"over {QUERY_MAX} parameters")
         return Asked(
-            path=request.url.path,
+            path=_path(request),
             route=route,
             places=request.path_params,
             query=query,
-            base=f"{request.url.scheme}://{request.headers.get('host', '')}",
+            base=f"{request.scope['scheme']}://{request.headers.get('host', '')}",
             caller=caller,
             body=await _body(request) if with_body else b"",
         )
@@ -228,7 +228,7 @@ class RestApi:
 
     async def _envoy(self, type_: str, kind: AdminKind, request: Request) -> Answer:
         """From a proxy itself, wherever it is."""
-        asked = await self._asked(request, request.url.path)
+        asked = await self._asked(request, _path(request))
         if not asked.caller.is_known:
             self.counted.denied("forbidden", _peer(request), "an Envoy was asked for anonymously")
             text = "what a proxy's Envoy holds is shown to users with a token only"
@@ -252,6 +252,11 @@ class RestApi:
 def words(error: OSError) -> str:
     """Without the path, which is nobody's business out there."""
     return error.strerror or type(error).__name__
+
+
+def _path(request: Request) -> str:
+    """As it came: Starlette's URL is put together with the Host header, which may be anything."""
+    return str(request.scope["path"])
 
 
 def _peer(request: Request) -> str:
@@ -282,10 +287,10 @@ async def _missing(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 404)
     if status == 405:
         text = f"{request.method} is not answered here"
-        allow = "POST" if request.url.path.startswith("/tokens/") else writes.ALLOW
+        allow = "POST" if _path(request).startswith("/tokens/") else writes.ALLOW
         found = Refused(405, "Method not allowed", text, allow=allow).answer()
     else:
-        found = Refused(404, "Not found", f"nothing is served at {request.url.path}").answer()
+        found = Refused(404, "Not found", f"nothing is served at {_path(request)}").answer()
     return Response(found.body, found.status, found.headers, found.media_type)
 
 

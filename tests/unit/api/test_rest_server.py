@@ -24,6 +24,7 @@ from reconciler.api.serving import Attentive, HttpServer, tcp_socket
 from reconciler.decode import mesh_resource
 from reconciler.figures import api_figures
 from reconciler.model.resource import Labels, ResourceKey
+from reconciler.rest.paths import SHOWN, spellings
 from reconciler.state import from_resources
 from tests.support.rest import Shown, global_catalogue, rest_api
 
@@ -372,19 +373,49 @@ async def test_hostile_paths_and_queries_are_answered_and_never_a_fault(
         b"GET / HTTP/1.1\r\nhost: a\r\nauthorization: Bearer \xff\xfe\r\n\r\n",
         b'GET /meshes HTTP/1.1\r\nhost: \xff"<>\r\nauthorization: Bearer alice\r\n\r\n',
         b"GET / HTTP/1.1\r\n" + b"a: " + b"b" * 70_000 + b"\r\n\r\n",
+        b"GET /meshes HTTP/1.1\r\nhost: [\r\nauthorization: Bearer alice\r\n\r\n",
+        b"GET /nothing HTTP/1.1\r\nhost: [::\r\n\r\n",
+        b"PUT /meshes/x HTTP/1.1\r\nhost: a:b:c\r\nauthorization: Bearer alice\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00",
         b"PUT /meshes/default HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n",
     ],
-    ids=range(7),
+    ids=range(10),
 )
 async def test_bytes_that_are_no_request_end_at_the_edge(
     request_: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving() as ask:
         answer = await raw(ask.port, request_ + b"\r\n")  # type: ignore[attr-defined]
-        assert answer[:13] in (b"HTTP/1.1 400 ", b"HTTP/1.1 200 ", b"HTTP/1.1 404 ", b"")
+        assert answer[:13] in (
+            *(f"HTTP/1.1 {status} ".encode() for status in (200, 400, 404, 405)),
+            b"",
+        )
         assert (await ask("/")).status == 200
     assert not [r for r in caplog.records if r.exc_info]
+
+
+async def test_every_collection_refuses_writes_under_all_of_its_names() -> None:
+    """Whoever asks, and whatever is there: PUT and DELETE are 405 with our words."""
+    paths = [
+        f"/meshes/nowhere/{path}/x" if kind.mesh_scoped else f"/{path}/x"
+        for kind in SHOWN
+        for path in spellings(kind)
+    ]
+    assert len(paths) == 55  # 53 kinds, two of them with a second spelling
+
+    def refused(port: int) -> list[str]:
+        wrong = []
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+            for path in paths:
+                for method in ("PUT", "DELETE"):
+                    connection.request(method, path, b"{}", BOSS)
+                    answer = Answered(connection.getresponse())
+                    if (answer.status, answer.json["title"]) != (405, "Read only"):
+                        wrong.append(f"{method} {path}: {answer.status}")
+        return wrong
+
+    async with serving() as ask:
+        assert await asyncio.to_thread(refused, ask.port) == []  # type: ignore[attr-defined]
 
 
 # --- limits ---
