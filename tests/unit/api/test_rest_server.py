@@ -26,7 +26,8 @@ from reconciler.figures import api_figures
 from reconciler.model.resource import Labels, ResourceKey
 from reconciler.rest.paths import SHOWN, spellings
 from reconciler.state import from_resources
-from tests.support.rest import Shown, global_catalogue, rest_api
+from tests.support.rest import global_catalogue
+from tests.support.rest_server import Shown, rest_api
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping

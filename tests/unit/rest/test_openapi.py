@@ -20,7 +20,8 @@ from reconciler.rest.endpoints import ENDPOINTS
 from reconciler.rest.form import text_of
 from reconciler.rest.openapi import described
 from reconciler.rest.paths import SHOWN
-from tests.support.rest import global_catalogue, rest_api, zone_catalogue
+from tests.support.rest import global_catalogue, zone_catalogue
+from tests.support.rest_server import rest_api
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
