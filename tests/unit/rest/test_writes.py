@@ -47,6 +47,13 @@ def test_what_is_served_can_be_put_back(mode: str, type_: str) -> None:
     assert {put(mode, document) for document in found} == {(200, "{}")}
 
 
+@pytest.mark.parametrize("type_", FROM_ZONES)
+def test_what_a_zone_told_can_be_put_back_at_the_global(type_: str) -> None:
+    found = served("global", type_)
+    assert found
+    assert {put("global", document) for document in found} == {(200, "{}")}
+
+
 def test_a_proxy_that_registered_can_be_put_back_as_kumactl_writes_it() -> None:
     """Without what is empty, which its zone keeps."""
     (document, *_) = served("zone", "Dataplane")
