@@ -296,6 +296,18 @@ def test_open_ends_have_an_issue() -> None:
     )
 
 
+def test_no_file_holds_the_marks_of_a_merge() -> None:
+    """A page with both sides of a conflict passes everything else."""
+    marks = ("<" * 7 + " ", ">" * 7 + " ")
+    assert_none(
+        [
+            f"{place(path, number)}: a merge that is not resolved: {line[:60]}"
+            for path, number, line in text_lines()
+            if line.startswith(marks)
+        ]
+    )
+
+
 def test_tracked_files_name_no_registry_and_no_place_of_one_machine() -> None:
     assert_none(
         [
