@@ -422,6 +422,14 @@ async def test_every_collection_refuses_writes_under_all_of_its_names() -> None:
 # --- limits ---
 
 
+async def test_a_query_has_a_hundred_parameters_at_most() -> None:
+    async with serving() as ask:
+        pairs = [f"a{number}=1" for number in range(QUERY_MAX + 1)]
+        assert (await ask(f"{TIMEOUTS}?{'&'.join(pairs[1:])}")).status == 200
+        answer = await ask(f"{TIMEOUTS}?{'&'.join(pairs)}")
+        assert (answer.status, answer.json["detail"]) == (400, "over 100 parameters")
+
+
 async def test_a_body_over_its_limit_is_not_read() -> None:
     async with serving() as ask:
         headers = {**ALICE, "content-length": str(BODY_MAX + 1)}
