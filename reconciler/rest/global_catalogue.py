@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from reconciler.decode import mesh_resource
-from reconciler.fleet import CLUSTER_ID
+from reconciler.fleet import cluster_id
 from reconciler.kds.codec import canonical_data
 from reconciler.model.resource import Labels, ResourceKey
 from reconciler.rest.catalogue import Catalogue, no_times
@@ -41,7 +40,7 @@ def of_global(
         mode="global",
         version=state.settings.version,
         instance=state.settings.instance,
-        cluster_id=_cluster_id(revision.resources),
+        cluster_id=cluster_id(revision.resources),
         hostname=hostname,
         revision=revision.commit,
         layers=(revision.resources, *zones),
@@ -54,15 +53,6 @@ def of_global(
         times_of=times_of,
         global_state=state,
     )
-
-
-def _cluster_id(resources: MeshState) -> str:
-    held = resources.get(ResourceKey("Config", "", CLUSTER_ID))
-    return "" if held is None else _config_value(held.body)
-
-
-def _config_value(body: str) -> str:
-    return str(json.loads(body).get("config", ""))
 
 
 def _derived(state: GlobalState) -> Mapping[str, Callable[[Catalogue], Shelf]]:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from reconciler.decode import mesh_resource
+from reconciler.fleet import cluster_id
 from reconciler.kds.codec import canonical_data
 from reconciler.kds.proxy_insight import insight_bytes
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
@@ -41,6 +42,7 @@ def of_zone(
         zone=state.settings.zone,
         version=state.settings.version,
         instance=state.settings.instance,
+        cluster_id=cluster_id(state.merged),
         hostname=hostname,
         revision=state.revision,
         layers=(state.merged,),

@@ -27,6 +27,7 @@ from reconciler.kds.zone_node import HASH_SUFFIX
 from reconciler.model.decode import DecodeError
 from reconciler.model.kinds import KINDS
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
+from reconciler.problems import Severity
 from reconciler.state import MeshState, ResourceDiff, apply, from_resources, narrowed
 from reconciler.status.announcement import StatusMode, ZoneStatus, parse_status
 from reconciler.steps import global_insights, global_presence, global_services, global_slices
@@ -110,7 +111,9 @@ def _why_none(state: GlobalState) -> str:
     if state.held is not None:
         return f"commit {state.held.commit[:12]} is held and waits for `reconciler accept`"
     if state.rejected is not None and state.rejected.problems:
-        return str(state.rejected.problems[0])
+        return str(
+            min(state.rejected.problems, key=lambda problem: problem.severity is Severity.WARNING)
+        )
     return "loading"
 
 

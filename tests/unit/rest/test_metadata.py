@@ -7,8 +7,14 @@ from dataclasses import replace
 
 import pytest
 
+from reconciler.decode import mesh_resource
+from reconciler.fleet import CLUSTER_ID
+from reconciler.model.resource import Labels, ResourceKey
 from reconciler.rest.callers import ANONYMOUS
+from reconciler.rest.zone_catalogue import of_zone
+from reconciler.state import from_resources
 from tests.support.rest import BOSS, ask, catalogue, global_catalogue, made, zone_catalogue
+from tests.support.zone import zone
 
 # facts/http-api.md 5.2: to, from, rules, whether `from` counts as rules.
 LISTS = {
@@ -108,6 +114,13 @@ def test_the_index_says_kuma_and_the_version_spoken() -> None:
         "clusterId": "",
         "gui": "",
     }
+
+
+def test_the_index_names_the_fleet_where_it_is_known() -> None:
+    config = mesh_resource(ResourceKey("Config", "", CLUSTER_ID), Labels(), {"config": "fleet-1"})
+    state = replace(zone().state, merged=from_resources((config,)))
+    shown = of_zone(state, hostname="h", now=0.0, items_max=1)
+    assert ask(shown, "/", ANONYMOUS)[1]["clusterId"] == "fleet-1"
 
 
 def test_a_caller_learns_who_they_are() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.arrival import global_outcome
-from reconciler.problems import Position, Problem
+from reconciler.problems import Position, Problem, Severity
 from reconciler.steps import global_state as g
 from reconciler.steps.global_zones import refusal
 from tests.support.global_plane import Global, revision, timeout
@@ -152,6 +152,17 @@ def test_restart_where_the_old_commit_is_gone_gives_zones_nothing_and_says_why()
     plane.deliver(g.Accepted("x"))
     plane.deliver(g.Loaded(revision("x")))
     assert refusal(plane.state, "east", "key") is None
+
+
+def test_zones_are_told_the_mistake_that_keeps_a_first_commit_out_and_no_warning() -> None:
+    plane = restarted("x")
+    plane.deliver(g.TipMoved("x"))
+    warning = Problem(Position("a.yaml", 1), "DOC014", "it loses", Severity.WARNING)
+    plane.deliver(g.LoadRejected("x", (warning, MISTAKE)))
+    refused = refusal(plane.state, "east", "key")
+    assert refused is not None
+    assert str(MISTAKE) in refused[1]
+    assert "DOC014" not in refused[1]
 
 
 def test_unread_revision_beside_a_bad_tip_is_tried_again() -> None:
