@@ -20,6 +20,7 @@ from reconciler.kds.proxy_insight import (
     said_by,
 )
 from reconciler.kds.stats import Counts, stats
+from reconciler.kds.zone_node import is_compatible
 from reconciler.model.spec import InsightSpec
 
 if TYPE_CHECKING:
@@ -87,13 +88,14 @@ def test_what_the_global_counts_of_an_insight_is_what_its_json_says(
     subscriptions = tuple(stream for stream, _ in found)
     insight = ProxyInsight(subscriptions, backend, (), at, at, 1)
     named = CarriedResource("DataplaneInsight", "default", "web", labels, "")
-    frame = encode_spec(named, insight_bytes("DataplaneInsight", "web", insight))
+    message = insight_bytes("DataplaneInsight", "web", insight)
+    frame = encode_spec(named, message)
     carried = decode_entry("DataplaneInsight", frame.entry)
     told: dict[str, Any] = dict(carried.data)
     online = any(
         s.get("connectTime") and not s.get("disconnectTime") for s in told.get("subscriptions", ())
     )
-    counted = InsightSpec(online, told.get("mTLS", {}).get("issuedBackend", ""))
+    counted = InsightSpec(online, told.get("mTLS", {}).get("issuedBackend", ""), message)
     assert decode_insight(frame.entry) == (replace(carried, body=""), counted)
 
 
@@ -127,7 +129,7 @@ def subscription(found: Subscription, metadata: Mapping[str, Any]) -> dict[str, 
         told["status"] = {
             "lastUpdateTime": moment(found.counted_at),
             "total": stats(found.counts.values()),
-            **{t: stats((found.counts[t],)) for t in TOLD_TYPES if t in found.counts},
+            **{t: stats((found.counts[t],)) if t in found.counts else {} for t in TOLD_TYPES},
         }
     if found.until is not None:
         told["disconnectTime"] = moment(found.until)
@@ -141,6 +143,9 @@ def versions(given: Any) -> dict[str, Any]:
         if isinstance(data, dict):
             texts = {n: data[n] for n in names if isinstance(data.get(n), str)}
             found |= {part: texts} if texts else {}
+    if "kumaDp" in found:
+        text = found["kumaDp"].get("version", "")
+        found["kumaDp"] = {**found["kumaDp"], "kumaCpCompatible": is_compatible(text)}
     more = given.get("dependencies") if isinstance(given, dict) else None
     if isinstance(more, dict):
         found |= {"dependencies": {k: v for k, v in more.items() if isinstance(v, str)}}
