@@ -38,19 +38,22 @@ def transport_max(received_max: int) -> int:
     return received_max + received_max // 4
 
 
+async def _greet(context: Context) -> None:
+    await context.send_initial_metadata(())
+
+
 @dataclass(slots=True)
 class ServedStream:
     """`ending` is set when this side ends the stream, `over` whichever side does.
 
     `queue_max` messages may wait, of `message_max` bytes each (0: any size); a peer that takes no
     more is ended rather than buffered for. What it sends has `received_max` bytes, and
-    `received_setting` is how more is allowed. All streams of a process share `turns`. With `greets`
-    the headers go out at once: a peer that waits for them is sure to be let in before it writes.
+    `received_setting` is how more is allowed. All streams of a process share `turns`. The headers
+    go out at once: a peer that waits for them is sure to be let in before it writes.
     """
 
     queue_max: int
     message_max: int = 0
-    greets: bool = False
     received_max: int = 0
     received_setting: str = ""
     turns: Turns = field(default_factory=Turns)
@@ -83,9 +86,10 @@ class ServedStream:
         much for one turn of the loop `deliver` hands back as something to wait for, before the next
         message is read.
         """
+        greeting = asyncio.create_task(_greet(context))
         tasks = (
             asyncio.create_task(self._ending_with(lambda: self._read(context, deliver))),
-            asyncio.create_task(self._ending_with(lambda: self._write(context))),
+            asyncio.create_task(self._ending_with(lambda: self._write(context, greeting))),
         )
         try:
             await self.over.wait()
@@ -96,7 +100,9 @@ class ServedStream:
             for task in tasks:
                 task.cancel()
             closed()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # Headers that are on their way cannot be called back: an end that overtook them would be no
+        # end at all for the peer, for gRPC refuses to send them twice.
+        await asyncio.gather(*tasks, greeting, return_exceptions=True)
 
     async def _ending_with(self, half: Callable[[], Awaitable[None]]) -> None:
         """The stream is over when one of its halves is, and why."""
@@ -126,9 +132,8 @@ class ServedStream:
             if rest is not None:
                 await rest
 
-    async def _write(self, context: Context) -> None:
-        if self.greets:
-            await context.send_initial_metadata(())
+    async def _write(self, context: Context, greeting: asyncio.Task[None]) -> None:
+        await asyncio.shield(greeting)
         while not self.over.is_set():
             await self.wake.wait()
             self.wake.clear()

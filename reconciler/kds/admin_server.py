@@ -51,7 +51,7 @@ class _Stream:
     kind: AdminKind
     waiting: dict[str, asyncio.Future[Answer]] = field(default_factory=dict)
     served: ServedStream = field(
-        default_factory=lambda: ServedStream(2 * QUESTIONS_MAX, MESSAGE_MAX, greets=True)
+        default_factory=lambda: ServedStream(2 * QUESTIONS_MAX, MESSAGE_MAX)
     )
 
 

@@ -243,7 +243,6 @@ class KdsServer:
         return ServedStream(
             QUEUE_MAX,
             self._limits.message_max,
-            greets=True,
             received_max=self._limits.message_max,
             received_setting="raise --kds-message-bytes of the global",
             turns=self._turns,

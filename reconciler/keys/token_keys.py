@@ -36,6 +36,13 @@ def prefix_of(mesh: str | None, *, users: bool = False) -> str:
     return keys.dataplane_signing_key(mesh) if mesh else keys.ZONE_SIGNING_KEY
 
 
+def _holders(prefix: str) -> str:
+    """Whose tokens these keys sign."""
+    known = {keys.ZONE_SIGNING_KEY: "zones and zone proxies", keys.USER_SIGNING_KEY: "users"}
+    mesh = prefix.removeprefix(keys.dataplane_signing_key("")[:-1]).removesuffix("-")
+    return known.get(prefix) or f'dataplanes of mesh "{mesh}"'
+
+
 def revocations_of(prefix: str) -> str:
     """The list of revoked tokens that these keys signed."""
     return prefix.replace("-signing-key-", "-revocations-").removesuffix("-")
@@ -94,7 +101,7 @@ def token_id(store: SecretStore, prefix: str, text: str, now: float) -> str:
     found = {str(kid): store.get(f"{prefix}{kid}") or b"" for kid in kids(store.names(), prefix)}
     verdict = tokens.verify(token.strip(), found, now)
     if isinstance(verdict, tokens.Refused):
-        raise TokenKeyError(f"as a token signed by {prefix}N: {verdict.reason}")
+        raise TokenKeyError(f"as a token of {_holders(prefix)}: {verdict.reason}")
     return verdict.token_id
 
 

@@ -153,5 +153,5 @@ def test_first_start_that_was_cut_off_goes_on(tmp_path: Path) -> None:
     (tmp_path / "made").write_text("zone-token-signing-key-1")
     (tmp_path / "kuma-cluster-id").unlink()  # As if the process had died after its first key.
     SystemResources(FileSecrets(tmp_path)).prepare(earlier_fleet=None, new_keys=False)
-    made = ("kuma-cluster-id", "made", "zone-token-signing-key-1")
+    made = ("kuma-cluster-id", "made", "user-token-signing-key-1", "zone-token-signing-key-1")
     assert FileSecrets(tmp_path).names() == made

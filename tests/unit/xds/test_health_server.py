@@ -50,6 +50,8 @@ class Peer:
 
     async def write(self, data: bytes) -> None: ...
 
+    async def send_initial_metadata(self, _metadata: object) -> None: ...
+
     def invocation_metadata(self) -> tuple[()]:
         return ()
 

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from xds.served_stream import Context
 
 
+def _set() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 @dataclass(slots=True)
 class Peer:
     """What `ServedStream` uses of a context: messages to read, then the end of the stream.
@@ -37,6 +43,11 @@ class Peer:
     writing: asyncio.Event = field(default_factory=asyncio.Event)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     written: list[bytes] = field(default_factory=list)
+    greeted: asyncio.Event = field(default_factory=lambda: _set())
+
+    async def send_initial_metadata(self, _metadata: object) -> None:
+        """On its way until `greeted`; who stops waiting for it does not call it back."""
+        await self.greeted.wait()
 
     async def read(self) -> object:
         if self.messages:
@@ -120,6 +131,23 @@ async def test_a_message_that_cannot_be_understood_ends_the_stream() -> None:
     async with asyncio.timeout(5):
         await running(stream, peer, owner)
     assert stream.ending == (grpc.StatusCode.INVALID_ARGUMENT, "no type_url")
+
+
+async def test_an_end_waits_for_headers_that_are_on_their_way() -> None:
+    """gRPC takes no status beside them: the peer would wait for the end of its stream for ever."""
+    stream, owner = ServedStream(queue_max=4), Owner()
+    peer = Peer(messages=[b"a"], greeted=asyncio.Event())
+    owner.on_message = lambda _message: stream.end(grpc.StatusCode.UNKNOWN, "refused")
+    handler = running(stream, peer, owner)
+    async with asyncio.timeout(5):
+        await stream.over.wait()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert owner.closed == 1  # Its owner knows at once.
+        assert not handler.done()
+        peer.greeted.set()
+        await handler
+    assert owner.closed == 1
 
 
 async def test_a_fault_of_ours_is_reported_and_not_taken_for_the_peers_doing() -> None:
