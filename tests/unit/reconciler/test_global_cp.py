@@ -278,8 +278,11 @@ async def test_revision_that_cannot_be_kept_is_in_force_and_the_disk_is_told_of(
         raise OSError("no space left")
 
     async with running(state, repo.bare) as plane:
-        monkeypatch.setattr(plane.store, "write", full)
         await until(plane, lambda: in_force(plane) == repo.tip("main"))
+        await plane.outbox.settled()  # What was written before is no failure.
+        monkeypatch.setattr(plane.store, "write", full)
+        first = repo.push({"first.yaml": "type: Mesh\nname: first\n"})
+        await until(plane, lambda: in_force(plane) == first)
         await until(
             plane,
             lambda: status_of(plane)["store_error"] == "no space left",
