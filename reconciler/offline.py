@@ -11,7 +11,7 @@ from reconciler.model.spec import DataplaneSpec, ZoneIngressSpec
 from reconciler.registration import NotAdmitted, from_document, node_id
 from reconciler.state import MeshState, from_resources
 from reconciler.view import Origins, ProxyTraits, ingress_view, mesh_context, sidecar_view
-from xds.build.secrets import ca_secret, identity_secret
+from xds.build.secrets import placeholder
 from xds.translate import Builders, translate
 
 if TYPE_CHECKING:
@@ -63,12 +63,7 @@ def rendered(
         result = ingress_view(state, proxy, zone, frozenset(), traits, names)
     else:
         result = sidecar_view(_context(state, wanted.mesh, zone, names), proxy, traits)
-    secrets = {
-        name: identity_secret(name, b"", b"")
-        if name.startswith("identity")
-        else ca_secret(name, b"")
-        for name in result.view.secrets
-    }
+    secrets = {name: placeholder(name) for name in result.view.secrets}
     return Rendered(translate(result.view, secrets, Builders()), result.origins)
 
 

@@ -112,8 +112,11 @@ def tag_id(tag: str, value: str) -> str:
     return f"kuma://{tag}/{value}"
 
 
+IDENTITY = "identity_cert:secret:"
+
+
 def identity_secret_name(mesh: str) -> str:
-    return f"identity_cert:secret:{mesh}"
+    return f"{IDENTITY}{mesh}"
 
 
 def ca_secret_name(mesh: str) -> str:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from reconciler.keys.join import Join
     from reconciler.status.announcement import StatusMode
     from reconciler.status.follower import StatusFollower
-    from reconciler.steps.zone_state import ZoneSettings
+    from reconciler.steps.zone_settings import ZoneSettings
 
 TOKEN_RENEWAL_S = 60.0  # where tokens are read anew: asked for so long before the old one ends
 EXAMPLE = (
@@ -259,7 +259,7 @@ def _settings(args: argparse.Namespace, join: Join, version: str) -> ZoneSetting
     from reconciler.proxy_token import verify_proxy
     from reconciler.status.announcement import ZoneStatus
     from reconciler.status.document import Inventory
-    from reconciler.steps.zone_state import ZoneSettings
+    from reconciler.steps.zone_settings import ZoneSettings
     from xds.translate import Builders
 
     instance = f"{join.zone}-{uuid.uuid4().hex[:8]}"

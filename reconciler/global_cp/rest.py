@@ -11,7 +11,6 @@ from reconciler.api.rest_server import words
 from reconciler.ca.keys import USER_SIGNING_KEY, ZONE_SIGNING_KEY, dataplane_signing_key
 from reconciler.keys.token_keys import TokenKeyError, signed, signing_key
 from reconciler.rest.answer import Refused as NotAnswered
-from reconciler.rest.callers import caller_of
 from reconciler.rest.global_catalogue import of_global
 from reconciler.rest.times import at_global
 from reconciler.rest.token_requests import NO_KEY
@@ -45,8 +44,7 @@ class GlobalRest:
         )
 
     def caller(self, authorization: str | None) -> Caller | Refused:
-        keys, revoked = self.api.users.known()
-        return caller_of(authorization, keys, revoked, time.time())
+        return self.api.users.caller(authorization)
 
     def issue(self, asked: Wanted) -> str:
         """With the keys that `reconciler token` signs with."""

@@ -12,11 +12,14 @@ from reconciler.ca import keys
 from reconciler.ca.authority import new_rsa_key_pem
 from reconciler.ca.tokens import FIRST_KID
 from reconciler.keys.system_resources import kids
+from reconciler.rest.callers import caller_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconciler.ca.tokens import Refused
     from reconciler.keys.secret_store import SecretStore
+    from reconciler.rest.callers import Caller
 
 LOOK_S = 2.0  # a new key, or a revocation, counts within that time
 
@@ -42,6 +45,11 @@ class UserKeys:
         if now - self._looked >= LOOK_S:
             self._read, self._looked = self._keys(), now
         return self._read
+
+    def caller(self, authorization: str | None) -> Caller | Refused:
+        """Who shows this header. Raises OSError."""
+        keys, revoked = self.known()
+        return caller_of(authorization, keys, revoked, time.time())
 
     def _keys(self) -> tuple[Mapping[str, bytes], frozenset[str]]:
         prefix = keys.USER_SIGNING_KEY

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from reconciler.model.kinds import KINDS
 from reconciler.model.resource import MeshResource, ResourceKey
 
 if TYPE_CHECKING:
@@ -103,8 +102,3 @@ class Catalogue:
 
     def has_mesh(self, mesh: str) -> bool:
         return self.get(ResourceKey("Mesh", "", mesh)) is not None
-
-    def is_mine(self, resource: MeshResource) -> bool:
-        """Whether this control plane made it, or Git did."""
-        kind = KINDS[resource.key.type]
-        return not kind.zone_owned if self.mode == "global" else kind.in_zone and not kind.down

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from reconciler.kds.zone_node import KUMA_VERSION
@@ -194,8 +193,3 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         returns=object_of(type="string", resources="object"),
     ),
 )
-
-
-def as_text(catalogue: Catalogue) -> str:
-    """The configuration as it travels in insights."""
-    return json.dumps(config_of(catalogue), separators=(",", ":"))

@@ -15,7 +15,7 @@ from reconciler.state import ResourceDiff, apply
 from reconciler.steps.zone_admin import traits
 from reconciler.steps.zone_proxies import absent
 from reconciler.view import sidecar_view
-from xds.build.secrets import ca_secret, identity_secret
+from xds.build.secrets import placeholder
 from xds.copying import replace
 from xds.readable import readable_by_type
 from xds.translate import Builders, translate
@@ -38,12 +38,7 @@ def computed(state: ZoneState, key: ResourceKey, shadow: bool) -> Config | None:
     names, zone = dict(state.resolved), state.settings.zone
     context = mesh_context(held, key.mesh, zone, absent(state), names)
     view = sidecar_view(context, dataplane, traits(proxy)).view
-    secrets = {
-        name: identity_secret(name, PLACEHOLDER, PLACEHOLDER)
-        if name.startswith("identity")
-        else ca_secret(name, PLACEHOLDER)
-        for name in view.secrets
-    }
+    secrets = {name: placeholder(name, PLACEHOLDER) for name in view.secrets}
     return readable_by_type(translate(view, secrets, Builders()))
 
 

@@ -8,19 +8,14 @@ seconds since the epoch), so that a simulator can replay a run exactly.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rpds import HashTrieMap
 
-from reconciler.ca.tokens import Verdict
-from reconciler.kds.sizes import OURS_MAX
 from reconciler.kds.upward import Publication
-from reconciler.model.resource import MeshResource, ResourceKey
 from reconciler.state import EMPTY as NO_RESOURCES
 from reconciler.state import MeshState
-from reconciler.status.announcement import NO_STATUS, ZoneStatus
 from reconciler.steps.inventory import Listed
 from reconciler.steps.link_state import GlobalLink
 from reconciler.steps.proxies import Proxies
@@ -28,59 +23,22 @@ from reconciler.steps.tally import Tally
 from reconciler.steps.waiting import Waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from reconciler.context import MeshContext
     from reconciler.kds.manifest import ConvergenceReport
+    from reconciler.model.resource import MeshResource, ResourceKey
     from reconciler.model.spec import Tags
     from reconciler.state import ResourceDiff
+    from reconciler.status.announcement import ZoneStatus
     from reconciler.status.document import StatusInput
     from reconciler.steps.link_state import StagedType
     from reconciler.steps.proxy_state import AdminCertificate, Certificate
+    from reconciler.steps.zone_settings import ZoneSettings
     from reconciler.view import Reach
-    from xds.discovery import DeltaRequest, DeltaResponse, Node
+    from xds.discovery import DeltaRequest, DeltaResponse
     from xds.health import HealthReport, Introduction, Specifier
     from xds.resource import XdsResource
-    from xds.translate import Builders
-
-# --- settings ---
-
-Verify = Callable[[MeshState, MeshResource, str, float], Verdict]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ZoneSettings:
-    """Limits and delays of the zone's decisions. `verify` checks a proxy's token; `builders` hold
-    the memos.
-    """
-
-    zone: str
-    instance: str
-    version: str = ""  # of this program
-    node: Node  # how this zone introduces itself to the global
-    accepts_cluster: str = ""  # a global of this cluster id may take the zone over
-    verify: Verify
-    builders: Builders
-    deregister_after_s: float = 10.0
-    mass_loss_window_s: float = 5.0
-    mass_loss_share: float = 0.2
-    mass_loss_min: int = 5  # below this many losses a share says nothing
-    reconnect_grace_s: float = 60.0
-    reconnect_gather_s: float = 10.0  # after a loss of the store, for proxies to come back
-    report_interval_s: float = 0.1
-    insight_interval_s: float = 10.0
-    status: ZoneStatus = NO_STATUS  # what it announces first
-    announce_interval_s: float = 1.0
-    retire_after_s: float = 30.0  # drain time of connections on replaced listeners
-    health_interval_s: float = 5.0  # proxies report their health this often
-    health_wait_s: float = 30.0  # an HDS stream may be this far ahead of its proxy's ADS stream
-    proxies_max: int = 5000
-    message_max: int = OURS_MAX  # bytes, to a global of this program
-    token_age_max_s: float = math.inf  # tokens issued longer ago let nobody in
-    token_renewal_s: float = (
-        0.0  # so long before it ends a proxy is asked for a newer one; 0: never
-    )
-    build_batch: int = 2
-    admin_access: bool = False  # certificates for admin listeners can be had
-
 
 # --- state ---
 

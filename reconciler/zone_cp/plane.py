@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from reconciler.kds.client import KdsClient
     from reconciler.model.resource import MeshResource
     from reconciler.status.follower import StatusFollower
+    from reconciler.steps.zone_settings import ZoneSettings
     from reconciler.store import Store
     from reconciler.stored import Row, Rows
     from reconciler.zone_admin import ZoneAdmin
@@ -48,7 +49,7 @@ NO_POLICIES = "this zone has not received its policies yet"
 class ZoneControlPlane:
     """Wires store, global, proxies and status around one `ZoneState`."""
 
-    def __init__(self, settings: z.ZoneSettings, store: Store, log: logging.Logger) -> None:
+    def __init__(self, settings: ZoneSettings, store: Store, log: logging.Logger) -> None:
         self.state = z.ZoneState(settings=settings)
         self.store = store
         self.log = log

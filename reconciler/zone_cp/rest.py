@@ -13,7 +13,6 @@ from reconciler.keys.token_keys import newest, signed, signing_key
 from reconciler.model.resource import ResourceKey
 from reconciler.proxy_token import issuer_of
 from reconciler.rest.answer import Refused as NotAnswered
-from reconciler.rest.callers import caller_of
 from reconciler.rest.token_requests import NO_KEY
 from reconciler.rest.zone_catalogue import of_zone
 from reconciler.rest.zone_times import at_zone
@@ -43,8 +42,7 @@ class ZoneRest:
         )
 
     def caller(self, authorization: str | None) -> Caller | Refused:
-        keys, revoked = self.api.users.known()
-        return caller_of(authorization, keys, revoked, time.time())
+        return self.api.users.caller(authorization)
 
     def issue(self, asked: Wanted) -> str:
         """Its global's keys of meshes, and its own of users; zones' keys stay with the global."""

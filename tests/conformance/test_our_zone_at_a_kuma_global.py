@@ -312,6 +312,7 @@ async def test_health_is_told_at_the_interval_that_the_global_asks_for(
     often = KumaGlobal(interval=part(1, number(2, 20_000_000)))
     async with joined_zone(tmp_path, monkeypatch, often):
         await often.pings(5)
+    assert len(often.health) >= 5
 
 
 async def test_a_global_that_says_no_interval_is_told_on_our_own(

@@ -22,6 +22,7 @@ from reconciler.steps import zone_state as z
 from reconciler.steps.global_step import step as global_step
 from reconciler.steps.global_zones import refusal
 from reconciler.steps.proxy_state import Certificate
+from reconciler.steps.zone_settings import ZoneSettings
 from reconciler.steps.zone_step import step as zone_step
 from tests.simulation.clock import SimClock
 from tests.simulation.documents import Content, proxies_of
@@ -263,7 +264,7 @@ class World:
     # --- zones ---
 
     def new_zone(self, name: str) -> z.ZoneState:
-        settings = z.ZoneSettings(
+        settings = ZoneSettings(
             zone=name,
             instance=name,
             node=zone_node(name, name, "0"),

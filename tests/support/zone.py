@@ -15,6 +15,7 @@ from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.model.spec import ZoneIngressSpec
 from reconciler.steps import zone_state as z
 from reconciler.steps.proxy_state import AdminCertificate, Certificate
+from reconciler.steps.zone_settings import ZoneSettings
 from reconciler.steps.zone_step import step
 from xds.build.secrets import identity_secret
 from xds.discovery import DeltaRequest, DeltaResponse, Node
@@ -166,8 +167,8 @@ def issued(effect: z.IssueCertificate, now: float) -> z.CertificateIssued:
     return z.CertificateIssued(effect.node_id, certificate, now)
 
 
-def settings(**changes: Any) -> z.ZoneSettings:
-    made = z.ZoneSettings(
+def settings(**changes: Any) -> ZoneSettings:
+    made = ZoneSettings(
         zone="east",
         instance="east-1",
         node=zone_node("east", "east-1", "0"),

@@ -9,9 +9,9 @@ import json
 import logging
 import socket
 import threading
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -20,80 +20,24 @@ from reconciler.api.json_body import BODY_MAX
 from reconciler.api.rest_figures import ApiFigures
 from reconciler.api.rest_sending import is_known, wants_gzip
 from reconciler.api.rest_server import QUERY_MAX, WAITING_MAX, RestApi
-from reconciler.api.serving import Attentive, HttpServer, tcp_socket
+from reconciler.api.serving import Attentive
 from reconciler.decode import mesh_resource
 from reconciler.figures import api_figures
 from reconciler.model.resource import Labels, ResourceKey
 from reconciler.rest.paths import SHOWN, spellings
 from reconciler.state import from_resources
 from tests.support.rest import global_catalogue
-from tests.support.rest_server import Shown, rest_api
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
-
-ALICE = {"authorization": "Bearer alice"}
-BOSS = {"authorization": "Bearer boss"}
-TIMEOUTS = "/meshes/default/meshtimeouts"
-
-
-class Answered:
-    """Status, headers and body of one answer."""
-
-    def __init__(self, answer: http.client.HTTPResponse) -> None:
-        self.status, self.body = answer.status, answer.read()
-        self.headers: Mapping[str, str] = {k.lower(): v for k, v in answer.getheaders()}
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-Ask = "Callable[..., asyncio.Future[Answered]]"
-
-
-async def until(claim: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not claim():  # noqa: ASYNC110 - nothing here tells of it
-            await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
-async def serving(api: RestApi | None = None) -> AsyncIterator[Callable[..., Any]]:
-    """Asks of a server on a socket, each on a connection of its own."""
-    api = api or rest_api(global_catalogue())
-    sock = tcp_socket("127.0.0.1", 0)
-    port = int(sock.getsockname()[1])
-    server = HttpServer(api.app(), sock, protocol=Attentive)
-    await server.start()
-
-    def ask(
-        path: str, method: str = "GET", headers: Mapping[str, str] = ALICE, body: Any = None
-    ) -> Answered:
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
-            connection.request(method, path, body, dict(headers))
-            return Answered(connection.getresponse())
-
-    async def asking(*given: Any, **named: Any) -> Answered:
-        return await asyncio.to_thread(ask, *given, **named)
-
-    asking.port = port  # type: ignore[attr-defined]
-    try:
-        yield asking
-    finally:
-        await server.stop()
-        api.close()
-
-
-async def raw(port: int, request: bytes) -> bytes:
-    """What comes back for bytes that no client library would send."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request)
-    async with asyncio.timeout(10):
-        answer = await reader.read(64 * 1024)
-    writer.close()
-    return answer
-
+from tests.support.rest_server import (
+    ALICE,
+    BOSS,
+    TIMEOUTS,
+    Answered,
+    Shown,
+    raw,
+    rest_api,
+    serving,
+    until,
+)
 
 # --- who may ---
 
