@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler.kds import slice as slice_
 from tests.trace import fleet
 
 if TYPE_CHECKING:
@@ -22,5 +23,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def world(tmp_path: Path, keys: Path) -> World:
-    """Served and quiet."""
+    """Served and quiet. What the process remembers from other tests would not be counted."""
+    for kept in (slice_._kept_insight, slice_._kept_frame):
+        kept.cache_clear()
     return fleet.world(tmp_path, keys)
