@@ -47,7 +47,9 @@ class GlobalSettings:
     message_max: int = OURS_MAX
     kuma_message_max: int = KUMA_MAX
     takes_over: bool = False  # zones of another cluster: --new-keys was given
-    gather_s: float = 30.0  # after a loss of the store, for zones to come back
+    # After a loss of the store, for zones to come back: they dial within 15 s, and may have lost
+    # their own stores and be gathering for 45.
+    gather_s: float = 65.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ everything goes at once. A zone that is new has lost nothing and waits for nobod
     policies lost           until the global gave them again, however long: without them no proxy
                             can be admitted
     proxies lost            from then on `reconnect_gather_s`, longer while proxies still return
-    other zones' lost       until the global told them, within `reconnect_grace_s`
+    other zones' lost       until the global told them, within `relayed_gather_s`
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from xds.resource import LISTENER
 if TYPE_CHECKING:
     from xds.discovery import DeltaRequest
 
-QUIET_SHARE = 0.5  # of the time to gather without another return
-LONGEST = 3.0  # times the time to gather; Envoy waits no longer than 30 s between two tries
+QUIET_S = 5.0  # without another return
+LONGEST = 1.5  # times the time to gather
 
 
 def begun(state: ZoneState, lost: frozenset[str], now: float) -> Outcome:
@@ -99,7 +99,7 @@ def _own_until(state: ZoneState, found: Gathering) -> float:
         return math.inf
     until, gather = found.since, state.settings.reconnect_gather_s
     if "local" in found.lost:
-        quiet = found.returned + gather * QUIET_SHARE
+        quiet = found.returned + QUIET_S
         until = max(until + gather, min(quiet, until + gather * LONGEST))
     return until
 
@@ -107,7 +107,7 @@ def _own_until(state: ZoneState, found: Gathering) -> float:
 def _until(state: ZoneState, found: Gathering) -> float:
     until = _own_until(state, found)
     if found.since is not None and "relayed" in found.lost and not _others_told(state):
-        until = max(until, found.since + state.settings.reconnect_grace_s)
+        until = max(until, found.since + state.settings.relayed_gather_s)
     return until
 
 

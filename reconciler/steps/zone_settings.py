@@ -38,7 +38,9 @@ class ZoneSettings:
     mass_loss_share: float = 0.2
     mass_loss_min: int = 5  # below this many losses a share says nothing
     reconnect_grace_s: float = 60.0
-    reconnect_gather_s: float = 10.0  # after a loss of the store, for proxies to come back
+    # After a loss of the store, for proxies to come back: Envoy's longest wait between two tries.
+    reconnect_gather_s: float = 30.0
+    relayed_gather_s: float = 120.0  # for the global, which may be gathering itself
     report_interval_s: float = 0.1
     insight_interval_s: float = 10.0
     status: ZoneStatus = NO_STATUS  # what it announces first

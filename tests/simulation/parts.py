@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.ca import keys
 from reconciler.ca.tokens import Claims, Refused, Verdict
+from xds.resource import LISTENER
 
 if TYPE_CHECKING:
     from reconciler.model.resource import MeshResource, ResourceKey
@@ -70,11 +71,16 @@ class SimProxy:
     reaches: frozenset[str] = frozenset()  # addresses it could send to last
     health: str | None = None  # its HDS stream
     healthy: bool = True
+    tries: int = 0  # to connect, since it received something
+
+    @property
+    def listens(self) -> bool:
+        return bool(self.envoy.held.get(LISTENER))
 
     def rests(self, now: float) -> bool:
         """Nothing but a fault of ours may take its endpoint out now."""
         undisturbed = now - max(self.disturbed, self.revoked_at) > SETTLES_S
-        return self.up and self.healthy and undisturbed
+        return self.up and self.healthy and self.listens and undisturbed
 
 
 def verify(policy: MeshState, proxy: MeshResource, _token: str, _now: float) -> Verdict:

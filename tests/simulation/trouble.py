@@ -53,7 +53,7 @@ def all_streams(world: World) -> list[Stream]:
     return [s for s in found if s.alive]
 
 
-def heal(world: World, seconds: float = 90.0) -> None:
+def heal(world: World, seconds: float = 150.0) -> None:
     """One last commit that everybody takes, no more trouble, and time to settle (beyond grace,
     drain and backoff).
     """

@@ -474,7 +474,7 @@ class World:
             return
         zone = self.zones[proxy.zone]
         if not zone.up:
-            self.clock.after(self.random.uniform(0.1, 1.0), lambda: self.connect_proxy(proxy))
+            self._dial_again(proxy)
             return
         self.serial += 1
         name = f"ads-{self.serial}"
@@ -504,7 +504,10 @@ class World:
             proxy.stream.carry(1, lambda: self._received(proxy, response))
 
     def _received(self, proxy: SimProxy, response: DeltaResponse) -> None:
+        proxy.tries, listened = 0, proxy.listens
         proxy.envoy.receive(response)
+        if not listened and proxy.listens:
+            proxy.disturbed = self.clock.now  # Before, it served nobody.
         check_proxy(self, proxy)
 
     def _close_proxy(self, stream: str) -> None:
@@ -518,12 +521,18 @@ class World:
     def _lost_by_proxy(self, proxy: SimProxy, name: str) -> None:
         if proxy.stream_id == name:
             proxy.stream, proxy.stream_id = None, None
-            self.clock.after(self.random.uniform(0.05, 1.0), lambda: self.connect_proxy(proxy))
+            self._dial_again(proxy)
+
+    def _dial_again(self, proxy: SimProxy) -> None:
+        """As Envoy does: later each time, up to half a minute, until something was received."""
+        longest = min(0.5 * 2**proxy.tries, 30.0)
+        proxy.tries += 1
+        self.clock.after(self.random.uniform(0.05, longest), lambda: self.connect_proxy(proxy))
 
     def start_proxy(self, proxy: SimProxy) -> None:
         """A new process: nothing of what an earlier one held remains."""
         if not proxy.up and proxy.wanted:
-            proxy.up = True
+            proxy.up, proxy.tries = True, 0
             proxy.envoy.held, proxy.envoy.asked = {}, {}
             proxy.reaches, proxy.disturbed = frozenset(), self.clock.now
             self.connect_proxy(proxy)

@@ -30,9 +30,9 @@ def test_zone_that_connects_first_is_not_told_that_there_are_no_others() -> None
     plane.connect("west")
     plane.zone_sends("west", ingress_entry("out"))
     assert "ZoneIngress" not in plane.acknowledge("east")
-    plane.deliver(g.Tick(29.9))
+    plane.deliver(g.Tick(64.9))
     assert "ZoneIngress" not in plane.acknowledge("east")
-    plane.deliver(g.Tick(30.0))
+    plane.deliver(g.Tick(65.0))
     (told,) = [r for r in plane.sent["east-down"] if r.type_url == "ZoneIngress"]
     assert (len(told.resources), told.removed) == (1, ())
     assert "ZoneIngress" in plane.acknowledge("west")
@@ -51,9 +51,9 @@ def test_time_begins_with_the_first_zone_and_not_anew_with_each() -> None:
     plane.deliver(g.Tick(1000.0))
     assert is_gathering(plane)
     plane.deliver(g.ZoneOpened("east-down", "east", True, "key", 1000.0))
-    assert g.WakeAt(1030.0) in plane.effects
+    assert g.WakeAt(1065.0) in plane.effects
     plane.deliver(g.ZoneOpened("west-down", "west", True, "key", 1020.0))
-    plane.deliver(g.Tick(1030.0))
+    plane.deliver(g.Tick(1065.0))
     assert not is_gathering(plane)
     assert g.KeepMadeGood() in plane.effects
 
@@ -69,7 +69,7 @@ def test_what_is_known_from_status_refs_goes_out_in_the_end_though_its_zone_stay
     plane.deliver(g.StatusRefsRead({"west": written}))
     plane.publish()
     plane.connect("east")
-    plane.deliver(g.Tick(30.0))
+    plane.deliver(g.Tick(65.0))
     (told,) = [r for r in plane.sent["east-down"] if r.type_url == "ZoneIngress"]
     assert len(told.resources) == 1
 

@@ -25,6 +25,7 @@ SAID = DeltaRequest(LISTENER, wanted=(), version="1")  # the same in state of th
 def lost(*kinds: str, **changes: Any) -> Zone:
     """A zone whose store lost these kinds; `policy` among them or not."""
     status = ZoneStatus(StatusMode.DIRECT)
+    changes = {"reconnect_gather_s": 10.0, **changes}
     made = Zone(ZoneState(settings=settings(status=status, **changes)))
     policies = () if "policy" in kinds else (MESH,)
     revision = "c1" if policies else None
@@ -120,7 +121,7 @@ def test_while_proxies_return_it_waits_longer_but_not_for_ever() -> None:
     assert gathers(made)
     made.tick(0.2)
     assert not gathers(made)
-    made = lost("local")
+    made = lost("local", reconnect_gather_s=20.0)
     for n in range(29):
         made.now += 1.0
         come_back(made, dataplane(f"b{n}", "backend", address=f"10.0.1.{n}"))
@@ -160,7 +161,7 @@ def test_zone_that_lost_the_ingresses_of_others_pushes_when_the_global_told_them
         made = lost("relayed")
         come_back(made, BACKEND)
         followed = follow(made)
-        made.tick(50.0)
+        made.tick(110.0)
         assert made.sent == {}
         if answers:
             followed.give("ZoneIngress", ())
