@@ -270,7 +270,7 @@ CASES = (
         "listener",
         lambda n: _outbound(SAME, _timeouts(n), Protocol.HTTP),
         300,
-        60,
+        120,
     ),
     Case(
         "outbound_tcp",

@@ -24,10 +24,10 @@ def test_a_counter_beyond_its_limit_is_told() -> None:
     assert at_most(1, "p50")(figure) == ""
 
 
-def test_a_ratio_of_medians_is_judged_and_no_run_that_was_slow() -> None:
+def test_the_least_of_both_are_judged_and_no_run_that_was_slow() -> None:
     figure = Figure(key="push", values=(60.0, 70.0, 9000.0), unit="ms", floor=(30.0, 35.0, 40.0))
     assert times_floor(2)(figure) == ""
-    assert times_floor(1.5)(figure) == "p50 70.0 is 2.0 times its floor 35.0; at most 1.5"
+    assert times_floor(1.5)(figure) == "the least, 60.0, is 2.0 times its floor 30.0; at most 1.5"
 
 
 @pytest.mark.parametrize("unit", ["ms", "s", "CPU ms", "us CPU", "cores"])
