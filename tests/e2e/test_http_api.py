@@ -34,12 +34,8 @@ async def planes(tmp_path: Path) -> AsyncIterator[Planes]:
     """A global and zone east that issue tokens over HTTP."""
     made = Planes(tmp_path / "world")
     try:
-        await asyncio.to_thread(made.seed)
-        made.run_global(*ISSUING)
-        await made.until("the global", lambda: bool(made.status("global").get("revision")))
-        made.issue_join_file("east")
-        made.run_zone("east", *ISSUING)
-        await made.until("zone east", lambda: bool(made.status("east").get("revision")))
+        await made.start_global(*ISSUING)
+        await made.start_zone("east", *ISSUING)
         yield made
     finally:
         made.stop()

@@ -157,14 +157,21 @@ async def test_instances_that_end_and_applications_that_die_lose_no_caller(
     load = Load()
     callers = [asyncio.create_task(load.call(east.calls, n)) for n in range(CALLERS)]
     try:
-        await _story(east, apps, load)
+        await _ends_and_dies(east, apps, load)
+        # Its token is revoked at the global: its open stream ends, and the zone says why.
+        await asyncio.to_thread(_revoke, east, "one")
+        alone = await load.sees({"two"})
+        refused = east.status("east")["refused"]
+        assert isinstance(refused, dict)
+        assert "revoked" in refused["default.one"]
+        assert set(load.since(alone)) == {"two"}
     finally:
         for caller in callers:
             caller.cancel()
         await asyncio.gather(*callers, return_exceptions=True)
 
 
-async def _story(east: East, apps: Apps, load: Load) -> None:
+async def _ends_and_dies(east: East, apps: Apps, load: Load) -> None:
     # Inbounds with a serviceProbe come in once HDS has found their applications.
     began = await load.sees({"one", "two"})
 
@@ -192,16 +199,11 @@ async def _story(east: East, apps: Apps, load: Load) -> None:
     back = await load.sees({"one", "two"})
     assert set(load.since(back)) == {"one", "two"}
 
-    # Its token is revoked at the global: its open stream ends, and the zone says why.
-    token = east.folder / "proxies" / "one" / "token"
+
+def _revoke(east: East, name: str) -> None:
+    token = east.folder / "proxies" / name / "token"
     state = ("--state-dir", str(east.state("global")))
-    revoke = ("token", "revoke", "--mesh", "default", "--token-file", str(token), *state)
-    await asyncio.to_thread(east.run_once, *revoke)
-    alone = await load.sees({"two"})
-    refused = east.status("east")["refused"]
-    assert isinstance(refused, dict)
-    assert "revoked" in refused["default.one"]
-    assert set(load.since(alone)) == {"two"}
+    east.run_once("token", "revoke", "--mesh", "default", "--token-file", str(token), *state)
 
 
 def _ready(east: East, name: str) -> bool:

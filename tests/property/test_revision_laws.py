@@ -265,7 +265,8 @@ class Told:
         state = self.fleet.state
         assert self.in_force() == self.revisions[state.revision or ""]
 
-    def settle(self) -> None:
+    def settle(self) -> set[str]:
+        """Whose view was compared."""
         for _ in range(3):
             self.fleet.run(1.0)
         state = self.fleet.state
@@ -274,10 +275,11 @@ class Told:
         assert state.merged == everything
         absent = frozenset(state.proxies.absent)
         plain = mesh_context(everything, "default", "east", absent, {})
-        for proxy in state.proxies.values():
-            if proxy.stream is not None and proxy.view is not None:
-                resource = state.local.by_key[proxy.key]
-                assert proxy.view == sidecar_view(plain, resource, zone_admin.traits(proxy)).view
+        there = [p for p in state.proxies.values() if p.stream is not None and p.view is not None]
+        for proxy in there:
+            resource = state.local.by_key[proxy.key]
+            assert proxy.view == sidecar_view(plain, resource, zone_admin.traits(proxy)).view
+        return {proxy.key.name for proxy in there}
 
 
 def of_nobody(name: str, mesh: str = "default") -> MeshResource:
@@ -368,7 +370,7 @@ def test_a_revision_in_many_turns_is_one_in_one_turn(seed: int, size: int) -> No
                     zone.comes_or_goes(draw.randrange(6))
             for _ in range(draw.choice((0, 1, 3, 8))):
                 zone.turn()
-        zone.settle()
+        assert zone.settle() == {str(document(n, SERVICES, SERVICES)["name"]) for n in zone.there}
 
 
 def commit(fleet: StepFleet, revision: str, policies: list[MeshResource]) -> None:

@@ -111,9 +111,9 @@ def application_fails(world: World) -> None:
     """What HDS reports: not ready, and after a while ready again."""
     proxy = _member(world, "default.backend")
     if proxy.up:
-        world.report_health(proxy, healthy=False)
+        world.fleet.report_health(proxy, healthy=False)
         world.clock.after(
-            world.random.uniform(0.5, 15.0), lambda: world.report_health(proxy, healthy=True)
+            world.random.uniform(0.5, 15.0), lambda: world.fleet.report_health(proxy, healthy=True)
         )
 
 

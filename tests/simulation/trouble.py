@@ -128,17 +128,17 @@ def scale(world: World) -> None:
     proxy = world.proxies[f"default.spare-{zone}@{zone}"]
     proxy.wanted = not proxy.wanted
     if proxy.wanted:
-        world.start_proxy(proxy)
+        world.fleet.start(proxy)
     else:
-        world.kill_proxy(proxy)
+        world.fleet.kill(proxy)
 
 
 def restart_proxy(world: World) -> None:
     """kill -9 and a new process."""
     proxy = world.random.choice(list(world.proxies.values()))
     if proxy.up:
-        world.kill_proxy(proxy)
-        world.clock.after(world.random.uniform(0.5, 20.0), lambda: world.start_proxy(proxy))
+        world.fleet.kill(proxy)
+        world.clock.after(world.random.uniform(0.5, 20.0), lambda: world.fleet.start(proxy))
 
 
 def crash_a_zone(world: World) -> None:

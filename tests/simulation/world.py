@@ -9,11 +9,11 @@ clogs, crashes, commits and scales at random and lets it settle; `invariants` mu
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from random import Random
 from typing import TYPE_CHECKING
 
 from reconciler.kds.zone_node import zone_node
-from reconciler.model.resource import canonical_json
 from reconciler.status.announcement import StatusMode, ZoneStatus
 from reconciler.status.document import INGRESS_PATH
 from reconciler.status_ingress import from_status
@@ -25,31 +25,29 @@ from reconciler.steps.proxy_state import Certificate
 from reconciler.steps.zone_settings import ZoneSettings
 from reconciler.steps.zone_step import step as zone_step
 from tests.simulation.clock import SimClock
-from tests.simulation.documents import Content, proxies_of
-from tests.simulation.envoy import SimEnvoy
+from tests.simulation.documents import Content
 from tests.simulation.invariants import (
     InvariantBroken,
     check_in_force,
-    check_proxy,
     check_reach,
     check_zone,
     offered,
 )
 from tests.simulation.network import Stream
-from tests.simulation.parts import SETTLES_S, SimGlobal, SimProxy, SimZone, verify
+from tests.simulation.parts import SETTLES_S, SimGlobal, SimZone, verify
+from tests.simulation.proxies import SimFleet, proxies_of_zone
 from tests.simulation.remote import SimRemote
 from tests.simulation.repository import SimGit, loaded_event
 from tests.simulation.status import SimStatus
 from xds.build.secrets import identity_secret
-from xds.discovery import DeltaRequest, DeltaResponse, Node
-from xds.health import HealthReport, Introduction
 from xds.resource import digest
 from xds.translate import Builders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from xds.health import Specifier
+    from xds.discovery import DeltaRequest, DeltaResponse
+
 
 ZONES = ("east", "west")
 CRASH_AMONG_EFFECTS = 0.02  # share of the decisions that write to disk, until healed
@@ -74,19 +72,20 @@ class World:
         self.sessions: dict[str, tuple[str, bool, Stream]] = {}
         self.serial = 0
         self.writes = 0  # to disks
-        self.asked_health: dict[str, Specifier] = {}
         self.commit()
         self.globe = SimGlobal(self._new_global())
         self.global_responses = 0
         self.zones = {
             name: SimZone(name, SimStatus(self, name), self.new_zone(name)) for name in ZONES
         }
-        self.proxies = {p.envoy.node.id + "@" + p.zone: p for p in self._proxies()}
+        found = (proxies_of_zone(zone, plain_mesh=self.has_plain_mesh) for zone in ZONES)
+        self.proxies = {f"{p.envoy.node.id}@{p.zone}": p for p in chain.from_iterable(found)}
+        self.fleet = SimFleet(self)
         self.start_global()
         for zone in self.zones.values():
             self.start_zone(zone)
         for proxy in self.proxies.values():
-            self.clock.after(self.random.random(), lambda p=proxy: self.connect_proxy(p))  # type: ignore[misc]
+            self.fleet.add(proxy)
 
     # --- repository ---
 
@@ -376,7 +375,7 @@ class World:
             case z.PersistMadeGood():
                 zone.lost = set()
             case z.AskHealth(stream, specifier):
-                self._answer_health(zone, stream, specifier)
+                self.fleet.answer_health(zone, stream, specifier)
             case z.CloseHealth(stream, _, _):
                 for proxy in self.proxies.values():
                     proxy.health = None if proxy.health == stream else proxy.health
@@ -389,21 +388,21 @@ class World:
                 raise InvariantBroken(f"{zone.name} does not understand the global: {reason}")
             case z.ToProxy(stream, response):
                 zone.responses += 1
-                self._to_proxy(stream, response)
+                self.fleet.deliver(stream, response)
             case z.CloseStream(stream, _, _):
-                self._close_proxy(stream)
+                self.fleet.close(stream)
             case z.IssueCertificate():
                 self._issue(zone, effect)
             case z.BuildSoon():
-                self._later(zone, 0.0005, lambda: z.BuildDue(self.clock.now))
+                self.zone_later(zone, 0.0005, lambda: z.BuildDue(self.clock.now))
             case z.WakeAt(at):
-                self._later(zone, at - self.clock.now, lambda: z.Tick(self.clock.now))
+                self.zone_later(zone, at - self.clock.now, lambda: z.Tick(self.clock.now))
             case z.StatusWanted(status):
                 zone.status.want(status)
             case _:
                 pass
 
-    def _later(self, zone: SimZone, delay_s: float, event: Callable[[], z.Event]) -> None:
+    def zone_later(self, zone: SimZone, delay_s: float, event: Callable[[], z.Event]) -> None:
         """Timers end with their process."""
         settings = zone.state.settings
 
@@ -424,7 +423,7 @@ class World:
             renew_at=self.clock.now + 10 * 86400,
             expires_at=self.clock.now + 12 * 86400,
         )
-        self._later(
+        self.zone_later(
             zone, 0.002, lambda: z.CertificateIssued(effect.node_id, certificate, self.clock.now)
         )
 
@@ -450,123 +449,6 @@ class World:
             assert not downward
             zone, session = self.zones[name], half.removesuffix("-up")
             stream.carry(1, lambda: self.to_zone(zone, z.GlobalRequest(session, request)))
-
-    # --- proxies ---
-
-    def _proxies(self) -> list[SimProxy]:
-        found = []
-        for zone in ZONES:
-            for document in proxies_of(zone, plain_mesh=self.has_plain_mesh):
-                mesh = str(document.get("mesh", ""))
-                metadata = {"dataplane.resource": canonical_json(document), "features": []}
-                node = Node(f"{mesh}.{document['name']}", metadata=metadata)
-                wanted = not str(document["name"]).startswith("spare")
-                proxy = SimProxy(zone, SimEnvoy(node, lambda _: None), up=wanted, wanted=wanted)
-                proxy.envoy.send = lambda r, p=proxy: self._from_proxy(p, r)  # type: ignore[misc]
-                found.append(proxy)
-        return found
-
-    def connect_proxy(self, proxy: SimProxy) -> None:
-        if not proxy.up or proxy.stream is not None:
-            return
-        if self.clock.now < proxy.away_until:
-            self.clock.at(proxy.away_until, lambda: self.connect_proxy(proxy))
-            return
-        zone = self.zones[proxy.zone]
-        if not zone.up:
-            self._dial_again(proxy)
-            return
-        self.serial += 1
-        name = f"ads-{self.serial}"
-        proxy.stream_id = name
-        proxy.stream = Stream(
-            self.clock,
-            self.random,
-            lambda: self._lost_by_proxy(proxy, name),
-            lambda: self._lost_by_zone(zone, name),
-        )
-        self.to_zone(zone, z.ProxyOpened(name, "token"))
-        proxy.envoy.start()
-
-    def _from_proxy(self, proxy: SimProxy, request: DeltaRequest) -> None:
-        name, stream = proxy.stream_id, proxy.stream
-        if name is None or stream is None:
-            return
-        zone = self.zones[proxy.zone]
-        stream.carry(0, lambda: self.to_zone(zone, z.ProxyRequest(name, request, self.clock.now)))
-
-    def _proxy_at(self, stream: str) -> SimProxy | None:
-        return next((p for p in self.proxies.values() if p.stream_id == stream), None)
-
-    def _to_proxy(self, stream: str, response: DeltaResponse) -> None:
-        proxy = self._proxy_at(stream)
-        if proxy is not None and proxy.stream is not None:
-            proxy.stream.carry(1, lambda: self._received(proxy, response))
-
-    def _received(self, proxy: SimProxy, response: DeltaResponse) -> None:
-        proxy.tries, listened = 0, proxy.listens
-        proxy.envoy.receive(response)
-        if not listened and proxy.listens:
-            proxy.disturbed = self.clock.now  # Before, it served nobody.
-        check_proxy(self, proxy)
-
-    def _close_proxy(self, stream: str) -> None:
-        proxy = self._proxy_at(stream)
-        if proxy is not None and proxy.stream is not None:
-            proxy.stream.cut()
-
-    def _lost_by_zone(self, zone: SimZone, name: str) -> None:
-        self.to_zone(zone, z.ProxyClosed(name, by_peer=True, now=self.clock.now))
-
-    def _lost_by_proxy(self, proxy: SimProxy, name: str) -> None:
-        if proxy.stream_id == name:
-            proxy.stream, proxy.stream_id = None, None
-            self._dial_again(proxy)
-
-    def _dial_again(self, proxy: SimProxy) -> None:
-        """As Envoy does: later each time, up to half a minute, until something was received."""
-        longest = min(0.5 * 2**proxy.tries, 30.0)
-        proxy.tries += 1
-        self.clock.after(self.random.uniform(0.05, longest), lambda: self.connect_proxy(proxy))
-
-    def start_proxy(self, proxy: SimProxy) -> None:
-        """A new process: nothing of what an earlier one held remains."""
-        if not proxy.up and proxy.wanted:
-            proxy.up, proxy.tries = True, 0
-            proxy.envoy.held, proxy.envoy.asked = {}, {}
-            proxy.reaches, proxy.disturbed = frozenset(), self.clock.now
-            self.connect_proxy(proxy)
-
-    # --- health of applications ---
-
-    def report_health(self, proxy: SimProxy, *, healthy: bool) -> None:
-        """On its HDS stream, or a new one where the last is gone."""
-        zone, proxy.healthy = self.zones[proxy.zone], healthy
-        proxy.disturbed = self.clock.now
-        if proxy.health is None:
-            self.serial += 1
-            proxy.health = f"hds-{self.serial}"
-            node = proxy.envoy.node.id
-            self.to_zone(zone, z.HealthOpened(proxy.health, "token", self.clock.now))
-            said = Introduction(node)
-            self.to_zone(zone, z.HealthSaid(proxy.health, said, self.clock.now))
-        elif proxy.health in self.asked_health:
-            self._answer_health(zone, proxy.health, self.asked_health[proxy.health])
-
-    def _answer_health(self, zone: SimZone, stream: str, specifier: Specifier) -> None:
-        self.asked_health[stream] = specifier
-        proxy = next((p for p in self.proxies.values() if p.health == stream), None)
-        if proxy is not None:
-            report = HealthReport(
-                dict.fromkeys((c.cluster for c in specifier.checks), proxy.healthy)
-            )
-            self._later(zone, 0.1, lambda: z.HealthSaid(stream, report, self.clock.now))
-
-    def kill_proxy(self, proxy: SimProxy) -> None:
-        proxy.disturbed = self.clock.now
-        if proxy.stream is not None:
-            proxy.stream.cut()
-        proxy.up = False
 
     def status_commits(self) -> dict[str, int]:
         return {ref: len(found) for ref, found in self.git.refs.items()}

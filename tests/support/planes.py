@@ -19,14 +19,14 @@ class Planes(World):
         for name in ("logs", "proxies", "zones"):
             (folder / name).mkdir(parents=True, exist_ok=True)
 
-    async def start_global(self) -> None:
+    async def start_global(self, *options: str) -> None:
         if not self.bare.exists():
             await asyncio.to_thread(self.seed)
-        self.run_global()
+        self.run_global(*options)
         await self.until("the global", lambda: bool(self.status("global").get("revision")))
 
-    async def start_zone(self, zone: str) -> None:
+    async def start_zone(self, zone: str, *options: str) -> None:
         if not self.join_file(zone).exists():
             self.issue_join_file(zone)
-        self.run_zone(zone)
+        self.run_zone(zone, *options)
         await self.until(f"zone {zone}", lambda: bool(self.status(zone).get("revision")))

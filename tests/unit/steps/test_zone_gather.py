@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
+from reconciler.kds.client import Dial
 from reconciler.kds.types import MANIFEST
 from reconciler.status.announcement import StatusMode, ZoneStatus
-from reconciler.steps import zone_report
+from reconciler.steps import zone_gather, zone_report
 from reconciler.steps import zone_state as z
+from reconciler.steps.global_state import GlobalSettings
 from reconciler.steps.zone_state import ZoneState
+from tests.simulation.proxies import DIALS_LAST_S
 from tests.support.zone import INGRESS, MESH, START, Zone, dataplane, settings
 from tests.unit.steps.test_zone_global import ONE, OWNED_TYPES, Followed
 from xds.discovery import DeltaRequest
@@ -212,3 +216,15 @@ def test_proxy_that_is_gone_for_good_no_longer_waits_to_be_built() -> None:
     made.tick(10.1)
     assert "default.backend" not in made.state.proxies
     assert zone_report.report_of(made.state).pending == len(made.state.dirty) == 1
+
+
+def test_the_times_to_gather_fit_together() -> None:
+    """Envoy waits half a minute between two tries at most; the global waits for zones that lost
+    their stores, too, and a zone for a global that did.
+    """
+    ours, of_global = settings(), GlobalSettings(instance="g", version="0").gather_s
+    dials_within = float(str(next(f.default for f in fields(Dial) if f.name == "backoff_max_s")))
+    longest = ours.reconnect_gather_s * zone_gather.LONGEST
+    assert ours.reconnect_gather_s >= DIALS_LAST_S
+    assert of_global > dials_within + longest
+    assert ours.relayed_gather_s > of_global + longest
