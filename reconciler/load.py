@@ -11,13 +11,13 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from reconciler.checks import CHECKS
 from reconciler.decode import mesh_resource
 from reconciler.kds.names import hashed_place
 from reconciler.legacy_fields import normal_data, read_legacy
 from reconciler.limits import DEFAULT, Limits, cure
 from reconciler.model.decode import DecodeError
 from reconciler.model.kinds import KINDS
-from reconciler.model.mesh_rules import check_mesh
 from reconciler.model.resource import (
     DISPLAY_NAME,
     MESH,
@@ -25,7 +25,7 @@ from reconciler.model.resource import (
     MeshResource,
     ResourceKey,
 )
-from reconciler.policies import POLICIES
+from reconciler.policies import CARRIED, POLICIES
 from reconciler.problems import Position, Problem, Severity
 from reconciler.repository_settings import RepositorySettings, decode_settings, settings_faults
 from reconciler.schema import (
@@ -52,7 +52,7 @@ MESSAGE_MAX = 1000
 SUFFIXES = (".yaml", ".yml", ".json")
 REGULAR_MODES = (0o100644, 0o100755, 0o100664)
 SYMLINK, SUBMODULE = 0o120000, 0o160000
-_POLICIES = {policy.kind: policy for policy in POLICIES}
+_POLICIES = {policy.kind: policy for policy in (*POLICIES, *CARRIED)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,8 +420,9 @@ def _meta(found: Declared) -> dict[str, object]:
 
 
 def _by_kind(found: Declared) -> Iterator[Problem]:
-    if found.kind.name == "Mesh":
-        yield from check_mesh(found.spec, found.at)
+    check = CHECKS.get(found.kind.name)
+    if check is not None:
+        yield from check(found.spec, found.at)
     policy = _POLICIES.get(found.kind.name)
     if policy is not None:
         yield from policy.check(found.spec, found.at)

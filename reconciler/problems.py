@@ -7,12 +7,35 @@ docs/reference/problems.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+Path = tuple[str | int, ...]  # inside a document: ("to", 0, "default", "idleTimeout")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+class Key(str):
+    """A part of a path that is the key of a map, such as a tag or a header, and no field's name."""
+
+    __slots__ = ()
+
+
+def field_of(path: Path) -> str:
+    """A path as Kuma's API writes it: `spec.to[0].targetRef.tags["kuma.io/zone"]`."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif isinstance(part, Key) or _NAME.match(part) is None:
+            text += f'["{part}"]'
+        else:
+            text += f".{part}" if text else part
+    return text
 
 
 class Severity(StrEnum):
@@ -24,12 +47,14 @@ class Severity(StrEnum):
 class Position:
     """A place in a file of the policy repository.
 
-    Line and column are 1-based; line 0 means the file as a whole.
+    Line and column are 1-based; line 0 means the file as a whole. `field` is what of the resource
+    is meant, as Kuma's API names it; two places do not differ in it.
     """
 
     path: str
     line: int = 0
     column: int = 0
+    field: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}" if self.line else self.path

@@ -112,7 +112,7 @@ def _print(loaded: Loaded, form: str, folder: str) -> None:
     if form == "json":
         rows = [
             {
-                "path": p.at.path, "line": p.at.line, "column": p.at.column,
+                "path": p.at.path, "line": p.at.line, "column": p.at.column, "field": p.at.field,
                 "severity": p.severity, "code": p.code, "message": p.message,
             }
             for p in loaded.problems

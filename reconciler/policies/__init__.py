@@ -1,4 +1,4 @@
-"""The policy kinds this control plane computes with, in the order they are applied."""
+"""The policy kinds: those this control plane computes with, and those whose documents it checks."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 from reconciler.policies import mesh_http_route, mesh_timeout, mesh_traffic_permission
 
 if TYPE_CHECKING:
-    from reconciler.policies.policy import PolicyType
+    from reconciler.policies.policy import PolicyRules, PolicyType
 
+# In the order they are applied.
 POLICIES: tuple[PolicyType, ...] = (
     mesh_http_route.POLICY,
     mesh_timeout.POLICY,
     mesh_traffic_permission.POLICY,
 )
+# Carried to zones as they are; their effect on Envoy is not computed here yet.
+CARRIED: tuple[PolicyRules, ...] = ()

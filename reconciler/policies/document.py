@@ -16,7 +16,7 @@ from reconciler.policies.inbound_match import check_match
 from reconciler.problems import Problem
 
 if TYPE_CHECKING:
-    from reconciler.policies.policy import At, Path, PolicyType
+    from reconciler.policies.policy import At, Path, PolicyRules
 
 Fields = Mapping[str, object]
 NO_FIELDS: Fields = {}
@@ -96,7 +96,7 @@ _NAMED_OR_LABELLED = ("MeshService", "MeshExternalService", "MeshMultiZoneServic
 _NAMED = ("MeshGateway", "MeshServiceSubset")
 
 
-def check_sections(policy: PolicyType, spec: Fields, at: At) -> Iterator[Problem]:
+def check_sections(policy: PolicyRules, spec: Fields, at: At) -> Iterator[Problem]:
     """The lists a policy may have, and every targetRef in them."""
     allowed = [
         name
@@ -125,7 +125,7 @@ def check_sections(policy: PolicyType, spec: Fields, at: At) -> Iterator[Problem
             yield from check_match(mapping(match), (*path, "matches", index), at)
 
 
-def _check_targets(policy: PolicyType, spec: Fields, at: At) -> Iterator[Problem]:
+def _check_targets(policy: PolicyRules, spec: Fields, at: At) -> Iterator[Problem]:
     top = spec.get("targetRef")
     if isinstance(top, Mapping):
         section = policy.inbound_effect

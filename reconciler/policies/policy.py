@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from reconciler.problems import Path as Path
 from reconciler.problems import Position, Problem
 
 if TYPE_CHECKING:
     from reconciler.model.spec import PolicySpec
 
-Path = tuple[str | int, ...]  # inside `spec`: ("to", 0, "default", "idleTimeout")
 At = Callable[[Path], Position]  # place of the deepest part of the path that the document has
 
 SERVICE_KINDS = ("MeshService", "MeshExternalService", "MeshMultiZoneService")
@@ -29,23 +29,17 @@ PROXY_KINDS = ("Mesh", "Dataplane", "MeshSubset", "MeshService", "MeshServiceSub
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyType:
-    """One targetRef policy kind.
+class PolicyRules:
+    """What the documents of one targetRef policy kind may say.
 
-    `decode` takes the plain JSON of `spec`, already valid against the kind's schema, and raises
-    `DecodeError` for what it cannot read. `check` yields every violation of the rules a schema
-    cannot say, and tolerates documents that the schema has already refused. `merge(weak, strong)`
-    lays a conf over a less specific one of the same list (`to`, `from` or `rules`).
-
-    `narrow_to_kinds`: what `to` may name where the policy is for a gateway or a route; there is no
-    `from` then.
+    `check` yields every violation of the rules a schema cannot say, and tolerates documents that
+    the schema has already refused. `narrow_to_kinds`: what `to` may name where the policy is for a
+    gateway or a route; there is no `from` then.
     """
 
     kind: str
     slug: str
-    decode: Callable[[Mapping[str, object]], PolicySpec]
     check: Callable[[Mapping[str, object], At], Iterator[Problem]]
-    merge: Callable[[Any, Any], Any]
     top_kinds: tuple[str, ...] = PROXY_KINDS
     to_kinds: tuple[str, ...] = ()
     narrow_to_kinds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -56,3 +50,16 @@ class PolicyType:
     def inbound_effect(self) -> bool:
         """Whether it can shape an inbound, so that a top-level sectionName has a meaning."""
         return bool(self.from_kinds) or self.has_rules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyType(PolicyRules):
+    """A policy kind that this control plane computes with.
+
+    `decode` takes the plain JSON of `spec`, already valid against the kind's schema, and raises
+    `DecodeError` for what it cannot read. `merge(weak, strong)` lays a conf over a less specific
+    one of the same list (`to`, `from` or `rules`).
+    """
+
+    decode: Callable[[Mapping[str, object]], PolicySpec]
+    merge: Callable[[Any, Any], Any]

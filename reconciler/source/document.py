@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from reconciler.model.kinds import KINDS, Kind
 from reconciler.model.resource import MESH, NAMESPACE, ORIGIN, ZONE, ResourceKey
-from reconciler.problems import Position, Problem, Severity
+from reconciler.problems import Key, Position, Problem, Severity, field_of
 
 if TYPE_CHECKING:
     from reconciler.source.yaml import Document, Path
@@ -62,7 +62,8 @@ class Declared:
         """Place of a part of the spec, or of the deepest part of the path that is there."""
         full = (*self.spec_path, *path)
         place = self.document.key_at(full) if key else self.document.value_at(full)
-        return Position(self.path, *place)
+        root = () if self.kind.legacy else ("spec",)
+        return Position(self.path, *place, field_of((*root, *path)))
 
     @property
     def position(self) -> Position:
@@ -70,7 +71,7 @@ class Declared:
 
     def top(self, path: Path) -> Position:
         """Place of the key of a field outside the spec."""
-        return Position(self.path, *self.document.key_at(path))
+        return Position(self.path, *self.document.key_at(path), field_of(_universal_path(path)))
 
     @property
     def mesh_position(self) -> Position:
@@ -78,7 +79,8 @@ class Declared:
         by_label = self.kubernetes and not self.kind.legacy
         path = ("metadata", "labels", MESH) if by_label else ("mesh",)
         found = self.document.value_at(path) if path in self.document.places else None
-        return Position(self.path, *found) if found else self.position
+        at = found or self.document.value_at(())
+        return Position(self.path, *at, "mesh")
 
 
 def declared(path: str, document: Document) -> Declared | tuple[Problem, ...]:
@@ -92,7 +94,14 @@ def declared(path: str, document: Document) -> Declared | tuple[Problem, ...]:
 
 
 def _problem(path: str, document: Document, at: Path, code: str, message: str) -> Problem:
-    return Problem(Position(path, *document.value_at(at)), code, message)
+    place = Position(path, *document.value_at(at), field_of(_universal_path(at)))
+    return Problem(place, code, message)
+
+
+def _universal_path(path: Path) -> Path:
+    """Metadata of the Kubernetes form as the universal form has it: so the API names it."""
+    inner = path[1:] if path[:1] == ("metadata",) else path
+    return (inner[0], *(Key(key) for key in inner[1:])) if inner[:1] == ("labels",) else inner
 
 
 def _universal(

@@ -58,6 +58,7 @@ def test_programs_read_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
             {
                 "path": "a.yaml", "line": 3, "column": 48, "severity": "error", "code": "MT004",
                 "message": "sets no timeout; set one or remove the item",
+                "field": "spec.to[0].default",
             }
         ],
     }  # fmt: skip
