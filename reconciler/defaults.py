@@ -15,10 +15,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from reconciler.decode import mesh_resource
+from reconciler.duration import parse_duration
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.model.spec import MeshSpec, PolicySpec
 from reconciler.model.targetref import MeshRef
-from reconciler.policies.duration import parse_duration
 from reconciler.problems import Position, Problem, Severity
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from reconciler.duration import parse_duration
 from reconciler.model.decode import DecodeError, fields_of
 from reconciler.model.kinds import KINDS
-from reconciler.policies.duration import parse_duration
 from reconciler.schema import FAULTS_MAX, UNKNOWN_FIELD, SchemaFault, must_be, one_of, unknown_field
 from reconciler.schema_defaults import filled
 

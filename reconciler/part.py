@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
-from reconciler.policies.duration import parse_duration
+from reconciler.duration import parse_duration
 from reconciler.problems import Key, Path, Position, Problem, Severity
 from reconciler.schema import one_of
 

@@ -11,8 +11,8 @@ import json
 from typing import TYPE_CHECKING, cast
 
 from reconciler.decode import mesh_resource
+from reconciler.duration import parse_duration
 from reconciler.model.spec import DataplaneSpec, InboundState
-from reconciler.policies.duration import parse_duration
 from reconciler.topology import resolver
 from xds.health import Check, HealthReport, Specifier
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from reconciler.duration import parse_duration
 from reconciler.merge import over
 from reconciler.policies.document import (
     Fields,
@@ -19,7 +20,6 @@ from reconciler.policies.document import (
     mapping,
     top_kind,
 )
-from reconciler.policies.duration import parse_duration
 from reconciler.policies.inbound_match import decode_matches
 from reconciler.policies.policy import (
     GATEWAY,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.policies.duration import parse_duration
+from reconciler.duration import parse_duration
 from reconciler.schema_defaults import filled
 
 DURATIONS = frozenset(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from reconciler.ca.tokens import dataplane_claims, user_claims, zone_claims
-from reconciler.policies.duration import parse_duration
+from reconciler.duration import parse_duration
 from reconciler.rest.answer import Invalid, Refused
 
 if TYPE_CHECKING:
