@@ -11,7 +11,6 @@ A real Kuma zone answers the type empty (`NONE`): what it sends otherwise is all
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, cast
@@ -20,6 +19,7 @@ from reconciler.kds.codec import CarriedResource, decode_entry, encode_carried
 from reconciler.kds.types import STATUS
 from reconciler.model.resource import ORIGIN, ZONE, canonical_json
 from reconciler.status.document import Inventory, ProxyClass, ProxyEntry
+from reconciler.status.shape import checked
 from xds.discovery import RemoteProtocolError
 
 if TYPE_CHECKING:
@@ -74,21 +74,11 @@ def parse_status(entry: bytes) -> ZoneStatus:
             mode,
             inventory,
             "classes" in data or "proxies" in data,
-            tuple(ProxyClass(str(m), _shape(shape), _count(n)) for m, shape, n in classes),
-            tuple(ProxyEntry(str(m), str(n), str(at), _shape(s)) for m, n, at, s in proxies),
+            tuple(ProxyClass(str(m), checked(shape), _count(n)) for m, shape, n in classes),
+            tuple(ProxyEntry(str(m), str(n), str(at), checked(s)) for m, n, at, s in proxies),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RemoteProtocolError(f"{STATUS}: {error!r}") from error
-
-
-def _shape(value: object) -> str:
-    """Inbounds as the status document reads them."""
-    inbounds = json.loads(str(value))
-    for inbound in inbounds:
-        port, tags = inbound["port"], inbound["tags"]
-        if not isinstance(port, int) or not all(isinstance(tag, str) for tag in tags.values()):
-            raise ValueError("an inbound needs a port and tags")
-    return canonical_json([{"port": i["port"], "tags": i["tags"]} for i in inbounds])
 
 
 def _count(value: object) -> int:

@@ -15,7 +15,7 @@ import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import yaml
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from reconciler.kds.manifest import Rejection
 
-FORMAT = 2  # 1, without a number, said the same
+FORMAT = 3  # 2 had of a proxy's class its inbounds only; 1, without a number, said the same
 INGRESS_PATH = "ingress.yaml"
 APPLIED_PATH = "applied.yaml"
 SERVICE_TAG = "kuma.io/service"
@@ -36,7 +36,7 @@ RESERVED = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n
 SAFE_IN_NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-_")
 NAME_MAX = 200  # of 255 bytes a file system allows; longer ones end in a digest
 NO_SERVICE = "_none"  # a gateway without inbounds; no escaped name begins with "_"
-INGRESS_BYTES_MAX = 8 * 1024 * 1024
+FILE_BYTES_MAX = 8 * 1024 * 1024
 DEPTH_MAX = 32
 
 
@@ -50,10 +50,7 @@ class Inventory(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProxyClass:
-    """Proxies that differ in name and address only. `shape`: canonical JSON of their inbounds,
-
-    `[{"port": 80, "tags": {"kuma.io/service": "web"}}]`.
-    """
+    """Proxies that differ in name and address only; see `reconciler.status.shape`."""
 
     mesh: str
     shape: str
@@ -139,20 +136,10 @@ def _canonical(value: object) -> str:
 
 
 def parse_ingress(body: bytes) -> tuple[dict[str, object], ...]:
-    """ZoneIngresses of an `ingress.yaml` as plain data, `type` and `name` among the fields.
-
-    Whoever may push could have written it: size, depth, aliases and tags are checked before a value
-    is built. Raises StatusUnreadable.
+    """ZoneIngresses of an `ingress.yaml` as plain data, `type` and `name` among the fields. Raises
+    StatusUnreadable.
     """
-    if len(body) > INGRESS_BYTES_MAX:
-        raise StatusUnreadable(f"{INGRESS_PATH} has {len(body)} bytes, over {INGRESS_BYTES_MAX}")
-    try:
-        _check_events(body)
-        found = [d for d in yaml.load_all(body, Loader=yaml.CSafeLoader) if d is not None]
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise StatusUnreadable(f"{INGRESS_PATH}: {error}") from error
-    if found and isinstance(found[0], dict) and "type" not in found[0] and "format" in found[0]:
-        check_format(found.pop(0)["format"], INGRESS_PATH)
+    found = parsed(body, INGRESS_PATH)
     for document in found:
         if not isinstance(document, dict) or not isinstance(document.get("name"), str):
             raise StatusUnreadable(f"{INGRESS_PATH}: each document must be a mapping with a name")
@@ -161,7 +148,27 @@ def parse_ingress(body: bytes) -> tuple[dict[str, object], ...]:
                 f"{INGRESS_PATH}: {document['name']} is a {document.get('type')}, "
                 "and only a ZoneIngress is read from a status ref"
             )
-    return tuple(found)
+    return tuple(cast("list[dict[str, object]]", found))
+
+
+def parsed(body: bytes, path: str) -> list[object]:
+    """The documents of a status file of a format that is known, without the one of the format
+    alone.
+
+    Whoever may push could have written it: size, depth, aliases and tags are checked before a value
+    is built. Raises StatusUnreadable.
+    """
+    if len(body) > FILE_BYTES_MAX:
+        raise StatusUnreadable(f"{path} has {len(body)} bytes, over {FILE_BYTES_MAX}")
+    try:
+        _check_events(body, path)
+        found = [d for d in yaml.load_all(body, Loader=yaml.CSafeLoader) if d is not None]
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise StatusUnreadable(f"{path}: {error}") from error
+    if found and isinstance(found[0], dict) and "type" not in found[0] and "format" in found[0]:
+        check_format(found[0].pop("format"), path)
+        found = found if found[0] else found[1:]
+    return found
 
 
 def check_format(found: object, path: str) -> None:
@@ -175,19 +182,19 @@ def check_format(found: object, path: str) -> None:
         )
 
 
-def _check_events(body: bytes) -> None:
+def _check_events(body: bytes, path: str) -> None:
     depth = 0
     for event in yaml.parse(body, Loader=yaml.CSafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            raise StatusUnreadable(f"{INGRESS_PATH}: aliases are not read")
+            raise StatusUnreadable(f"{path}: aliases are not read")
         if getattr(event, "tag", None) is not None:
-            raise StatusUnreadable(f"{INGRESS_PATH}: tags are not read")  # some break the parser
+            raise StatusUnreadable(f"{path}: tags are not read")  # some break the parser
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > DEPTH_MAX:
-            raise StatusUnreadable(f"{INGRESS_PATH}: nested deeper than {DEPTH_MAX}")
+            raise StatusUnreadable(f"{path}: nested deeper than {DEPTH_MAX}")
 
 
 # --- documents ---
@@ -243,9 +250,10 @@ def _inventory(status: StatusInput, inventory: Inventory) -> dict[str, list[obje
     )
     found: dict[tuple[str, str], list[object]] = {}
     for mesh, shape, fields in rows:
-        inbounds = json.loads(shape)
-        for service in sorted({i["tags"].get(SERVICE_TAG, "") for i in inbounds} or {""}):
-            found.setdefault((mesh, service), []).append(fields | {"inbounds": inbounds})
+        said = json.loads(shape)
+        services = {i["tags"].get(SERVICE_TAG, "") for i in said["inbounds"]}
+        for service in sorted(services or {said.get("gateway", {}).get(SERVICE_TAG, "")}):
+            found.setdefault((mesh, service), []).append(fields | said)
     return {
         proxies_path(mesh, service): [
             {

@@ -5,12 +5,11 @@ class. Kept as long as no Dataplane is another and none comes or goes: a push ch
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from reconciler.model.resource import canonical_json
 from reconciler.model.spec import DataplaneSpec
 from reconciler.status.document import Inventory, ProxyClass, ProxyEntry
+from reconciler.status.shape import shape_of
 from reconciler.steps.tally import Tally
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
     from reconciler.collection import Collection
     from reconciler.model.resource import MeshResource, ResourceKey
-    from reconciler.model.spec import Inbound
     from reconciler.state import MeshState
 
 
@@ -56,24 +54,16 @@ NOTHING = Listed()
 
 def _entries(local: MeshState, absent: HashTrieSet[ResourceKey]) -> tuple[ProxyEntry, ...]:
     return tuple(
-        ProxyEntry(r.key.mesh, r.display_name, r.spec.address, shape_of(r.spec.inbounds))
+        ProxyEntry(r.key.mesh, r.display_name, r.spec.address, shape_of(r))
         for r in local.of("Dataplane")
         if isinstance(r.spec, DataplaneSpec) and r.key not in absent
     )
 
 
-@lru_cache(maxsize=8192)
-def shape_of(inbounds: tuple[Inbound, ...]) -> str:
-    """Ports and tags, as the inventory has them."""
-    return canonical_json([{"port": i.port, "tags": dict(i.tags)} for i in inbounds])
-
-
 def kinds(dataplane: MeshResource) -> tuple[tuple[str, str], ...]:
-    """What it has in common with others: tags and ports, no name or address."""
-    spec = dataplane.spec
-    return (
-        ((dataplane.key.mesh, shape_of(spec.inbounds)),) if isinstance(spec, DataplaneSpec) else ()
-    )
+    """What it has in common with others."""
+    is_sidecar = isinstance(dataplane.spec, DataplaneSpec)
+    return ((dataplane.key.mesh, shape_of(dataplane)),) if is_sidecar else ()
 
 
 def _classes(classed: Tally[tuple[str, str]]) -> tuple[ProxyClass, ...]:

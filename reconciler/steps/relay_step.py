@@ -21,7 +21,7 @@ from reconciler.model.resource import canonical_json
 from reconciler.model.spec import DataplaneSpec, InsightSpec
 from reconciler.status.announcement import StatusMode, ZoneStatus
 from reconciler.status.document import Inventory, ProxyClass, ProxyEntry, StatusInput
-from reconciler.steps.inventory import shape_of
+from reconciler.status.shape import shape_of
 from xds.copying import replace
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def status_input(relayed: Relayed) -> StatusInput:
 
 def _derived(relayed: Relayed, ingresses: tuple[str, ...]) -> StatusInput:
     there = online(relayed.owned)
-    shapes = [(r, shape_of(r.spec.inbounds)) for r in there if isinstance(r.spec, DataplaneSpec)]
+    shapes = [(r, shape_of(r)) for r in there if isinstance(r.spec, DataplaneSpec)]
     counts: dict[tuple[str, str], int] = {}
     for resource, shape in shapes:
         key = resource.key.mesh, shape

@@ -28,7 +28,9 @@ INGRESS = canonical_json(
         ],
     }
 )
-SHAPE = canonical_json([{"port": 80, "tags": {"kuma.io/service": "backend", "version": "1.0"}}])
+SHAPE = canonical_json(
+    {"inbounds": [{"port": 80, "tags": {"kuma.io/service": "backend", "version": "1.0"}}]}
+)
 STATUS = StatusInput(
     zone="west",
     revision="4f2a9c",
@@ -45,7 +47,7 @@ def test_the_files_read_as_people_expect_them() -> None:
     found = {path: body.decode() for path, body in files(STATUS).items()}
     header = "# Written by the control plane of zone west. Do not edit: changes are overwritten.\n"
     assert found == {
-        "applied.yaml": header + 'format: 2\nrevision: "4f2a9c"\n'
+        "applied.yaml": header + 'format: 3\nrevision: "4f2a9c"\n'
         "proxies:\n"
         "  total: 3\n"
         "  acked: 2\n"
@@ -58,7 +60,7 @@ def test_the_files_read_as_people_expect_them() -> None:
         '    message: "bad: config"\n'
         "    policies:\n"
         "      - MeshTimeout/t\n",
-        "ingress.yaml": header + "format: 2\n---\ntype: ZoneIngress\n"
+        "ingress.yaml": header + "format: 3\n---\ntype: ZoneIngress\n"
         "name: ingress-west\n"
         "availableServices:\n"
         "  - instances: 2\n"
@@ -68,7 +70,7 @@ def test_the_files_read_as_people_expect_them() -> None:
         "networking:\n"
         '  address: "10.0.0.1"\n'
         "  port: 10001\n",
-        "proxies/default/backend.yaml": header + "format: 2\nmesh: default\n"
+        "proxies/default/backend.yaml": header + "format: 3\nmesh: default\n"
         "service: backend\n"
         "classes:\n"
         "  - count: 2\n"
@@ -87,14 +89,14 @@ def test_the_global_reads_back_what_the_zone_wrote() -> None:
     assert parse_ingress(files(StatusInput(zone="east"))["ingress.yaml"]) == ()
 
 
-@pytest.mark.parametrize("head", [b"", b"format: 1\n---\n", b"format: 2\n---\n"])
+@pytest.mark.parametrize("head", [b"", b"format: 1\n---\n", b"format: 3\n---\n"])
 def test_the_previous_formats_are_read(head: bytes) -> None:
     (ingress,) = parse_ingress(head + b"type: ZoneIngress\nname: i\n")
     assert ingress == {"type": "ZoneIngress", "name": "i"}
 
 
 @pytest.mark.parametrize(
-    ("number", "why"), [("3", "upgrade this control plane"), ("x", "no format"), ("0", "no format")]
+    ("number", "why"), [("4", "upgrade this control plane"), ("x", "no format"), ("0", "no format")]
 )
 def test_a_newer_format_is_refused_with_the_cure(number: str, why: str) -> None:
     with pytest.raises(StatusUnreadable, match=why):
@@ -114,10 +116,16 @@ def test_classes_hold_no_names_and_no_addresses() -> None:
 
 
 def test_a_proxy_of_two_services_stands_in_both_files_and_one_of_none_in_its_own() -> None:
-    two = canonical_json([{"port": p, "tags": {"kuma.io/service": f"s{p}"}} for p in (1, 2)])
-    status = StatusInput(zone="w", classes=(ProxyClass("m", two, 1), ProxyClass("m", "[]", 4)))
+    two = canonical_json(
+        {"inbounds": [{"port": p, "tags": {"kuma.io/service": f"s{p}"}} for p in (1, 2)]}
+    )
+    none = canonical_json({"inbounds": []})
+    gateway = canonical_json({"inbounds": [], "gateway": {"kuma.io/service": "edge"}})
+    classes = (ProxyClass("m", two, 1), ProxyClass("m", none, 4), ProxyClass("m", gateway, 1))
+    status = StatusInput(zone="w", classes=classes)
     assert [path for path in files(status) if path.startswith("proxies/")] == [
         "proxies/m/_none.yaml",
+        "proxies/m/edge.yaml",
         "proxies/m/s1.yaml",
         "proxies/m/s2.yaml",
     ]

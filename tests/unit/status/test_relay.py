@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from xds.resource import XdsResource
 
-SHAPE = canonical_json([{"port": 80, "tags": {"kuma.io/service": "web"}}])
+SHAPE = canonical_json({"inbounds": [{"port": 80, "tags": {"kuma.io/service": "web"}}]})
 RELAY = ZoneStatus(StatusMode.RELAY)
 FULL = ZoneStatus(
     StatusMode.RELAY,
