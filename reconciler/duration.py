@@ -16,12 +16,15 @@ _UNIT_US = {
     "h": 3_600_000_000.0,
 }
 _PART = re.compile("([0-9]+(?:\\.[0-9]*)?|\\.[0-9]+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)")
+NANOSECOND = 0.001  # in microseconds: the least that Kuma knows
 LENGTH_MAX = 200  # of the text; without an end, finding parts takes the square of its length
 _LIMIT = timedelta(seconds=9_223_372_036)  # int64 nanoseconds: all that Kuma's zones can read
 
 
 def parse_duration(text: str) -> timedelta | None:
-    """None when the text is not a duration. Rounded to a microsecond."""
+    """None when the text is not a duration. Rounded to a microsecond, but never to nothing: 0 often
+    means that there is no limit.
+    """
     sign = -1 if text.startswith("-") else 1
     rest = text[1:] if text[:1] in ("-", "+") else text
     if rest == "0":
@@ -30,7 +33,8 @@ def parse_duration(text: str) -> timedelta | None:
     if not parts or "".join(number + unit for number, unit in parts) != rest:
         return None
     try:
-        span = timedelta(microseconds=sum(float(number) * _UNIT_US[unit] for number, unit in parts))
+        total = sum(float(number) * _UNIT_US[unit] for number, unit in parts)
+        span = timedelta(microseconds=max(total, 1.0) if total >= NANOSECOND else total)
     except OverflowError:
         return None
     return sign * span if span <= _LIMIT else None

@@ -15,16 +15,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from reconciler.duration import parse_duration
-from reconciler.model.decode import DecodeError, fields_of
-from reconciler.model.kinds import KINDS
 from reconciler.schema import FAULTS_MAX, UNKNOWN_FIELD, SchemaFault, must_be, one_of, unknown_field
-from reconciler.schema_defaults import filled
 
 if TYPE_CHECKING:
-    from reconciler.kds.messages import Descriptor, FieldDescriptor
+    from reconciler.kds.messages import Descriptor, EnumDescriptor, FieldDescriptor
     from reconciler.schema import Path
 
 Fields = Mapping[str, object]
@@ -32,10 +29,13 @@ _INTEGERS = {"uint32": (0, 2**32 - 1), "uint64": (0, 2**64 - 1), "int32": (-(2**
 _INTEGERS["int64"] = (-(2**63), 2**63 - 1)
 # google.protobuf.FieldDescriptorProto.Type
 _TYPES = {1: "double", 2: "float", 3: "int64", 4: "uint64", 5: "int32", 8: "bool", 9: "string"}
-_TYPES |= {11: "message", 12: "bytes", 13: "uint32", 14: "enum"}
+_TYPES |= {12: "bytes", 13: "uint32"}
 _SECONDS = re.compile(r"-?[0-9]{1,10}(\.[0-9]{1,9})?s")
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
+_NUMBER = re.compile(rf"{_WHOLE.pattern}(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _WRAPPERS = ("Bool", "Bytes", "Double", "Float", "String", "UInt32", "UInt64", "Int32", "Int64")
+_SPACE = " \t\r\n"  # of JSON
+NUMBER_MAX = 40  # characters of one in quotes
 _FLOAT_MAX = 3.4028234663852886e38
 
 
@@ -48,6 +48,11 @@ class _Reading:
     def fault(self, path: Path, code: str, message: str) -> None:
         if len(self.faults) < FAULTS_MAX:
             self.faults.append(SchemaFault(path, code, message))
+
+    def passed_over(self, path: Path, other: str) -> None:
+        if len(self.faults) < FAULTS_MAX:
+            text = f'"{path[-1]}" does not count, since "{other}" is set, too; remove one of them'
+            self.faults.append(SchemaFault(path, "VAL007", text, warning=True))
 
     def unknown(self, path: Path, known: list[str]) -> None:
         if len(self.faults) < FAULTS_MAX:
@@ -77,35 +82,38 @@ def _object(reading: _Reading, message: Descriptor, data: object, path: Path) ->
     if not isinstance(data, Mapping):
         reading.fault(path, "SCH001", must_be("object", data))
         return {}
-    by_name = _by_name(message)
-    found: dict[str, object] = {}
-    chosen: dict[str, str] = {}
-    for name, value in data.items():
-        known = by_name.get(name)
-        if known is None:
+    known_names = _names(message)
+    for name in data:
+        if name not in known_names:
             reading.unknown((*path, name), [f.json_name for f in message.fields])
-        elif value is not None and not _is_second(reading, known, name, chosen, path):
-            found[known.json_name] = _field(reading, known, value, (*path, name))
+    found: dict[str, object] = {}
+    chosen: dict[str, tuple[str, str]] = {}  # of each oneof: JSON name, and as written
+    for known in message.fields:
+        name = _written(reading, known, data, path)
+        if name is None:
+            continue
+        found[known.json_name] = _field(reading, known, data[name], (*path, name))
+        if known.containing_oneof is not None:
+            earlier = chosen.get(known.containing_oneof.name)
+            if earlier is not None:
+                found.pop(earlier[0])
+                reading.passed_over((*path, earlier[1]), name)
+            chosen[known.containing_oneof.name] = (known.json_name, name)
     return found
 
 
+def _written(reading: _Reading, known: FieldDescriptor, data: Fields, path: Path) -> str | None:
+    """The name under which a field stands; of both, it is the JSON name that counts."""
+    names = [n for n in dict.fromkeys((known.json_name, known.name)) if n in data]
+    if len(names) > 1:
+        reading.passed_over((*path, names[1]), names[0])
+    return names[0] if names and data[names[0]] is not None else None
+
+
 @lru_cache(maxsize=1024)
-def _by_name(message: Descriptor) -> Mapping[str, FieldDescriptor]:
-    """By both names of each."""
-    return {f.name: f for f in message.fields} | {f.json_name: f for f in message.fields}
-
-
-def _is_second(
-    reading: _Reading, known: FieldDescriptor, name: str, chosen: dict[str, str], path: Path
-) -> bool:
-    """A field that is there already under its other name, or another of its oneof is."""
-    group = known.containing_oneof.name if known.containing_oneof else f"={known.name}"
-    first = chosen.setdefault(group, name)
-    if first == name:
-        return False
-    text = f'"{first}" is set, too, and only one of the two can be; remove one'
-    reading.fault((*path, name), "SCH002", text)
-    return True
+def _names(message: Descriptor) -> frozenset[str]:
+    """Both of each field."""
+    return frozenset(name for f in message.fields for name in (f.name, f.json_name))
 
 
 def _field(reading: _Reading, known: FieldDescriptor, value: object, path: Path) -> object:
@@ -125,10 +133,10 @@ def _field(reading: _Reading, known: FieldDescriptor, value: object, path: Path)
 
 def _single(reading: _Reading, known: FieldDescriptor, value: object, path: Path) -> object:
     message = known.message_type
+    if message is None and known.enum_type is not None:
+        return _enum(reading, known.enum_type, value, path)
     if message is None:
-        values = [v.name for v in known.enum_type.values] if known.enum_type else []
-        numbers = [v.number for v in known.enum_type.values] if known.enum_type else []
-        return _scalar(reading, _TYPES[known.type], value, path, values, numbers)
+        return _scalar(reading, _TYPES[known.type], value, path)
     package, _, name = message.full_name.rpartition(".")
     if package != "google.protobuf":
         return _object(reading, message, value, path)
@@ -154,15 +162,21 @@ def _duration(reading: _Reading, value: object, path: Path) -> object:
     return value if _SECONDS.fullmatch(value) else f"{span.total_seconds():.6f}s"
 
 
-def _scalar(
-    reading: _Reading,
-    type_: str,
-    value: object,
-    path: Path,
-    values: list[str] | None = None,
-    numbers: list[int] | None = None,
-) -> object:
-    """`values` and `numbers` are those of an enum."""
+def _enum(reading: _Reading, known: EnumDescriptor, value: object, path: Path) -> object:
+    """A word, or a number; as for Kuma, one that no word stands for, too."""
+    if value is None:
+        return known.values[0].name
+    if isinstance(value, str) and value in known.values_by_name:
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        reading.fault(path, "SCH004", one_of(value, [each.name for each in known.values]))
+        return known.values[0].name
+    number = _number(reading, "int32", value, path)
+    word = cast("Mapping[object, Any]", known.values_by_number).get(number)
+    return word.name if word is not None else number
+
+
+def _scalar(reading: _Reading, type_: str, value: object, path: Path) -> object:
     match type_:
         case "bool":
             return _checked(reading, isinstance(value, bool), "boolean", value, path)
@@ -174,12 +188,6 @@ def _scalar(
             return _checked(reading, isinstance(found, str), "string", found, path)
         case "bytes":
             return _bytes(reading, value, path)
-        case "enum":
-            is_number = isinstance(value, int) and not isinstance(value, bool)
-            if value is None or value in (values or ()) or (is_number and value in (numbers or ())):
-                return value or 0
-            reading.fault(path, "SCH004", one_of(value, values or ()))
-            return 0
         case _:
             return _number(reading, type_, value, path)
 
@@ -199,18 +207,19 @@ def _bytes(reading: _Reading, value: object, path: Path) -> object:
     if not isinstance(value, str):
         reading.fault(path, "SCH001", must_be("string", value))
         return ""
+    found = value.replace("\n", "").replace("\r", "")
     try:
-        base64.b64decode(value, validate=True)
+        base64.b64decode(found, validate=True)
     except (binascii.Error, ValueError):
         text = f'"{value[:60]}" is not base64; write the bytes in it, with its padding'
         reading.fault(path, "SCH002", text)
         return ""
-    return value
+    return found
 
 
 def _number(reading: _Reading, type_: str, value: object, path: Path) -> object:
     whole = type_ in _INTEGERS
-    found = _parsed(value)
+    found = _parsed(value, _WHOLE if whole else _NUMBER)
     if found is None:
         reading.fault(path, "SCH001", must_be("integer" if whole else "number", value))
         return 0
@@ -231,48 +240,15 @@ def _number(reading: _Reading, type_: str, value: object, path: Path) -> object:
     return int(found)
 
 
-def _parsed(value: Any) -> int | float | None:
-    """A number, also in quotes; None when it is none."""
+def _parsed(value: Any, form: re.Pattern[str]) -> int | float | None:
+    """A number, also in quotes; None when it is none. `form` is that in quotes."""
     if value is None:
         return 0
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
         return value if not isinstance(value, float) or math.isfinite(value) else None
-    if not isinstance(value, str) or len(value) > 40 or not _NUMBER.fullmatch(value):
+    text = value.strip(_SPACE) if isinstance(value, str) and len(value) <= NUMBER_MAX else ""
+    if not form.fullmatch(text):
         return None
-    return int(value) if value.lstrip("-").isdigit() else float(value)
-
-
-# --- the form that travels ---
-
-_MESH_DURATIONS = (("dpCert", "requestTimeout"), ("rootChain", "requestTimeout"))
-
-
-def normal_data(type_: str, data: Fields) -> Fields:
-    """A spec as people write it, in the form that travels: with what it leaves out, and as the
-    kind's protobuf message has it, whose Duration knows seconds only, while `1m30s` is allowed in
-    a document.
-    """
-    kind = KINDS.get(type_)
-    if kind is not None and not kind.legacy:
-        return filled(type_, data)
-    if kind is not None and type_ != "Mesh":
-        return read_legacy(type_, data)[0]
-    mtls = data.get("mtls")
-    if type_ != "Mesh" or not isinstance(mtls, Mapping) or not mtls.get("backends"):
-        return data
-    backends = [_normal_backend(fields_of(item, "mtls")) for item in mtls["backends"]]
-    return {**data, "mtls": {**mtls, "backends": backends}}
-
-
-def _normal_backend(backend: Fields) -> Fields:
-    found = dict(backend)
-    for section, name in _MESH_DURATIONS:
-        inner = found.get(section)
-        if isinstance(inner, Mapping) and isinstance(inner.get(name), str):
-            span = parse_duration(inner[name])
-            if span is None:
-                raise DecodeError(f"{section}.{name}", f'"{inner[name]}" is not a duration')
-            found[section] = {**inner, name: f"{span.total_seconds():.6f}s"}
-    return found
+    return int(text) if _WHOLE.fullmatch(text) else float(text)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from reconciler.checks import CHECKS
 from reconciler.decode import mesh_resource
 from reconciler.kds.names import hashed_place
-from reconciler.legacy_fields import normal_data, read_legacy
+from reconciler.legacy_fields import read_legacy
 from reconciler.limits import DEFAULT, Limits, cure
 from reconciler.model.decode import DecodeError
 from reconciler.model.kinds import KINDS
@@ -36,6 +36,7 @@ from reconciler.schema import (
     schema_faults,
     unknown_field,
 )
+from reconciler.schema_defaults import filled
 from reconciler.secret_references import (
     SECRETS_FILE,
     Need,
@@ -306,15 +307,13 @@ def _document(path: str, document: Document, *, strict: bool) -> Read:
     if owned is not None:
         return Read(problems=(owned,))
     named = (Named(found.key, found.position, found.mesh_position),)
-    if has_schema(found.kind.name):
-        keep = "default" if is_general(found.kind.name) else ""
-        found = replace(found, spec=_without_nulls(found.spec, keep))
-    problems = (*_checked(found, strict=strict), *label_warnings(found))
+    spec, faults = _spec(found)
+    problems = (*_checked(found, spec, faults, strict=strict), *label_warnings(found))
     needed = tuple(needs(found))
     if any(problem.severity is Severity.ERROR for problem in problems):
         return Read(problems=problems, named=named, needs=needed)
     try:
-        data = normal_data(found.key.type, found.spec)
+        data = spec if found.kind.legacy else filled(found.key.type, spec)
         resource = mesh_resource(found.key, Labels.of(found.labels), data)
     except DecodeError as error:
         at = found.at(_path_of(error.path))
@@ -322,12 +321,31 @@ def _document(path: str, document: Document, *, strict: bool) -> Read:
     return Read(((resource, found.position),), problems, named, needed)
 
 
-def _checked(found: Declared, *, strict: bool) -> Iterator[Problem]:
-    """Where a kind's own rule refuses a place, it does so in better words than a schema has."""
-    by_kind = tuple(_by_kind(found))
-    said = {problem.at for problem in by_kind if problem.severity is Severity.ERROR}
-    yield from by_kind
-    for problem in _by_schema(found, strict=strict):
+def _spec(found: Declared) -> tuple[Mapping[str, object], tuple[SchemaFault, ...]]:
+    """What stands in it, and what is wrong with the form. A legacy kind is read as its message: its
+    schema is for editors. A kind with neither is carried as it is.
+    """
+    kind = found.kind.name
+    if found.kind.legacy:
+        return read_legacy(kind, found.spec)
+    if not has_schema(kind):
+        return found.spec, ()
+    spec = _without_nulls(found.spec, "default" if is_general(kind) else "")
+    return spec, schema_faults(kind, {**_meta(found), "spec": spec})
+
+
+def _checked(
+    found: Declared, spec: Mapping[str, object], faults: tuple[SchemaFault, ...], *, strict: bool
+) -> Iterator[Problem]:
+    """One place is refused once: where a kind's own rule refuses it, it does so in better words
+    than a schema has. A legacy field that could not be read is not what its kind has looked at.
+    """
+    by_kind = tuple(_by_kind(found, spec))
+    by_form = tuple(_by_form(found, faults, strict=strict))
+    first, second = (by_form, by_kind) if found.kind.legacy else (by_kind, by_form)
+    said = {problem.at for problem in first if problem.severity is Severity.ERROR}
+    yield from first
+    for problem in second:
         if problem.at not in said or problem.code == UNKNOWN_FIELD:
             yield problem
 
@@ -371,32 +389,21 @@ def _not_for_git(found: Declared) -> Problem | None:
     return None
 
 
-def _by_schema(found: Declared, *, strict: bool) -> Iterator[Problem]:
+def _by_form(
+    found: Declared, faults: tuple[SchemaFault, ...], *, strict: bool
+) -> Iterator[Problem]:
     """The schema is of the universal form; paths are mapped back to where the document has them."""
     unknown = Severity.ERROR if strict else Severity.WARNING
     for path in found.unknown:
         text = _unknown_outside(found, path)
         yield Problem(found.top(path), UNKNOWN_FIELD, text, unknown)
-    if found.kind.legacy:
-        data: Mapping[str, object] = {**found.spec, **_meta(found)}
-        strip = 0
-    else:
-        data = {**_meta(found), "spec": found.spec}
-        strip = 1
-    for fault in _faults(found, data):
+    strip = 0 if found.kind.legacy else 1
+    for fault in faults:
         inner = fault.path[strip:] if fault.path[:1] == ("spec",) or not strip else ()
         at = found.at(inner, key=fault.key)
-        severity = unknown if fault.unknown_field else Severity.ERROR
+        severity = Severity.WARNING if fault.warning else Severity.ERROR
+        severity = unknown if fault.unknown_field else severity
         yield Problem(at, fault.code, fault.message, severity)
-
-
-def _faults(found: Declared, data: Mapping[str, object]) -> tuple[SchemaFault, ...]:
-    """By the type's schema, or by its message: for the legacy kinds, this says as much of types
-    and names. A kind with neither is carried as it is.
-    """
-    if found.kind.legacy and not has_schema(found.kind.name):
-        return read_legacy(found.kind.name, found.spec)[1]
-    return schema_faults(found.kind.name, data)
 
 
 def _unknown_outside(found: Declared, path: tuple[str | int, ...]) -> str:
@@ -419,13 +426,13 @@ def _meta(found: Declared) -> dict[str, object]:
     return meta
 
 
-def _by_kind(found: Declared) -> Iterator[Problem]:
+def _by_kind(found: Declared, spec: Mapping[str, object]) -> Iterator[Problem]:
     check = CHECKS.get(found.kind.name)
     if check is not None:
-        yield from check(found.spec, found.at)
+        yield from check(spec, found.at)
     policy = _POLICIES.get(found.kind.name)
     if policy is not None:
-        yield from policy.check(found.spec, found.at)
+        yield from policy.check(spec, found.at)
 
 
 def shown_as(resource: MeshResource) -> Shown | None:

@@ -35,6 +35,7 @@ class SchemaFault:
     message: str
     unknown_field: bool = False
     key: bool = False
+    warning: bool = False
 
 
 PATTERN_LENGTH_MAX = 4096  # of a text whose form is checked; some forms take more than linear time

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from google.protobuf.descriptor import Descriptor as Descriptor
+    from google.protobuf.descriptor import EnumDescriptor as EnumDescriptor
     from google.protobuf.descriptor import FieldDescriptor as FieldDescriptor
     from google.protobuf.message import Message
 

@@ -60,10 +60,24 @@ class Declared:
 
     def at(self, path: Path, *, key: bool = False) -> Position:
         """Place of a part of the spec, or of the deepest part of the path that is there."""
-        full = (*self.spec_path, *path)
+        full = (*self.spec_path, *(self._as_written(path) if self.kind.legacy else path))
         place = self.document.key_at(full) if key else self.document.value_at(full)
         root = () if self.kind.legacy else ("spec",)
         return Position(self.path, *place, field_of((*root, *path)))
+
+    def _as_written(self, path: Path) -> Path:
+        """Fields of a legacy kind may stand under their names in the .proto file."""
+        value: object = self.spec
+        found: list[str | int] = []
+        for step in path:
+            if isinstance(value, Mapping):
+                if step not in value:
+                    step = next((name for name in value if json_name(name) == step), step)
+                value = value.get(step)
+            elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+                value = value[step]
+            found.append(step)
+        return tuple(found)
 
     @property
     def position(self) -> Position:
@@ -81,6 +95,12 @@ class Declared:
         found = self.document.value_at(path) if path in self.document.places else None
         at = found or self.document.value_at(())
         return Position(self.path, *at, "mesh")
+
+
+def json_name(name: str) -> str:
+    """What protobuf makes of a field's name: `connect_timeout` is connectTimeout."""
+    first, *others = name.split("_")
+    return first + "".join(part[:1].upper() + part[1:] for part in others)
 
 
 def declared(path: str, document: Document) -> Declared | tuple[Problem, ...]:

@@ -14,7 +14,7 @@ from reconciler.cli.main import main
 from tests.support.git_repos import PolicyRepo
 
 ROOT = Path(__file__).parents[3]
-HEAVY = ("grpc", "envoy_data_plane", "betterproto2", "google", "pygit2", "uvicorn", "cryptography")
+HEAVY = ("grpc", "envoy_data_plane", "betterproto2", "pygit2", "uvicorn", "cryptography")
 BROKEN = "type: MeshTimeout\nname: t\nspec: {to: [{targetRef: {kind: Mesh}, default: {}}]}\n"
 MESH = "type: Mesh\nname: default\n"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler.kds.codec import canonical_data
-from reconciler.legacy_fields import normal_data, read_legacy
+from reconciler.legacy_fields import read_legacy
 from reconciler.load import Blob, LoadMemo, load
 from reconciler.model.kinds import KINDS
 from reconciler.policies import POLICIES
@@ -122,15 +122,43 @@ def test_what_is_wrong_is_told_with_place_and_cure(conf: str, told: str) -> None
             "SCH001",
         ),
         ("HealthCheck", {"conf": {"healthyPanicThreshold": 1e39}}, "SCH002"),
-        ("TrafficRoute", {"conf": {"loadBalancer": {"random": {}, "maglev": {}}}}, "SCH002"),
-        ("MeshGateway", {"conf": {"listeners": [{"protocol": 2}]}}, "SCH004"),
-        ("MeshGatewayRoute", {"conf": {"tcp": {}, "http": {}}}, "SCH002"),
-        ("Timeout", {"conf": {"connectTimeout": "1s", "connect_timeout": "2s"}}, "SCH002"),
+        ("MeshGateway", {"conf": {"listeners": [{"protocol": "2"}]}}, "SCH004"),
+        ("TrafficRoute", {"conf": {"loadBalancer": {"random": 1, "maglev": {}}}}, "SCH001"),
+        ("RateLimit", {"conf": {"http": {"requests": "1e2"}}}, "SCH001"),
+        ("RateLimit", {"conf": {"http": {"requests": "01"}}}, "SCH001"),
+        ("RateLimit", {"conf": {"http": {"requests": "5.0"}}}, "SCH001"),
     ],
 )
 def test_a_wrong_value_is_one_fault(type_: str, spec: Any, expected: str) -> None:
-    ((_, code),) = faults(type_, spec)
+    _, found = read_legacy(type_, spec)
+    (code,) = [fault.code for fault in found if not fault.warning]
     assert code == expected
+
+
+@pytest.mark.parametrize(
+    ("type_", "spec", "passed_over", "carried"),
+    [
+        (
+            "Timeout",
+            {"conf": {"connectTimeout": "1s", "connect_timeout": "2s"}},
+            "conf.connect_timeout",
+            {"conf": {"connectTimeout": "1s"}},
+        ),
+        (
+            "TrafficRoute",
+            {"conf": {"loadBalancer": {"maglev": {}, "random": {}}}},
+            "conf.loadBalancer.random",
+            {"conf": {"loadBalancer": {"maglev": {}}}},
+        ),
+    ],
+)
+def test_of_two_that_exclude_each_other_one_counts_and_the_other_is_told(
+    type_: str, spec: Any, passed_over: str, carried: Any
+) -> None:
+    data, (found,) = read_legacy(type_, spec)
+    assert (".".join(map(str, found.path)), found.code) == (passed_over, "VAL007")
+    assert found.warning
+    assert canonical_data(type_, data) == carried
 
 
 # --- what Kuma takes ---
@@ -139,10 +167,10 @@ def test_a_wrong_value_is_one_fault(type_: str, spec: Any, expected: str) -> Non
 @pytest.mark.parametrize(
     ("written", "carried"),
     [("10s", "10s"), ("1m30s", "90s"), ("0.25s", "0.250s"), ("25ms", "0.025s"), ("1h", "3600s"),
-     ("0", "0s"), ("0.000000001s", "0.000000001s"), ("-1s", "-1s")],
+     ("0", "0s"), ("0.000000001s", "0.000000001s"), ("-1s", "-1s"), ("5ns", "0.000001s")],
 )  # fmt: skip
 def test_durations_are_gos_and_protobufs(written: str, carried: str) -> None:
-    data = normal_data("Timeout", {"conf": {"connectTimeout": written}})
+    data = read_legacy("Timeout", {"conf": {"connectTimeout": written}})[0]
     assert canonical_data("Timeout", data) == {"conf": {"connectTimeout": carried}}
 
 
@@ -173,7 +201,7 @@ def test_other_spellings_that_kuma_reads_are_read(
     type_: str, written: dict[str, Any], carried: dict[str, Any]
 ) -> None:
     assert faults(type_, written) == []
-    assert canonical_data(type_, normal_data(type_, written)) == carried
+    assert canonical_data(type_, read_legacy(type_, written)[0]) == carried
 
 
 def test_the_kubernetes_form_has_its_own_places() -> None:
@@ -233,3 +261,48 @@ def test_what_all_policies_share_is_checked_and_the_rest_is_carried(type_: str) 
     (found,) = problems(f"{head}  form: []\n")
     assert 'p.yaml:8:3: SCH005 warning: unknown field "form"; did you mean "from"?' in found
     assert problems(f"{head}  to: [{{targetRef: {{kind: Mesh}}, default: {{own: 1}}}}]\n") == []
+
+
+# --- a kind's own rules see what its message holds ---
+
+PROBE = (
+    "type: HealthCheck\nname: probe\nmesh: default\n"
+    'sources: [{match: {kuma.io/service: "*"}}]\n'
+    "destinations: [{match: {kuma.io/service: backend}}]\nconf:\n  interval: 10s\n  timeout: 2s\n"
+)
+
+
+def errors(text: str) -> list[str]:
+    found = loaded(text).problems
+    return [f"{p.at.line - 3}:{p.at.column} {p.at.field} {p.code}" for p in found]
+
+
+def test_a_rule_finds_a_field_under_the_name_in_the_proto_file() -> None:
+    conf = "  unhealthy_threshold: 0\n  healthy_threshold: 1\n"
+    conf += "  http: {path: /, expected_statuses: [9]}\n"
+    assert errors(PROBE + conf) == [
+        "9:24 conf.unhealthyThreshold VAL003",
+        "11:39 conf.http.expectedStatuses[0] VAL003",
+    ]
+
+
+def test_a_rule_finds_a_number_in_quotes() -> None:
+    found = errors(PROBE + '  unhealthyThreshold: "0"\n  healthyThreshold: "1"\n')
+    assert found == ["9:23 conf.unhealthyThreshold VAL003"]
+
+
+def test_what_could_not_be_read_is_told_once() -> None:
+    text = PROBE.replace("10s", "soon") + "  unhealthyThreshold: x\n  healthyThreshold: 1\n"
+    assert errors(text) == [
+        "7:13 conf.interval SCH002",
+        "9:23 conf.unhealthyThreshold SCH001",
+    ]
+
+
+def test_the_schema_of_a_legacy_kind_makes_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("reconciler.load.schema_faults", refuse)
+    text = "type: Zone\nname: east\nenabled: false\n---\n" + PROBE
+    assert errors(text + "  unhealthyThreshold: 1\n  healthy_threshold: 1\n") == []

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler.legacy_fields import normal_data
 from reconciler.load import Blob, LoadMemo, load
 from reconciler.model.kinds import KINDS
 from reconciler.schema_defaults import FIELDS, ITEMS, filled
@@ -77,9 +76,9 @@ def value_at(spec: Any, path: str) -> Any:
 def test_every_field_is_filled_in_once(kind: str) -> None:
     fields = FIELDS[kind]
     assert not KINDS[kind].legacy
-    once = normal_data(kind, whole(fields))
+    once = filled(kind, whole(fields))
     assert {path: value_at(once, path) for path in fields} == fields
-    assert normal_data(kind, once) == once
+    assert filled(kind, once) == once
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.decode import decode_resource, mesh_resource
-from reconciler.legacy_fields import normal_data
+from reconciler.legacy_fields import read_legacy
 from reconciler.model.decode import (
     DecodeError,
     Fields,
@@ -189,7 +189,7 @@ def test_a_kind_without_a_module_is_carried_as_it_is() -> None:
 def test_durations_of_a_mesh_take_the_form_of_its_message() -> None:
     backend = {"name": "a", "dpCert": {"requestTimeout": "1m30s"}, "rootChain": {}}
     data = {"mtls": {"enabledBackend": "a", "backends": [backend]}}
-    normal = normal_data("Mesh", data)
+    normal, _ = read_legacy("Mesh", data)
     assert normal == {
         "mtls": {
             "enabledBackend": "a",
