@@ -20,6 +20,7 @@ from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.model.spec import MeshSpec, PolicySpec
 from reconciler.model.targetref import MeshRef
 from reconciler.problems import Position, Problem, Severity
+from reconciler.shadow import is_shadow
 
 if TYPE_CHECKING:
     from reconciler.load import Loaded
@@ -219,13 +220,21 @@ def has_default_name(resource: MeshResource, found: StrongDefaults) -> bool:
     return any((type_, mesh, name) in found.names for name in _names(resource))
 
 
+_UNENFORCED = (
+    "takes the place of a default policy of the mesh and is not enforced, so that neither is; "
+    "choose another name"
+)
+
+
 def overridden(
     written: Iterable[MeshResource],
     places: Mapping[ResourceKey, Position],
     found: StrongDefaults,
 ) -> Iterator[Problem]:
-    """A warning for each of these that loses what it says."""
+    """A warning for each of these that loses what it says, or takes a default out of force."""
     for resource in written:
+        if is_shadow(resource) and has_default_name(resource, found):
+            yield Problem(places[resource.key], "SHD003", _UNENFORCED, Severity.WARNING)
         for default in found.in_force.get((resource.key.type, resource.key.mesh), ()):
             if resource.display_name <= default.key.name or not _is_for_the_mesh(resource.spec):
                 continue

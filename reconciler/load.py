@@ -45,6 +45,7 @@ from reconciler.secret_references import (
     needs,
     references,
 )
+from reconciler.shadow import effect_warnings
 from reconciler.source.document import OBJECT_META, Declared, declared, label_warnings
 from reconciler.source.yaml import Document, documents
 
@@ -308,7 +309,8 @@ def _document(path: str, document: Document, *, strict: bool) -> Read:
         return Read(problems=(owned,))
     named = (Named(found.key, found.position, found.mesh_position),)
     spec, faults = _spec(found)
-    problems = (*_checked(found, spec, faults, strict=strict), *label_warnings(found))
+    labels = (*label_warnings(found), *effect_warnings(found))
+    problems = (*_checked(found, spec, faults, strict=strict), *labels)
     needed = tuple(needs(found))
     if any(problem.severity is Severity.ERROR for problem in problems):
         return Read(problems=problems, named=named, needs=needed)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, assert_never
 from rpds import HashTrieMap
 
 from reconciler.model.resource import (
-    EFFECT,
     NAMESPACE,
     ORIGIN,
     SERVICE,
@@ -34,6 +33,7 @@ from reconciler.model.targetref import (
     ServiceSubsetRef,
     TargetRef,
 )
+from reconciler.shadow import is_shadow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -213,8 +213,8 @@ def _aimed_at(spec: PolicySpec, item: Item) -> tuple[Shelf, ...]:
 
 
 def is_effective(policy: MeshResource) -> bool:
-    """A shadow policy is only for inspection."""
-    return isinstance(policy.spec, PolicySpec) and policy.labels.get(EFFECT) != "shadow"
+    """A shadow policy is only looked at."""
+    return isinstance(policy.spec, PolicySpec) and not is_shadow(policy)
 
 
 def select(policy: MeshResource, dataplane: MeshResource) -> tuple[int, ...] | None:

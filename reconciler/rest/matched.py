@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.match import Selection, precedence, select
 from reconciler.model.decode import DecodeError
-from reconciler.model.resource import EFFECT, ORIGIN, ZONE, MeshResource
+from reconciler.model.resource import ORIGIN, ZONE, MeshResource
 from reconciler.model.spec import DataplaneSpec, Inbound, PolicySpec
 from reconciler.model.targetref import (
     DataplaneRef,
@@ -21,6 +21,7 @@ from reconciler.model.targetref import (
 )
 from reconciler.rest import legacy_match
 from reconciler.rest.plain_policy import ROUTE, plain
+from reconciler.shadow import is_shadow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,7 +72,7 @@ class Matching:
         found: list[tuple[MeshResource, tuple[int, ...]]] = []
         warnings: list[str] = []
         for policy in policies:
-            if not self.shadow and policy.labels.get(EFFECT) == "shadow":
+            if not self.shadow and is_shadow(policy):
                 continue
             try:
                 inbounds = self.selected(policy, subject)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler import shadow
 from reconciler.context import mesh_context
-from reconciler.model.resource import EFFECT, Labels, ResourceKey
+from reconciler.model.resource import ResourceKey
 from reconciler.policies import POLICIES
 from reconciler.registration import node_id
 from reconciler.state import ResourceDiff, apply
@@ -16,7 +17,6 @@ from reconciler.steps.zone_admin import traits
 from reconciler.steps.zone_proxies import absent
 from reconciler.view import sidecar_view
 from xds.build.secrets import placeholder
-from xds.copying import replace
 from xds.readable import readable_by_type
 from xds.translate import Builders, translate
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 PLACEHOLDER = b"left out"  # for certificates and keys
 
 
-def computed(state: ZoneState, key: ResourceKey, shadow: bool) -> Config | None:
+def computed(state: ZoneState, key: ResourceKey, with_shadow: bool) -> Config | None:
     """None for who is no proxy that the zone has seen, or has no mesh."""
     proxy = state.proxies.get(node_id(key.mesh, key.name))
-    held = _in_force(state.merged, key.mesh) if shadow else state.merged
+    held = _in_force(state.merged, key.mesh) if with_shadow else state.merged
     dataplane, mesh = held.get(key), held.get(ResourceKey("Mesh", "", key.mesh))
     if proxy is None or proxy.key != key or dataplane is None or mesh is None:
         return None
@@ -44,10 +44,5 @@ def computed(state: ZoneState, key: ResourceKey, shadow: bool) -> Config | None:
 
 def _in_force(held: MeshState, mesh: str) -> MeshState:
     """As if the shadow policies were none."""
-    found = [
-        replace(policy, labels=Labels(tuple(p for p in policy.labels.pairs if p[0] != EFFECT)))
-        for kind in POLICIES
-        for policy in held.of(kind.kind, mesh)
-        if policy.labels.get(EFFECT) == "shadow"
-    ]
-    return apply(held, ResourceDiff(tuple(found)))
+    found = [p for kind in POLICIES for p in held.of(kind.kind, mesh) if shadow.is_shadow(p)]
+    return apply(held, ResourceDiff(shadow.in_force(found)))
