@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
-
-from jsonschema import Draft202012Validator, validators
-from jsonschema.exceptions import ValidationError
-from referencing import Registry, Resource
+from typing import TYPE_CHECKING, Any, cast
 
 from reconciler.packaged import schemas_folder
+from reconciler.schema_compiled import compiled, has_form
+
+if TYPE_CHECKING:  # takes a tenth of a second, and clean documents do without
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
+    from referencing import Registry
 
 Path = tuple[str | int, ...]
 FAULTS_MAX = 100  # of one document
@@ -38,39 +39,18 @@ class SchemaFault:
     warning: bool = False
 
 
-PATTERN_LENGTH_MAX = 4096  # of a text whose form is checked; some forms take more than linear time
-
-
-def _pattern(_: object, pattern: str, instance: object, __: object) -> Iterator[ValidationError]:
-    """`$` is the end of the text, as JSON Schema means it; Python's lets a line break follow."""
-    whole = rf"{pattern[:-1]}\Z" if pattern.endswith("$") else pattern
-    if not isinstance(instance, str):
-        return
-    if len(instance) > PATTERN_LENGTH_MAX or re.search(whole, instance) is None:
-        yield ValidationError(f"{instance!r} does not match {pattern!r}")
-
-
-_Validator = cast(
-    "type[Draft202012Validator]",
-    validators.extend(Draft202012Validator, {"pattern": _pattern}),  # type: ignore[no-untyped-call]
-)
-
-
 @lru_cache(maxsize=1)
-def _schemas() -> tuple[Mapping[str, str], Registry[Any]]:
+def _schemas() -> tuple[Mapping[str, str], Mapping[str, Any]]:
+    """From type to file, and what stands in each."""
     folder = schemas_folder()
     index = json.loads((folder / "index.json").read_text())
-    resources = []
-    for path in sorted(folder.rglob("*.json")):
-        contents = json.loads(path.read_text())
-        if "$id" in contents:
-            resources.append((contents["$id"], Resource.from_contents(contents)))
-    return index, Registry().with_resources(resources)
+    read = (json.loads(path.read_text()) for path in sorted(folder.rglob("*.json")))
+    return index, {contents["$id"]: contents for contents in read if "$id" in contents}
 
 
 def contents_of(file: str) -> Mapping[str, Any]:
     """A schema as it stands in its file, such as `shared.json`."""
-    return cast("Mapping[str, Any]", _schemas()[1].contents(file))
+    return cast("Mapping[str, Any]", _schemas()[1][file])
 
 
 def file_of(type_: str) -> str | None:
@@ -78,13 +58,38 @@ def file_of(type_: str) -> str | None:
     return _schemas()[0].get(type_)
 
 
+@lru_cache(maxsize=1)
+def _compiled() -> Callable[[str], Callable[[object], bool]]:
+    return compiled(_schemas()[1])
+
+
 @lru_cache(maxsize=64)
-def _validator(type_: str) -> Draft202012Validator | None:
-    index, registry = _schemas()
-    name = index.get(type_)
-    if name is None:
-        return None
-    return _Validator(registry.contents(name), registry=registry)
+def _is_clean(file: str) -> Callable[[object], bool]:
+    return _compiled()(file)
+
+
+@lru_cache(maxsize=1)
+def _registry() -> Registry[Any]:
+    from referencing import Registry, Resource
+
+    pairs = ((name, Resource.from_contents(each)) for name, each in _schemas()[1].items())
+    return Registry().with_resources(pairs)
+
+
+def _pattern(_: object, pattern: str, instance: object, __: object) -> Iterator[ValidationError]:
+    from jsonschema.exceptions import ValidationError
+
+    if isinstance(instance, str) and not has_form(pattern, instance):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+@lru_cache(maxsize=64)
+def _validator(file: str) -> Draft202012Validator:
+    from jsonschema import Draft202012Validator, validators
+
+    extended = validators.extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
+    made = cast("type[Draft202012Validator]", extended)
+    return made(_schemas()[1][file], registry=_registry())
 
 
 def has_schema(type_: str) -> bool:
@@ -98,11 +103,16 @@ def is_general(type_: str) -> bool:
 
 def schema_faults(type_: str, data: object) -> tuple[SchemaFault, ...]:
     """What of a document its schema refuses, sorted by place. A type without a schema has none."""
-    validator = _validator(type_)
-    if validator is None:
+    file = file_of(type_)
+    if file is None or _is_clean(file)(data):
         return ()
+    return faults_of(file, data)
+
+
+def faults_of(file: str, data: object) -> tuple[SchemaFault, ...]:
+    """The same of a schema that is named, and word by word."""
     found: list[SchemaFault] = []
-    for error in validator.iter_errors(cast("Any", data)):
+    for error in _validator(file).iter_errors(cast("Any", data)):
         found += _faults(error)
         if len(found) >= FAULTS_MAX:
             break
