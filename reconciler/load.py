@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from reconciler.checks import CHECKS
 from reconciler.decode import mesh_resource
@@ -26,13 +27,11 @@ from reconciler.model.resource import (
     ResourceKey,
 )
 from reconciler.policies import CARRIED, POLICIES
-from reconciler.problems import Position, Problem, Severity
+from reconciler.problems import Position, Problem, Severity, field_in_schema
 from reconciler.repository_settings import RepositorySettings, decode_settings, settings_faults
 from reconciler.schema import (
     UNKNOWN_FIELD,
     SchemaFault,
-    has_schema,
-    is_general,
     schema_faults,
     unknown_field,
 )
@@ -55,6 +54,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 REGULAR_MODES = (0o100644, 0o100755, 0o100664)
 SYMLINK, SUBMODULE = 0o120000, 0o160000
 _POLICIES = {policy.kind: policy for policy in (*POLICIES, *CARRIED)}
+_Problems: TypeAlias = tuple[Problem, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,8 +315,7 @@ def _document(path: str, document: Document, *, strict: bool) -> Read:
     if any(problem.severity is Severity.ERROR for problem in problems):
         return Read(problems=problems, named=named, needs=needed)
     try:
-        data = spec if found.kind.legacy else filled(found.key.type, spec)
-        resource = mesh_resource(found.key, Labels.of(found.labels), data)
+        resource = mesh_resource(found.key, Labels.of(found.labels), spec)
     except DecodeError as error:
         at = found.at(_path_of(error.path))
         return Read((), (*problems, Problem(at, "DOC006", error.message)), named)
@@ -324,49 +323,56 @@ def _document(path: str, document: Document, *, strict: bool) -> Read:
 
 
 def _spec(found: Declared) -> tuple[Mapping[str, object], tuple[SchemaFault, ...]]:
-    """What stands in it, and what is wrong with the form. A legacy kind is read as its message: its
-    schema is for editors. A kind with neither is carried as it is.
+    """What stands in it, with what Kuma fills in, and what is wrong with the form. A legacy kind is
+    read as its message: its schema is for editors. A kind with neither is carried as it is.
     """
     kind = found.kind.name
     if found.kind.legacy:
         return read_legacy(kind, found.spec)
-    if not has_schema(kind):
-        return found.spec, ()
-    spec = _without_nulls(found.spec, "default" if is_general(kind) else "")
+    spec = filled(kind, found.spec)
     return spec, schema_faults(kind, {**_meta(found), "spec": spec})
 
 
 def _checked(
     found: Declared, spec: Mapping[str, object], faults: tuple[SchemaFault, ...], *, strict: bool
 ) -> Iterator[Problem]:
-    """One place is refused once: where a kind's own rule refuses it, it does so in better words
+    """One field is refused once: where a kind's own rule refuses it, it does so in better words
     than a schema has. A legacy field that could not be read is not what its kind has looked at.
     """
+    yield from _outside(found, strict=strict)
     by_kind = tuple(_by_kind(found, spec))
-    by_form = tuple(_by_form(found, faults, strict=strict))
-    first, second = (by_form, by_kind) if found.kind.legacy else (by_kind, by_form)
-    said = {problem.at for problem in first if problem.severity is Severity.ERROR}
+    by_form = tuple(_by_form(found, (f for f in faults if not f.late), strict=strict))
+    if found.kind.legacy:
+        first, second = by_form, by_kind
+    else:
+        late = tuple(_by_form(found, (f for f in faults if f.late), strict=strict))
+        first, second = _in_two_rounds(by_form, by_kind, late)
+    said = {_place(problem) for problem in first if problem.severity is Severity.ERROR}
     yield from first
     for problem in second:
-        if problem.at not in said or problem.code == UNKNOWN_FIELD:
+        if _place(problem) not in said or problem.code == UNKNOWN_FIELD:
             yield problem
 
 
-def _without_nulls(fields: Mapping[str, object], keep: str) -> dict[str, object]:
-    """A field that is null is a field left out, as for Kuma. What stands under `keep` is carried as
-    it is: a JSON patch may set null.
+def _in_two_rounds(
+    by_form: _Problems, by_kind: _Problems, late: _Problems
+) -> tuple[_Problems, _Problems]:
+    """Kuma's rules see no document that does not fit its schema. Of one that does not, ours are
+    asked for their words alone: what else they would refuse may be meant otherwise.
     """
-    return {
-        name: value if name == keep else _pruned(value, keep)
-        for name, value in fields.items()
-        if value is not None
-    }
+    misfits = {_place(problem) for problem in by_form if _is_error(problem)}
+    if not misfits:
+        return by_kind, by_form + late
+    return tuple(p for p in by_kind if not _is_error(p) or _place(p) in misfits), by_form
 
 
-def _pruned(value: object, keep: str) -> object:
-    if isinstance(value, dict):
-        return _without_nulls(value, keep)
-    return [_pruned(item, keep) for item in value] if isinstance(value, list) else value
+def _place(problem: Problem) -> tuple[Position, str]:
+    """Two fields that are missing in an object have one position."""
+    return problem.at, problem.at.field
+
+
+def _is_error(problem: Problem) -> bool:
+    return problem.severity is Severity.ERROR and problem.code != UNKNOWN_FIELD
 
 
 def _path_of(dotted: str) -> tuple[str | int, ...]:
@@ -391,18 +397,23 @@ def _not_for_git(found: Declared) -> Problem | None:
     return None
 
 
-def _by_form(
-    found: Declared, faults: tuple[SchemaFault, ...], *, strict: bool
-) -> Iterator[Problem]:
-    """The schema is of the universal form; paths are mapped back to where the document has them."""
-    unknown = Severity.ERROR if strict else Severity.WARNING
+def _outside(found: Declared, *, strict: bool) -> Iterator[Problem]:
+    """Fields beside the spec that mean nothing."""
     for path in found.unknown:
         text = _unknown_outside(found, path)
-        yield Problem(found.top(path), UNKNOWN_FIELD, text, unknown)
+        severity = Severity.ERROR if strict else Severity.WARNING
+        yield Problem(found.top(path), UNKNOWN_FIELD, text, severity)
+
+
+def _by_form(found: Declared, faults: Iterable[SchemaFault], *, strict: bool) -> Iterator[Problem]:
+    """The schema is of the universal form; paths are mapped back to where the document has them."""
+    unknown = Severity.ERROR if strict else Severity.WARNING
     strip = 0 if found.kind.legacy else 1
     for fault in faults:
         inner = fault.path[strip:] if fault.path[:1] == ("spec",) or not strip else ()
         at = found.at(inner, key=fault.key)
+        if strip and not fault.late:
+            at = replace(at, field=field_in_schema(("spec", *inner)))
         severity = Severity.WARNING if fault.warning else Severity.ERROR
         severity = unknown if fault.unknown_field else severity
         yield Problem(at, fault.code, fault.message, severity)

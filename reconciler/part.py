@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
@@ -76,9 +76,22 @@ class Part:
         for key, value in self.fields.items():
             yield key, Part(value, (*self.path, Key(key)), self.at)
 
+    def set(self, name: str) -> bool:
+        """Whether a field is there and not empty: all that Kuma sees of a text, list or map."""
+        return self.fields.get(name) not in (None, "", [], (), {})
+
     def given(self, *names: str) -> list[Part]:
         """Those of the fields that are there."""
         return [self[name] for name in names if self[name]]
+
+    def called(self, path: Path) -> Part:
+        """The same part under the path by which Kuma's API names it, where that is another."""
+        here, at = len(self.path), self.at
+        return Part(
+            self.value,
+            self.path,
+            lambda inner: replace(at(inner), field=at((*path, *inner[here:])).field),
+        )
 
     def fault(self, code: str, message: str) -> Problem:
         return Problem(self.at(self.path), code, message)

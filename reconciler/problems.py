@@ -7,6 +7,7 @@ docs/reference/problems.md.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -32,10 +33,17 @@ def field_of(path: Path) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         elif isinstance(part, Key) or _NAME.match(part) is None:
-            text += f'["{part}"]'
+            text += f"[{json.dumps(part, ensure_ascii=False)}]"
         else:
             text += f".{part}" if text else part
     return text
+
+
+def field_in_schema(path: Path) -> str:
+    """A path as Kuma's API writes it where a document does not fit its type's schema: keys of maps
+    are like fields (`spec.targetRef.tags.kuma.io/zone`).
+    """
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)[1:]
 
 
 class Severity(StrEnum):

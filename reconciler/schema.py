@@ -25,11 +25,14 @@ if TYPE_CHECKING:  # takes a tenth of a second, and clean documents do without
 Path = tuple[str | int, ...]
 FAULTS_MAX = 100  # of one document
 UNKNOWN_FIELD = "SCH005"
+LATE = "late"  # the `$comment` of a form that Kuma's own schemas leave open, and its code does not
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaFault:
-    """`key` says that the place meant is the key at the end of the path, not its value."""
+    """`key` says that the place meant is the key at the end of the path, not its value. `late`:
+    Kuma's schema lets it pass, and what reads the document then refuses it.
+    """
 
     path: Path
     code: str
@@ -37,6 +40,7 @@ class SchemaFault:
     unknown_field: bool = False
     key: bool = False
     warning: bool = False
+    late: bool = False
 
 
 @lru_cache(maxsize=1)
@@ -92,15 +96,6 @@ def _validator(file: str) -> Draft202012Validator:
     return made(_schemas()[1][file], registry=_registry())
 
 
-def has_schema(type_: str) -> bool:
-    return type_ in _schemas()[0]
-
-
-def is_general(type_: str) -> bool:
-    """Whether its schema knows only what all policies share."""
-    return _schemas()[0].get(type_) == "policy.json"
-
-
 def schema_faults(type_: str, data: object) -> tuple[SchemaFault, ...]:
     """What of a document its schema refuses, sorted by place. A type without a schema has none."""
     file = file_of(type_)
@@ -133,7 +128,8 @@ def _faults(error: ValidationError) -> Iterator[SchemaFault]:
                 if name not in cast("Mapping[str, object]", error.instance)
             ]
             for name in missing:
-                yield SchemaFault(path, "SCH003", f"{name} is missing; {_about(schema, name)}")
+                text = f"{name} is missing; {_about(schema, name)}"
+                yield SchemaFault((*path, name), "SCH003", text)
         case "type":
             wanted = cast("str | list[str]", error.validator_value)
             name = wanted if isinstance(wanted, str) else " or ".join(wanted)
@@ -142,7 +138,8 @@ def _faults(error: ValidationError) -> Iterator[SchemaFault]:
             values = [str(value) for value in cast("list[object]", error.validator_value)]
             yield SchemaFault(path, "SCH004", one_of(error.instance, values))
         case _:
-            yield SchemaFault(path, "SCH002", _worded(error, schema))
+            late = schema.get("$comment") == LATE
+            yield SchemaFault(path, "SCH002", _worded(error, schema), late=late)
 
 
 _ARTICLES = {

@@ -7,13 +7,15 @@ one round must report everything.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from reconciler.model.spec import Item, PolicySpec
 from reconciler.model.targetref import MeshRef, target_ref
+from reconciler.part import Part, form
 from reconciler.policies.inbound_match import check_match
-from reconciler.problems import Problem
+from reconciler.problems import Problem, Severity
 
 if TYPE_CHECKING:
     from reconciler.policies.policy import At, Path, PolicyRules
@@ -81,71 +83,63 @@ def decode_lists(
 
 # --- rules that every kind shares ---
 
+NAMED, TAGGED = frozenset({"name", "namespace", "labels"}), frozenset({"name", "tags"})
 _FIELDS_OF_KIND: Mapping[str, frozenset[str]] = {
     "Mesh": frozenset({"proxyTypes"}),
-    "Dataplane": frozenset({"name", "namespace", "labels", "sectionName"}),
+    "Dataplane": NAMED | {"sectionName"},
     "MeshSubset": frozenset({"tags", "proxyTypes"}),
-    "MeshGateway": frozenset({"name", "tags"}),
-    "MeshService": frozenset({"name", "namespace", "labels", "sectionName"}),
-    "MeshExternalService": frozenset({"name", "namespace", "labels"}),
-    "MeshMultiZoneService": frozenset({"name", "namespace", "labels", "sectionName"}),
-    "MeshServiceSubset": frozenset({"name", "tags"}),
-    "MeshHTTPRoute": frozenset({"name", "namespace", "labels"}),
+    "MeshGateway": TAGGED,
+    "MeshService": NAMED | {"sectionName"},
+    "MeshExternalService": NAMED,
+    "MeshServiceSubset": TAGGED,
+    "MeshHTTPRoute": NAMED,
 }
-_NAMED_OR_LABELLED = ("MeshService", "MeshExternalService", "MeshMultiZoneService", "MeshHTTPRoute")
-_NAMED = ("MeshGateway", "MeshServiceSubset")
+_TARGET_FIELDS = ("name", "namespace", "labels", "tags", "sectionName", "mesh", "proxyTypes")
+_NAMED_OR_LABELLED = ("MeshService", "MeshExternalService", "MeshHTTPRoute")
+_NEED_NAME = ("MeshGateway", "MeshServiceSubset")
+_UNCHECKED = "MeshMultiZoneService"  # Kuma has no rules for a target of this kind
+_NAME = re.compile(r"[0-9a-z.\-_]*")
+_TAG = re.compile(r"[a-zA-Z0-9.\-_:/]*")
+_TAG_VALUE = re.compile(r"[a-zA-Z0-9.\-_:]*")
+_SELECTOR_VALUE = re.compile(r"[a-zA-Z0-9.\-_:/]*|\*")
 
 
 def check_sections(policy: PolicyRules, spec: Fields, at: At) -> Iterator[Problem]:
     """The lists a policy may have, and every targetRef in them."""
-    allowed = [
-        name
-        for name, use in (
-            ("to", policy.to_kinds),
-            ("from", policy.from_kinds),
-            ("rules", policy.has_rules),
+    document = Part(spec, (), at)
+    present = [name for name in policy.lists if document.set(name)]
+    if not present and policy.lists:
+        severity = Severity.ERROR if policy.needs_list else Severity.WARNING
+        text = f"does nothing; fill at least one of {', '.join(policy.lists)}"
+        yield Problem(at(()), "PS001", text, severity)
+    beside = [name for name in policy.rules_exclude if name in present]
+    if "rules" in present and beside:
+        text = f"rules exclude {' and '.join(beside)}; use a policy for each"
+        yield Problem(at(()), "PS003", text)
+    inbound = "from" in present or "rules" in present
+    top = document["targetRef"]
+    if top.fields or top.value == {}:
+        yield from _check_target(
+            top, policy.top_kinds, section_allowed=inbound, gateway_tags=policy.gateway_tags
         )
-        if use
-    ]
-    present = [name for name in ("to", "from", "rules") if sequence(spec.get(name))]
-    for name in present:
-        if name not in allowed:
-            yield Problem(
-                at((name,)), "PS002", f"{policy.kind} has no {name}; use {' or '.join(allowed)}"
-            )
-    if not set(present) & set(allowed):
-        yield Problem(at(()), "PS001", f"does nothing; fill at least one of {', '.join(allowed)}")
-    if "rules" in present and "from" in present:
-        yield Problem(
-            at(("from",)), "PS003", "from and rules exclude each other; write it all as rules"
-        )
-    yield from _check_targets(policy, spec, at)
-    for path, rule in items(spec, "rules"):
-        for index, match in enumerate(sequence(rule.get("matches"))):
-            yield from check_match(mapping(match), (*path, "matches", index), at)
+    for name, why in policy.closed(top.fields or {"kind": "Mesh"}).items():
+        if name in present:
+            yield document[name].fault("PS002", why)
+    for name, kinds in (("to", policy.to_kinds_for(top_kind(spec))), ("from", policy.from_kinds)):
+        for item in open_items(policy, document, name) if kinds else ():
+            if isinstance(item["targetRef"].value, Mapping):
+                yield from _check_target(item["targetRef"], kinds, section_allowed=True)
+    for rule in open_items(policy, document, "rules") if policy.has_matches else ():
+        for match in rule["matches"].items():
+            yield from check_match(match, empty_allowed=policy.empty_match_allowed)
 
 
-def _check_targets(policy: PolicyRules, spec: Fields, at: At) -> Iterator[Problem]:
-    top = spec.get("targetRef")
-    if isinstance(top, Mapping):
-        section = policy.inbound_effect
-        path: Path = ("targetRef",)
-        yield from check_target(mapping(top), policy.top_kinds, path, at, section_allowed=section)
-    kind = top_kind(spec)
-    narrow = policy.narrow_to_kinds.get(kind)
-    if narrow is not None and policy.from_kinds and sequence(spec.get("from")):
-        yield Problem(at(("from",)), "PS002", f"a {policy.kind} for a {kind} has no from; use to")
-    to_kinds = policy.to_kinds if narrow is None else narrow
-    for name, allowed in (("to", to_kinds), ("from", policy.from_kinds)):
-        for path, item in items(spec, name):
-            if not allowed:
-                continue
-            if item.get("targetRef") is None:
-                yield Problem(at(path), "TR001", "targetRef is missing; say whom the item concerns")
-                continue
-            target = item.get("targetRef")
-            if isinstance(target, Mapping):
-                yield from check_target(target, allowed, (*path, "targetRef"), at)
+def open_items(policy: PolicyRules, document: Part, name: str) -> Iterator[Part]:
+    """The entries of a list that Kuma looks into: none where the policy may not have the list."""
+    if name not in policy.closed(document["targetRef"].fields or {"kind": "Mesh"}):
+        for item in document[name].items():
+            if isinstance(item.value, Mapping):
+                yield item
 
 
 def check_target(
@@ -157,27 +151,68 @@ def check_target(
     section_allowed: bool = True,
 ) -> Iterator[Problem]:
     """One targetRef: its kind, and the fields that this kind may or must have."""
-    kind = str(target.get("kind") or "")
+    yield from _check_target(Part(target, path, at), allowed, section_allowed=section_allowed)
+
+
+def _check_target(
+    target: Part,
+    allowed: tuple[str, ...],
+    *,
+    section_allowed: bool,
+    gateway_tags: bool = True,
+) -> Iterator[Problem]:
+    kind = str(target["kind"].value or "")
     if kind not in allowed:
         cure = f"use {'one of ' if len(allowed) > 1 else ''}{', '.join(allowed)}"
         fault = f'kind "{kind}" is not allowed here' if kind else "kind is missing"
-        yield Problem(at((*path, "kind")), "TR001", f"{fault}; {cure}")
+        yield target["kind"].fault("TR001", f"{fault}; {cure}")
         return
-    given = {name for name in target if name != "kind" and target[name] not in (None, "", {})}
-    for name in sorted(given - _FIELDS_OF_KIND.get(kind, given) - {"weight", "port"}):
-        yield Problem(at((*path, name)), "TR002", f"{kind} takes no {name}; remove it")
-    named, labelled = "name" in given, "labels" in given
-    if labelled and (named or "namespace" in given):
-        text = "labels exclude name and namespace; keep one of them"
-        yield Problem(at((*path, "labels")), "TR003", text)
-    elif kind in _NAMED_OR_LABELLED and not named and not labelled:
-        yield Problem(at(path), "TR003", f"{kind} needs a name or labels")
-    elif kind in _NAMED and not named:
-        yield Problem(at(path), "TR003", f"{kind} needs a name")
-    if target.get("proxyTypes") == []:
+    if kind == _UNCHECKED:
+        if not target.set("name") and not target.set("labels"):
+            yield target.warning("TR003", f"{kind} without name and labels is none; name one")
+        return
+    takes = _FIELDS_OF_KIND[kind]
+    if kind == "MeshGateway" and not gateway_tags:
+        takes -= {"tags"}
+    for name in _TARGET_FIELDS:
+        if target.set(name) and name not in takes:
+            yield target[name].fault("TR002", f"{kind} takes no {name}; remove it")
+    yield from _check_name(target, kind)
+    if "tags" in takes or kind == "MeshGateway":
+        yield from _check_tags(target["tags"], selector=kind in _NEED_NAME)
+    if target["proxyTypes"].is_list and not target.set("proxyTypes") and "proxyTypes" in takes:
         cure = "name Sidecar or Gateway, or remove it"
-        yield Problem(at((*path, "proxyTypes")), "TR004", f"proxyTypes is empty; {cure}")
-    if "sectionName" in given and not section_allowed:
-        yield Problem(
-            at((*path, "sectionName")), "TR005", "sectionName picks an inbound; remove it"
-        )
+        yield target["proxyTypes"].fault("TR004", f"proxyTypes is empty; {cure}")
+    if kind == "Dataplane" and target.set("sectionName") and not section_allowed:
+        text = "sectionName picks an inbound, and nothing here is about inbounds; remove it"
+        yield target["sectionName"].fault("TR005", text)
+
+
+def _check_name(target: Part, kind: str) -> Iterator[Problem]:
+    named, labelled = target.set("name"), target.set("labels")
+    if kind in _NAMED_OR_LABELLED and not named and not labelled:
+        yield target.fault("TR003", f"{kind} needs a name or labels")
+    elif kind in _NEED_NAME and not named:
+        yield target["name"].fault("TR003", f"{kind} needs a name")
+    if "labels" in _FIELDS_OF_KIND[kind] and labelled and (named or target.set("namespace")):
+        text = "labels exclude name and namespace; keep one of them"
+        yield target["labels"].fault("TR003", text)
+    if kind in (*_NAMED_OR_LABELLED, *_NEED_NAME):
+        cure = "use lower-case letters, digits, '-', '.' and '_'"
+        yield from form(target["name"], _NAME, "a name", cure)
+
+
+def _check_tags(tags: Part, *, selector: bool) -> Iterator[Problem]:
+    for name, value in tags.entries():
+        if not name:
+            yield tags.fault("VAL002", "the name of a tag is empty; name the tag")
+        if not _TAG.fullmatch(name):
+            text = f'"{name[:60]}" is no tag; use letters, digits, ".", "-", "_", ":" and "/"'
+            yield value.fault("VAL010", text)
+        if value.value == "":
+            yield value.fault("VAL002", "the tag's value is empty; write one, or leave the tag out")
+        cure = 'use letters, digits, ".", "-", "_" and ":"'
+        if selector:
+            yield from form(value, _SELECTOR_VALUE, "a tag's value", f'{cure}, or "*" for any')
+        else:
+            yield from form(value, _TAG_VALUE, "a tag's value", cure)

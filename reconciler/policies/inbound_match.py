@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from reconciler.problems import Problem
-
 if TYPE_CHECKING:
-    from reconciler.policies.policy import At, Path
+    from collections.abc import Mapping
 
-_SPIFFE = re.compile(r"spiffe://[a-z0-9._-]+(/[a-zA-Z0-9._-]+)*\Z")
-_SPIFFE_START = re.compile(r"spiffe://[a-z0-9._-]+(/[a-zA-Z0-9._-]+)*/?\Z")
-_DNS = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\Z")
+    from reconciler.part import Faults, Part
+
+_SPIFFE = re.compile(r"spiffe://[a-z0-9._-]+(/(?!\.\.?(/|\Z))[a-zA-Z0-9._-]+)*")
+_DNS = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+_DNS_MAX = 253
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +49,19 @@ def decode_matches(item: Mapping[str, object]) -> tuple[InboundMatch, ...]:
     return tuple(decode_match(match) for match in matches)
 
 
-def check_match(match: Mapping[str, object], path: Path, at: At) -> Iterator[Problem]:
-    spiffe, sni = match.get("spiffeID"), match.get("sni")
-    if spiffe is None and sni is None:
-        yield Problem(at(path), "IM001", "matches nothing; give spiffeID, sni or both")
-    if isinstance(spiffe, Mapping):
-        value = str(spiffe.get("value", ""))
-        form = _SPIFFE if spiffe.get("type") == "Exact" else _SPIFFE_START
-        if not form.match(value):
-            yield Problem(
-                at((*path, "spiffeID", "value")),
-                "IM002",
-                f'"{value}" is not a SPIFFE id; write spiffe://<trust domain>/<path>',
-            )
-    if isinstance(sni, Mapping) and not _DNS.match(str(sni.get("value", ""))):
-        yield Problem(
-            at((*path, "sni", "value")), "IM003", f'"{sni.get("value", "")}" is not a DNS name'
-        )
+def check_match(match: Part, *, empty_allowed: bool) -> Faults:
+    """`empty_allowed`: Kuma takes a match of nothing in particular, which matches every caller."""
+    spiffe, sni = match["spiffeID"], match["sni"]
+    if not spiffe and not sni and not empty_allowed:
+        yield match.fault("IM001", "matches nothing; give spiffeID, sni or both")
+    elif not spiffe and not sni:
+        yield match.warning("IM001", "matches every caller; give spiffeID, sni or both")
+    value = spiffe["value"].text
+    if spiffe and not _SPIFFE.fullmatch(value):
+        # A prefix, too, is a whole id: it ends behind a part of the path.
+        text = f'"{value[:60]}" is not a SPIFFE id; write spiffe://<trust domain>/<path>'
+        yield spiffe["value"].called(spiffe.path).fault("IM002", text)
+    name = sni["value"].text
+    if sni and (len(name) > _DNS_MAX or not _DNS.fullmatch(name)):
+        text = f'"{name[:60]}" is not a DNS name; write one in lower case, such as web.example'
+        yield sni["value"].fault("IM003", text)

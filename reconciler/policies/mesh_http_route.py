@@ -263,7 +263,8 @@ def _check_for_gateway(default: Fields, path: Path, at: At, gateway: bool) -> It
 def _check_rule(rule: Fields, path: Path, at: At) -> Iterator[Problem]:
     matches = [mapping(match) for match in sequence(rule.get("matches"))]
     if not matches:
-        yield Problem(at(path), "MHR002", "matches nothing; a PathPrefix of / matches everything")
+        text = "matches nothing; a PathPrefix of / matches everything"
+        yield Problem(at((*path, "matches")), "MHR002", text)
     for index, match in enumerate(matches):
         yield from _check_match(match, (*path, "matches", index), at)
     default = mapping(rule.get("default"))

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from reconciler.duration import parse_duration
 from reconciler.merge import over
+from reconciler.part import Part
 from reconciler.policies.document import (
     Fields,
     check_sections,
     decode_lists,
-    items,
     mapping,
+    open_items,
     top_kind,
 )
 from reconciler.policies.inbound_match import decode_matches
@@ -27,15 +28,14 @@ from reconciler.policies.policy import (
     ROUTE,
     SERVICE_KINDS,
     At,
-    Path,
     PolicyType,
 )
-from reconciler.problems import Problem, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from reconciler.model.spec import PolicySpec
+    from reconciler.problems import Problem
 
 HTTP_FIELDS = (
     "requestTimeout",
@@ -44,8 +44,10 @@ HTTP_FIELDS = (
     "maxConnectionDuration",
     "requestHeadersTimeout",
 )
+SET_BY_HTTP = HTTP_FIELDS[:4]  # `http` with request headers' alone is empty to Kuma
 PER_CALLER = ("requestTimeout", "streamIdleTimeout")  # all that a rule with matches may set
 PER_ROUTE = (*PER_CALLER, "requestHeadersTimeout")  # all that a policy for a MeshHTTPRoute may set
+NARROW = dict.fromkeys((GATEWAY, ROUTE), ("Mesh", "MeshExternalService"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,65 +130,60 @@ def decode_conf(default: Fields) -> TimeoutConf:
 
 def check(spec: Fields, at: At) -> Iterator[Problem]:
     yield from check_sections(POLICY, spec, at)
+    document = Part(spec, (), at)
     for section in ("to", "from", "rules"):
-        for path, item in items(spec, section):
-            yield from _check_default(mapping(item.get("default")), (*path, "default"), at)
-    for path, rule in items(spec, "rules"):
-        if rule.get("matches"):
-            yield from _check_per_caller(mapping(rule.get("default")), (*path, "default"), at)
+        for item in open_items(POLICY, document, section):
+            yield from _check_default(item["default"], route=top_kind(spec) == ROUTE)
+    for rule in document["rules"].items():
+        if rule.set("matches"):
             text = "our zones do not set timeouts by caller yet, Kuma's do; leave out matches"
-            yield Problem(at((*path, "matches")), "MT008", text, Severity.WARNING)
-    if top_kind(spec) == ROUTE:
-        for path, item in items(spec, "to"):
-            yield from _check_per_route(mapping(item.get("default")), (*path, "default"), at)
+            yield rule["matches"].warning("MT008", text)
+        if any(match["spiffeID"] for match in rule["matches"].items()):
+            for part in _beyond(rule["default"], PER_CALLER):
+                text = f"{part.name} cannot depend on the caller; move it to a rule without matches"
+                yield part.fault("MT006", text)
 
 
-def _check_default(default: Fields, path: Path, at: At) -> Iterator[Problem]:
-    http = default.get("http")
-    known = {"connectionTimeout", "idleTimeout", "http"}
-    if not any(default.get(name) is not None for name in known):
-        yield Problem(at(path), "MT004", "sets no timeout; set one or remove the item")
-    if http is not None and not any(mapping(http).get(name) is not None for name in HTTP_FIELDS):
-        yield Problem(at((*path, "http")), "MT005", "http sets no timeout; set one or remove it")
-    for name in ("connectionTimeout", "idleTimeout"):
-        yield from _check_span(default, name, path, at)
+def _check_default(default: Part, *, route: bool) -> Iterator[Problem]:
+    if not default.given("connectionTimeout", "idleTimeout", "http"):
+        yield default.fault("MT004", "sets no timeout; set one or remove the item")
+        return
+    http = default["http"]
+    if http and not http.given(*SET_BY_HTTP):
+        text = f"http sets none of {', '.join(SET_BY_HTTP)}; set one or remove it"
+        yield http.fault("MT005", text)
+    if route:
+        for part in _beyond(default, PER_ROUTE):
+            text = f"{part.name} cannot depend on the route; move it to a policy for its callers"
+            yield part.fault("MT007", text)
+    yield from _check_span(default["connectionTimeout"])
+    yield from _check_span(default["idleTimeout"])
     for name in HTTP_FIELDS:
-        yield from _check_span(mapping(http), name, (*path, "http"), at)
+        yield from _check_span(http[name])
 
 
-def _check_span(fields: Fields, name: str, path: Path, at: At) -> Iterator[Problem]:
-    value = fields.get(name)
-    if not isinstance(value, str):
+def _check_span(part: Part) -> Iterator[Problem]:
+    if not isinstance(part.value, str):
         return  # Absent, or not a string: the schema has said so.
-    span = parse_duration(value)
-    place = at((*path, name))
+    span = parse_duration(part.value)
     if span is None:
-        yield Problem(place, "MT003", f'{name} "{value}" is not a duration; write it like 1m30s')
-    elif name == "connectionTimeout" and span <= timedelta():
-        yield Problem(place, "MT001", f"{name} must be greater than 0s; omit it to inherit")
+        text = f'{part.name} "{part.value[:60]}" is not a duration; write it like 1m30s'
+        yield part.fault("MT003", text)
+    elif part.name == "connectionTimeout" and span <= timedelta():
+        yield part.fault("MT001", f"{part.name} must be greater than 0s; omit it to inherit")
     elif span < timedelta():
-        yield Problem(place, "MT002", f"{name} must not be negative; 0s turns it off")
+        yield part.fault("MT002", f"{part.name} must not be negative; 0s turns it off")
 
 
-def _check_per_caller(default: Fields, path: Path, at: At) -> Iterator[Problem]:
-    for place in _beyond(default, PER_CALLER):
-        text = f"{place[-1]} cannot depend on the caller; move it to a rule without matches"
-        yield Problem(at((*path, *place)), "MT006", text)
-
-
-def _check_per_route(default: Fields, path: Path, at: At) -> Iterator[Problem]:
-    for place in _beyond(default, PER_ROUTE):
-        text = f"{place[-1]} cannot depend on the route; move it to a policy for its callers"
-        yield Problem(at((*path, *place)), "MT007", text)
-
-
-def _beyond(default: Fields, allowed: tuple[str, ...]) -> list[Path]:
+def _beyond(default: Part, allowed: tuple[str, ...]) -> list[Part]:
     """The timeouts that are set and not among `allowed`."""
-    http = mapping(default.get("http"))
-    connection = ("connectionTimeout", "idleTimeout")
-    found: list[Path] = [(name,) for name in connection if default.get(name) is not None]
     unfit = [name for name in HTTP_FIELDS if name not in allowed]
-    return found + [("http", name) for name in unfit if http.get(name) is not None]
+    return [*default.given("connectionTimeout", "idleTimeout"), *default["http"].given(*unfit)]
+
+
+def _closed(top: Fields) -> Mapping[str, str]:
+    kind = top.get("kind")
+    return {"from": f"a MeshTimeout for a {kind} has no from; use to"} if kind in NARROW else {}
 
 
 POLICY = PolicyType(
@@ -197,10 +194,9 @@ POLICY = PolicyType(
     merge=merge,
     top_kinds=(*PROXY_KINDS, GATEWAY, ROUTE),
     to_kinds=("Mesh", *SERVICE_KINDS, ROUTE),
-    narrow_to_kinds={
-        GATEWAY: ("Mesh", "MeshExternalService"),
-        ROUTE: ("Mesh", "MeshExternalService"),
-    },
+    narrow_to_kinds=NARROW,
     from_kinds=("Mesh",),
     has_rules=True,
+    empty_match_allowed=False,
+    closed=_closed,
 )

@@ -12,22 +12,23 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from reconciler.model.spec import PolicySpec
+from reconciler.part import Part
 from reconciler.policies.document import (
     Fields,
     check_sections,
     decode_items,
-    items,
     mapping,
     sequence,
     target_of,
 )
 from reconciler.policies.inbound_match import InboundMatch, check_match, decode_match
-from reconciler.policies.policy import PROXY_KINDS, At, Path, PolicyType
-from reconciler.problems import Problem, Severity
+from reconciler.policies.policy import PROXY_KINDS, At, PolicyType
 from xds.memo import Key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from reconciler.problems import Problem
 
 RULE_LISTS = ("deny", "allowWithShadowDeny", "allow")
 
@@ -117,33 +118,28 @@ def _decode_rule(default: Fields) -> PermissionRule:
 
 def check(spec: Fields, at: At) -> Iterator[Problem]:
     yield from check_sections(POLICY, spec, at)
-    for path, item in items(spec, "from"):
-        action = mapping(item.get("default")).get("action")
-        if action not in tuple(Action):
+    document = Part(spec, (), at)
+    for item in document["from"].items():
+        action = item["default"]["action"]
+        if action.value not in tuple(Action):
             cure = f"use one of {', '.join(Action)}"
-            yield Problem(
-                at((*path, "default", "action")),
-                "MTP001",
-                f'action "{action}" is not known; {cure}'
-                if action
-                else f"action is missing; {cure}",
-            )
-        if mapping(mapping(item.get("targetRef")).get("labels")):
-            place = at((*path, "targetRef", "labels"))
+            said = f'action "{action.value}" is not known' if action.value else "action is missing"
+            yield action.fault("MTP001", f"{said}; {cure}")
+        if item["targetRef"].set("labels"):
             text = "match nobody: a certificate names services and tags; give the service's name"
-            yield Problem(place, "MTP003", text, Severity.WARNING)
-    for path, rule in items(spec, "rules"):
-        yield from _check_rule(mapping(rule.get("default")), (*path, "default"), at)
+            yield item["targetRef"]["labels"].warning("MTP003", text)
+    for rule in document["rules"].items():
+        yield from _check_rule(rule)
 
 
-def _check_rule(default: Fields, path: Path, at: At) -> Iterator[Problem]:
-    if not any(sequence(default.get(name)) for name in RULE_LISTS):
-        yield Problem(
-            at(path), "MTP002", f"permits and denies nothing; fill one of {', '.join(RULE_LISTS)}"
-        )
+def _check_rule(rule: Part) -> Iterator[Problem]:
+    default = rule["default"]
+    if not any(map(default.set, RULE_LISTS)):
+        text = f"permits and denies nothing; fill one of {', '.join(RULE_LISTS)}"
+        yield default.called(rule.path).fault("MTP002", text)
     for name in RULE_LISTS:
-        for index, match in enumerate(sequence(default.get(name))):
-            yield from check_match(mapping(match), (*path, name, index), at)
+        for index, match in enumerate(default[name].items()):
+            yield from check_match(match.called((*rule.path, name, index)), empty_allowed=True)
 
 
 POLICY = PolicyType(
@@ -154,5 +150,6 @@ POLICY = PolicyType(
     merge=merge,
     from_kinds=("Mesh", "MeshSubset", "MeshService", "MeshServiceSubset"),
     has_rules=True,
+    has_matches=False,
     top_kinds=PROXY_KINDS,
 )

@@ -34,7 +34,8 @@ class PolicyRules:
 
     `check` yields every violation of the rules a schema cannot say, and tolerates documents that
     the schema has already refused. `narrow_to_kinds`: what `to` may name where the policy is for a
-    gateway or a route; there is no `from` then.
+    gateway or a route. `needs_list`: Kuma refuses it without any of its lists. `closed`: which
+    lists a policy for this targetRef may not have, and why; Kuma does not look into them.
     """
 
     kind: str
@@ -45,11 +46,20 @@ class PolicyRules:
     narrow_to_kinds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     from_kinds: tuple[str, ...] = ()
     has_rules: bool = False
+    needs_list: bool = True
+    rules_exclude: tuple[str, ...] = ("to", "from")
+    has_matches: bool = True  # in rules
+    empty_match_allowed: bool = True
+    gateway_tags: bool = True
+    closed: Callable[[Mapping[str, object]], Mapping[str, str]] = lambda _: {}
 
     @property
-    def inbound_effect(self) -> bool:
-        """Whether it can shape an inbound, so that a top-level sectionName has a meaning."""
-        return bool(self.from_kinds) or self.has_rules
+    def lists(self) -> tuple[str, ...]:
+        uses = {"to": self.to_kinds, "from": self.from_kinds, "rules": self.has_rules}
+        return tuple(name for name, use in uses.items() if use)
+
+    def to_kinds_for(self, top_kind: str) -> tuple[str, ...]:
+        return self.narrow_to_kinds.get(top_kind, self.to_kinds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,9 +140,11 @@ def _universal(
     problems += _mesh_problems(path, document, mesh, ("mesh",))
     nested = not kind.legacy or "spec" in data
     spec = data.get("spec") if nested else {k: v for k, v in data.items() if k not in META_FIELDS}
-    if nested and spec is None:
+    if nested and spec is None and (kind.legacy or kind.zone_owned):
         spec = {}
-    if not isinstance(spec, Mapping):
+    if spec is None:
+        problems.append(_no_spec(path, document, data))
+    elif not isinstance(spec, Mapping):
         problems.append(_problem(path, document, ("spec",), "DOC004", "spec must be an object"))
     if problems:
         return tuple(problems)
@@ -153,6 +155,14 @@ def _universal(
     spec_path = ("spec",) if nested else ()
     paths = tuple((name,) for name in unknown)
     return Declared(key, kind, found, inner, spec_path, document, path, paths)
+
+
+def _no_spec(path: str, document: Document, data: Mapping[str, object]) -> Problem:
+    """Kuma names no field; a misspelt one is shown."""
+    near = difflib.get_close_matches("spec", data.keys() - META_FIELDS, n=1)
+    place = document.key_at((near[0],)) if near else document.value_at(("spec",))
+    cure = f'did you mean it by "{near[0]}"?' if near else "it says what the resource does"
+    return Problem(Position(path, *place), "DOC004", f"spec is missing; {cure}")
 
 
 def _kubernetes(

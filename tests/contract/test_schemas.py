@@ -141,10 +141,10 @@ def test_faults_are_at_the_part_that_is_wrong() -> None:
         "routing": {"zoneEgress": "yes"},
     }
     assert faults("Mesh", mesh) == [
-        (("mtls", "backends", 0), "SCH003"),
-        (("mtls", "backends", 0), "SCH003"),
         (("mtls", "backends", 0, "mode"), "SCH004"),
+        (("mtls", "backends", 0, "name"), "SCH003"),
         (("mtls", "backends", 0, "nme"), "SCH005"),
+        (("mtls", "backends", 0, "type"), "SCH003"),
         (("routing", "zoneEgress"), "SCH001"),
     ]
 
@@ -173,7 +173,7 @@ def test_no_message_leaves_its_cure_out() -> None:
         "name": "",
         "spec": {
             "targetRef": {"kind": "Pod", "proxyTypes": "x"},
-            "to": [{"targetRef": {"kind": "Mesh", "name": "A B"}, "default": {"idleTimeout": "x"}}],
+            "to": [{"targetRef": {"kind": "Mesh", "name": 5}, "default": {"idleTimeout": "x"}}],
         },
     }
     found = schema_faults("MeshTimeout", damaged)

@@ -225,7 +225,7 @@ def test_what_a_commit_says_is_what_is_carried() -> None:
 
 
 def test_a_kind_without_a_schema_is_carried_as_its_spec(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciler.load.has_schema", lambda name: name == "Mesh")
+    monkeypatch.setattr("reconciler.load.schema_faults", lambda *_: ())
     text = "type: MeshTrust\nmesh: default\nname: t\nspec: {trustDomain: a, caBundles: []}\n"
     found = loaded(text)
     assert found.problems == ()
@@ -237,8 +237,8 @@ def test_its_spec_is_an_object_and_outside_of_it_nothing_is_passed_over() -> Non
     head = "type: MeshTrust\nmesh: default\nname: t\n"
     (found,) = problems(f"{head}spec: [1]\n")
     assert "p.yaml:7:7: DOC004" in found
-    (found,) = problems(f"{head}trustDomain: a\n")
-    assert 'p.yaml:7:1: SCH005 warning: unknown field "trustDomain"' in found
+    (found,) = problems(f"{head}spec: {{}}\ntrustDomain: a\n")
+    assert 'p.yaml:8:1: SCH005 warning: unknown field "trustDomain"' in found
 
 
 # --- policies whose own fields have no schema ---

@@ -69,9 +69,7 @@ def test_strictness_is_part_of_what_is_remembered() -> None:
 
 def test_a_misspelt_spec_is_noticed_where_it_stands() -> None:
     result = loaded({"m.yaml": MESH, "a.yaml": "type: MeshTLS\nname: t\nsepc: {}\n"})
-    assert printed(result) == [
-        'a.yaml:3:1: SCH005 warning: unknown field "sepc"; did you mean "spec"?'
-    ]
+    assert printed(result) == ['a.yaml:3:1: DOC004 spec is missing; did you mean it by "sepc"?']
 
 
 def test_a_file_that_becomes_a_link_of_the_same_content_is_refused() -> None:
@@ -149,16 +147,39 @@ def test_secrets_are_refused_and_not_quoted(type_: str) -> None:
 
 
 def test_a_kind_without_a_module_is_carried_with_its_nulls() -> None:
-    patch = "type: MeshProxyPatch\nname: p\nspec: {to: null, default: {a: [{value: null}]}}\n"
+    patch = "type: MeshProxyPatch\nname: p\nspec: {default: {a: [{value: null}]}}\n"
     result = loaded({"m.yaml": MESH, "p.yaml": patch})
     assert result.problems == ()
     assert result.resources[1].body == '{"default":{"a":[{"value":null}]}}'
 
 
-def test_a_null_field_is_a_field_left_out() -> None:
+def test_a_null_field_of_a_legacy_kind_is_a_field_left_out() -> None:
     result = loaded({"m.yaml": "type: Mesh\nname: default\nmtls:\nrouting: {zoneEgress: null}\n"})
     assert result.problems == ()
     assert result.resources[0].body == '{"routing":{}}'
+
+
+def test_a_null_field_of_another_kind_is_no_value() -> None:
+    spec = "spec: {targetRef: null, to: [{targetRef: {kind: Mesh}, default: {idleTimeout: 1s}}]}\n"
+    result = loaded({"m.yaml": MESH, "t.yaml": f"type: MeshTimeout\nname: t\n{spec}"})
+    assert printed(result) == ["t.yaml:3:19: SCH001 must be an object, not null"]
+
+
+def test_of_a_document_that_does_not_fit_its_schema_the_rules_say_nothing_else() -> None:
+    """As Kuma, whose rules see only what fits."""
+    spec = "{to: [{targetRef: {kind: Pod}, default: {}}, {targetRef: {kind: MeshSubset}}]}"
+    result = loaded({"m.yaml": MESH, "t.yaml": f"type: MeshTimeout\nname: t\nspec: {spec}\n"})
+    assert [problem.at.field for problem in result.problems] == ["spec.to[0].targetRef.kind"]
+    assert "TR001" in printed(result)[0]
+
+
+def test_two_missing_fields_of_an_object_are_two_problems() -> None:
+    spec = "{rules: [{default: {idleTimeout: 1s}, matches: [{spiffeID: {}}]}]}"
+    result = loaded({"m.yaml": MESH, "t.yaml": f"type: MeshTimeout\nname: t\nspec: {spec}\n"})
+    assert [p.at.field for p in result.problems if p.severity == "error"] == [
+        "spec.rules[0].matches[0].spiffeID.type",
+        "spec.rules[0].matches[0].spiffeID.value",
+    ]
 
 
 def test_a_comment_is_no_change() -> None:
@@ -294,7 +315,7 @@ def test_the_two_forms_mixed_up_are_told_apart() -> None:
 @pytest.mark.parametrize(
     ("spec", "problem"),
     [
-        ('{to: [{targetRef: {kind: MeshService, name: "a\\n"}, default: {}}]}', "SCH002"),
+        ('{to: [{targetRef: {kind: MeshService, name: "a\\n"}, default: {}}]}', "VAL010"),
         ("{to: [{targetRef: {kind: Mesh}, default: {idleTimeout: 2562048h}}]}", "MT003"),
         ("{to: [{targetRef: {kind: MeshService, namespace: n, labels: {a: b}}}]}", "TR003"),
     ],

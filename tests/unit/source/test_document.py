@@ -68,7 +68,10 @@ def test_the_system_namespace_is_kept_as_a_label() -> None:
 
 
 def test_fields_beside_the_spec_are_noticed() -> None:
-    assert read("{type: MeshTimeout, name: t, sepc: {}, to: []}").unknown == (("sepc",), ("to",))
+    assert read("{type: MeshTimeout, name: t, spec: {}, sepc: {}, to: []}").unknown == (
+        ("sepc",),
+        ("to",),
+    )
     assert read("{type: Mesh, name: m, mtls: {}}").unknown == ()
     kubernetes = "apiVersion: kuma.io/v1alpha1, kind: MeshTimeout, metadata: {name: t}, spec: {}"
     assert read(f"{{{kubernetes}, status: {{}}, mesh: m}}").unknown == (("mesh",),)
@@ -96,7 +99,10 @@ def test_places_of_the_spec_are_places_in_the_file() -> None:
         ("type: Zone\nname: " + "m" * 254, "p.yaml:2:7: DOC003 name has over 253 characters"),
         ("type: Mesh\nname: m\nlabels: {a: 1}", 'p.yaml:3:13: DOC003 label "a" must be text'),
         ("type: Mesh\nname: m\nlabels: [a]", "p.yaml:3:9: DOC003 labels must be an object"),
-        ("type: MeshTLS\nname: m\nmesh: 1", "p.yaml:3:7: DOC003 mesh must be the name of a Mesh"),
+        (
+            "type: MeshTLS\nname: m\nmesh: 1\nspec: {}",
+            "p.yaml:3:7: DOC003 mesh must be the name of a Mesh",
+        ),
         ("type: MeshTLS\nname: m\nspec: []", "p.yaml:3:7: DOC004 spec must be an object"),
         (
             "apiVersion: v1\nkind: Pod",
