@@ -60,7 +60,7 @@ _Problems: TypeAlias = tuple[Problem, ...]
 @dataclass(frozen=True, slots=True)
 class Blob:
     """One file of the tree. `data` is None when it was over the size limit and not read. `oid` is
-    "" when it is no Git blob: what was read of it is not kept.
+    its name by content, Git's or another; with "", what was read of it is not kept.
     """
 
     oid: str
@@ -169,11 +169,30 @@ def load(blobs: Mapping[str, Blob], memo: LoadMemo, maximum: Limits = DEFAULT) -
     return Loaded(resources, provenance, shown, settings, count, secrets, needed)
 
 
+def unread(
+    blobs: Mapping[str, Blob], memo: LoadMemo, maximum: Limits
+) -> tuple[RepositorySettings, tuple[str, ...]]:
+    """The settings, and the files that `load` of the same arguments reads."""
+    settings, _ = _settings(blobs.get(SETTINGS_FILE), maximum)
+    if _beyond(blobs, settings.limits) is not None:
+        return settings, ()
+    files = ((path, blob) for path, blob in sorted(blobs.items()) if is_policy_file(path))
+    return settings, tuple(
+        path
+        for path, blob in files
+        if not blob.oid or memo.get(memo_key(path, blob, settings)) is None
+    )
+
+
+def memo_key(path: str, blob: Blob, settings: RepositorySettings) -> MemoKey:
+    return (path, blob.oid, blob.mode, settings.strict, settings.limits)
+
+
 def read_once(
     path: str, blob: Blob, settings: RepositorySettings, memo: LoadMemo
 ) -> tuple[Read, bool]:
     """One file by itself, and whether it had to be read."""
-    key = (path, blob.oid, blob.mode, settings.strict, settings.limits)
+    key = memo_key(path, blob, settings)
     known = memo.get(key) if blob.oid else None
     if known is not None:
         return known, False

@@ -1,4 +1,6 @@
-"""Where the data that ships with the program is: schemas and the example repository."""
+"""Where the data that ships with the program is: schemas, the example repository, the page
+of problems.
+"""
 
 from __future__ import annotations
 
@@ -19,3 +21,8 @@ def examples_folder() -> Path:
 
 def schemas_folder() -> Path:
     return _folder("_schemas", "schemas")
+
+
+def problems_page() -> Path:
+    """Markdown; a section a code."""
+    return _folder("_reference", "docs/reference") / "problems.md"

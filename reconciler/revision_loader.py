@@ -33,6 +33,7 @@ from reconciler.load import (
 )
 from reconciler.mesh_ca import ca_changes
 from reconciler.problems import Position, Problem, Severity, has_errors
+from reconciler.reading.ahead import Ahead, processes, read_ahead
 from reconciler.revision_secrets import (
     CA_EXCHANGED,
     ca_problems,
@@ -203,6 +204,7 @@ class RevisionLoader:
                 return after.loaded
         self.loads_whole += 1
         with undisturbed():
+            read_ahead(self._files, self.memo, self.maximum, Ahead(processes=processes()))
             loaded = with_warnings(load(self._files, self.memo, self.maximum))
             if not has_errors(loaded.problems):
                 self._standing = tree, standing(self._files, loaded, self.memo)

@@ -24,6 +24,7 @@ os.environ.setdefault("RECONCILER_DIAGNOSTICS_PORT", "0")
 os.environ.setdefault("RECONCILER_PROXY_PORT", "0")
 os.environ.setdefault("RECONCILER_API_PORT", "off")
 os.environ.setdefault("RECONCILER_API_PLAIN_PORT", "off")
+os.environ.setdefault("RECONCILER_NO_CACHE", "1")  # that of whoever runs the tests is not ours
 configure()
 IN_CI = bool(os.environ.get("CI"))
 

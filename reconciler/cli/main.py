@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 from dataclasses import dataclass
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
 from reconciler.cli.options import OptionError, describe, supply
@@ -46,6 +46,16 @@ COMMANDS = (
 )
 
 
+class Version(argparse.Action):
+    """Looked up when it is asked for: that takes as long as all else that a command starts with."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib import metadata
+
+        sys.stdout.write(f"{metadata.version('mesh-reconciler')}\n")
+        parser.exit()
+
+
 class CommandModule(Protocol):
     def add_parser(
         self, subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
@@ -64,7 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="A declarative GitOps reconciler for a multi-zone service mesh.",
         epilog="example: reconciler validate examples-repo",
     )
-    parser.add_argument("--version", action="version", version=metadata.version("mesh-reconciler"))
+    parser.add_argument(
+        "--version", action=Version, nargs=0, help="show program's version number and exit"
+    )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     module: CommandModule | None = None
     for command in COMMANDS:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.cli.limits import add_limits, limits_of
-from reconciler.cli.validate import policy_blobs
+from reconciler.cli.reading import policy_blobs
 
 if TYPE_CHECKING:
     import argparse

@@ -2,141 +2,124 @@
 
 from __future__ import annotations
 
-import json
 import os
-import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.cli.limits import add_limits, limits_of
+from reconciler.cli.limits import add_limits
+from reconciler.cli.reading import add_cache, add_reading, outcome, policy_blobs, policy_folder
 
 if TYPE_CHECKING:
     import argparse
 
-    from reconciler.limits import Limits
-    from reconciler.load import Blob, Loaded
-    from reconciler.problems import Problem
+    from reconciler.formats.checked import Checked
 
 EXAMPLE = "example: reconciler validate examples-repo --format github"
+FORMATS = ("text", "json", "github", "sarif", "junit")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser(
         "validate", help="check a policy repository, offline", epilog=EXAMPLE
     )
-    parser.add_argument("path", nargs="?", type=Path, default=Path(), help="a folder (default: .)")
-    parser.add_argument("--rev", help="a commit of the Git repository at PATH instead of its files")
+    add_reading(parser)
     parser.add_argument(
-        "--policy-path", default="", help="folder of the policies inside PATH or the commit"
-    )
-    parser.add_argument("--format", choices=("text", "json", "github"), default="text")
+        "--format", choices=FORMATS, default="text",
+        help="text for people; json for programs; github, sarif and junit for CI (default: text)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--color", choices=("auto", "always", "never"), default="auto",
+        help="of text; auto: on a terminal, unless NO_COLOR is set (default: auto)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--docs-url", metavar="URL",
+        help="where docs/reference/problems.md is to be read, for the links of sarif (default: the "
+        "page that ships with this program)",
+    )  # fmt: skip
+    add_cache(parser)
     add_limits(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from reconciler.defaults import with_warnings
-    from reconciler.load import LoadMemo, load
-
     try:
         blobs = policy_blobs(args)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    loaded = with_warnings(load(blobs, LoadMemo(), limits_of(args)))
-    _print(loaded, args.format, _folder_for_ci(_policy_folder(args)))
+    from reconciler.formats.checked import Checked
+    from reconciler.load import is_read
     from reconciler.problems import has_errors
 
-    return 1 if has_errors(loaded.problems) else 0
+    found = outcome(args, blobs)
+    checked = Checked(
+        problems=found.problems,
+        files=tuple(sorted(filter(is_read, blobs))),
+        resources=found.resources,
+        folder=_folder_in_front(args),
+    )
+    _print(checked, args)
+    return 1 if has_errors(checked.problems) else 0
 
 
-def _policy_folder(args: argparse.Namespace) -> Path:
-    """Inside PATH also for a policy path that begins with a slash, as the global takes it."""
-    return Path(args.path, args.policy_path.strip("/"))
+def _print(checked: Checked, args: argparse.Namespace) -> None:
+    from reconciler.formats import junit, programs, text
+
+    match args.format:
+        case "json":
+            sys.stdout.write(programs.as_json(checked) + "\n")
+        case "sarif":
+            sys.stdout.write(_sarif(checked, args.docs_url) + "\n")
+        case "junit":
+            sys.stdout.write(junit.as_junit(checked) + "\n")
+        case "github":
+            sys.stdout.writelines(f"{line}\n" for line in programs.as_annotations(checked))
+        case _:
+            colour = _in_colour(args.color, sys.stdout.isatty())
+            sys.stdout.writelines(f"{line}\n" for line in text.lines(checked, colour=colour))
+    if args.format != "json":
+        sys.stdout.flush()
+        colour = args.format == "text" and _in_colour(args.color, sys.stderr.isatty())
+        sys.stderr.writelines(f"{line}\n" for line in text.summary(checked, colour=colour))
 
 
-def policy_blobs(args: argparse.Namespace) -> dict[str, Blob]:
-    """Of the commit that --rev names, else of the folder. Raises ValueError or OSError."""
-    if not args.rev:
-        return folder_blobs(_policy_folder(args), limits_of(args))
-    from reconciler.git.reading import revision_blobs
+def _sarif(checked: Checked, docs_url: str | None) -> str:
+    from importlib import metadata
 
-    return revision_blobs(args.path, args.rev, args.policy_path, limits_of(args))
+    from reconciler.formats import sarif
+    from reconciler.packaged import problems_page
 
-
-def folder_blobs(folder: Path, limits: Limits) -> dict[str, Blob]:
-    """The files of a working folder; hidden folders are left out, links are not followed."""
-    from reconciler.load import SYMLINK, Blob
-
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder; name the policy repository")
-    found: dict[str, Blob] = {}
-    for root, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            file = Path(root) / name
-            path = _shown(file.relative_to(folder).as_posix())
-            if file.is_symlink():
-                found[path] = Blob("", b"", SYMLINK)
-            elif name.endswith((".yaml", ".yml", ".json")):
-                found[path] = _file_blob(file, limits)
-            if len(found) > limits.tree_entries + 1:
-                return found
-    return found
+    page = problems_page()
+    explained = sarif.sections(page.read_text(encoding="utf-8"))
+    url = docs_url or page.resolve().as_uri()
+    return sarif.as_sarif(checked, explained, url, metadata.version("mesh-reconciler"))
 
 
-def _shown(path: str) -> str:
-    """A name may hold what a terminal would obey."""
-    return path if path.isprintable() else ascii(path)[1:-1]
+def _in_colour(wanted: str, terminal: bool) -> bool:
+    if wanted != "auto":
+        return wanted == "always"
+    return terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def _file_blob(file: Path, limits: Limits) -> Blob:
-    from reconciler.load import Blob
-
-    status = file.stat()
-    if not stat.S_ISREG(status.st_mode):
-        return Blob("", b"", stat.S_IFMT(status.st_mode))  # reading a pipe would wait for ever
-    return Blob("", file.read_bytes() if status.st_size <= limits.blob_bytes else None)
-
-
-def _folder_for_ci(folder: Path) -> str:
-    """CI shows an annotation at a path from where it runs; other places it cannot show."""
+def _folder_in_front(args: argparse.Namespace) -> str:
+    """Where the policy folder is for whoever reads the paths: people from where they stand, CI from
+    the top of its repository, which is where the paths of a commit begin, too. Other places it
+    could not show.
+    """
+    if args.rev and args.format == "text":
+        return ""  # they may stand anywhere
+    if args.rev:
+        found = args.policy_path.strip("/")
+        return f"{found}/" if found not in ("", ".") else ""
+    folder = policy_folder(args).resolve()
+    top = Path.cwd() if args.format == "text" else _top(folder) or Path.cwd()
     try:
-        found = _shown(folder.resolve().relative_to(Path.cwd()).as_posix())
+        found = folder.relative_to(top).as_posix()
     except ValueError:
         return ""
     return "" if found == "." else f"{found}/"
 
 
-def _print(loaded: Loaded, form: str, folder: str) -> None:
-    if form == "json":
-        rows = [
-            {
-                "path": p.at.path, "line": p.at.line, "column": p.at.column, "field": p.at.field,
-                "severity": p.severity, "code": p.code, "message": p.message,
-            }
-            for p in loaded.problems
-        ]  # fmt: skip
-        text = json.dumps({"resources": len(loaded.resources), "problems": rows}, indent=2)
-        sys.stdout.write(text + "\n")
-        return
-    for problem in loaded.problems:
-        if form == "github":
-            sys.stdout.write(_annotation(problem, folder) + "\n")
-        else:
-            sys.stdout.write(f"{problem}\n")
-    errors = sum(problem.severity == "error" for problem in loaded.problems)
-    warnings = len(loaded.problems) - errors
-    sys.stderr.write(f"{len(loaded.resources)} resources, {errors} errors, {warnings} warnings\n")
-
-
-def _annotation(problem: Problem, folder: str) -> str:
-    """A workflow command. What people wrote must not end it, nor begin another."""
-    at = problem.at
-    path = _escaped(f"{folder}{at.path}").replace(":", "%3A").replace(",", "%2C")
-    place = f"file={path},line={max(at.line, 1)},col={max(at.column, 1)}"
-    return f"::{problem.severity} {place}::{_escaped(f'{problem.code} {problem.message}')}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+def _top(folder: Path) -> Path | None:
+    """Of the Git work tree it is in."""
+    return next((each for each in (folder, *folder.parents) if (each / ".git").exists()), None)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -14,7 +15,16 @@ from reconciler.cli.main import main
 from tests.support.git_repos import PolicyRepo
 
 ROOT = Path(__file__).parents[3]
-HEAVY = ("grpc", "envoy_data_plane", "betterproto2", "pygit2", "uvicorn", "cryptography")
+HEAVY = (
+    "jsonschema",
+    "rich",
+    "grpc",
+    "envoy_data_plane",
+    "betterproto2",
+    "pygit2",
+    "uvicorn",
+    "cryptography",
+)
 BROKEN = "type: MeshTimeout\nname: t\nspec: {to: [{targetRef: {kind: Mesh}, default: {}}]}\n"
 MESH = "type: Mesh\nname: default\n"
 
@@ -86,6 +96,64 @@ def test_ci_is_told_the_path_from_where_it_runs(
     for argv in (["p"], [".", "--policy-path", "p"], rooted, [*rooted, "--rev", "HEAD"]):
         assert main(["validate", *argv, "--format", "github"]) == 1
         assert capsys.readouterr().out.startswith("::error file=p/a.yaml,line=3,col=48::MT004 ")
+
+
+@pytest.mark.parametrize("form", ["github", "sarif", "junit"])
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_ci_is_told_the_path_from_the_top_of_its_repository(
+    form: str,
+    elsewhere: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From inside a folder of it, from outside, of its files and of a commit."""
+    repo = PolicyRepo.create(tmp_path, {"p/q/m.yaml": MESH, "p/q/a.yaml": BROKEN})
+    monkeypatch.chdir(tmp_path if elsewhere else repo.work / "p")
+    files = [str(repo.work / "p"), "--policy-path", "q"]
+    commit = [str(repo.work), "--policy-path", "p/q", "--rev", "HEAD"]
+    for argv in (files, commit, *([] if elsewhere else [["q"]])):
+        assert main(["validate", *argv, "--format", form]) == 1
+        assert "p/q/a.yaml" in capsys.readouterr().out
+
+
+def test_people_are_told_the_path_from_where_they_stand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder(tmp_path, {"p/q/m.yaml": MESH, "p/q/a.yaml": BROKEN})
+    monkeypatch.chdir(tmp_path / "p")
+    main(["validate", "q"])
+    assert capsys.readouterr().out.startswith("q/a.yaml:3:48: ")
+
+
+def test_sarif_and_junit_are_whole_documents(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = str(folder(tmp_path, {"m.yaml": MESH, "a.yaml": BROKEN}))
+    assert main(["validate", where, "--format", "sarif"]) == 1
+    (rule,) = json.loads(capsys.readouterr().out)["runs"][0]["tool"]["driver"]["rules"]
+    assert rule["helpUri"] == (ROOT / "docs/reference/problems.md").as_uri() + "#mt004"
+    main(["validate", where, "--format", "sarif", "--docs-url", "https://wiki.example/codes"])
+    assert "https://wiki.example/codes#mt004" in capsys.readouterr().out
+    assert main(["validate", where, "--format", "junit"]) == 1
+    root = ElementTree.fromstring(capsys.readouterr().out)
+    assert [case.get("name") for case in root.iter("testcase")] == ["a.yaml", "m.yaml"]
+
+
+def test_colour_is_for_terminals_unless_it_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = str(folder(tmp_path, {"m.yaml": MESH, "a.yaml": BROKEN}))
+    main(["validate", where])
+    assert "\x1b" not in "".join(capsys.readouterr())
+    main(["validate", where, "--color", "always"])
+    assert "\x1b[31mMT004" in capsys.readouterr().out
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    main(["validate", where])
+    assert "\x1b[31mMT004" in capsys.readouterr().out
+    monkeypatch.setenv("NO_COLOR", "1")
+    main(["validate", where])
+    assert "\x1b" not in capsys.readouterr().out
 
 
 def test_links_pipes_and_hidden_folders_are_not_read(

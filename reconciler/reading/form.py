@@ -1,0 +1,180 @@
+"""What one file was read as, as bytes: for another process, and to be kept on disk. Pure.
+
+JSON, never pickles: whatever it was made into, reading it back runs nothing. Places are of one
+file, whose path is told again when it is read back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from reconciler.decode import canonical_resource
+from reconciler.load import Named, Read
+from reconciler.model.decode import DecodeError
+from reconciler.model.resource import Labels, ResourceKey
+from reconciler.problems import Position, Problem, Severity
+from reconciler.secret_references import Need
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from reconciler.load import Blob
+    from reconciler.model.resource import MeshResource
+
+LENGTH_BYTES = 4
+FRAME_BYTES_MAX = 256 * 1024 * 1024  # what is longer was not written by us
+_CONTENT = "sha256:"
+_WITHHELD = b"inline"  # begins the fields in which Kuma takes a key or a password as it is
+
+
+def encoded(read: Read) -> bytes:
+    """All of it."""
+    rows = [
+        [_resource(resource, at) for resource, at in read.resources],
+        [[*_place(p.at), p.code, p.message, str(p.severity)] for p in read.problems],
+        [[*_key(n.key), _place(n.at), _place(n.mesh_at)] for n in read.named],
+        [[*_key(n.by), *_key(n.secret), n.path, _place(n.at)] for n in read.needs],
+    ]
+    return json.dumps(rows, separators=(",", ":")).encode()
+
+
+def decoded(data: bytes, path: str) -> Read | None:
+    """None when it is nothing that `encoded` made."""
+    try:
+        resources, problems, named, needs = json.loads(data.decode())
+        return Read(
+            tuple(_to_resource(path, *row) for row in resources),
+            tuple(_to_problem(path, *row) for row in problems),
+            tuple(
+                Named(ResourceKey(*key), Position(path, *at), Position(path, *mesh_at))
+                for *key, at, mesh_at in named
+            ),
+            tuple(
+                Need(ResourceKey(*row[:3]), ResourceKey(*row[3:6]), tuple(way), Position(path, *at))
+                for *row, way, at in needs
+            ),
+        )
+    except (DecodeError, RecursionError, TypeError, ValueError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What `reconciler validate` says of a repository."""
+
+    resources: int
+    problems: tuple[Problem, ...]
+
+
+def encoded_outcome(outcome: Outcome) -> bytes:
+    rows = [
+        [p.at.path, *_place(p.at), p.code, p.message, str(p.severity)] for p in outcome.problems
+    ]
+    return json.dumps([outcome.resources, rows], separators=(",", ":")).encode()
+
+
+def decoded_outcome(data: bytes) -> Outcome | None:
+    """None when it is nothing that `encoded_outcome` made."""
+    try:
+        count, rows = json.loads(data.decode())
+        return Outcome(int(count), tuple(_to_problem(*row) for row in rows))
+    except (RecursionError, TypeError, ValueError):
+        return None
+
+
+def _resource(resource: MeshResource, at: Position) -> list[object]:
+    return [*_key(resource.key), resource.labels.pairs, resource.body, *_place(at)]
+
+
+def _to_resource(path: str, *row: Any) -> tuple[MeshResource, Position]:
+    type_, mesh, name, labels, body, *at = row
+    pairs = tuple((key, value) for key, value in labels)
+    resource = canonical_resource(ResourceKey(type_, mesh, name), Labels(pairs), body, None)
+    return resource, Position(path, *at)
+
+
+def _to_problem(path: str, *row: Any) -> Problem:
+    *at, code, message, severity = row
+    return Problem(Position(path, *at), code, message, Severity(severity))
+
+
+def _key(key: ResourceKey) -> tuple[str, str, str]:
+    return key.type, key.mesh, key.name
+
+
+def _place(at: Position) -> tuple[int, int, str]:
+    return at.line, at.column, at.field
+
+
+def may_be_kept(blob: Blob) -> bool:
+    """Whether it may stand on a disk outside the repository: not what may hold a plain secret."""
+    return bool(blob.oid) and blob.data is not None and _WITHHELD not in blob.data.lower()
+
+
+def content_id(data: bytes) -> str:
+    """Of a file that is no blob of Git; no two contents share one, whoever wrote them."""
+    return _CONTENT + hashlib.sha256(data).hexdigest()
+
+
+class Keys:
+    """Of the rows of a cache: everything that a result depends on. The program that reads, how
+    strict the repository is and what it allows; of each file its place, mode and content.
+    """
+
+    def __init__(self, program: str, *settings: object) -> None:
+        self._head = hashlib.sha256(digest(*map(_bytes, (program, *settings))))
+
+    def of_file(self, path: str, blob: Blob) -> bytes:
+        hasher = self._head.copy()
+        hasher.update(_file_digest(path, blob))
+        return hasher.digest()
+
+    def of_all(self, blobs: Mapping[str, Blob]) -> bytes:
+        hasher = self._head.copy()
+        for path in sorted(blobs):
+            hasher.update(_file_digest(path, blobs[path]))
+        return hasher.digest()
+
+
+def _file_digest(path: str, blob: Blob) -> bytes:
+    """Git's own name of a blob is not trusted with this: it is a SHA-1."""
+    if blob.data is None:
+        content = "too large"
+    else:
+        content = blob.oid if blob.oid.startswith(_CONTENT) else content_id(blob.data)
+    return digest(_bytes(path), _bytes(blob.mode), content.encode())
+
+
+def _bytes(value: object) -> bytes:
+    return str(value).encode("utf-8", "surrogatepass")
+
+
+def digest(*parts: bytes) -> bytes:
+    """Framed, so that what moves from one part to the next makes another one."""
+    hasher = hashlib.sha256()
+    for part in parts:
+        hasher.update(len(part).to_bytes(8, "big"))
+        hasher.update(part)
+    return hasher.digest()
+
+
+def write_frames(stream: BinaryIO, parts: Iterable[bytes]) -> None:
+    for part in parts:
+        stream.write(len(part).to_bytes(LENGTH_BYTES, "big"))
+        stream.write(part)
+    stream.flush()
+
+
+def read_frame(stream: BinaryIO) -> bytes | None:
+    """The next one; None where the stream ends, in the middle of one too, or holds something
+    else.
+    """
+    head = stream.read(LENGTH_BYTES)
+    length = int.from_bytes(head, "big")
+    if len(head) < LENGTH_BYTES or length > FRAME_BYTES_MAX:
+        return None
+    part = stream.read(length)
+    return part if len(part) == length else None
