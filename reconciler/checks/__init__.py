@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.checks import health_check
+from reconciler.checks import (
+    health_check,
+    proxy_template,
+)
 from reconciler.model.mesh_rules import check_mesh
 
 if TYPE_CHECKING:
@@ -22,4 +25,5 @@ if TYPE_CHECKING:
 CHECKS: Mapping[str, Callable[[Mapping[str, object], At], Iterator[Problem]]] = {
     "HealthCheck": health_check.check,
     "Mesh": check_mesh,
+    "ProxyTemplate": proxy_template.check,
 }

@@ -11,18 +11,21 @@ if TYPE_CHECKING:
     from reconciler.part import Faults, Part
 
 SERVICE = "kuma.io/service"
-_TAG = re.compile(r"[a-zA-Z0-9.\-_:/]+")
+PROTOCOL = "kuma.io/protocol"
+_TAG = re.compile(r"[a-zA-Z0-9.\-_:/]*")
 _VALUE = re.compile(r"\*|[a-zA-Z0-9.\-_:/]+")
 
 
 def service_sources(part: Part) -> Faults:
     """At least one selector; each names a service, and other tags if it likes."""
-    yield from _selectors(part, needs_service=True)
+    yield from _listed(part)
+    for selector in part.items():
+        yield from service_tags(selector["match"])
 
 
 def service_destinations(part: Part) -> Faults:
     """At least one selector; each is a service alone."""
-    yield from _selectors(part, needs_service=True)
+    yield from service_sources(part)
     for selector in part.items():
         match = selector["match"]
         others = [each for name, each in match.entries() if name != SERVICE]
@@ -34,19 +37,30 @@ def service_destinations(part: Part) -> Faults:
 
 def any_selectors(part: Part) -> Faults:
     """At least one selector, each of any tags."""
-    yield from _selectors(part, needs_service=False)
-
-
-def _selectors(part: Part, *, needs_service: bool) -> Faults:
-    yield from not_empty(part, f'write a list such as [{{match: {{{SERVICE}: "*"}}}}]')
+    yield from _listed(part)
     for selector in part.items():
-        match = selector["match"]
-        yield from not_empty(match, f'write a tag such as {SERVICE}: "*"')
-        for name, value in match.entries():
-            if not _TAG.fullmatch(name):
-                text = f'"{name}" is no tag; use letters, digits, ".", "-", "_", ":" and "/"'
-                yield value.fault("VAL010", text)
-            yield from form(value, _VALUE, "a tag's value", 'write plain letters, or "*" for any')
-        if needs_service and SERVICE not in match.fields:
-            text = f'{SERVICE} is missing; write {SERVICE}: "*" for every service'
-            yield match.fault("VAL001", text)
+        yield from tags(selector["match"])
+
+
+def service_tags(part: Part) -> Faults:
+    """Tags and what they must be; a service is among them."""
+    yield from tags(part)
+    if SERVICE not in part.fields:
+        text = f'{SERVICE} is missing; write {SERVICE}: "*" for every service'
+        yield part.fault("VAL001", text)
+
+
+def tags(part: Part) -> Faults:
+    """At least one."""
+    yield from not_empty(part, f'write a tag such as {SERVICE}: "*"')
+    for name, value in part.entries():
+        if not name:
+            yield part.fault("VAL002", "the name of a tag is empty; write it, or remove its line")
+        elif not _TAG.fullmatch(name):
+            text = f'"{name}" is no tag; use letters, digits, ".", "-", "_", ":" and "/"'
+            yield value.fault("VAL010", text)
+        yield from form(value, _VALUE, "a tag's value", 'write plain letters, or "*" for any')
+
+
+def _listed(part: Part) -> Faults:
+    yield from not_empty(part, f'write a list such as [{{match: {{{SERVICE}: "*"}}}}]')
