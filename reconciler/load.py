@@ -45,7 +45,7 @@ from reconciler.secret_references import (
     references,
 )
 from reconciler.shadow import effect_warnings
-from reconciler.source.document import OBJECT_META, Declared, declared, label_warnings
+from reconciler.source.document import OBJECT_META, Declared, declared
 from reconciler.source.yaml import Document, documents
 
 SETTINGS_FILE = "reconciler.yaml"
@@ -323,13 +323,9 @@ def _document(path: str, document: Document, *, strict: bool) -> Read:
     found = declared(path, document)
     if not isinstance(found, Declared):
         return Read(problems=found)
-    owned = _not_for_git(found)
-    if owned is not None:
-        return Read(problems=(owned,))
     named = (Named(found.key, found.position, found.mesh_position),)
     spec, faults = _spec(found)
-    labels = (*label_warnings(found), *effect_warnings(found))
-    problems = (*_checked(found, spec, faults, strict=strict), *labels)
+    problems = (*_checked(found, spec, faults, strict=strict), *effect_warnings(found))
     needed = tuple(needs(found))
     if any(problem.severity is Severity.ERROR for problem in problems):
         return Read(problems=problems, named=named, needs=needed)
@@ -348,8 +344,19 @@ def _spec(found: Declared) -> tuple[Mapping[str, object], tuple[SchemaFault, ...
     kind = found.kind.name
     if found.kind.legacy:
         return read_legacy(kind, found.spec)
-    spec = filled(kind, found.spec)
+    spec = filled(kind, _without_nulls(found.spec) if found.kubernetes else found.spec)
     return spec, schema_faults(kind, {**_meta(found), "spec": spec})
+
+
+def _without_nulls(fields: Mapping[str, object]) -> dict[str, object]:
+    """In Kubernetes, a field that is null is a field left out."""
+    return {name: _pruned(value) for name, value in fields.items() if value is not None}
+
+
+def _pruned(value: object) -> object:
+    if isinstance(value, dict):
+        return _without_nulls(value)
+    return [_pruned(item) for item in value] if isinstance(value, list) else value
 
 
 def _checked(
@@ -400,20 +407,6 @@ def _path_of(dotted: str) -> tuple[str | int, ...]:
     for part in dotted.replace("[", ".[").split("."):
         parts += [int(part[1:-1]) if part.startswith("[") else part]
     return tuple(parts)
-
-
-def _not_for_git(found: Declared) -> Problem | None:
-    name = found.kind.name
-    at = found.position
-    if found.kind.zone_owned:
-        text = f"{name} is made by zones and their proxies, not by the repository; remove it"
-        return Problem(at, "DOC007", text)
-    if name in ("Secret", "GlobalSecret"):
-        text = f"a {name} must not stand in Git; name where its value is in {SECRETS_FILE}"
-        return Problem(at, "DOC008", text)
-    if name == "Config":
-        return Problem(at, "DOC007", "Config is the control plane's own; remove it")
-    return None
 
 
 def _outside(found: Declared, *, strict: bool) -> Iterator[Problem]:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, cast
 
 from reconciler.model.kinds import KINDS, Kind
 from reconciler.model.resource import MESH, NAMESPACE, ORIGIN, ZONE, ResourceKey
-from reconciler.problems import Key, Position, Problem, Severity, field_of
+from reconciler.problems import Key, Position, Problem, field_of
+from reconciler.secret_references import SECRETS_FILE
 
 if TYPE_CHECKING:
     from reconciler.source.yaml import Document, Path
@@ -36,10 +37,14 @@ NAME_MAX = 253
 MESH_NAME_MAX = 63
 LABEL_MAX = 63  # characters of a value, and of a key behind its prefix
 RESERVED_ZONE = "global"
-_NAME = re.compile(r"[0-9a-z.\-_]+")
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_MESH = re.compile(r"[0-9a-z\-_.]+")  # a Mesh may be older than the rule for names
 _LABEL_PART = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
-_LABEL_PREFIX = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _LABEL_CURE = f"use at most {LABEL_MAX} letters, digits, '-', '_' and '.'"
+_TIME = re.compile(
+    r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]([.,][0-9]+)?"
+    r"(Z|[-+][0-2][0-9]:[0-5][0-9])"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,18 +135,20 @@ def _universal(
     kind = _kind(path, document, data.get("type"), "type")
     if isinstance(kind, Problem):
         return (kind,)
-    mesh = data.get("mesh") if kind.mesh_scoped else None
-    name = data.get("name")
-    labels = data.get("labels")
+    mesh, name, labels = data.get("mesh"), data.get("name"), data.get("labels")
     problems = [
         *_name_problems(path, document, name, ("name",), kind),
-        *_label_problems(path, document, labels, ("labels",)),
+        *_label_problems(path, document, data, ("labels",), kind),
+        *_mesh_problems(path, document, mesh, ("mesh",), kind),
+        *_answer_problems(path, document, data, kind),
     ]
-    problems += _mesh_problems(path, document, mesh, ("mesh",))
-    nested = not kind.legacy or "spec" in data
-    spec = data.get("spec") if nested else {k: v for k, v in data.items() if k not in META_FIELDS}
-    if nested and spec is None and (kind.legacy or kind.zone_owned):
-        spec = {}
+    if kind.legacy and kind.mesh_scoped and mesh is None:
+        text = f"mesh is missing; write the mesh that this is for, such as mesh: {DEFAULT_MESH}"
+        problems.append(_problem(path, document, ("mesh",), "DOC003", text))
+    if kind.legacy:
+        spec: object = {k: v for k, v in data.items() if k not in META_FIELDS}
+    else:
+        spec = data.get("spec")
     if spec is None:
         problems.append(_no_spec(path, document, data))
     elif not isinstance(spec, Mapping):
@@ -149,10 +156,10 @@ def _universal(
     if problems:
         return tuple(problems)
     key = ResourceKey(kind.name, str(mesh or DEFAULT_MESH) if kind.mesh_scoped else "", str(name))
-    found = cast("Mapping[str, str]", labels or {})
+    found = _labels(labels)
     inner = cast("Mapping[str, object]", spec)
-    unknown = sorted(data.keys() - META_FIELDS - {"spec", "status"}) if nested else ()
-    spec_path = ("spec",) if nested else ()
+    unknown = () if kind.legacy else sorted(data.keys() - META_FIELDS - {"spec", "status"})
+    spec_path = () if kind.legacy else ("spec",)
     paths = tuple((name,) for name in unknown)
     return Declared(key, kind, found, inner, spec_path, document, path, paths)
 
@@ -163,6 +170,29 @@ def _no_spec(path: str, document: Document, data: Mapping[str, object]) -> Probl
     place = document.key_at((near[0],)) if near else document.value_at(("spec",))
     cure = f'did you mean it by "{near[0]}"?' if near else "it says what the resource does"
     return Problem(Position(path, *place), "DOC004", f"spec is missing; {cure}")
+
+
+def _labels(labels: object) -> dict[str, str]:
+    given = cast("Mapping[str, str | None]", labels or {})
+    return {key: value or "" for key, value in given.items()}
+
+
+def _answer_problems(
+    path: str, document: Document, data: Mapping[str, object], kind: Kind
+) -> Iterator[Problem]:
+    """What Kuma's API adds to its answers, and reads when it is sent back."""
+    for name in ("creationTime", "modificationTime"):
+        value = data.get(name)
+        absent = value is None and (kind.legacy or name not in data)
+        if not absent and not (isinstance(value, str) and _TIME.fullmatch(value)):
+            text = f"{name} is no time as Kuma's API writes it; remove it"
+            yield _problem(path, document, (name,), "DOC003", text)
+    if kind.legacy:
+        return
+    if not isinstance(data.get("kri", ""), str):
+        yield _problem(path, document, ("kri",), "DOC003", "kri is no text; remove it")
+    if kind.has_status and not isinstance(data.get("status", {}), Mapping):
+        yield _problem(path, document, ("status",), "DOC003", "status is no object; remove it")
 
 
 def _kubernetes(
@@ -185,10 +215,10 @@ def _kubernetes(
     spec = {} if data.get("spec") is None else data["spec"]
     problems = [
         *_name_problems(path, document, metadata.get("name"), ("metadata", "name"), kind),
-        *_label_problems(path, document, labels, ("metadata", "labels")),
+        *_label_problems(path, document, metadata, ("metadata", "labels"), kind),
     ]
     mesh = data.get("mesh") if kind.legacy else None
-    problems += _mesh_problems(path, document, mesh, ("mesh",))
+    problems += _mesh_problems(path, document, mesh, ("mesh",), kind)
     namespace = metadata.get("namespace")
     if namespace not in (None, SYSTEM_NAMESPACE):
         text = (
@@ -200,7 +230,7 @@ def _kubernetes(
         problems.append(_problem(path, document, ("spec",), "DOC004", "spec must be an object"))
     if problems:
         return tuple(problems)
-    found = dict(cast("Mapping[str, str]", labels or {}))
+    found = _labels(labels)
     mesh = str(mesh or found.get(MESH) or DEFAULT_MESH) if kind.mesh_scoped else ""
     if namespace is not None:
         found[NAMESPACE] = SYSTEM_NAMESPACE
@@ -214,15 +244,34 @@ def _kubernetes(
     return Declared(key, kind, found, inner, ("spec",), document, path, paths, kubernetes=True)
 
 
-def _mesh_problems(path: str, document: Document, mesh: object, at: Path) -> Iterator[Problem]:
-    if mesh is None:
+def _mesh_problems(
+    path: str, document: Document, mesh: object, at: Path, kind: Kind
+) -> Iterator[Problem]:
+    if mesh is None or (isinstance(mesh, str) and not kind.mesh_scoped):
         return
-    if not isinstance(mesh, str) or len(mesh) > MESH_NAME_MAX or not _NAME.fullmatch(mesh):
+    if not isinstance(mesh, str) or len(mesh) > MESH_NAME_MAX or not _MESH.fullmatch(mesh):
         text = f"mesh must be the name of a Mesh, at most {MESH_NAME_MAX} characters"
         yield _problem(path, document, at, "DOC003", text)
 
 
 def _kind(path: str, document: Document, value: object, field_name: str) -> Kind | Problem:
+    """That of a resource which may stand in Git."""
+    kind = _known_kind(path, document, value, field_name)
+    if isinstance(kind, Problem):
+        return kind
+    if kind.zone_owned:
+        text = f"{kind.name} is made by zones and their proxies, not by the repository; remove it"
+        return _problem(path, document, (), "DOC007", text)
+    if kind.name in ("Secret", "GlobalSecret"):
+        text = f"a {kind.name} must not stand in Git; name where its value is in {SECRETS_FILE}"
+        return _problem(path, document, (), "DOC008", text)
+    if kind.name == "Config":
+        text = "Config is the control plane's own; remove it"
+        return _problem(path, document, (), "DOC007", text)
+    return kind
+
+
+def _known_kind(path: str, document: Document, value: object, field_name: str) -> Kind | Problem:
     if not isinstance(value, str) or not value:
         text = f"{field_name} is missing; it says what the document is, such as MeshTimeout"
         return _problem(path, document, (field_name,), "DOC001", text)
@@ -247,43 +296,46 @@ def _name_problems(
             path, document, at, "DOC003", f"name has over {limit} characters; shorten it"
         )
     elif _NAME.fullmatch(name) is None:
-        text = "name may have lower-case letters, digits, '-', '_' and '.' only"
-        yield _problem(path, document, at, "DOC003", text)
-    elif kind.name == "Mesh" and name[0] in ".-_":
-        text = "the name of a Mesh begins with a letter or digit"
+        text = (
+            "name may have lower-case letters, digits, '-' and '.' only, and begins and ends, also "
+            "around each '.', with a letter or digit"
+        )
         yield _problem(path, document, at, "DOC003", text)
     elif kind.name == "Zone" and name == RESERVED_ZONE:
         text = f'the zone name "{name}" is reserved; choose another'
         yield _problem(path, document, at, "DOC003", text)
 
 
-def _label_problems(path: str, document: Document, labels: object, at: Path) -> Iterator[Problem]:
-    if labels is None:
+def _label_problems(
+    path: str, document: Document, head: Mapping[str, object], at: Path, kind: Kind
+) -> Iterator[Problem]:
+    """`head` is where the labels stand."""
+    labels = head.get("labels")
+    if labels is None and (kind.legacy or "labels" not in head):
         return
     if not isinstance(labels, Mapping):
         yield _problem(path, document, at, "DOC003", "labels must be an object of texts")
         return
     for key, value in labels.items():
-        if not isinstance(value, str):
+        inner = (*at, key)
+        if not isinstance(value, str) and not (value is None and kind.legacy):
             text = f'label "{key}" must be text; put it in quotes'
-            yield _problem(path, document, (*at, key), "DOC003", text)
-        elif key == ORIGIN and value != "global":
+            yield _problem(path, document, inner, "DOC003", text)
+        elif key == ORIGIN and value not in ("global", "", None):
             text = f"what stands in Git is global; remove {ORIGIN} and {ZONE}, which a zone has set"
-            yield _problem(path, document, (*at, key), "DOC003", text)
+            yield _problem(path, document, inner, "DOC003", text)
+        elif not _is_label(key):
+            place = Position(path, *document.key_at(inner), field_of(_universal_path(inner)))
+            yield Problem(place, "DOC011", f'"{key[:80]}" is no name of a label; {_LABEL_CURE}')
+        elif value and not _is_label_part(str(value)):
+            text = f'this is no value of label "{key}"; {_LABEL_CURE}, or nothing'
+            yield _problem(path, document, inner, "DOC011", text)
 
 
-def label_warnings(found: Declared) -> Iterator[Problem]:
-    """Labels that a universal zone takes and a Kubernetes zone cannot store."""
-    at: Path = ("metadata", "labels") if found.kubernetes else ("labels",)
-    for key, value in found.labels.items():
-        prefix, slash, name = key.rpartition("/")
-        if not _is_label_part(name) or (slash and not _LABEL_PREFIX.fullmatch(prefix)):
-            text = f'a zone on Kubernetes cannot hold the label "{key}"; {_LABEL_CURE}'
-            yield Problem(found.top((*at, key)), "DOC011", text, Severity.WARNING)
-        elif value and not _is_label_part(value):
-            text = f'a zone on Kubernetes cannot hold this value of label "{key}"; {_LABEL_CURE}'
-            place = Position(found.path, *found.document.value_at((*at, key)))
-            yield Problem(place, "DOC011", text, Severity.WARNING)
+def _is_label(key: str) -> bool:
+    prefix, slash, name = key.rpartition("/")
+    is_prefixed = len(prefix) <= NAME_MAX and _NAME.fullmatch(prefix) is not None
+    return _is_label_part(name) and (is_prefixed or not slash)
 
 
 def _is_label_part(text: str) -> bool:

@@ -247,10 +247,23 @@ def test_what_people_wrote_cannot_break_a_line_of_the_report() -> None:
     assert r"Mesh\n::error::\x1b[31m" in problem
 
 
-def test_labels_that_a_kubernetes_zone_cannot_hold_are_a_warning() -> None:
+def test_a_null_in_a_known_field_is_refused_where_kuma_refuses_it() -> None:
+    head = "type: MeshTimeout\nmesh: default\nname: t\nspec:\n"
+    items = "[{targetRef: {kind: Mesh}, default: {idleTimeout: null}}]"
+    text = f"{head}  targetRef: null\n  to: {items}\n"
+    found = loaded({"m.yaml": MESH, "a.yaml": text}).problems
+    assert [p.at.field for p in found] == ["spec.targetRef", "spec.to[0].default.idleTimeout"]
+    kubernetes = (
+        "apiVersion: kuma.io/v1alpha1\nkind: MeshTimeout\nmetadata: {name: t}\nspec:\n"
+        "  targetRef: null\n  to: [{targetRef: {kind: Mesh}, default: {idleTimeout: 1s}}]\n"
+    )
+    assert loaded({"m.yaml": MESH, "a.yaml": kubernetes}).problems == ()
+
+
+def test_labels_that_no_api_takes_are_refused() -> None:
     text = f"type: Mesh\nname: default\nlabels:\n  ok: a.b_c\n  long: {'a' * 64}\n"
     (problem,) = printed(loaded({"m.yaml": text}))
-    assert problem.startswith("m.yaml:5:9: DOC011 warning: a zone on Kubernetes cannot hold")
+    assert problem.startswith("m.yaml:5:9: DOC011 this is no value of label")
     keys = ["a b: c", "example.org/A_b: ''", "/x: y", "'': z", "B/a: c"]
     text = "type: Mesh\nname: default\nlabels:\n" + "".join(f"  {key}\n" for key in keys)
     lines = printed(loaded({"m.yaml": text}))

@@ -103,6 +103,16 @@ def test_places_of_the_spec_are_places_in_the_file() -> None:
             "type: MeshTLS\nname: m\nmesh: 1\nspec: {}",
             "p.yaml:3:7: DOC003 mesh must be the name of a Mesh",
         ),
+        ("type: MeshTLS\nname: m", "p.yaml:1:1: DOC004 spec is missing; it says"),
+        (
+            "type: MeshTLS\nname: m\nspec: {}\ncreationTime: now",
+            "p.yaml:4:15: DOC003 creationTime is no time as Kuma's API writes it; remove it",
+        ),
+        ("type: MeshTrust\nname: m\nspec: {}\nstatus: 5", "p.yaml:4:9: DOC003 status is no"),
+        ("type: MeshTLS\nname: m\nspec: {}\nkri: 5", "p.yaml:4:6: DOC003 kri is no text"),
+        ("type: MeshTLS\nname: m\nspec: {}\nlabels:", "p.yaml:4:8: DOC003 labels must be"),
+        ("type: Retry\nname: m", "p.yaml:1:1: DOC003 mesh is missing; write the mesh"),
+        ("type: MeshTLS\nname: m\nmesh: ''\nspec: {}", "p.yaml:3:7: DOC003 mesh must be"),
         ("type: MeshTLS\nname: m\nspec: []", "p.yaml:3:7: DOC004 spec must be an object"),
         (
             "apiVersion: v1\nkind: Pod",
