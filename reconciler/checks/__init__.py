@@ -11,8 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.checks import (
+    external_service,
     health_check,
+    mesh_gateway,
+    mesh_gateway_route,
     proxy_template,
+    virtual_outbound,
 )
 from reconciler.model.mesh_rules import check_mesh
 
@@ -23,7 +27,11 @@ if TYPE_CHECKING:
     from reconciler.problems import Problem
 
 CHECKS: Mapping[str, Callable[[Mapping[str, object], At], Iterator[Problem]]] = {
+    "ExternalService": external_service.check,
     "HealthCheck": health_check.check,
     "Mesh": check_mesh,
+    "MeshGateway": mesh_gateway.check,
+    "MeshGatewayRoute": mesh_gateway_route.check,
     "ProxyTemplate": proxy_template.check,
+    "VirtualOutbound": virtual_outbound.check,
 }

@@ -77,7 +77,8 @@ class Declared:
         for step in path:
             if isinstance(value, Mapping):
                 if step not in value:
-                    step = next((name for name in value if json_name(name) == step), step)
+                    same = (name for name in value if json_name(name) == json_name(str(step)))
+                    step = next(same, step)
                 value = value.get(step)
             elif isinstance(value, list) and isinstance(step, int) and step < len(value):
                 value = value[step]
