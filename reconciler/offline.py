@@ -15,7 +15,7 @@ from xds.build.secrets import placeholder
 from xds.translate import Builders, translate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from reconciler.context import MeshContext
     from reconciler.model.resource import MeshResource, ResourceKey
@@ -58,7 +58,7 @@ def rendered(
     if proxy is None:
         raise CannotRender(f"no {wanted}: give its file with --file")
     traits = ProxyTraits(node_id=node_id(wanted.mesh, wanted.name))
-    names = _as_written((*proxies, *relayed))
+    names = as_written((*proxies, *relayed))
     if wanted.type == "ZoneIngress":
         result = ingress_view(state, proxy, zone, frozenset(), traits, names)
     else:
@@ -67,7 +67,7 @@ def rendered(
     return Rendered(translate(result.view, secrets, Builders()), result.origins)
 
 
-def _as_written(proxies: tuple[MeshResource, ...]) -> Mapping[str, str]:
+def as_written(proxies: Iterable[MeshResource]) -> Mapping[str, str]:
     """Host names stand for the addresses that only their zone can look up."""
     specs = [p.spec for p in proxies if isinstance(p.spec, DataplaneSpec | ZoneIngressSpec)]
     return {host: host for s in specs for host in (s.address, s.advertised_address) if host}

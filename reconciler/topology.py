@@ -264,7 +264,7 @@ def offers_of(
     state: MeshState, counts: Mapping[tuple[str, Tags], int]
 ) -> tuple[AvailableService, ...]:
     """The same from the instances of each mesh and tag set; meshes that advertise none do not."""
-    meshes = {m.key.name for m in state.of("Mesh") if _advertises(m)}
+    meshes = {m.key.name for m in state.of("Mesh") if advertises(m)}
     ordered = sorted(
         (found for found in counts if found[0] in meshes),
         key=lambda found: (found[0], tag_string(found[1])),
@@ -289,7 +289,7 @@ def tag_string(tags: Tags) -> str:
     return ",".join(f"{key}={value}" for key, value in sorted(tags))
 
 
-def _advertises(mesh: MeshResource) -> bool:
+def advertises(mesh: MeshResource) -> bool:
     """An Exclusive mesh advertises by MeshService resources instead."""
     return isinstance(mesh.spec, MeshSpec) and mesh.spec.mesh_services_mode != "Exclusive"
 

@@ -37,6 +37,7 @@ COMMANDS = (
     Command("zone", "reconciler.cli.zone", "run a zone control plane"),
     Command("dataplane", "reconciler.cli.dataplane", "run Envoy as sidecar, ingress or egress"),
     Command("validate", "reconciler.cli.validate", "check a policy repository, offline"),
+    Command("plan", "reconciler.cli.plan", "what a change would do to real traffic, offline"),
     Command("render", "reconciler.cli.render", "the Envoy configuration of one proxy, offline"),
     Command("status", "reconciler.cli.status", "where the newest commit has arrived"),
     Command("wait", "reconciler.cli.wait", "wait until a commit has arrived everywhere"),

@@ -30,9 +30,9 @@ def revision_blobs(
     """
     try:
         with open_local(repository) as opened:
-            commit = _commit(opened, revision)
+            commit = commit_of(opened, revision)
             tree = tree_oid(opened, commit, policy_path)
-            limits = _limits(opened, tree, maximum)
+            limits = limits_of(opened, tree, maximum)
             walk = TreeWalk(
                 TreeLimits(entries_max=limits.tree_entries, depth_max=limits.tree_depth)
             )
@@ -46,7 +46,7 @@ def revision_blobs(
         raise ValueError(str(error)) from error
 
 
-def _commit(repository: pygit2.Repository, revision: str) -> str:
+def commit_of(repository: pygit2.Repository, revision: str) -> str:
     try:
         return str(repository.revparse_single(revision).peel(pygit2.Commit).id)
     except UNREADABLE as error:
@@ -55,7 +55,7 @@ def _commit(repository: pygit2.Repository, revision: str) -> str:
         ) from error
 
 
-def _limits(repository: pygit2.Repository, tree: str, maximum: Limits) -> Limits:
+def limits_of(repository: pygit2.Repository, tree: str, maximum: Limits) -> Limits:
     found = repository[tree]
     assert isinstance(found, pygit2.Tree)
     if SETTINGS_FILE not in found:

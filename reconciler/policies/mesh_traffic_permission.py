@@ -26,7 +26,7 @@ from reconciler.policies.policy import PROXY_KINDS, At, PolicyType
 from xds.memo import Key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from reconciler.problems import Problem
 
@@ -87,6 +87,31 @@ class Rbac:
     http: bool
     stat_prefix: str
     permission: Permission | tuple[NamedRule, ...] = Permission()
+
+
+def allows(permission: Permission | tuple[NamedRule, ...], uris: Collection[str], sni: str) -> bool:
+    """Whether a caller with these URIs in its certificate may connect, asking for this server name:
+    what the filters of `mesh_traffic_permission_hooks` decide.
+    """
+    if isinstance(permission, Permission):
+        held = frozenset(uris)
+        return any(
+            held.issuperset(each.uris) and held.isdisjoint(each.not_uris)
+            for each in permission.allow
+        )
+    rules = [named.rule for named in permission]
+    if any(_names(match, uris, sni) for rule in rules for match in rule.deny):
+        return False
+    return any(_names(m, uris, sni) for rule in rules for m in (*rule.shadow, *rule.allow))
+
+
+def _names(match: InboundMatch, uris: Collection[str], sni: str) -> bool:
+    by_uri = (
+        match.spiffe_exact in uris
+        if match.spiffe_exact
+        else any(uri.startswith(match.spiffe_prefix) for uri in uris)
+    )
+    return by_uri and (not match.sni or match.sni == sni)
 
 
 def merge(

@@ -17,7 +17,7 @@ TARGETS = [
     "golden", "protos", "policy", "docs", "help", "lock",
 ]  # fmt: skip
 COMMANDS = [
-    "demo", "global", "zone", "dataplane", "validate", "render", "status", "wait", "accept",
+    "demo", "global", "zone", "dataplane", "validate", "plan", "render", "status", "wait", "accept",
     "inspect", "token",
 ]  # fmt: skip
 

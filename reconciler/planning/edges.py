@@ -1,0 +1,236 @@
+"""Traffic that opens or closes: which service may call which other, on either side of a change.
+Pure.
+
+An edge is a caller's service and the destinations its proxies have a way to: through an outbound,
+or where routes send them. It is open where the destination has endpoints and its inbounds let the
+caller in, and it is read from the very views that proxies are configured by.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from reconciler.destination import destination
+from reconciler.match import service_of
+from reconciler.model.resource import SERVICE
+from reconciler.planning.effect import representatives
+from reconciler.planning.worlds import dataplane
+from reconciler.policies.mesh_traffic_permission import POLICY, Rbac, allows
+from reconciler.registration import identity_uris
+from xds.view import InboundListener
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from reconciler.destination import Cluster
+    from reconciler.model.resource import MeshResource, ResourceKey
+    from reconciler.model.spec import Tags
+    from reconciler.planning.effect import Views
+    from reconciler.planning.fleet import Group, ZoneFleet
+    from reconciler.planning.worlds import ZoneWorld
+    from reconciler.view import ViewResult
+
+
+class Way(StrEnum):
+    """What becomes of a call. The order is from open to shut."""
+
+    OPEN = "open"  # with mTLS, and let in
+    PLAIN = "open, without mTLS"
+    DENIED = "denied"
+    NO_ENDPOINT = "no endpoint"
+    NONE = "no route"
+
+    @property
+    def is_open(self) -> bool:
+        return self in (Way.OPEN, Way.PLAIN)
+
+
+_ORDER = {way: index for index, way in enumerate(Way)}
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """From a service's proxies in a zone to a destination's instances in a zone."""
+
+    mesh: str
+    caller: str
+    caller_zone: str
+    service: str
+    subset: Tags
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """`origins`: the policies that decide, by their keys in the zone of the destination."""
+
+    way: Way = Way.NONE
+    origins: tuple[ResourceKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeChange:
+    """`pairs`: in which zones, (of the caller, of the destination)."""
+
+    mesh: str
+    caller: str
+    service: str
+    subset: Tags
+    before: Way
+    after: Way
+    pairs: tuple[tuple[str, str], ...]
+    origins: tuple[ResourceKey, ...] = ()
+
+    @property
+    def opens(self) -> bool:
+        return self.after.is_open and not self.before.is_open
+
+    @property
+    def closes(self) -> bool:
+        return self.before.is_open and not self.after.is_open
+
+
+Side = tuple[tuple["ZoneFleet", "ZoneWorld", "Mapping[ResourceKey, ViewResult | None]"], ...]
+
+
+def edge_changes(
+    zones: Iterable[tuple[ZoneFleet, tuple[ZoneWorld, ZoneWorld], Views]],
+) -> tuple[EdgeChange, ...]:
+    listed = tuple(zones)
+    before = _edges(tuple((f, worlds[0], views.before) for f, worlds, views in listed))
+    after = _edges(tuple((f, worlds[1], views.after) for f, worlds, views in listed))
+    found: dict[tuple[object, ...], list[tuple[Edge, State]]] = {}
+    for edge in before.keys() | after.keys():
+        was, now = before.get(edge, State()), after.get(edge, State())
+        if was.way is not now.way and (was.way.is_open or now.way.is_open):
+            key = edge.mesh, edge.caller, edge.service, edge.subset, was.way, now.way
+            found.setdefault(key, []).append((edge, now if now.origins else was))
+    changes = []
+    for (mesh, caller, service, subset, was_way, now_way), edges in found.items():
+        pairs = tuple(sorted({(edge.caller_zone, edge.zone) for edge, _ in edges}))
+        origins = tuple(dict.fromkeys(key for _, state in edges for key in state.origins))
+        change = EdgeChange(mesh, caller, service, subset, was_way, now_way, pairs, origins)  # type: ignore[arg-type]
+        changes.append(change)
+    return tuple(sorted(changes, key=lambda c: (c.mesh, c.caller, c.service, c.subset, c.before)))
+
+
+def _edges(side: Side) -> dict[Edge, State]:
+    """Of several groups of one service the most open way counts: some of its proxies have it."""
+    doors = _doors(side)
+    found: dict[Edge, State] = {}
+    for fleet, world, views in side:
+        for group in fleet.groups:
+            for proxy in representatives(group):
+                result = views.get(proxy.key)
+                if result is not None:
+                    _add(found, group, proxy, world, doors)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """An inbound of a destination: its tags, and whom it lets in; None: everybody."""
+
+    zone: str
+    tags: Tags
+    mtls: bool
+    rbac: Rbac | None
+    origins: tuple[ResourceKey, ...]
+
+
+def _doors(side: Side) -> dict[tuple[str, str], list[_Door]]:
+    """By mesh and service. Of equal ones one is enough."""
+    found: dict[tuple[str, str], dict[object, _Door]] = {}
+    for fleet, _, views in side:
+        for group in fleet.groups:
+            for proxy in representatives(group):
+                result = views.get(proxy.key)
+                if result is None:
+                    continue
+                for listener in result.view.own.listeners:
+                    if isinstance(listener, InboundListener):
+                        door = _door(fleet.zone, proxy, listener, result)
+                        held = found.setdefault((group.mesh, service_of(door.tags)), {})
+                        held.setdefault((door.zone, door.tags, door.mtls, door.rbac), door)
+    return {place: list(doors.values()) for place, doors in found.items()}
+
+
+def _door(zone: str, proxy: MeshResource, listener: InboundListener, result: ViewResult) -> _Door:
+    confs = [a.conf for a in listener.applied if a.hooks.policy == POLICY.slug]
+    rbac = next((conf for conf in confs if isinstance(conf, Rbac)), None)
+    inbounds = dataplane(proxy).inbounds
+    tags = next((i.tags for i in inbounds if i.tags == listener.tags), listener.tags)
+    origins = next(
+        (keys for (_, name), keys in result.origins.items() if name == listener.name), ()
+    )
+    permissions = tuple(key for key in origins if key.type == POLICY.kind)
+    return _Door(zone, tags, listener.tls is not None, rbac, permissions)
+
+
+def _add(
+    found: dict[Edge, State],
+    group: Group,
+    proxy: MeshResource,
+    world: ZoneWorld,
+    doors: Mapping[tuple[str, str], list[_Door]],
+) -> None:
+    uris = identity_uris(proxy)
+    for cluster in _clusters(world, proxy):
+        service = service_of(cluster.tags)
+        subset = tuple(pair for pair in cluster.tags if pair[0] != SERVICE)
+        for zone, state in _states(world, group.mesh, cluster, uris, doors):
+            for caller in group.services:
+                edge = Edge(group.mesh, caller, group.zone, service, subset, zone)
+                known = found.get(edge)
+                if known is None or _ORDER[state.way] < _ORDER[known.way]:
+                    found[edge] = state
+
+
+def _clusters(world: ZoneWorld, proxy: MeshResource) -> Iterator[Cluster]:
+    """Every one its outbounds and their routes lead to."""
+    context = world.context(proxy.key.mesh)
+    held = world.state.get(proxy.key)
+    if context is None or held is None:
+        return
+    ways = context.selected(held).ways
+    for _, tags in ways.outbounds:
+        yield from destination(context, tags, ways.callers).clusters
+
+
+def _states(
+    world: ZoneWorld,
+    mesh: str,
+    cluster: Cluster,
+    uris: tuple[str, ...],
+    doors: Mapping[tuple[str, str], list[_Door]],
+) -> Iterator[tuple[str, State]]:
+    """By zone of the destination, the most open way there is."""
+    context = world.context(mesh)
+    assert context is not None
+    service = service_of(cluster.tags)
+    reached = {e.zone or world.zone for e in context.endpoints(cluster.tags).endpoints}
+    if not reached:
+        yield world.zone, State(Way.NO_ENDPOINT)
+        return
+    wanted = set(cluster.tags)
+    tls = cluster.cluster.tls
+    by_zone: dict[str, State] = {}
+    for door in doors.get((mesh, service), ()):
+        if door.zone not in reached or not wanted <= set(door.tags):
+            continue
+        state = State(_way(door, uris, tls.sni if tls is not None else None), door.origins)
+        known = by_zone.get(door.zone)
+        if known is None or _ORDER[state.way] < _ORDER[known.way]:
+            by_zone[door.zone] = state
+    # Of a zone that tells of no proxies it is known only that it offers the service.
+    yield from {**dict.fromkeys(sorted(reached), State(Way.OPEN)), **by_zone}.items()
+
+
+def _way(door: _Door, uris: tuple[str, ...], sni: str | None) -> Way:
+    if sni is None or not door.mtls:
+        return Way.PLAIN
+    if door.rbac is not None and not allows(door.rbac.permission, uris, sni):
+        return Way.DENIED
+    return Way.OPEN
