@@ -248,15 +248,14 @@ def test_whom_a_mesh_would_not_take_again_is_told(
 
 def test_the_comment_cannot_be_forged(repo: PolicyRepo, capsys: pytest.CaptureFixture[str]) -> None:
     """A pull request from a fork is a stranger's text."""
-    forged = "`</details> @everyone ![x](http://203.0.113.1/x)"
-    label = json.dumps(forged)
-    repo.commit(
-        {"timeout.yaml": TIMEOUT.replace("name: aa\n", f"name: aa\nlabels: {{a: {label}}}\n")}
-    )
+    forged = "`<|details> @everyone ![x](203.0.113.1)"
+    (repo.work / "timeout.yaml").unlink()
+    repo.commit({f"{forged}.yaml": TIMEOUT.replace("7s", "3s")})
     assert main(planned(repo, "--format", "markdown")) == 0
     out = capsys.readouterr().out
     assert out.startswith("<!-- mesh-reconciler plan -->\n### Mesh plan for `")
-    (row,) = [line for line in out.splitlines() if line.startswith("  - ") and "@everyone" in line]
-    assert row == f'  - ``labels["a"]: - → {forged}``'
+    (row,) = [line for line in out.splitlines() if line.startswith("- ~")]
+    shown = forged.replace("|", "\N{BROKEN BAR}")
+    assert row == f"- ~ `MeshTimeout default/aa` `` {shown}.yaml:1:1 ``"
     block = out.partition("```diff")[2]
     assert "\n</details>" not in block.partition("```")[0]
