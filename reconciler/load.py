@@ -363,13 +363,15 @@ def _checked(
     found: Declared, spec: Mapping[str, object], faults: tuple[SchemaFault, ...], *, strict: bool
 ) -> Iterator[Problem]:
     """One field is refused once: where a kind's own rule refuses it, it does so in better words
-    than a schema has. A legacy field that could not be read is not what its kind has looked at.
+    than a schema has. A legacy field that could not be read, and what holds it, is not what its
+    kind has looked at.
     """
     yield from _outside(found, strict=strict)
     by_kind = tuple(_by_kind(found, spec))
     by_form = tuple(_by_form(found, (f for f in faults if not f.late), strict=strict))
     if found.kind.legacy:
-        first, second = by_form, by_kind
+        unread = [problem.at.field for problem in by_form if _is_error(problem)]
+        first, second = by_form, tuple(p for p in by_kind if not _holds(p.at.field, unread))
     else:
         late = tuple(_by_form(found, (f for f in faults if f.late), strict=strict))
         first, second = _in_two_rounds(by_form, by_kind, late)
@@ -395,6 +397,10 @@ def _in_two_rounds(
 def _place(problem: Problem) -> tuple[Position, str]:
     """Two fields that are missing in an object have one position."""
     return problem.at, problem.at.field
+
+
+def _holds(field: str, others: Iterable[str]) -> bool:
+    return any(other.startswith((f"{field}.", f"{field}[")) for other in others)
 
 
 def _is_error(problem: Problem) -> bool:

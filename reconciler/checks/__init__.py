@@ -11,11 +11,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.checks import (
+    circuit_breaker,
     external_service,
+    fault_injection,
     health_check,
     mesh_gateway,
     mesh_gateway_route,
     proxy_template,
+    rate_limit,
+    retry,
+    timeout,
+    traffic_log,
+    traffic_permission,
+    traffic_route,
+    traffic_trace,
     virtual_outbound,
 )
 from reconciler.model.mesh_rules import check_mesh
@@ -27,11 +36,20 @@ if TYPE_CHECKING:
     from reconciler.problems import Problem
 
 CHECKS: Mapping[str, Callable[[Mapping[str, object], At], Iterator[Problem]]] = {
+    "CircuitBreaker": circuit_breaker.check,
     "ExternalService": external_service.check,
+    "FaultInjection": fault_injection.check,
     "HealthCheck": health_check.check,
     "Mesh": check_mesh,
     "MeshGateway": mesh_gateway.check,
     "MeshGatewayRoute": mesh_gateway_route.check,
     "ProxyTemplate": proxy_template.check,
+    "RateLimit": rate_limit.check,
+    "Retry": retry.check,
+    "Timeout": timeout.check,
+    "TrafficLog": traffic_log.check,
+    "TrafficPermission": traffic_permission.check,
+    "TrafficRoute": traffic_route.check,
+    "TrafficTrace": traffic_trace.check,
     "VirtualOutbound": virtual_outbound.check,
 }

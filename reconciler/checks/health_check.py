@@ -5,15 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.checks.selectors import service_destinations, service_sources
-from reconciler.part import (
-    Part,
-    at_most_one,
-    in_range,
-    not_empty,
-    percentage,
-    positive_duration,
-    required,
-)
+from reconciler.checks.values import percent, some_time
+from reconciler.part import Part, at_most_one, in_range, not_empty, required
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,12 +28,12 @@ def check(spec: Mapping[str, object], at: At) -> Faults:
 def _conf(conf: Part) -> Faults:
     for name in ("interval", "timeout"):
         yield from required(conf[name], "write a time such as 10s")
-    for name in ("interval", "initialJitter", "intervalJitter", "noTrafficInterval"):
-        yield from positive_duration(conf[name])
+    for name in ("interval", "timeout", "initialJitter", "intervalJitter", "noTrafficInterval"):
+        yield from some_time(conf[name])
     for name in ("unhealthyThreshold", "healthyThreshold"):
         yield from required(conf[name], "write a count such as 3")
         yield from in_range(conf[name], 1)
-    yield from percentage(conf["healthyPanicThreshold"])
+    yield from percent(conf["healthyPanicThreshold"])
     yield from at_most_one(conf, "http", "tcp")
     if conf["http"]:
         yield from _http(conf["http"])

@@ -66,12 +66,18 @@ def test_an_unknown_field_is_told_with_its_place(type_: str) -> None:
 
 
 RETRY = "type: Retry\nmesh: default\nname: r\nconf:\n"
+SOURCES = 'sources: [{match: {kuma.io/service: "*"}}]'
+DESTINATIONS = "destinations: [{match: {kuma.io/service: backend}}]"
+BOTH = f"{SOURCES}\n{DESTINATIONS}\n"
 
 
 @pytest.mark.parametrize(
     ("conf", "told"),
     [
-        ("  htp: {}\n", '8:3: SCH005 warning: unknown field "htp"; did you mean "http"?'),
+        (
+            "  htp: {}\n  tcp: {maxConnectAttempts: 1}\n",
+            '8:3: SCH005 warning: unknown field "htp"; did you mean "http"?',
+        ),
         ("  http: 5\n", "8:9: SCH001 must be an object, not 5"),
         ("  http: {retryOn: reset}\n", '8:19: SCH001 must be a list, not "reset"'),
         (
@@ -103,7 +109,7 @@ RETRY = "type: Retry\nmesh: default\nname: r\nconf:\n"
     ],
 )
 def test_what_is_wrong_is_told_with_place_and_cure(conf: str, told: str) -> None:
-    (found,) = problems(RETRY + conf)
+    (found,) = problems(RETRY + conf + BOTH)
     assert told in found
 
 
@@ -207,7 +213,7 @@ def test_other_spellings_that_kuma_reads_are_read(
 def test_the_kubernetes_form_has_its_own_places() -> None:
     text = (
         "apiVersion: kuma.io/v1alpha1\nkind: TrafficLog\nmesh: default\n"
-        "metadata: {name: x}\nspec:\n  conf: {backnd: file}\n"
+        f"metadata: {{name: x}}\nspec:\n  conf: {{backnd: file}}\n  {SOURCES}\n  {DESTINATIONS}\n"
     )
     (found,) = problems(text)
     assert found.startswith(
@@ -216,9 +222,10 @@ def test_the_kubernetes_form_has_its_own_places() -> None:
 
 
 def test_what_a_commit_says_is_what_is_carried() -> None:
-    (found,) = [r for r in loaded(f"{RETRY}  http: {{perTryTimeout: 1m}}\n").resources
-                if r.key.type == "Retry"]  # fmt: skip
-    assert json.loads(as_carried(found).body) == {"conf": {"http": {"perTryTimeout": "60s"}}}
+    text = f"{RETRY}  http: {{perTryTimeout: 1m}}\n{BOTH}"
+    (found,) = [r for r in loaded(text).resources if r.key.type == "Retry"]
+    carried = json.loads(as_carried(found).body)
+    assert carried["conf"] == {"http": {"perTryTimeout": "60s"}}
 
 
 # --- kinds with JSON and no schema ---

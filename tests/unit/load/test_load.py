@@ -297,7 +297,7 @@ def test_the_key_of_a_resource_is_type_mesh_and_name() -> None:
     ("text", "place"),
     [
         ("type: MeshTLS\nname: t\nmesh: other\nspec: {}\n", "a.yaml:3:7"),
-        ("type: Timeout\nname: t\nmesh: other\n", "a.yaml:3:7"),
+        ("type: TrafficTrace\nname: t\nmesh: other\nselectors: [{match: {a: b}}]\n", "a.yaml:3:7"),
         (
             "apiVersion: kuma.io/v1alpha1\nkind: MeshTLS\nmetadata:\n  name: t\n  labels:\n"
             "    kuma.io/mesh: other\nspec: {}\n",
