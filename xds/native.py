@@ -6,6 +6,7 @@ envoy-data-plane: it is imported where a document has such a resource, and not b
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
@@ -171,7 +172,7 @@ def _beyond(unit: str, sign: str, limit: str, value: Any, field: Field) -> str |
             ".Duration"
         )
         number = value / SECOND_NS if is_time else value
-    if _HOLDS[sign](number, float(limit)):
+    if math.isnan(number) or _HOLDS[sign](number, float(limit)):  # As the zones compare.
         return None
     if unit and limit == "1" and sign == ">=":
         return "must not be empty"

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.policies import mesh_http_route, mesh_timeout, mesh_traffic_permission
+from reconciler.policies import (
+    mesh_access_log,
+    mesh_http_route,
+    mesh_metric,
+    mesh_proxy_patch,
+    mesh_timeout,
+    mesh_tls,
+    mesh_trace,
+    mesh_traffic_permission,
+)
 
 if TYPE_CHECKING:
     from reconciler.policies.policy import PolicyRules, PolicyType
@@ -16,4 +25,10 @@ POLICIES: tuple[PolicyType, ...] = (
     mesh_traffic_permission.POLICY,
 )
 # Carried to zones as they are; their effect on Envoy is not computed here yet.
-CARRIED: tuple[PolicyRules, ...] = ()
+CARRIED: tuple[PolicyRules, ...] = (
+    mesh_access_log.POLICY,
+    mesh_metric.POLICY,
+    mesh_proxy_patch.POLICY,
+    mesh_tls.POLICY,
+    mesh_trace.POLICY,
+)

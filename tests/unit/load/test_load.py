@@ -146,11 +146,13 @@ def test_secrets_are_refused_and_not_quoted(type_: str) -> None:
     assert "c2VjcmV0" not in str(result)
 
 
-def test_a_kind_without_a_module_is_carried_with_its_nulls() -> None:
-    patch = "type: MeshProxyPatch\nname: p\nspec: {default: {a: [{value: null}]}}\n"
-    result = loaded({"m.yaml": MESH, "p.yaml": patch})
+def test_the_null_that_a_json_patch_sets_is_carried() -> None:
+    steps = "jsonPatches: [{op: add, path: /a, value: null}]"
+    change = f"{{cluster: {{operation: Patch, {steps}}}}}"
+    patch = f"spec: {{default: {{appendModifications: [{change}]}}}}\n"
+    result = loaded({"m.yaml": MESH, "p.yaml": f"type: MeshProxyPatch\nname: p\n{patch}"})
     assert result.problems == ()
-    assert result.resources[1].body == '{"default":{"a":[{"value":null}]}}'
+    assert '{"op":"add","path":"/a","value":null}' in result.resources[1].body
 
 
 def test_a_null_field_of_a_legacy_kind_is_a_field_left_out() -> None:
@@ -296,14 +298,14 @@ def test_the_key_of_a_resource_is_type_mesh_and_name() -> None:
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("type: MeshTLS\nname: t\nmesh: other\nspec: {}\n", "a.yaml:3:7"),
+        ("type: MeshTLS\nname: t\nmesh: other\nspec: {rules: [{}]}\n", "a.yaml:3:7"),
         ("type: TrafficTrace\nname: t\nmesh: other\nselectors: [{match: {a: b}}]\n", "a.yaml:3:7"),
         (
             "apiVersion: kuma.io/v1alpha1\nkind: MeshTLS\nmetadata:\n  name: t\n  labels:\n"
-            "    kuma.io/mesh: other\nspec: {}\n",
+            "    kuma.io/mesh: other\nspec: {rules: [{}]}\n",
             "a.yaml:6:19",
         ),
-        ("type: MeshTLS\nname: t\nspec: {}\n", "a.yaml:1:1"),
+        ("type: MeshTLS\nname: t\nspec: {rules: [{}]}\n", "a.yaml:1:1"),
     ],
 )
 def test_a_missing_mesh_is_told_where_it_is_named(text: str, place: str) -> None:
@@ -315,7 +317,7 @@ def test_the_two_forms_mixed_up_are_told_apart() -> None:
     """Else the policy silently is one of another mesh."""
     text = (
         "apiVersion: kuma.io/v1alpha1\nkind: MeshTLS\nmesh: prod\nlabels: {}\nmetadata:\n"
-        "  name: t\n  label: {}\nspec: {}\n"
+        "  name: t\n  label: {}\nspec: {rules: [{}]}\n"
     )
     assert printed(loaded({"m.yaml": MESH, "a.yaml": text})) == [
         'a.yaml:3:1: SCH005 warning: unknown field "mesh"; '

@@ -34,13 +34,16 @@ type: MeshMetric
 mesh: default
 name: m
 spec:
-  default: {backends: [{type: Prometheus, prometheus: {tls: {}}}, {type: Prometheus}]}
+  default: {backends: [{type: Prometheus, prometheus: {tls: {}}}]}
 """
     )
     prometheus = {"port": 5670, "path": "/metrics", "tls": {"mode": "Disabled"}}
-    first, second = spec["default"]["backends"]
-    assert first == {"type": "Prometheus", "prometheus": prometheus}
-    assert second == {"type": "Prometheus"}  # nothing is made that is not there
+    assert spec["default"]["backends"] == [{"type": "Prometheus", "prometheus": prometheus}]
+
+
+def test_nothing_is_made_around_a_field_that_is_not_there() -> None:
+    spec = {"default": {"backends": [{"type": "Prometheus"}]}}
+    assert filled("MeshMetric", spec) == spec
 
 
 def test_what_a_document_says_stays() -> None:
