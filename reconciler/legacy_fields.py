@@ -76,6 +76,16 @@ def read_legacy(type_: str, data: Fields) -> tuple[Fields, tuple[SchemaFault, ..
     return found, tuple(faults)
 
 
+def read_conf(message: str, data: Fields) -> tuple[Fields, tuple[SchemaFault, ...]]:
+    """The same of the conf of a Mesh's backend, by the name of the message it is read as."""
+    from reconciler.kds.messages import CONFS
+
+    reading = _Reading()
+    descriptor: Any = CONFS[message].DESCRIPTOR
+    found = _object(reading, descriptor, data, ())
+    return found, tuple(reading.faults)
+
+
 def _object(reading: _Reading, message: Descriptor, data: object, path: Path) -> dict[str, object]:
     if data is None:
         return {}

@@ -371,7 +371,8 @@ def _checked(
     by_form = tuple(_by_form(found, (f for f in faults if not f.late), strict=strict))
     if found.kind.legacy:
         unread = [problem.at.field for problem in by_form if _is_error(problem)]
-        first, second = by_form, tuple(p for p in by_kind if not _holds(p.at.field, unread))
+        second = tuple(p for p in by_kind if not _holds(p.at.field, unread))
+        first, second = by_form, _of_strictness(second, strict=strict)
     else:
         late = tuple(_by_form(found, (f for f in faults if f.late), strict=strict))
         first, second = _in_two_rounds(by_form, by_kind, late)
@@ -392,6 +393,15 @@ def _in_two_rounds(
     if not misfits:
         return by_kind, by_form + late
     return tuple(p for p in by_kind if not _is_error(p) or _place(p) in misfits), by_form
+
+
+def _of_strictness(problems: _Problems, *, strict: bool) -> _Problems:
+    """The conf of a Mesh's backends is read with its rules, which find unknown fields, too."""
+    if not strict:
+        return problems
+    return tuple(
+        replace(p, severity=Severity.ERROR) if p.code == UNKNOWN_FIELD else p for p in problems
+    )
 
 
 def _place(problem: Problem) -> tuple[Position, str]:

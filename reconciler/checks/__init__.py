@@ -15,6 +15,7 @@ from reconciler.checks import (
     external_service,
     fault_injection,
     health_check,
+    mesh,
     mesh_gateway,
     mesh_gateway_route,
     mesh_open_telemetry_backend,
@@ -28,7 +29,6 @@ from reconciler.checks import (
     traffic_trace,
     virtual_outbound,
 )
-from reconciler.model.mesh_rules import check_mesh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +41,7 @@ CHECKS: Mapping[str, Callable[[Mapping[str, object], At], Iterator[Problem]]] = 
     "ExternalService": external_service.check,
     "FaultInjection": fault_injection.check,
     "HealthCheck": health_check.check,
-    "Mesh": check_mesh,
+    "Mesh": mesh.check,
     "MeshGateway": mesh_gateway.check,
     "MeshGatewayRoute": mesh_gateway_route.check,
     "MeshOpenTelemetryBackend": mesh_open_telemetry_backend.check,

@@ -47,3 +47,14 @@ MESSAGES: Mapping[str, type[Message]] = {
     **{kind: getattr(kuma_mesh_pb2, kind) for kind in _MESH_KINDS},
     "GlobalSecret": kuma_system_pb2.Secret,
 }
+# What the `conf` of a Mesh's backends is read as; it travels as a Struct.
+_CONFS = (
+    "BuiltinCertificateAuthorityConfig",
+    "ProvidedCertificateAuthorityConfig",
+    "TcpLoggingBackendConfig",
+    "FileLoggingBackendConfig",
+    "ZipkinTracingBackendConfig",
+    "DatadogTracingBackendConfig",
+    "PrometheusMetricsBackendConfig",
+)
+CONFS: Mapping[str, type[Message]] = {name: getattr(kuma_mesh_pb2, name) for name in _CONFS}

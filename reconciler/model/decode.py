@@ -36,7 +36,8 @@ DAY_S = 86400
 CERTIFICATE_S = DAY_S
 CA_LIFETIME_S = 10 * 365 * DAY_S
 RSA_BITS = 2048
-_LIFETIME = re.compile(r"([0-9]{1,18})(ms|y|w|d|h|m|s)")
+LIFETIME_MAX_S = 100 * 365 * DAY_S
+_LIFETIME = re.compile(r"([0-9]{1,1000})(ms|y|w|d|h|m|s)")
 _LIFETIME_S = {
     "y": 365 * DAY_S,
     "w": 7 * DAY_S,
@@ -112,7 +113,7 @@ def decode_mesh(data: Fields) -> MeshSpec:
         for i, item in enumerate(list_of(mtls.get("backends"), "mtls.backends"))
     )
     enabled = text_of(mtls.get("enabledBackend"), "mtls.enabledBackend")
-    found = next((backend for backend in backends if backend.name == enabled), None)
+    found = next((backend for backend in backends if enabled and backend.name == enabled), None)
     if enabled and found is None:
         raise DecodeError("mtls.enabledBackend", f'no backend is named "{enabled}"')
     routing = fields_of(data.get("routing"), "routing")
@@ -154,34 +155,43 @@ def _ca_source(value: object, path: str) -> CaSource | None:
     and what comes over the wire does not choose which of them are read.
     """
     found = fields_of(value, path)
-    if "inline" in found:
+    if found.get("inlineString") is not None:  # Of several, Kuma takes the last of its message.
+        return CaSource(inline=text_of(found["inlineString"], path).encode())
+    if found.get("inline") is not None:
+        text = text_of(found["inline"], path).replace("\n", "").replace("\r", "")
         try:
-            return CaSource(inline=base64.b64decode(text_of(found["inline"], path), validate=True))
+            return CaSource(inline=base64.b64decode(text, validate=True))
         except binascii.Error as error:
             raise DecodeError(f"{path}.inline", "must be base64") from error
-    if "inlineString" in found:
-        return CaSource(inline=text_of(found["inlineString"], path).encode())
+    if found.get("file") is not None:
+        return None
     name = text_of(found.get("secret"), f"{path}.secret")
     return CaSource(name) if name else None
 
 
 def _rsa_bits(conf: Fields, path: str) -> int:
-    """`conf` travels as a protobuf Struct, whose numbers are all floats."""
+    """`conf` travels as a protobuf Struct, whose numbers are all floats; in quotes is one, too."""
     bits = conf.get("RSAbits")
+    if isinstance(bits, str) and bits.strip().isdecimal():
+        return int(bits) or RSA_BITS
     if isinstance(bits, float) and bits.is_integer():
         return int(bits) or RSA_BITS
     return number_of(bits, path) or RSA_BITS
 
 
 def lifetime_s(value: object, path: str) -> int:
-    """A number with one unit of y, w, d, h, m, s, ms, or "0"; 0 when absent."""
+    """A number with one unit of y, w, d, h, m, s, ms, or "0"; 0 when absent. Not over 100 years:
+    what a certificate can say ends somewhere.
+    """
     text = text_of(value, path)
-    if text in ("", "0"):
-        return 0
-    found = _LIFETIME.fullmatch(text)
-    if found is None:
+    if text != "" and not is_lifetime(text):
         raise DecodeError(path, f'"{text}" is not a lifetime such as 24h or 10d')
-    return int(int(found[1]) * _LIFETIME_S[found[2]])
+    return min(seconds_of(text), LIFETIME_MAX_S)
+
+
+def seconds_of(lifetime: str) -> int:
+    found = _LIFETIME.fullmatch(lifetime)
+    return int(int(found[1]) * _LIFETIME_S[found[2]]) if found else 0
 
 
 def is_lifetime(value: object) -> bool:

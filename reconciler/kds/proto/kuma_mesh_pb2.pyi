@@ -798,6 +798,122 @@ class DataSource(_message.Message):
     inlineString: str
     def __init__(self, secret: _Optional[str] = ..., file: _Optional[str] = ..., inline: _Optional[_Union[_wrappers_pb2.BytesValue, _Mapping]] = ..., inlineString: _Optional[str] = ...) -> None: ...
 
+class BuiltinCertificateAuthorityConfig(_message.Message):
+    __slots__ = ("caCert",)
+    class CaCert(_message.Message):
+        __slots__ = ("RSAbits", "expiration")
+        RSABITS_FIELD_NUMBER: _ClassVar[int]
+        EXPIRATION_FIELD_NUMBER: _ClassVar[int]
+        RSAbits: _wrappers_pb2.UInt32Value
+        expiration: str
+        def __init__(self, RSAbits: _Optional[_Union[_wrappers_pb2.UInt32Value, _Mapping]] = ..., expiration: _Optional[str] = ...) -> None: ...
+    CACERT_FIELD_NUMBER: _ClassVar[int]
+    caCert: BuiltinCertificateAuthorityConfig.CaCert
+    def __init__(self, caCert: _Optional[_Union[BuiltinCertificateAuthorityConfig.CaCert, _Mapping]] = ...) -> None: ...
+
+class ProvidedCertificateAuthorityConfig(_message.Message):
+    __slots__ = ("cert", "key")
+    CERT_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    cert: DataSource
+    key: DataSource
+    def __init__(self, cert: _Optional[_Union[DataSource, _Mapping]] = ..., key: _Optional[_Union[DataSource, _Mapping]] = ...) -> None: ...
+
+class DatadogTracingBackendConfig(_message.Message):
+    __slots__ = ("address", "port", "splitService")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    SPLITSERVICE_FIELD_NUMBER: _ClassVar[int]
+    address: str
+    port: int
+    splitService: bool
+    def __init__(self, address: _Optional[str] = ..., port: _Optional[int] = ..., splitService: _Optional[bool] = ...) -> None: ...
+
+class ZipkinTracingBackendConfig(_message.Message):
+    __slots__ = ("url", "traceId128bit", "apiVersion", "sharedSpanContext")
+    URL_FIELD_NUMBER: _ClassVar[int]
+    TRACEID128BIT_FIELD_NUMBER: _ClassVar[int]
+    APIVERSION_FIELD_NUMBER: _ClassVar[int]
+    SHAREDSPANCONTEXT_FIELD_NUMBER: _ClassVar[int]
+    url: str
+    traceId128bit: bool
+    apiVersion: str
+    sharedSpanContext: _wrappers_pb2.BoolValue
+    def __init__(self, url: _Optional[str] = ..., traceId128bit: _Optional[bool] = ..., apiVersion: _Optional[str] = ..., sharedSpanContext: _Optional[_Union[_wrappers_pb2.BoolValue, _Mapping]] = ...) -> None: ...
+
+class FileLoggingBackendConfig(_message.Message):
+    __slots__ = ("path",)
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    def __init__(self, path: _Optional[str] = ...) -> None: ...
+
+class TcpLoggingBackendConfig(_message.Message):
+    __slots__ = ("address",)
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    address: str
+    def __init__(self, address: _Optional[str] = ...) -> None: ...
+
+class PrometheusMetricsBackendConfig(_message.Message):
+    __slots__ = ("port", "path", "tags", "skipMTLS", "aggregate", "envoy", "tls")
+    class TagsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    SKIPMTLS_FIELD_NUMBER: _ClassVar[int]
+    AGGREGATE_FIELD_NUMBER: _ClassVar[int]
+    ENVOY_FIELD_NUMBER: _ClassVar[int]
+    TLS_FIELD_NUMBER: _ClassVar[int]
+    port: int
+    path: str
+    tags: _containers.ScalarMap[str, str]
+    skipMTLS: _wrappers_pb2.BoolValue
+    aggregate: _containers.RepeatedCompositeFieldContainer[PrometheusAggregateMetricsConfig]
+    envoy: PrometheusEnvoyConfig
+    tls: PrometheusTlsConfig
+    def __init__(self, port: _Optional[int] = ..., path: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., skipMTLS: _Optional[_Union[_wrappers_pb2.BoolValue, _Mapping]] = ..., aggregate: _Optional[_Iterable[_Union[PrometheusAggregateMetricsConfig, _Mapping]]] = ..., envoy: _Optional[_Union[PrometheusEnvoyConfig, _Mapping]] = ..., tls: _Optional[_Union[PrometheusTlsConfig, _Mapping]] = ...) -> None: ...
+
+class PrometheusAggregateMetricsConfig(_message.Message):
+    __slots__ = ("name", "port", "path", "enabled", "address")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    port: int
+    path: str
+    enabled: _wrappers_pb2.BoolValue
+    address: str
+    def __init__(self, name: _Optional[str] = ..., port: _Optional[int] = ..., path: _Optional[str] = ..., enabled: _Optional[_Union[_wrappers_pb2.BoolValue, _Mapping]] = ..., address: _Optional[str] = ...) -> None: ...
+
+class PrometheusEnvoyConfig(_message.Message):
+    __slots__ = ("filterRegex", "usedOnly")
+    FILTERREGEX_FIELD_NUMBER: _ClassVar[int]
+    USEDONLY_FIELD_NUMBER: _ClassVar[int]
+    filterRegex: str
+    usedOnly: _wrappers_pb2.BoolValue
+    def __init__(self, filterRegex: _Optional[str] = ..., usedOnly: _Optional[_Union[_wrappers_pb2.BoolValue, _Mapping]] = ...) -> None: ...
+
+class PrometheusTlsConfig(_message.Message):
+    __slots__ = ("mode",)
+    class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        activeMTLSBackend: _ClassVar[PrometheusTlsConfig.Mode]
+        providedTLS: _ClassVar[PrometheusTlsConfig.Mode]
+        disabled: _ClassVar[PrometheusTlsConfig.Mode]
+    activeMTLSBackend: PrometheusTlsConfig.Mode
+    providedTLS: PrometheusTlsConfig.Mode
+    disabled: PrometheusTlsConfig.Mode
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    mode: PrometheusTlsConfig.Mode
+    def __init__(self, mode: _Optional[_Union[PrometheusTlsConfig.Mode, str]] = ...) -> None: ...
+
 class MeshGateway(_message.Message):
     __slots__ = ("selectors", "tags", "conf")
     class TLS(_message.Message):
