@@ -13,6 +13,7 @@ from reconciler.git.remote import RemoteLimits, transport_to
 from reconciler.keys.secret_store import FileSecrets
 from reconciler.keys.system_resources import SystemResources
 from reconciler.limits import DEFAULT, Limits
+from reconciler.model.spec import MeshSpec
 from reconciler.revision_loader import RevisionLoader
 from reconciler.steps import global_state as g
 from tests.support.git_repos import PolicyRepo
@@ -46,19 +47,29 @@ def mesh(backend: str, name: str = "default", enabled: str = "ca-1") -> dict[str
 
 
 def test_durations_of_a_mesh_may_be_written_as_people_do(tmp_path: Path) -> None:
-    files = mesh(BACKEND.format("dpCert: {requestTimeout: 1h30m}, rootChain: {requestTimeout: 1m}"))
+    cert = "{rotation: {expiration: 24h}, requestTimeout: 1h30m}"
+    files = mesh(BACKEND.format(f"dpCert: {cert}, rootChain: {{requestTimeout: 1m}}"))
     loaded = outcome(tmp_path, files)
     assert isinstance(loaded, g.Loaded)
     (found,) = loaded.revision.resources.of("Mesh")
     assert '"requestTimeout":"5400s"' in found.body
 
 
+def test_a_lifetime_without_end_counts_as_a_hundred_years(tmp_path: Path) -> None:
+    files = mesh(BACKEND.format("conf: {caCert: {expiration: 999999y}}"))
+    loaded = outcome(tmp_path, files)
+    assert isinstance(loaded, g.Loaded)
+    (found,) = loaded.revision.resources.of("Mesh")
+    assert isinstance(found.spec, MeshSpec)
+    assert found.spec.backends[0].ca_lifetime_s == 100 * 365 * 86400
+
+
 @pytest.mark.parametrize(
     ("files", "code"),
     [
         (mesh(BACKEND.format("conf: {caCert: {RSAbits: 7}}")), "MSH006"),
-        (mesh(BACKEND.format("conf: {caCert: {expiration: 999999y}}")), "MSH006"),
-        (mesh(BACKEND.format("conf: {caCert: 7}")), "DOC006"),
+        (mesh(BACKEND.format("conf: {caCert: {expiration: 5}}")), "MSH008"),
+        (mesh(BACKEND.format("conf: {caCert: 7}")), "MSH008"),
         (mesh("{name: ../../ca, type: builtin}", enabled="../../ca"), "MSH010"),
         (mesh(BACKEND.format("conf: {}"), name="-x"), "DOC003"),
         ({"mesh.yaml": "type: Mesh\nname: default\n", "a.yaml": "x: 1e400"}, "SRC011"),
