@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.cli.limits import add_limits, limits_of
+from reconciler.cli.reading import add_cache, ahead
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from reconciler.git.proposals import Proposal
-    from reconciler.load import Loaded
     from reconciler.planning.plan import Plan
-    from reconciler.planning.text import Line
+    from reconciler.problems import Problem
+    from reconciler.reading.ahead import Ahead
     from xds.resource import XdsResource
 
 EXAMPLE = "example: reconciler plan main..HEAD --format markdown"
@@ -46,53 +48,86 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--status-prefix", default="refs/heads/status/", help="where zones write their status"
     )
+    add_cache(parser)
     add_limits(parser)
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """A side with errors: nothing of it would come into force."""
+class Shown:
+    """A plan as it is printed: lines with a style each, or one text."""
 
-    commit: str
-    loaded: Loaded
+    empty: bool
+    lines: tuple[tuple[str, str], ...] = ()
+    text: str = ""
+
+
+class Refused(Exception):
+    """A side has errors: nothing of it would come into force."""
+
+    def __init__(self, commit: str, problems: Iterable[Problem]) -> None:
+        super().__init__(commit)
+        self.commit = commit
+        self.problems = tuple(problems)
 
 
 def run(args: argparse.Namespace) -> int:
     try:
-        found = _planned(args)
+        shown = _shown(args)
+    except Refused as refused:
+        for problem in refused.problems:
+            sys.stderr.write(f"{problem}\n")
+        sys.stderr.write(
+            f"{refused.commit[:12]} has errors: it would change nothing anywhere; mend them first\n"
+        )
+        return 1
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    if isinstance(found, Refused):
-        for problem in found.loaded.problems:
-            sys.stderr.write(f"{problem}\n")
-        sys.stderr.write(
-            f"{found.commit[:12]} has errors: it would change nothing anywhere; mend them first\n"
-        )
-        return 1
-    plan, proposal = found
-    _show(args, plan, proposal)
-    return 1 if args.exit_code and not plan.is_empty else 0
+    _print(shown)
+    return 1 if args.exit_code and not shown.empty else 0
 
 
-def _planned(args: argparse.Namespace) -> tuple[Plan, Proposal] | Refused:
-    """Raises ValueError or OSError for what cannot be read."""
+def _shown(args: argparse.Namespace) -> Shown:
+    """From the cache where the very same was asked for before. Raises ValueError, OSError or
+    Refused.
+    """
     from reconciler.git.proposals import newest_status, proposal
-    from reconciler.load import LoadMemo, load
-    from reconciler.planning.fleet import fleets
-    from reconciler.planning.plan import plan
-    from reconciler.problems import has_errors
+    from reconciler.reading.cache import Unusable
 
-    base, dots, head = args.range.partition("..")
-    if not dots or not base or not head.strip("."):
-        raise ValueError(f'"{args.range}" is no BASE..HEAD; write for example {DEFAULT_RANGE}')
-    limits, memo = limits_of(args), LoadMemo()
-    found = proposal(args.repo, base, head.lstrip("."), args.policy_path, limits)
-    before, after = (load(blobs, memo, limits) for blobs in (found.before, found.after))
-    for commit, loaded in ((found.base, before), (found.head, after)):
-        if has_errors(loaded.problems):
-            return Refused(commit, loaded)
+    base, head = _range(args.range)
+    found = proposal(args.repo, base, head, args.policy_path, limits_of(args))
     refs, left = newest_status(args.repo, args.status_prefix)
+    _tell(args, found, refs, left)
+    with ahead(args) as options:
+        key = _key(args, found, refs, options)
+        with suppress(Unusable):
+            if options.cache is not None:
+                known = _decoded(options.cache.get([key]).get(key, b""))
+                if known is not None:
+                    options.cache.put({})
+                    return known
+        shown = _formed(args, found, _planned(args, found, refs, options))
+        with suppress(Unusable):
+            if options.cache is not None:
+                options.cache.put({key: json.dumps(asdict(shown)).encode()})
+        return shown
+
+
+def _range(text: str) -> tuple[str, str]:
+    base, dots, head = text.partition("..")
+    head = head.lstrip(".")
+    if not (dots and base and head):
+        raise ValueError(f'"{text}" is no BASE..HEAD; write for example {DEFAULT_RANGE}')
+    return base, head
+
+
+def _tell(
+    args: argparse.Namespace,
+    found: Proposal,
+    refs: Mapping[str, Mapping[str, bytes]],
+    left: Mapping[str, str],
+) -> None:
+    """What is missing for a whole plan."""
     for zone, why in left.items():
         sys.stderr.write(f"the status of zone {zone} is left out: {why}\n")
     if not refs:
@@ -102,32 +137,84 @@ def _planned(args: argparse.Namespace) -> tuple[Plan, Proposal] | Refused:
         )
     if found.note:
         sys.stderr.write(f"{found.note}\n")
-    return plan(before, after, fleets(refs)), found
 
 
-def _show(args: argparse.Namespace, plan: Plan, proposal: Proposal) -> None:
+def _key(
+    args: argparse.Namespace,
+    found: Proposal,
+    refs: Mapping[str, Mapping[str, bytes]],
+    options: Ahead,
+) -> bytes:
+    from reconciler.reading.form import Keys, digest
+    from reconciler.status.document import files_digest
+
+    keys = Keys(options.program, "plan", limits_of(args), args.format, args.xds)
+    zones = [f"{zone} {files_digest(files)}" for zone, files in sorted(refs.items())]
+    before, after = found.before, found.after
+    fresh = {path: blob for path, blob in after.items() if before.get(path) is not blob}
+    gone = json.dumps(sorted(before.keys() - after.keys())).encode()
+    sides = keys.of_all(before), keys.of_all(fresh), gone
+    return digest(*sides, found.base.encode(), found.head.encode(), *map(str.encode, zones))
+
+
+def _decoded(data: bytes) -> Shown | None:
+    try:
+        known = json.loads(data)
+        lines = tuple((str(text), str(style)) for text, style in known["lines"])
+        return Shown(bool(known["empty"]), lines, str(known["text"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _planned(
+    args: argparse.Namespace,
+    found: Proposal,
+    refs: Mapping[str, Mapping[str, bytes]],
+    options: Ahead,
+) -> Plan:
+    from reconciler.load import LoadMemo, load
+    from reconciler.planning.fleet import fleets
+    from reconciler.planning.plan import plan
+    from reconciler.problems import has_errors
+    from reconciler.reading.ahead import read_ahead
+    from reconciler.runtime.collector import undisturbed
+
+    limits = limits_of(args)
+    memo = LoadMemo(len(found.before) + len(found.after) + 2)
+    with undisturbed():
+        sides = []
+        for commit, blobs in ((found.base, found.before), (found.head, found.after)):
+            read_ahead(blobs, memo, limits, options)
+            loaded = load(blobs, memo, limits)
+            if has_errors(loaded.problems):
+                raise Refused(commit, loaded.problems)
+            sides.append(loaded)
+        return plan(sides[0], sides[1], fleets(refs))
+
+
+def _formed(args: argparse.Namespace, found: Proposal, plan: Plan) -> Shown:
     readable: Callable[[XdsResource], dict[str, object]] | None = None
     if args.xds:
         from xds.readable import readable as readable
-    title = f"{proposal.base[:12]}..{proposal.head[:12]}"
     if args.format == "json":
         from reconciler.planning.data import data
 
-        found = {"base": proposal.base, "head": proposal.head, **data(plan, readable)}
-        sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
-    elif args.format == "markdown":
+        rows = {"base": found.base, "head": found.head, **data(plan, readable)}
+        return Shown(plan.is_empty, text=json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+    if args.format == "markdown":
         from reconciler.planning.markdown import markdown
 
-        sys.stdout.write(markdown(plan, title, readable))
-    else:
-        from reconciler.planning.text import lines
+        title = f"{found.base[:12]}..{found.head[:12]}"
+        return Shown(plan.is_empty, text=markdown(plan, title, readable))
+    from reconciler.planning.text import lines
 
-        _print(lines(plan, readable))
+    return Shown(plan.is_empty, tuple((x.text, str(x.style)) for x in lines(plan, readable)))
 
 
-def _print(found: Iterable[Line]) -> None:
+def _print(shown: Shown) -> None:
+    sys.stdout.write(shown.text)
     if not sys.stdout.isatty():
-        sys.stdout.writelines(f"{line.text}\n" for line in found)
+        sys.stdout.writelines(f"{text}\n" for text, _ in shown.lines)
         return
     from rich.console import Console
     from rich.text import Text
@@ -136,5 +223,5 @@ def _print(found: Iterable[Line]) -> None:
     styles = {
         "title": "bold", "good": "green", "bad": "red", "warning": "yellow", "faint": "dim",
     }  # fmt: skip
-    for line in found:
-        console.print(Text(line.text, style=styles.get(line.style, "")))
+    for text, style in shown.lines:
+        console.print(Text(text, style=styles.get(style, "")))

@@ -69,7 +69,7 @@ def policy_blobs(args: argparse.Namespace) -> dict[str, Blob]:
 
 def loaded(args: argparse.Namespace, blobs: dict[str, Blob]) -> Loaded:
     """Everything the files say, and everything that is wrong with them."""
-    with _ahead(args) as options:
+    with ahead(args) as options:
         return _loaded(args, blobs, options)
 
 
@@ -78,7 +78,7 @@ def outcome(args: argparse.Namespace, blobs: dict[str, Blob]) -> Outcome:
     from reconciler.reading.cache import Unusable
     from reconciler.reading.form import Keys, Outcome, decoded_outcome, encoded_outcome
 
-    with _ahead(args) as options:
+    with ahead(args) as options:
         cache, key = options.cache, b""
         with suppress(Unusable):  # whoever reads the files tells why
             if cache is not None:
@@ -108,7 +108,7 @@ def _loaded(args: argparse.Namespace, blobs: dict[str, Blob], options: Ahead) ->
 
 
 @contextmanager
-def _ahead(args: argparse.Namespace) -> Iterator[Ahead]:
+def ahead(args: argparse.Namespace) -> Iterator[Ahead]:
     from reconciler.reading.ahead import Ahead, processes
 
     cache, program = (None, "") if args.no_cache else _cache(args)

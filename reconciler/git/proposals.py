@@ -62,6 +62,8 @@ class _Reader:
         self.policy_path = policy_path
         self.maximum = maximum
         self.blobs: dict[tuple[str, int], Blob] = {}
+        entries, depth = maximum.tree_entries, maximum.tree_depth
+        self.walk = TreeWalk(TreeLimits(entries_max=entries, depth_max=depth))
 
     def proposal(self, base: str, head: str) -> Proposal:
         ours, theirs = commit_of(self.repository, base), commit_of(self.repository, head)
@@ -85,9 +87,7 @@ class _Reader:
         return tree_oid(self.repository, commit, self.policy_path)
 
     def _entries(self, commit: str) -> dict[str, TreeEntry]:
-        limits = self.maximum
-        walk = TreeWalk(TreeLimits(entries_max=limits.tree_entries, depth_max=limits.tree_depth))
-        entries = walk.entries(self.repository, self._tree(commit))
+        entries = self.walk.entries(self.repository, self._tree(commit))
         return {entry.path: entry for entry in entries if is_read(entry.path)}
 
     def _merged(
