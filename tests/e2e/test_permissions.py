@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from reconciler.policies.effect import InboundPlace
 from reconciler.policies.inbound_match import InboundMatch
-from reconciler.policies.mesh_traffic_permission import NamedRule, PermissionRule
+from reconciler.policies.mesh_traffic_permission import NamedRule, PermissionRule, allows
 from reconciler.policies.mesh_traffic_permission_hooks import EFFECT
 from tests.support import xds_inputs as inputs
 from tests.support.real_envoy import application, envoy, free_port
@@ -181,12 +181,16 @@ async def admitted(
         async with envoy(text, folder, drain_s=1):
             for port in ports.values():
                 await _listens(port)
-            return {
+            found = {
                 str(protocol): {
                     name for name in CALLERS if await _served(port, folder, name, server_name)
                 }
                 for protocol, port in ports.items()
             }
+    named = (NamedRule("rule", rule),)
+    predicted = {name for name, uris in CALLERS.items() if allows(named, uris, server_name)}
+    assert found == both(*predicted)  # What a plan says of it.
+    return found
 
 
 def both(*names: str) -> dict[str, set[str]]:
