@@ -35,6 +35,8 @@ _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(rf"{_WHOLE.pattern}(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _WRAPPERS = ("Bool", "Bytes", "Double", "Float", "String", "UInt32", "UInt64", "Int32", "Int64")
 _SPACE = " \t\r\n"  # of JSON
+BYTE_MAX = 255
+NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 NUMBER_MAX = 40  # characters of one in quotes
 _FLOAT_MAX = 3.4028234663852886e38
 
@@ -214,6 +216,8 @@ def _checked(reading: _Reading, fits: bool, wanted: str, value: object, path: Pa
 def _bytes(reading: _Reading, value: object, path: Path) -> object:
     if value is None:
         return ""
+    if isinstance(value, list) and all(map(_is_byte, value)):
+        return base64.b64encode(bytes(item or 0 for item in value)).decode()
     if not isinstance(value, str):
         reading.fault(path, "SCH001", must_be("string", value))
         return ""
@@ -227,8 +231,16 @@ def _bytes(reading: _Reading, value: object, path: Path) -> object:
     return found
 
 
+def _is_byte(value: object) -> bool:
+    """Of a list, which Go reads as bytes as well."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return value is None or (is_number and 0 <= cast("int", value) <= BYTE_MAX)
+
+
 def _number(reading: _Reading, type_: str, value: object, path: Path) -> object:
     whole = type_ in _INTEGERS
+    if not whole and value in NOT_FINITE:
+        return value
     found = _parsed(value, _WHOLE if whole else _NUMBER)
     if found is None:
         reading.fault(path, "SCH001", must_be("integer" if whole else "number", value))
@@ -259,6 +271,8 @@ def _parsed(value: Any, form: re.Pattern[str]) -> int | float | None:
     if isinstance(value, int | float):
         return value if not isinstance(value, float) or math.isfinite(value) else None
     text = value.strip(_SPACE) if isinstance(value, str) and len(value) <= NUMBER_MAX else ""
+    if text == "null":
+        return 0
     if not form.fullmatch(text):
         return None
     return int(text) if _WHOLE.fullmatch(text) else float(text)

@@ -29,7 +29,10 @@ def no_negative(part: Part) -> Faults:
 
 
 def percent(part: Part) -> Faults:
-    """A number that is there."""
+    """A number that is there. What is none in name alone, Kuma takes."""
     number = part.number
-    if number is not None and (number < 0 or number > PERCENT_MAX):
-        yield part.fault("VAL005", f"{part.name} is {number}; it must be between 0 and 100")
+    endless = part.text.endswith("Infinity")
+    if endless or (number is not None and not 0 <= number <= PERCENT_MAX):
+        yield part.fault("VAL005", f"{part.name} is {part.value}; it must be between 0 and 100")
+    elif part.text == "NaN":
+        yield part.warning("VAL005", f"{part.name} is no number; write one between 0 and 100")

@@ -133,6 +133,9 @@ def test_what_is_wrong_is_told_with_place_and_cure(conf: str, told: str) -> None
         ("RateLimit", {"conf": {"http": {"requests": "1e2"}}}, "SCH001"),
         ("RateLimit", {"conf": {"http": {"requests": "01"}}}, "SCH001"),
         ("RateLimit", {"conf": {"http": {"requests": "5.0"}}}, "SCH001"),
+        ("RateLimit", {"conf": {"http": {"requests": "NaN"}}}, "SCH001"),
+        ("HealthCheck", {"conf": {"tcp": {"send": [1, 256]}}}, "SCH001"),
+        ("HealthCheck", {"conf": {"tcp": {"send": [True]}}}, "SCH001"),
     ],
 )
 def test_a_wrong_value_is_one_fault(type_: str, spec: Any, expected: str) -> None:
@@ -201,6 +204,16 @@ def test_durations_are_gos_and_protobufs(written: str, carried: str) -> None:
             {"conf": {"http": {"retriableMethods": ["GET", "PUT"]}}},
         ),
         ("TrafficPermission", {"sources": [None]}, {"sources": [{}]}),
+        (
+            "HealthCheck",
+            {"conf": {"tcp": {"send": [1, None]}}},
+            {"conf": {"tcp": {"send": "AQA="}}},
+        ),
+        (
+            "HealthCheck",
+            {"conf": {"healthyPanicThreshold": "NaN", "intervalJitterPercent": "null"}},
+            {"conf": {"healthyPanicThreshold": "NaN"}},
+        ),
     ],
 )
 def test_other_spellings_that_kuma_reads_are_read(
