@@ -27,6 +27,7 @@ from reconciler.model.resource import (
     ResourceKey,
 )
 from reconciler.policies import CARRIED, POLICIES
+from reconciler.policies.document import ROLE, check_policy
 from reconciler.problems import Position, Problem, Severity, field_in_schema
 from reconciler.repository_settings import RepositorySettings, decode_settings, settings_faults
 from reconciler.schema import (
@@ -391,7 +392,8 @@ def _in_two_rounds(
     """
     misfits = {_place(problem) for problem in by_form if _is_error(problem)}
     if not misfits:
-        return by_kind, by_form + late
+        spoken = {problem.at for problem in by_kind if _is_error(problem)}
+        return by_kind, by_form + tuple(problem for problem in late if problem.at not in spoken)
     return tuple(p for p in by_kind if not _is_error(p) or _place(p) in misfits), by_form
 
 
@@ -473,7 +475,7 @@ def _by_kind(found: Declared, spec: Mapping[str, object]) -> Iterator[Problem]:
         yield from check(spec, found.at)
     policy = _POLICIES.get(found.kind.name)
     if policy is not None:
-        yield from policy.check(spec, found.at)
+        yield from check_policy(policy, spec, found.labels.get(ROLE, ""), found.at)
 
 
 def shown_as(resource: MeshResource) -> Shown | None:

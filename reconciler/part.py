@@ -24,6 +24,9 @@ At = Callable[[Path], Position]  # place of the deepest part of the path that th
 Faults = Iterator[Problem]
 PERCENT_MAX = 100
 PORT_MAX = 65535
+_FILE_PATH = re.compile(
+    r"(/[^/\x00]*)+/?" r'|[a-zA-Z]:\\(?:[^\\/:*?"<>|\r\n]+\\)*[^\\/:*?"<>|\r\n]*'
+)
 _DECIMAL = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
@@ -213,6 +216,11 @@ def form(part: Part, pattern: re.Pattern[str], what: str, cure: str) -> Faults:
     """The whole of a text that is there."""
     if isinstance(part.value, str) and pattern.fullmatch(part.value) is None:
         yield part.fault("VAL010", f'"{part.value[:60]}" is not {what}; {cure}')
+
+
+def file_path(part: Part) -> Faults:
+    """The whole path of a file, on Unix or Windows."""
+    yield from form(part, _FILE_PATH, "the path of a file", "begin it with /")
 
 
 def not_allowed(part: Part, why: str) -> Faults:

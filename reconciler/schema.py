@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # takes a tenth of a second, and clean documents do without
 Path = tuple[str | int, ...]
 FAULTS_MAX = 100  # of one document
 UNKNOWN_FIELD = "SCH005"
-LATE = "late"  # the `$comment` of a form that Kuma's own schemas leave open, and its code does not
+LATE = "late"  # the `$comment` of a form that Kuma's own schemas leave open or have no words for
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +132,8 @@ def _faults(error: ValidationError) -> Iterator[SchemaFault]:
                 yield SchemaFault((*path, name), "SCH003", text)
         case "type":
             wanted = cast("str | list[str]", error.validator_value)
-            name = wanted if isinstance(wanted, str) else " or ".join(wanted)
-            yield SchemaFault(path, "SCH001", must_be(name, error.instance))
+            names = [wanted] if isinstance(wanted, str) else [w for w in wanted if w != "null"]
+            yield SchemaFault(path, "SCH001", must_be(" or ".join(names), error.instance))
         case "enum":
             values = [str(value) for value in cast("list[object]", error.validator_value)]
             yield SchemaFault(path, "SCH004", one_of(error.instance, values))
@@ -153,8 +153,9 @@ _ARTICLES = {
 
 
 def must_be(wanted: str, value: object) -> str:
-    """`wanted` is JSON Schema's name of a type."""
-    return f"must be {_ARTICLES.get(wanted, wanted)}, not {_shown(value)}"
+    """`wanted` is JSON Schema's name of a type, or several with "or" between them."""
+    shown = " or ".join(_ARTICLES.get(name, name) for name in wanted.split(" or "))
+    return f"must be {shown}, not {_shown(value)}"
 
 
 def _unknown(

@@ -6,9 +6,14 @@ from typing import TYPE_CHECKING
 
 from reconciler.policies import (
     mesh_access_log,
+    mesh_circuit_breaker,
+    mesh_fault_injection,
+    mesh_health_check,
     mesh_http_route,
     mesh_metric,
     mesh_proxy_patch,
+    mesh_rate_limit,
+    mesh_retry,
     mesh_timeout,
     mesh_tls,
     mesh_trace,
@@ -27,8 +32,13 @@ POLICIES: tuple[PolicyType, ...] = (
 # Carried to zones as they are; their effect on Envoy is not computed here yet.
 CARRIED: tuple[PolicyRules, ...] = (
     mesh_access_log.POLICY,
+    mesh_circuit_breaker.POLICY,
+    mesh_fault_injection.POLICY,
+    mesh_health_check.POLICY,
     mesh_metric.POLICY,
     mesh_proxy_patch.POLICY,
+    mesh_rate_limit.POLICY,
+    mesh_retry.POLICY,
     mesh_tls.POLICY,
     mesh_trace.POLICY,
 )

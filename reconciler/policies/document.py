@@ -15,7 +15,7 @@ from reconciler.model.spec import Item, PolicySpec
 from reconciler.model.targetref import MeshRef, target_ref
 from reconciler.part import Part, form
 from reconciler.policies.inbound_match import check_match
-from reconciler.problems import Problem, Severity
+from reconciler.problems import Problem, Severity, has_errors
 
 if TYPE_CHECKING:
     from reconciler.policies.policy import At, Path, PolicyRules
@@ -83,6 +83,7 @@ def decode_lists(
 
 # --- rules that every kind shares ---
 
+ROLE, SYSTEM_ROLE = "kuma.io/policy-role", "system"
 NAMED, TAGGED = frozenset({"name", "namespace", "labels"}), frozenset({"name", "tags"})
 _FIELDS_OF_KIND: Mapping[str, frozenset[str]] = {
     "Mesh": frozenset({"proxyTypes"}),
@@ -102,6 +103,18 @@ _NAME = re.compile(r"[0-9a-z.\-_]*")
 _TAG = re.compile(r"[a-zA-Z0-9.\-_:/]*")
 _TAG_VALUE = re.compile(r"[a-zA-Z0-9.\-_:]*")
 _SELECTOR_VALUE = re.compile(r"[a-zA-Z0-9.\-_:/]*|\*")
+
+
+def check_policy(policy: PolicyRules, spec: Fields, role: str, at: At) -> Iterator[Problem]:
+    """All that is wrong with a policy. `role`: the value of its label, "" where it has none, which
+    Kuma looks at where all else is well.
+    """
+    problems = tuple(policy.check(spec, at))
+    yield from problems
+    kind = top_kind(spec)
+    if role not in ("", SYSTEM_ROLE) and kind in policy.system_kinds and not has_errors(problems):
+        text = f'a policy of the role "{role}" targets no {kind}; remove the label {ROLE}'
+        yield Problem(at(("targetRef", "kind")), "TR001", text)
 
 
 def check_sections(policy: PolicyRules, spec: Fields, at: At) -> Iterator[Problem]:
@@ -140,6 +153,14 @@ def open_items(policy: PolicyRules, document: Part, name: str) -> Iterator[Part]
         for item in document[name].items():
             if isinstance(item.value, Mapping):
                 yield item
+
+
+def includes_gateways(top: Fields) -> bool:
+    """Whether gateways can be among the proxies of a top-level targetRef."""
+    if top.get("kind") in ("Mesh", "MeshSubset"):
+        types = sequence(top.get("proxyTypes"))
+        return not types or "Gateway" in types
+    return top.get("kind") in ("MeshGateway", "MeshHTTPRoute")
 
 
 def check_target(

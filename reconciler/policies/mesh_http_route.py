@@ -430,6 +430,7 @@ POLICY = PolicyType(
     check=check,
     merge=merge,
     top_kinds=(*PROXY_KINDS, GATEWAY),
+    system_kinds=(GATEWAY,),
     to_kinds=SERVICE_KINDS,
     narrow_to_kinds={GATEWAY: ("Mesh",)},
 )

@@ -24,6 +24,7 @@ from reconciler.policies.document import (
 from reconciler.policies.inbound_match import decode_matches
 from reconciler.policies.policy import (
     GATEWAY,
+    GATEWAY_OR_ROUTE_TO,
     PROXY_KINDS,
     ROUTE,
     SERVICE_KINDS,
@@ -47,7 +48,6 @@ HTTP_FIELDS = (
 SET_BY_HTTP = HTTP_FIELDS[:4]  # `http` with request headers' alone is empty to Kuma
 PER_CALLER = ("requestTimeout", "streamIdleTimeout")  # all that a rule with matches may set
 PER_ROUTE = (*PER_CALLER, "requestHeadersTimeout")  # all that a policy for a MeshHTTPRoute may set
-NARROW = dict.fromkeys((GATEWAY, ROUTE), ("Mesh", "MeshExternalService"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,11 @@ def _beyond(default: Part, allowed: tuple[str, ...]) -> list[Part]:
 
 def _closed(top: Fields) -> Mapping[str, str]:
     kind = top.get("kind")
-    return {"from": f"a MeshTimeout for a {kind} has no from; use to"} if kind in NARROW else {}
+    return (
+        {"from": f"a MeshTimeout for a {kind} has no from; use to"}
+        if kind in (GATEWAY, ROUTE)
+        else {}
+    )
 
 
 POLICY = PolicyType(
@@ -193,8 +197,9 @@ POLICY = PolicyType(
     check=check,
     merge=merge,
     top_kinds=(*PROXY_KINDS, GATEWAY, ROUTE),
+    system_kinds=(GATEWAY, ROUTE),
     to_kinds=("Mesh", *SERVICE_KINDS, ROUTE),
-    narrow_to_kinds=NARROW,
+    narrow_to_kinds=GATEWAY_OR_ROUTE_TO,
     from_kinds=("Mesh",),
     has_rules=True,
     empty_match_allowed=False,

@@ -25,6 +25,7 @@ At = Callable[[Path], Position]  # place of the deepest part of the path that th
 
 SERVICE_KINDS = ("MeshService", "MeshExternalService", "MeshMultiZoneService")
 GATEWAY, ROUTE = "MeshGateway", "MeshHTTPRoute"
+GATEWAY_OR_ROUTE_TO = dict.fromkeys((GATEWAY, ROUTE), ("Mesh", "MeshExternalService"))
 PROXY_KINDS = ("Mesh", "Dataplane", "MeshSubset", "MeshService", "MeshServiceSubset")
 
 
@@ -34,14 +35,17 @@ class PolicyRules:
 
     `check` yields every violation of the rules a schema cannot say, and tolerates documents that
     the schema has already refused. `narrow_to_kinds`: what `to` may name where the policy is for a
-    gateway or a route. `needs_list`: Kuma refuses it without any of its lists. `closed`: which
-    lists a policy for this targetRef may not have, and why; Kuma does not look into them.
+    gateway or a route. `system_kinds`: those of `top_kinds` that only policies of the role `system`
+    may have, which is every policy's unless a label says otherwise. `needs_list`: Kuma refuses it
+    without any of its lists. `closed`: which lists a policy for this targetRef may not have, and
+    why; Kuma does not look into them.
     """
 
     kind: str
     slug: str
     check: Callable[[Mapping[str, object], At], Iterator[Problem]]
     top_kinds: tuple[str, ...] = PROXY_KINDS
+    system_kinds: tuple[str, ...] = ()
     to_kinds: tuple[str, ...] = ()
     narrow_to_kinds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     from_kinds: tuple[str, ...] = ()

@@ -11,8 +11,8 @@ from reconciler.kds.codec import canonical_data
 from reconciler.legacy_fields import read_legacy
 from reconciler.load import Blob, LoadMemo, load
 from reconciler.model.kinds import KINDS
-from reconciler.policies import CARRIED, POLICIES
 from reconciler.problems import Severity
+from reconciler.schema import file_of
 from reconciler.standing import as_carried
 from tests.support.golden_frames import documents, spec_of
 
@@ -263,11 +263,7 @@ def test_its_spec_is_an_object_and_outside_of_it_nothing_is_passed_over() -> Non
 
 # --- policies whose own fields have no schema ---
 
-GENERAL = sorted(
-    k.name
-    for k in KINDS.values()
-    if k.policy and k.name not in {p.kind for p in (*POLICIES, *CARRIED)}
-)
+GENERAL = sorted(k.name for k in KINDS.values() if file_of(k.name) == "policy.json")
 
 
 @pytest.mark.parametrize("type_", GENERAL)

@@ -175,6 +175,15 @@ def test_of_a_document_that_does_not_fit_its_schema_the_rules_say_nothing_else()
     assert "TR001" in printed(result)[0]
 
 
+def test_a_value_is_refused_once_though_its_rule_names_the_field_otherwise() -> None:
+    spec = "{rules: [{default: {outlierDetection: {interval: x, detectors: {totalFailures: {}}}}}]}"
+    text = f"type: MeshCircuitBreaker\nname: t\nspec: {spec}\n"
+    result = loaded({"m.yaml": MESH, "t.yaml": text})
+    (problem,) = result.problems
+    assert problem.code == "VAL004"
+    assert problem.at.field == "spec.from[0].default.outlierDetection.interval"
+
+
 def test_two_missing_fields_of_an_object_are_two_problems() -> None:
     spec = "{rules: [{default: {idleTimeout: 1s}, matches: [{spiffeID: {}}]}]}"
     result = loaded({"m.yaml": MESH, "t.yaml": f"type: MeshTimeout\nname: t\nspec: {spec}\n"})

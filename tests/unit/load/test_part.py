@@ -14,6 +14,7 @@ from reconciler.part import (
     at_most_one,
     duration_not_negative,
     exactly_one,
+    file_path,
     form,
     in_range,
     not_allowed,
@@ -104,3 +105,21 @@ def test_what_is_absent_or_of_another_type_is_empty() -> None:
     assert not list(text.entries())
     assert part([1]).text == ""
     assert part("1").number is None
+
+
+@pytest.mark.parametrize("path", ["/", "/var/log/x.log", "/tmp/", "C:\\logs\\x.log"])
+def test_a_path_is_a_whole_one(path: str) -> None:
+    assert said(file_path(part(path))) == []
+    assert said(file_path(part(f"x{path}"))) == [("VAL010", "conf.field")]
+
+
+def test_a_part_can_have_another_name_for_the_peer_and_keeps_its_place() -> None:
+    here = Part({"a": [1]}, ("rules", 0), lambda p: Position("f.yaml", len(p), 1, field_of(p)))
+    (found,) = (item.fault("VAL001", "") for item in here.called(("from", 7))["a"].items())
+    assert found.at.field == "from[7].a[0]"
+    assert found.at.line == len(("rules", 0, "a", 0))
+
+
+def test_what_is_empty_is_not_set() -> None:
+    fields = part({"a": "", "b": [], "c": {}, "d": None, "e": 0, "f": False, "g": "x"})
+    assert [name for name in "abcdefgh" if fields.set(name)] == ["e", "f", "g"]
