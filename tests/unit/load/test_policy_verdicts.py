@@ -1,4 +1,6 @@
-"""What Kuma takes of a policy and nobody can have meant is a warning."""
+"""Verdicts on policies that stand in no file of tests/verdicts: what Kuma takes and nobody can have
+meant is a warning, and what it refuses although it had once taken it says what to write.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +20,18 @@ def warnings(kind: str, spec: object) -> list[tuple[str, str]]:
     read = read_file("p.json", Blob("", json.dumps(document).encode()), strict=False)
     assert len(read.resources) == 1
     return [(problem.code, problem.at.field) for problem in read.problems]
+
+
+@pytest.mark.parametrize("kind", ["MeshRateLimit", "MeshFaultInjection"])
+@pytest.mark.parametrize("target", [None, MESH, {"kind": "MeshSubset", "tags": {"a": "b"}}])
+def test_from_is_refused_where_gateways_are_among_the_proxies(kind: str, target: object) -> None:
+    spec = {"from": [{"targetRef": MESH, "default": {}}]} | (
+        {"targetRef": target} if target else {}
+    )
+    document = {"type": kind, "name": "x", "spec": spec}
+    (problem,) = read_file("p.json", Blob("", json.dumps(document).encode()), strict=False).problems
+    assert (problem.code, problem.at.field) == ("PS002", "spec.from")
+    assert problem.message.endswith("; target proxyTypes: [Sidecar]")
 
 
 def to(default: object, target: object = MESH) -> object:
