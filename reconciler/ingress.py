@@ -47,14 +47,15 @@ def subsets(state: MeshState, offers: Iterable[Offer]) -> dict[Offer, tuple[Tags
     found: dict[Offer, set[Tags]] = {offer: {()} for offer in offers}
     for route in state.of(POLICY.kind):
         if is_effective(route):
-            for ref in _backends(route):
+            for ref in backends(route):
                 offer = route.key.mesh, ref.name
                 if ref.kind == "MeshServiceSubset" and offer in found:
                     found[offer].add(ref.tags.pairs)
     return {offer: tuple(sorted(tag_sets)) for offer, tag_sets in found.items()}
 
 
-def _backends(route: MeshResource) -> Iterator[BackendRef]:
+def backends(route: MeshResource) -> Iterator[BackendRef]:
+    """All that a MeshHTTPRoute leads to."""
     assert isinstance(route.spec, PolicySpec)
     for item in route.spec.to:
         for rule in item.conf if isinstance(item.conf, tuple) else ():

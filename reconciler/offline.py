@@ -4,7 +4,7 @@ status refs. Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.model.spec import DataplaneSpec, ZoneIngressSpec
@@ -28,8 +28,39 @@ class CannotRender(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
+    """`context`: of a sidecar's mesh."""
+
     snapshot: Snapshot
     origins: Origins  # which policies shaped which xDS resource
+    context: MeshContext | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Offline:
+    """One proxy of a zone, to be computed with what there may be."""
+
+    wanted: ResourceKey
+    zone: str
+    builders: Builders = field(default_factory=Builders)
+
+    def rendered(self, state: MeshState, before: Rendered | None = None) -> Rendered:
+        """`before`: of another state, to follow the change from. Raises CannotRender."""
+        wanted, zone = self.wanted, self.zone
+        proxy = state.get(wanted)
+        if proxy is None:
+            raise CannotRender(f"no {wanted}: give its file with --file")
+        traits = ProxyTraits(node_id=node_id(wanted.mesh, wanted.name))
+        names = as_written((*state.of("Dataplane"), *state.of("ZoneIngress")))
+        context = None
+        if wanted.type == "ZoneIngress":
+            result = ingress_view(state, proxy, zone, frozenset(), traits, names)
+        else:
+            known = before.context if before is not None else None
+            context = _context(state, wanted.mesh, zone, names, known)
+            result = sidecar_view(context, proxy, traits)
+        secrets = {name: placeholder(name) for name in result.view.secrets}
+        snapshot = translate(result.view, secrets, self.builders)
+        return Rendered(snapshot, result.origins, context)
 
 
 def proxies_of(
@@ -53,18 +84,7 @@ def rendered(
     zone: str,
 ) -> Rendered:
     """The configuration of `wanted`, one of `proxies`, in `zone`."""
-    state = from_resources((*policies, *proxies, *relayed))
-    proxy = state.get(wanted)
-    if proxy is None:
-        raise CannotRender(f"no {wanted}: give its file with --file")
-    traits = ProxyTraits(node_id=node_id(wanted.mesh, wanted.name))
-    names = as_written((*proxies, *relayed))
-    if wanted.type == "ZoneIngress":
-        result = ingress_view(state, proxy, zone, frozenset(), traits, names)
-    else:
-        result = sidecar_view(_context(state, wanted.mesh, zone, names), proxy, traits)
-    secrets = {name: placeholder(name) for name in result.view.secrets}
-    return Rendered(translate(result.view, secrets, Builders()), result.origins)
+    return Offline(wanted, zone).rendered(from_resources((*policies, *proxies, *relayed)))
 
 
 def as_written(proxies: Iterable[MeshResource]) -> Mapping[str, str]:
@@ -73,8 +93,10 @@ def as_written(proxies: Iterable[MeshResource]) -> Mapping[str, str]:
     return {host: host for s in specs for host in (s.address, s.advertised_address) if host}
 
 
-def _context(state: MeshState, mesh: str, zone: str, names: Mapping[str, str]) -> MeshContext:
+def _context(
+    state: MeshState, mesh: str, zone: str, names: Mapping[str, str], before: MeshContext | None
+) -> MeshContext:
     try:
-        return mesh_context(state, mesh, zone, frozenset(), names)
+        return mesh_context(state, mesh, zone, frozenset(), names, before)
     except KeyError as error:
         raise CannotRender(f'mesh "{mesh}" does not exist in the repository') from error

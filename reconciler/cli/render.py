@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +11,10 @@ from reconciler.cli.reading import policy_blobs
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
-    from reconciler.load import Loaded
+    from reconciler.load import Blob, Loaded
     from reconciler.model.resource import MeshResource
-    from reconciler.offline import Rendered
 
 EXAMPLE = (
     "example: reconciler render examples-repo --file frontend.yaml --file backend.yaml "
@@ -39,7 +38,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--policy-path", default="", help="folder of the policies inside PATH or the commit"
     )
-    parser.add_argument("--explain", action="store_true", help="which policies shaped what")
+    parser.add_argument(
+        "--explain", action="store_true",
+        help="instead: for each value the policy, file and line it comes from, and which lost",
+    )  # fmt: skip
+    parser.add_argument(
+        "--only", metavar="PATTERN", default="",
+        help='explain values with this in "Cluster backend connectTimeout"; * is anything',
+    )  # fmt: skip
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="of the explanation"
+    )
+    parser.add_argument(
+        "--shadow", action="store_true",
+        help="with policies labelled kuma.io/effect: shadow in force, and what that changes",
+    )  # fmt: skip
     add_limits(parser)
 
 
@@ -50,31 +63,43 @@ def run(args: argparse.Namespace) -> int:
     from reconciler.source.single import SourceError
 
     try:
-        loaded = load(policy_blobs(args), LoadMemo(), limits_of(args))
+        blobs = policy_blobs(args)
+        loaded = load(blobs, LoadMemo(), limits_of(args))
         if has_errors(loaded.problems):
             for problem in loaded.problems:
                 sys.stderr.write(f"{problem}\n")
             return 1
-        found = _rendered(args, loaded)
+        sys.stdout.write(_answer(args, loaded, blobs))
     except (CannotRender, SourceError, OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    _show(found, loaded, explain=args.explain)
     return 0
 
 
-def _rendered(args: argparse.Namespace, loaded: Loaded) -> Rendered:
+def _answer(args: argparse.Namespace, loaded: Loaded, blobs: Mapping[str, Blob]) -> str:
     from reconciler.defaults import with_defaults
+    from reconciler.explain.asked import Asked, configuration, explanation
+    from reconciler.explain.positions import Positions
     from reconciler.model.resource import ResourceKey
-    from reconciler.offline import proxies_of, rendered
+    from reconciler.offline import proxies_of
     from reconciler.source.single import single_document
 
     documents = {str(file): single_document(file) for file in args.file}
     proxies = proxies_of(documents, args.zone)
-    type_ = "Dataplane" if args.mesh else "ZoneIngress"
-    wanted = ResourceKey(type_, args.mesh, args.dataplane)
-    policies = with_defaults(loaded.resources)
-    return rendered(policies, proxies, _relayed(args), wanted, args.zone)
+    wanted = ResourceKey("Dataplane" if args.mesh else "ZoneIngress", args.mesh, args.dataplane)
+    resources = (*with_defaults(loaded.resources), *proxies, *_relayed(args))
+    positions = Positions(
+        loaded.provenance,
+        {path: blob.data or b"" for path, blob in blobs.items()},
+        {
+            proxy.key: (name, Path(name).read_bytes())
+            for name, proxy in zip(sorted(documents), proxies, strict=True)
+        },
+    )
+    asked = Asked(wanted, args.zone, resources, positions, args.shadow)
+    if args.explain:
+        return explanation(asked, args.only, as_json=args.format == "json")
+    return configuration(asked)
 
 
 def _relayed(args: argparse.Namespace) -> tuple[MeshResource, ...]:
@@ -98,18 +123,3 @@ def _relayed(args: argparse.Namespace) -> tuple[MeshResource, ...]:
         except StatusUnreadable as error:
             sys.stderr.write(f"the status of zone {zone} is left out: {error}\n")
     return found
-
-
-def _show(found: Rendered, loaded: Loaded, *, explain: bool) -> None:
-    from xds.readable import readable_snapshot
-
-    document: dict[str, object] = dict(readable_snapshot(found.snapshot))
-    if explain:
-        document["origins"] = {
-            f"{type_url.rpartition('.')[2]} {name}": [
-                f"{key} ({loaded.provenance.get(key, 'a default of the mesh')})" for key in keys
-            ]
-            for (type_url, name), keys in sorted(found.origins.items())
-            if keys
-        }
-    sys.stdout.write(json.dumps(document, indent=2) + "\n")

@@ -74,10 +74,55 @@ def test_the_defaults_of_a_mesh_shape_a_proxy_and_are_named_as_such(
     repo = PolicyRepo.create(tmp_path, {"m.yaml": MESH})
     proxy = tmp_path / "web.yaml"
     proxy.write_text(PROXY)
-    assert render(repo.work, proxy, "--explain") == 0
-    origins = json.loads(capsys.readouterr().out)["origins"]
-    default = "MeshTimeout default/mesh-timeout-all-default (a default of the mesh)"
-    assert default in origins["Cluster backend"]
+    asked = ("--explain", "--only", "Cluster backend connectTimeout")
+    assert render(repo.work, proxy, *asked) == 0
+    assert capsys.readouterr().out == (
+        "Cluster backend\n"
+        '  connectTimeout: "5s"\n'
+        "    <- a default of the mesh  MeshTimeout default/mesh-timeout-all-default  "
+        "spec.to[0].default.connectionTimeout\n"
+    )
     repo.commit({"m.yaml": MESH + "skipCreatingInitialPolicies: [MeshTimeout]\n"})
-    assert render(repo.work, proxy, "--explain") == 0
-    assert default not in capsys.readouterr().out
+    assert render(repo.work, proxy, *asked) == 0
+    assert "a default of the mesh" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("rev", [(), ("--rev", "HEAD")])
+def test_places_are_those_of_the_files_that_were_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rev: tuple[str, ...]
+) -> None:
+    """Also of a commit, inside a policy path; a proxy's own by the name it was given with."""
+    item = "{targetRef: {kind: Mesh}, default: {connectionTimeout: 2s}}"
+    policy = f"# first\ntype: MeshTimeout\nmesh: default\nname: a\nspec:\n  to: [{item}]\n"
+    repo = PolicyRepo.create(tmp_path, {"p/m.yaml": MESH, "p/t.yaml": policy})
+    proxy = tmp_path / "web.yaml"
+    proxy.write_text(PROXY)
+    asked = ("--policy-path", "p", *rev, "--explain", "--format", "json")
+    assert render(repo.work, proxy, *asked) == 0
+    values = json.loads(capsys.readouterr().out)["values"]
+    timeouts = {v["resource"]: v for v in values if v["path"] == "connectTimeout"}
+    assert timeouts["Cluster backend"]["from"][0]["at"] == "t.yaml:6:63"
+    ports = [v for v in values if v["path"] == "address.socketAddress.portValue"]
+    assert {v["from"][0]["at"] for v in ports} == {f"{proxy}:7:20", f"{proxy}:8:21"}
+
+
+def test_shadow_policies_are_enforced_only_where_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    item = "{targetRef: {kind: Mesh}, default: {connectionTimeout: 2s}}"
+    policy = "type: MeshTimeout\nmesh: default\nname: a\nlabels: {kuma.io/effect: shadow}\n"
+    repo = PolicyRepo.create(
+        tmp_path, {"m.yaml": MESH, "t.yaml": f"{policy}spec: {{to: [{item}]}}"}
+    )
+    proxy = tmp_path / "web.yaml"
+    proxy.write_text(PROXY)
+    found = []
+    for more in ((), ("--shadow",)):
+        assert render(repo.work, proxy, *more) == 0
+        shown = json.loads(capsys.readouterr().out)
+        timeouts = {c["name"]: c["connectTimeout"] for c in shown["clusters"]}
+        found.append((timeouts["backend"], shown["shadow"]["enforced"]))
+    assert found == [("5s", False), ("2s", True)]
+    assert shown["shadow"]["changes"] == [
+        {"resource": "Cluster backend", "path": "connectTimeout", "now": "5s", "then": "2s"}
+    ]
