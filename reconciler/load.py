@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from reconciler.checks import CHECKS
 from reconciler.decode import mesh_resource
@@ -345,7 +345,8 @@ def _spec(found: Declared) -> tuple[Mapping[str, object], tuple[SchemaFault, ...
     kind = found.kind.name
     if found.kind.legacy:
         return read_legacy(kind, found.spec)
-    spec = filled(kind, _without_nulls(found.spec) if found.kubernetes else found.spec)
+    given = _without_nulls(found.spec) if found.kubernetes else found.spec
+    spec = filled(kind, cast("Mapping[str, object]", _whole(given)))
     return spec, schema_faults(kind, {**_meta(found), "spec": spec})
 
 
@@ -417,6 +418,15 @@ def _holds(field: str, others: Iterable[str]) -> bool:
 
 def _is_error(problem: Problem) -> bool:
     return problem.severity is Severity.ERROR and problem.code != UNKNOWN_FIELD
+
+
+def _whole(value: object) -> object:
+    """2.0 is 2 to Kuma, also where a whole number is asked for."""
+    if isinstance(value, dict):
+        return {name: _whole(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _path_of(dotted: str) -> tuple[str | int, ...]:

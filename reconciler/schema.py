@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from reconciler.packaged import schemas_folder
-from reconciler.schema_compiled import compiled, has_form
+from reconciler.schema_compiled import RANGES, compiled, has_form, has_format
 
 if TYPE_CHECKING:  # takes a tenth of a second, and clean documents do without
     from jsonschema import Draft202012Validator
@@ -87,11 +87,24 @@ def _pattern(_: object, pattern: str, instance: object, __: object) -> Iterator[
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
+def _format(
+    _: object, name: str, instance: object, schema: Mapping[str, Any]
+) -> Iterator[ValidationError]:
+    """What is under a `minimum` is told by that."""
+    from jsonschema.exceptions import ValidationError
+
+    if not has_format(name, instance):
+        number = instance if isinstance(instance, int | float) else 0
+        if isinstance(instance, str) or number >= schema.get("minimum", number):
+            yield ValidationError(f"{instance!r} is no {name}")
+
+
 @lru_cache(maxsize=64)
 def _validator(file: str) -> Draft202012Validator:
     from jsonschema import Draft202012Validator, validators
 
-    extended = validators.extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
+    keywords = {"pattern": _pattern, "format": _format}
+    extended = validators.extend(Draft202012Validator, keywords)  # type: ignore[no-untyped-call]
     made = cast("type[Draft202012Validator]", extended)
     return made(_schemas()[1][file], registry=_registry())
 
@@ -138,7 +151,8 @@ def _faults(error: ValidationError) -> Iterator[SchemaFault]:
             values = [str(value) for value in cast("list[object]", error.validator_value)]
             yield SchemaFault(path, "SCH004", one_of(error.instance, values))
         case _:
-            late = schema.get("$comment") == LATE
+            is_range = error.validator == "format" and error.validator_value in RANGES
+            late = schema.get("$comment") == LATE or is_range
             yield SchemaFault(path, "SCH002", _worded(error, schema), late=late)
 
 
@@ -202,6 +216,13 @@ def _worded(error: ValidationError, schema: Mapping[str, Any]) -> str:
             return f"must have at most {error.validator_value} entries"
         case "minLength":
             return "must not be empty"
+        case "maxLength":
+            return f"has over {error.validator_value} characters; write a shorter text"
+        case "format" if error.validator_value in RANGES:
+            least, most = RANGES[str(error.validator_value)]
+            return f"{value} is out of range; write a number of {least} to {most}"
+        case "format":
+            return "must be base64; encode it so"
         case "const":
             return f"must be {error.validator_value}, not {value}"
         case _ if schema.get("title") and schema.get("description"):

@@ -28,6 +28,18 @@ def has_form(pattern: str, text: str) -> bool:
     return re.search(whole, text) is not None
 
 
+RANGES = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
+BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})$"
+
+
+def has_format(name: str, value: object) -> bool:
+    """The range of a whole number, and bytes in base64; other formats are for editors."""
+    if name in RANGES and isinstance(value, int | float) and not isinstance(value, bool):
+        least, most = RANGES[name]
+        return least <= value <= most
+    return name != "byte" or not isinstance(value, str) or has_form(BASE64, value)
+
+
 class _Form:
     """The keyword, as jsonschema-rs wants one: an exception says no."""
 
@@ -78,7 +90,14 @@ def _with_forms(node: Any) -> Any:
         return [_with_forms(item) for item in node]
     if not isinstance(node, dict):
         return node
-    return {
+    made = {
         _FORM if key == "pattern" and isinstance(value, str) else key: _with_forms(value)
         for key, value in node.items()
     }
+    format_ = node.get("format")  # of a schema a text, of its properties another schema
+    if format_ == "byte":
+        made[_FORM] = BASE64
+    elif isinstance(format_, str) and format_ in RANGES:
+        least, most = RANGES[format_]
+        made["allOf"] = [{"minimum": least, "maximum": most}]
+    return made
