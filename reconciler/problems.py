@@ -41,9 +41,10 @@ def field_of(path: Path) -> str:
 
 def field_in_schema(path: Path) -> str:
     """A path as Kuma's API writes it where a document does not fit its type's schema: keys of maps
-    are like fields (`spec.targetRef.tags.kuma.io/zone`).
+    are like fields (`spec.targetRef.tags.kuma.io/zone`), up to a space in one.
     """
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)[1:]
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)[1:]
+    return text.partition(" ")[0]
 
 
 class Severity(StrEnum):

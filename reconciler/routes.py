@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from reconciler.model.resource import SERVICE, ResourceKey, canonical_json
 from reconciler.model.spec import Tags
+from reconciler.policies.backend import WEIGHTS_MAX
 from reconciler.policies.mesh_http_route import (
     BackendRef,
     MirrorRef,
@@ -82,7 +83,9 @@ def _splits(backends: tuple[BackendRef, ...], resolve: ResolveBackend) -> tuple[
         tags = resolve(backend) if backend.weight else None
         if tags is not None:
             weights[tags] = weights.get(tags, 0) + backend.weight
-    return tuple(Split(tags, weight) for tags, weight in weights.items())
+    # Envoy adds them up in 32 bits.
+    parts = sum(weights.values()) // WEIGHTS_MAX + 1
+    return tuple(Split(tags, max(1, weight // parts)) for tags, weight in weights.items())
 
 
 def _filter(given: RuleFilter, resolve: ResolveBackend) -> RouteFilter | PlannedMirror | None:

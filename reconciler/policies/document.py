@@ -170,9 +170,13 @@ def check_target(
     at: At,
     *,
     section_allowed: bool = True,
+    odd_names: tuple[str, ...] = (),
 ) -> Iterator[Problem]:
-    """One targetRef: its kind, and the fields that this kind may or must have."""
-    yield from _check_target(Part(target, path, at), allowed, section_allowed=section_allowed)
+    """One targetRef: its kind, and the fields that this kind may or must have. `odd_names` count
+    as names although they have not the form of one.
+    """
+    part = Part(target, path, at)
+    yield from _check_target(part, allowed, section_allowed=section_allowed, odd_names=odd_names)
 
 
 def _check_target(
@@ -181,6 +185,7 @@ def _check_target(
     *,
     section_allowed: bool,
     gateway_tags: bool = True,
+    odd_names: tuple[str, ...] = (),
 ) -> Iterator[Problem]:
     kind = str(target["kind"].value or "")
     if kind not in allowed:
@@ -198,7 +203,7 @@ def _check_target(
     for name in _TARGET_FIELDS:
         if target.set(name) and name not in takes:
             yield target[name].fault("TR002", f"{kind} takes no {name}; remove it")
-    yield from _check_name(target, kind)
+    yield from _check_name(target, kind, odd_names)
     if "tags" in takes or kind == "MeshGateway":
         yield from _check_tags(target["tags"], selector=kind in _NEED_NAME)
     if target["proxyTypes"].is_list and not target.set("proxyTypes") and "proxyTypes" in takes:
@@ -209,7 +214,7 @@ def _check_target(
         yield target["sectionName"].fault("TR005", text)
 
 
-def _check_name(target: Part, kind: str) -> Iterator[Problem]:
+def _check_name(target: Part, kind: str, odd: tuple[str, ...]) -> Iterator[Problem]:
     named, labelled = target.set("name"), target.set("labels")
     if kind in _NAMED_OR_LABELLED and not named and not labelled:
         yield target.fault("TR003", f"{kind} needs a name or labels")
@@ -218,7 +223,7 @@ def _check_name(target: Part, kind: str) -> Iterator[Problem]:
     if "labels" in _FIELDS_OF_KIND[kind] and labelled and (named or target.set("namespace")):
         text = "labels exclude name and namespace; keep one of them"
         yield target["labels"].fault("TR003", text)
-    if kind in (*_NAMED_OR_LABELLED, *_NEED_NAME):
+    if kind in (*_NAMED_OR_LABELLED, *_NEED_NAME) and target["name"].text not in odd:
         cure = "use lower-case letters, digits, '-', '.' and '_'"
         yield from form(target["name"], _NAME, "a name", cure)
 

@@ -287,7 +287,7 @@ def _known_kind(path: str, document: Document, value: object, field_name: str) -
 def _name_problems(
     path: str, document: Document, name: object, at: Path, kind: Kind
 ) -> Iterator[Problem]:
-    limit = MESH_NAME_MAX if kind.name == "Mesh" else NAME_MAX
+    limit = MESH_NAME_MAX if kind.name in ("Mesh", "MeshExternalService") else NAME_MAX
     if name is None or name == "":
         yield _problem(path, document, at, "DOC003", "name is missing; every resource has one")
     elif not isinstance(name, str):

@@ -133,7 +133,7 @@ def snake(kind: str) -> str:
 
 def registered(text: str, slug: str) -> str:
     """The registry's text with the policy imported and last in the tuple."""
-    imports = re.search(r"from reconciler\.policies import \(?([\w\s,]+?)\)?\n(?=\S|\n)", text)
+    imports = re.search(r"from reconciler\.policies import (\([\w\s,]+\)|[\w ,]+)\n", text)
     tuple_end = re.search(r"(?ms)^POLICIES\b.*?\(\n.*?(?=^\))", text)
     if imports is None or tuple_end is None:
         raise ValueError(f"{REGISTRY} has another form than expected; add {slug} by hand")
