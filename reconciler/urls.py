@@ -13,11 +13,13 @@ HOST_LENGTH_MAX = 255
 PATH_LENGTH_MAX = 32767  # of a Windows path, behind the drive
 _ANY = "a-zA-Z\u00a1-\uffff0-9"
 _WORD = "[a-zA-Z0-9]"
-_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SPACE = re.compile(r"[\t\n\f\r ]")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _USER = re.compile(r"[a-zA-Z0-9\-._:~!$&'()*+,;=%@]*")
 _URL_SCHEME = re.compile(r"(?:(?:ftp|tcp|udp|wss?|https?)://)?")
-_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-]*")
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-]*:")
+_PORT = re.compile(r"(?::[0-9]*)?")
 _TAIL = re.compile(r"\.?(?::[0-9]{1,5})?(?:[/?#][^\t\n\f\r ]*)?")
 _IP_HOST = re.compile(
     r"(?:[1-9]\d?|1\d\d|2[01]\d|22[0-3]|24\d|25[0-5])"
@@ -51,13 +53,14 @@ def is_url(text: str) -> bool:
     """With or without a scheme; without one, host and port are enough, or a host with a dot."""
     if not URL_LENGTH_LEAST <= len(text) <= URL_LENGTH_MOST or text.startswith("."):
         return False
-    if not _is_parsed(text):
+    has_scheme = "://" in text or ":" not in text
+    if not _is_parsed(text if has_scheme else f"http://{text}"):
         return False
-    rest = text[len(_scheme_of(text)) :]
-    starts = [0, *(at + 1 for at, letter in enumerate(rest) if letter == "@" and at)]
-    before = _CONTROL.search(rest)
-    end = before.start() if before else len(rest)
-    return any(_is_host_and_rest(rest[start:]) for start in starts if start <= end)
+    # A user may stand in front, whatever is in it: a host may begin behind each @.
+    before = _SPACE.search(text)
+    end = before.start() if before else len(text)
+    starts = [len(_scheme_of(text)), *(i + 1 for i, c in enumerate(text[:end]) if c == "@" and i)]
+    return any(_is_host_and_rest(text[start:]) for start in starts)
 
 
 def is_http_host_and_port(text: str) -> bool:
@@ -85,18 +88,43 @@ def _scheme_of(text: str) -> str:
 
 def _is_parsed(text: str) -> bool:
     """What a reader of URLs makes of it before anybody looks at its parts."""
-    scheme, mark, rest = text.partition("://")
-    if not mark and ":" not in text:
-        path = re.split(r"[?#]", text, maxsplit=1)[0]
-        return "." in path and not _BAD_ESCAPE.search(path) and not _CONTROL.search(text)
-    if mark and not _SCHEME.fullmatch(scheme):
+    rest, _, fragment = text.partition("#")
+    if _CONTROL.search(text) or rest.startswith(":") or _BAD_ESCAPE.search(fragment):
         return False
-    whole = re.split(r"[?#]", rest if mark else text, maxsplit=1)[0]
-    authority, _, path = whole.partition("/")
+    scheme = _SCHEME.match(rest)
+    rest = rest[scheme.end() if scheme else 0 :].partition("?")[0]
+    if not rest.startswith("/"):
+        # Behind a scheme it is opaque; without one, a colon would end a scheme.
+        return scheme is not None or (
+            ":" not in rest.partition("/")[0] and _is_path(rest, without_host=True)
+        )
+    if not rest.startswith("//") or (scheme is None and rest.startswith("///")):
+        return _is_path(rest, without_host=True)
+    authority, slash, path = rest[2:].partition("/")
     user, at, host = authority.rpartition("@")
-    if host.startswith(".") or _BAD_ESCAPE.search(path) or _CONTROL.search(text):
+    if at and (not _USER.fullmatch(user) or _BAD_ESCAPE.search(user)):
         return False
-    return not at or (_USER.fullmatch(user) is not None and not _BAD_ESCAPE.search(user))
+    return _is_host(host) and _is_path(slash + path, without_host=not host)
+
+
+def _is_path(path: str, *, without_host: bool) -> bool:
+    has_dot = "." in path or "%2e" in path.lower()
+    return not _BAD_ESCAPE.search(path) and not (without_host and path and not has_dot)
+
+
+def _is_host(host: str) -> bool:
+    """With its port. A name of one dot in front is none."""
+    head, bracket, port = host.rpartition("]")
+    if not bracket and not host.startswith("["):
+        head, colon, port = host.partition(":")
+        port = colon + port
+    elif not host.startswith("["):
+        return False
+    return (
+        not host.startswith(".")
+        and _PORT.fullmatch(port) is not None
+        and _HOST_CHARACTERS.fullmatch(head) is not None
+    )
 
 
 def _is_host_and_rest(text: str) -> bool:

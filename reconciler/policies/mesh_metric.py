@@ -25,7 +25,7 @@ def check(spec: Mapping[str, object], at: At) -> Faults:
     for name in ("exclude", "include"):
         for selector in profiles[name].items():
             if selector["type"].text == "Regex":
-                for fault in faults(selector["match"].text):
+                for fault in faults(selector["match"].text, go=True):
                     yield selector["match"].fault("VAL010", fault)
     for index, application in enumerate(default["applications"].items()):
         # Kuma's API names the entry, not its port, and both lists in the singular.
@@ -66,4 +66,5 @@ POLICY = PolicyRules(
     slug="mesh_metric",
     check=check,
     top_kinds=(*PROXY_KINDS, GATEWAY),
+    system_kinds=(GATEWAY,),
 )

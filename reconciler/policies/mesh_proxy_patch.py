@@ -107,5 +107,6 @@ POLICY = PolicyRules(
     slug="mesh_proxy_patch",
     check=check,
     top_kinds=(*PROXY_KINDS, GATEWAY),
+    system_kinds=(GATEWAY,),
     gateway_tags=False,
 )

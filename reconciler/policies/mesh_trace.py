@@ -59,5 +59,6 @@ POLICY = PolicyRules(
     slug="mesh_trace",
     check=check,
     top_kinds=(*PROXY_KINDS, GATEWAY),
+    system_kinds=(GATEWAY,),
     gateway_tags=False,
 )
