@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING
 from reconciler.source.embedded import NotYaml, embedded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reconciler.part import Faults, Part
     from reconciler.problems import Problem
+    from xds.native import Judged
 
+UNKNOWN_MAX = 5
 CLUSTER = "envoy.config.cluster.v3.Cluster"
 LISTENER = "envoy.config.listener.v3.Listener"
 NETWORK_FILTER = "envoy.config.listener.v3.Filter"
@@ -32,28 +36,33 @@ def native_patch(part: Part, type_name: str) -> Faults:
 
 def native_any(part: Part) -> Faults:
     """A text that is a whole resource and names its type in `@type`."""
-    from xds.native import native_any_fault
+    from xds.native import judged_any
 
-    try:
-        fault = native_any_fault(embedded(part.text))
-    except NotYaml as error:
-        fault = str(error)
-    if fault is not None:
-        yield _refused(part, fault)
+    yield from _told(part, judged_any)
 
 
 def _native(part: Part, type_name: str, *, whole: bool) -> Faults:
-    from xds.native import native_fault
+    from xds.native import judged
 
+    yield from _told(part, lambda data: judged(type_name, data, whole=whole))
+
+
+def _told(part: Part, judge: Callable[[object], Judged]) -> Faults:
     try:
-        fault = native_fault(type_name, embedded(part.text), whole=whole)
+        found = judge(embedded(part.text))
     except NotYaml as error:
-        fault = str(error)
-    if fault is not None:
-        yield _refused(part, fault)
+        yield _refused(part, str(error))
+        return
+    if found.fault is not None:
+        yield _refused(part, found.fault)
+    elif found.unknown:
+        names = ", ".join(found.unknown[:UNKNOWN_MAX])
+        text = (
+            f"Envoy's resource has no field {names}, and zones pass over it; correct or remove it"
+        )
+        yield part.warning("ENV002", text)
 
 
 def _refused(part: Part, fault: str) -> Problem:
-    return part.fault(
-        "ENV001", f"no valid resource of Envoy: {fault}" + ("" if ";" in fault else "; correct it")
-    )
+    cure = "" if ";" in fault else "; correct it"
+    return part.fault("ENV001", f"no valid resource of Envoy: {fault}{cure}")

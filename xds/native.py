@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from xds.native_json import (
     Field,
     Message,
+    Packed,
     Path,
     Unreadable,
     enum_numbers,
@@ -51,34 +53,67 @@ _UNITS = {"chars": " characters", "bytes": " bytes", "items": " entries", "": ""
 _ELSEWHERE = ("required", "one", "if-set", "unasked")
 
 
-def native_fault(type_name: str, data: object, *, whole: bool) -> str | None:
-    """What is wrong with the data as a message of that type; None when it is one. With `whole` its
-    values are asked, too; a part that is to be merged into another message cannot be.
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """`fault`: what is wrong with data as a message; None when it is one. `unknown`: fields that
+    the message does not have, and that are passed over.
+    """
+
+    fault: str | None = None
+    unknown: tuple[str, ...] = ()
+
+
+def judged(type_name: str, data: object, *, whole: bool) -> Judged:
+    """With `whole` the values are asked, too; a part that is to be merged into another message
+    cannot be.
     """
     kind = message_type(type_name)
     assert kind is not None, type_name
-    return _fault(lambda: read_message(kind, data), whole=whole)
+    return _judged(lambda: read_message(kind, data), whole=whole)
 
 
-def native_any_fault(data: object) -> str | None:
-    """The same for a resource that names its type in `@type`."""
-    return _fault(lambda: read_any(data), whole=True)
+def judged_any(data: object) -> Judged:
+    """The same for a whole resource that names its type in `@type`."""
+    return _judged(lambda: read_any(data), whole=True)
 
 
-def _fault(read: Callable[[], Message | None], *, whole: bool) -> str | None:
+def _judged(read: Callable[[], Message | None], *, whole: bool) -> Judged:
     try:
         message = read()
     except Unreadable as error:
-        return _said(error.path, error.message)
-    faults = _broken(message, ()) if whole and message is not None else iter(())
-    return next(faults, None)
+        return Judged(_said(error.path, error.message))
+    if message is None:
+        return Judged()
+    fault = next(_broken(message, ()), None) if whole else None
+    return Judged(fault, tuple(_passed_over(message, ())))
+
+
+def _passed_over(value: object, path: Path) -> Iterator[str]:
+    """Places of the fields that no message has, those in an Any among them."""
+    match value:
+        case Message():
+            yield from (_place((*path, name)) for name in value.unknown)
+            for name, inner in value.values.items():
+                yield from _passed_over(inner, (*path, name))
+        case Packed(message):
+            yield from _passed_over(message, path)
+        case list():
+            for index, item in enumerate(value):
+                yield from _passed_over(item, (*path, index))
+        case dict():
+            for key, item in value.items():
+                yield from _passed_over(item, (*path, key))
 
 
 def _said(path: Path, text: str) -> str:
     if not path:
         return f"the resource {text}"
+    return f"{_place(path)} {text}"
+
+
+def _place(path: Path) -> str:
     parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return f"{''.join(parts).removeprefix('.')} {text}"
+    return "".join(parts).removeprefix(".")
 
 
 def _broken(message: Message, path: Path) -> Iterator[str]:

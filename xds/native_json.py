@@ -81,11 +81,19 @@ class Field:
 @dataclass(frozen=True, slots=True)
 class Message:
     """What is set, by the names of the .proto file. Durations are nanoseconds, wrappers their
-    values; of an Any, a Struct and a time only that they are there.
+    values; of a Struct and a time only that they are there. `unknown` is passed over.
     """
 
     type: type
     values: Mapping[str, object]
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What stands in an Any; None of a type that is known by its name alone."""
+
+    message: Message | None
 
 
 def message_type(full_name: str) -> type | None:
@@ -154,7 +162,13 @@ def read_message(kind: type, data: object, path: Path = ()) -> Message:
         if field.group is not None:
             values.pop(chosen.get(field.group, ""), None)
             chosen[field.group] = field.name
-    return Message(kind, values)
+    known = _names(kind)
+    return Message(kind, values, tuple(str(name) for name in data if name not in known))
+
+
+@cache
+def _names(kind: type) -> frozenset[str]:
+    return frozenset(name for f in message_fields(kind) for name in (f.name, f.json_name))
 
 
 def _takes_null(field: Field, data: Mapping[str, object]) -> bool:
@@ -197,12 +211,12 @@ def _well_known(name: str, kind: type, given: object, path: Path) -> object:
     if name == _TIME and not (isinstance(given, str) and _MOMENT.fullmatch(given)):
         raise Unreadable(path, "is not a time; write it like 2026-01-31T12:00:00Z")
     if name == _ANY:
-        read_any(given, path)
-    elif name == _STRUCT and not isinstance(given, Mapping):
+        return Packed(read_any(given, path))
+    if name == _STRUCT and not isinstance(given, Mapping):
         raise Unreadable(path, "must be an object")
-    elif name == _LIST and not isinstance(given, list):
+    if name == _LIST and not isinstance(given, list):
         raise Unreadable(path, "must be a list")
-    elif name not in (_TIME, _ANY, _STRUCT, _LIST, _VALUE):
+    if name not in (_TIME, _ANY, _STRUCT, _LIST, _VALUE):
         return read_message(kind, given, path)
     return 0
 

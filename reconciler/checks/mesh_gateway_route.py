@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.checks.selectors import service_sources, service_tags
-from reconciler.part import PERCENT_MAX, Part, in_range, not_allowed, not_empty, port, required
+from reconciler.checks.values import percent
+from reconciler.part import Part, in_range, not_allowed, not_empty, port, required
+from reconciler.policies import re2
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from reconciler.part import At, Faults
 
 STATUS_LEAST, STATUS_MOST = 300, 308
+STATUSES_OF_ENVOY = (301, 302, 303, 307, 308)
 HOST_HEADERS = (":authority", "Host", "host")
 
 
@@ -59,6 +62,10 @@ def _rule(rule: Part) -> Faults:
         yield from not_allowed(backends, "a redirect is the answer, and nothing is called")
     for backend in backends.items():
         yield from _backend(backend)
+    shares = [backend["weight"].value for backend in backends.items()]
+    if len(shares) > 1 and not any(shares):
+        text = "Kuma takes backends of no weight, and Envoy does not; write weight: 1 to each"
+        yield backends.warning("VAL003", text)
 
 
 def _match(match: Part) -> Faults:
@@ -77,10 +84,20 @@ def _match(match: Part) -> Faults:
                 yield from not_allowed(header["value"], "only whether it is there is asked")
         else:
             yield from not_empty(header["value"], "write the value to compare with")
+            yield from _expression(header, header["value"])
     for query in match["queryParameters"].items():
         place = Part(query.value, (*match.path, "query_parameters", query.path[-1]), match.at)
         yield from not_empty(place["name"], "write the name of the parameter")
         yield from not_empty(place["value"], "write the value to compare with")
+        yield from _expression(query, place["value"])
+
+
+def _expression(match: Part, value: Part) -> Faults:
+    """What is no expression costs the proxy all of its routes."""
+    if match["match"].value == "REGEX":
+        for fault in re2.faults(value.text):
+            text = f"Kuma takes it, and Envoy does not: {fault}; correct it"
+            yield value.warning("VAL010", text)
 
 
 def _path(match: Part) -> Faults:
@@ -89,6 +106,7 @@ def _path(match: Part) -> Faults:
     place = Part(text, (*match.path, "value"), match.at)
     if match["path"]["match"].value == "REGEX":
         yield from not_empty(place, "write the expression for the path")
+        yield from _expression(match["path"], place)
     elif not text.startswith("/"):
         yield place.fault("VAL010", f'path "{text[:60]}" is not absolute; begin it with /')
 
@@ -104,18 +122,26 @@ def _filter(each: Part, *, has_prefix: bool, takes_host: bool) -> Faults:
         status = Part(redirect["statusCode"].value, (*redirect.path, "status_code"), each.at)
         if status:
             yield from in_range(status, STATUS_LEAST, STATUS_MOST)
+            yield from _no_redirect(status)
         else:
             yield from required(status, "write a status such as 302")
     if each["mirror"]:
         mirror = each["mirror"]
         yield from required(mirror["percentage"], "write how many requests, 0 to 100")
-        yield from in_range(mirror["percentage"], 0, PERCENT_MAX)
+        yield from percent(mirror["percentage"])
         yield from required(mirror["backend"], "write its destination")
         if mirror["backend"]:
             yield from _backend(mirror["backend"])
     prefix = each["rewrite"]["replacePrefixMatch"]
     if not has_prefix:
         yield from not_allowed(prefix, "no match of the rule is of a PREFIX")
+
+
+def _no_redirect(status: Part) -> Faults:
+    number = status.number or 0
+    if STATUS_LEAST <= number <= STATUS_MOST and number not in STATUSES_OF_ENVOY:
+        text = f"Kuma takes the status {number}, and Envoy cannot redirect with it; write 302"
+        yield status.warning("VAL003", text)
 
 
 def _headers(headers: Part, *, takes_host: bool) -> Faults:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from xds.native import native_any_fault, native_fault
+from xds.native import judged, judged_any
 from xds.native_json import message_type
 from xds.native_rules import native_rules
 
@@ -38,7 +38,7 @@ def host(**values: object) -> dict[str, object]:
     ],
 )
 def test_what_zones_read_is_a_resource(type_name: str, data: object) -> None:
-    assert native_fault(type_name, data, whole=True) is None
+    assert judged(type_name, data, whole=True).fault is None
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_what_zones_read_is_a_resource(type_name: str, data: object) -> None:
 def test_what_is_not_of_the_type_is_refused_even_in_a_part(
     type_name: str, data: object, text: str
 ) -> None:
-    assert text in str(native_fault(type_name, data, whole=False))
+    assert text in str(judged(type_name, data, whole=False).fault)
 
 
 @pytest.mark.parametrize(
@@ -95,20 +95,35 @@ def test_what_is_not_of_the_type_is_refused_even_in_a_part(
 def test_what_breaks_a_rule_is_refused_only_as_a_whole(
     type_name: str, data: object, text: str
 ) -> None:
-    assert text in str(native_fault(type_name, data, whole=True))
-    assert native_fault(type_name, data, whole=False) is None
+    assert text in str(judged(type_name, data, whole=True).fault)
+    assert judged(type_name, data, whole=False).fault is None
 
 
 def test_what_stands_in_an_any_is_read_and_not_asked() -> None:
     """As for a zone: only who unpacks it asks."""
     data = {"name": "a", "typed_config": {"@type": URL + CLUSTER, "connect_timeout": "0s"}}
-    assert native_fault(HTTP_FILTER, data, whole=True) is None
+    assert judged(HTTP_FILTER, data, whole=True).fault is None
 
 
 def test_a_resource_that_names_its_type_is_asked_by_its_rules() -> None:
-    assert native_any_fault({"@type": URL + CLUSTER, "name": "a"}) is None
-    assert native_any_fault({"@type": URL + CLUSTER}) == "name must not be empty"
-    assert "must be an object with an @type" in str(native_any_fault(None))
+    assert judged_any({"@type": URL + CLUSTER, "name": "a"}).fault is None
+    assert judged_any({"@type": URL + CLUSTER}).fault == "name must not be empty"
+    assert "must be an object with an @type" in str(judged_any(None).fault)
+
+
+def test_fields_that_no_message_has_are_told_also_in_an_any() -> None:
+    data = {
+        "name": "a",
+        "conect_timeout": "5s",
+        "health_checks": [{"timeout": "1s", "x": 1}],
+        "metadata": {"filter_metadata": {"a": {"free": 1}}},
+        "transport_socket": {"name": "a", "typed_config": {"@type": URL + CLUSTER, "nme": "b"}},
+    }
+    assert judged(CLUSTER, data, whole=False).unknown == (
+        "conect_timeout",
+        "health_checks[0].x",
+        "transport_socket.typed_config.nme",
+    )
 
 
 def test_every_rule_is_of_a_field_that_the_library_knows() -> None:
