@@ -11,29 +11,30 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-Value = str | int | float | bool | None | Mapping[str, str]
+from reconciler.go_template_functions import (
+    FUNCTIONS,
+    Beyond,
+    TemplateError,
+    Value,
+    is_true,
+    shown,
+)
+
 LENGTH_MAX = 4096
 DEPTH_MAX = 32
 _ACTION = re.compile(
-    r"\{\{(?P<left>-\s)?(?:\s*/\*.*?\*/(?P<comment>)|(?P<body>(?:\"(?:\\.|[^\"\\])*\"|`[^`]*`|[^\"`])*?))"
+    r"\{\{(?P<left>-\s)?(?:/\*.*?\*/(?P<comment>)|(?P<body>(?:\"(?:\\.|[^\"\\])*\"|`[^`]*`|[^\"`])*?))"
     r"(?P<right>\s-)?\}\}",
     re.DOTALL,
 )
 _TOKEN = re.compile(
-    r"\s*(?:(?P<text>\"(?:\\.|[^\"\\\n])*\"|`[^`]*`)|(?P<number>[-+]?[0-9]+(?:\.[0-9]+)?)"
+    r"\s*(?:(?P<text>\"(?:\\.|[^\"\\\n])*\"|`[^`]*`)|(?P<number>[-+]?[0-9]+(?:\.[0-9]+)?(?!\w))"
+    r"|(?P<constant>[-+]?[0-9]\w*(?:\.[0-9]\w*)?|'(?:\\.|[^'\\\n])')"
     r"|(?P<field>(?:\.[A-Za-z_]\w*)+)|(?P<variable>\$\w*)|(?P<word>[A-Za-z_]\w*)"
     r"|(?P<sign>:=|[|().=,]))"
 )
-_VERB = re.compile(r"%(.)")
-_BEYOND = ("define", "template", "block", "break", "continue")
-
-
-class TemplateError(ValueError):
-    """What is wrong with a template."""
-
-
-class Beyond(Exception):
-    """It may be right."""
+_BEYOND = ("define", "template", "block")
+_OF_RANGE = ("range", "break", "continue")
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ def rendered(template: str, example: Mapping[str, str], label: str) -> str | Non
         return None
     try:
         nodes, _ = _parsed(_split(template), 0, 0)
-        functions = {**_FUNCTIONS, "label": lambda args: _label(args, label)}
+        functions = {**FUNCTIONS, "label": lambda args: _label(args, label)}
         return _executed(nodes, example, _Scope(example, functions, {"$": example}))
     except (Beyond, RecursionError):
         return None
@@ -93,9 +94,19 @@ def _tokens(body: str) -> list[tuple[str, str]]:
         match = _TOKEN.match(body, at)
         if match is None:
             raise TemplateError(f'"{body[at:].strip()[:20]}" is not understood')
-        found.append((str(match.lastgroup), match[str(match.lastgroup)]))
+        token = str(match.lastgroup), match[str(match.lastgroup)]
+        if found and not match[0][0].isspace() and not _may_touch(found[-1], token):
+            raise TemplateError(f'"{token[1]}" needs a space in front of it')
+        found.append(token)
         at = match.end()
     return found
+
+
+def _may_touch(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    if one[0] == "sign" and one[1] not in (")", "."):
+        return True
+    chained = other[0] == "field" and (one[0] == "variable" or one[1] == ")")
+    return chained or (other[0] == "sign" and other[1] not in ("(", "."))
 
 
 def _parsed(
@@ -114,8 +125,8 @@ def _parsed(
         word = part[0][1] if part and part[0][0] == "word" else ""
         if word in _BEYOND:
             raise Beyond
-        if word == "range":
-            raise TemplateError("range has nothing to go through here")
+        if word in _OF_RANGE:
+            raise TemplateError(f"{word} has nothing to go through here")
         if word in ("end", "else"):
             if depth == 0:
                 raise TemplateError(f"{word} without if or with")
@@ -175,7 +186,7 @@ def _executed(nodes: Sequence[_Node], example: Mapping[str, str], scope: _Scope)
             value = _pipeline(list(node.tokens), scope)
             inner = _Scope(value if node.word == "with" else scope.dot, scope.functions, {})
             inner.variables = dict(scope.variables)
-            if _is_true(value):
+            if is_true(value):
                 text += _executed(node.then, example, inner)
             else:
                 inner.dot = scope.dot
@@ -183,7 +194,7 @@ def _executed(nodes: Sequence[_Node], example: Mapping[str, str], scope: _Scope)
         elif node.tokens:
             sets = len(node.tokens) > 1 and node.tokens[1][1] in (":=", "=")
             value = _pipeline(list(node.tokens), scope)
-            text += "" if sets else _shown(value)
+            text += "" if sets else shown(value)
         else:
             text += node.text
     return text
@@ -209,6 +220,8 @@ def _commands(tokens: list[tuple[str, str]], scope: _Scope) -> Value:
             commands.append([])
         else:
             commands[-1].append(token)
+    if len(commands) > 1 and not commands[-1]:  # Go lets the last one be missing.
+        commands.pop()
     if not all(commands) or depth:
         raise TemplateError("a command is missing")
     value = _command(commands[0], scope, [])
@@ -259,6 +272,8 @@ def _term(kind: str, word: str, scope: _Scope) -> Value:
     match kind:
         case "text":
             return word[1:-1] if word[0] == "`" else _unquoted(word)
+        case "constant":
+            return _constant(word)
         case "number":
             return float(word) if "." in word else int(word)
         case "field":
@@ -281,6 +296,14 @@ def _unknown(word: str) -> Value:
     raise TemplateError(f'"{word}" is not understood')
 
 
+def _constant(word: str) -> Value:
+    """A number in another form, or a character, which is its number."""
+    try:
+        return ord(word[1]) if len(word) == 3 and word[0] == "'" else int(word, 0)
+    except ValueError:
+        raise Beyond from None
+
+
 def _unquoted(text: str) -> str:
     try:
         return str(json.loads(text))
@@ -294,99 +317,3 @@ def _field(value: Value, path: str) -> Value:
             raise TemplateError(f"there is no field .{name}")
         value = value[name]
     return value
-
-
-def _is_true(value: Value) -> bool:
-    return bool(value) or isinstance(value, Mapping)
-
-
-def _shown(value: Value) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Mapping):
-        return f"{{{' '.join(value.values())}}}"
-    return "<no value>" if value is None else str(value)
-
-
-# --- functions ---
-
-
-def _printf(args: Sequence[Value]) -> Value:
-    if not args or not isinstance(args[0], str):
-        raise TemplateError("printf takes a format first")
-    values = list(args[1:])
-
-    def one(match: re.Match[str]) -> str:
-        if match[1] == "%":
-            return "%"
-        if not values or (match[1] == "d" and not isinstance(values[0], int)):
-            raise TemplateError("the format of printf asks for other values")
-        if match[1] not in "svd":
-            raise Beyond
-        return _shown(values.pop(0))
-
-    text = _VERB.sub(one, args[0])
-    if values:
-        raise TemplateError("the format of printf asks for fewer values")
-    return text
-
-
-def _compared(args: Sequence[Value], least: int) -> None:
-    if len(args) < least or len({type(each) for each in args}) > 1:
-        raise TemplateError("only values of one type are compared")
-
-
-def _equal(args: Sequence[Value]) -> Value:
-    _compared(args, 2)
-    return any(args[0] == each for each in args[1:])
-
-
-def _unequal(args: Sequence[Value]) -> Value:
-    _compared(args, 2)
-    return args[0] != args[1]
-
-
-def _chosen(args: Sequence[Value], *, wanted: bool) -> Value:
-    if not args:
-        raise TemplateError("and and or take at least one value")
-    return next((each for each in args if _is_true(each) is wanted), args[-1])
-
-
-def _length(args: Sequence[Value]) -> Value:
-    if len(args) != 1 or not isinstance(args[0], str):
-        raise TemplateError("len takes one text")
-    return len(args[0].encode())
-
-
-def _slice(args: Sequence[Value]) -> Value:
-    text, *places = args or [None]
-    if not isinstance(text, str) or len(places) > 2 or not all(_is_place(p) for p in places):
-        raise TemplateError("slice takes a text and up to two places")
-    begin, end = ([*places, *(None, None)])[:2]
-    first, last = int(begin or 0), len(text) if end is None else int(end)  # type: ignore[arg-type]
-    if not 0 <= first <= last <= len(text):
-        raise TemplateError("slice goes over the end of the text")
-    return text[first:last]
-
-
-def _is_place(value: Value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _beyond(_: Sequence[Value]) -> Value:
-    raise Beyond
-
-
-_FUNCTIONS: Mapping[str, Callable[[Sequence[Value]], Value]] = {
-    "and": lambda args: _chosen(args, wanted=False),
-    "eq": _equal,
-    "len": _length,
-    "ne": _unequal,
-    "not": lambda args: not _is_true(args[0]) if len(args) == 1 else _beyond(args),
-    "or": lambda args: _chosen(args, wanted=True),
-    "print": lambda args: "".join(map(_shown, args)),
-    "printf": _printf,
-    "slice": _slice,
-    **dict.fromkeys(("call", "ge", "gt", "html", "index", "js", "le", "lt"), _beyond),
-    **dict.fromkeys(("println", "urlquery"), _beyond),
-}

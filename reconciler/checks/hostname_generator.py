@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.addresses import is_subdomain
-from reconciler.go_template import TemplateError, rendered
+from reconciler.go_template import rendered
+from reconciler.go_template_functions import TemplateError
 from reconciler.part import Part, not_empty
 
 if TYPE_CHECKING:
