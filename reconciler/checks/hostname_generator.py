@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.addresses import is_subdomain
-from reconciler.go_template import rendered
-from reconciler.go_template_functions import TemplateError
 from reconciler.part import Part, not_empty
+from reconciler.templates.functions import Record
+from reconciler.templates.tokens import TemplateError
+from reconciler.templates.values import evaluated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,13 +17,9 @@ if TYPE_CHECKING:
 
 SELECTORS = ("meshService", "meshExternalService", "meshMultiZoneService")
 # Each word shows where in the name it comes to stand.
-EXAMPLE = {
-    "Name": "name",
-    "DisplayName": "displayname",
-    "Namespace": "namespace",
-    "Mesh": "mesh",
-    "Zone": "zone",
-}
+EXAMPLE = Record(
+    Name="name", DisplayName="displayname", Namespace="namespace", Mesh="mesh", Zone="zone"
+)
 
 
 def check(spec: Mapping[str, object], at: At) -> Faults:
@@ -40,10 +37,10 @@ def _check_template(template: Part) -> Faults:
     if not template.text:
         return
     try:
-        name = rendered(template.text, EXAMPLE, "label")
+        name = evaluated(template.text, EXAMPLE, {"label": lambda _: "label"})
     except TemplateError as error:
         yield template.fault("VAL010", f"the template cannot be read: {error}")
         return
-    if name is not None and not is_subdomain(name):
+    if not is_subdomain(name):
         text = f'the template makes "{name[:60]}", which is no host name; use lower case and dots'
         yield template.fault("VAL010", text)

@@ -22,6 +22,12 @@ class _Absent:
 ABSENT = _Absent()
 
 
+class Record(dict[str, str]):
+    """Values with fixed names, as a struct of Go's has: another name is a mistake, and it cannot be
+    gone through.
+    """
+
+
 def result(name: str, values: list[Any]) -> object:
     match name:
         case "not":
@@ -69,7 +75,7 @@ def is_true(value: object) -> bool:
 def _length(value: object) -> int:
     if isinstance(value, str):
         return len(value.encode())
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not isinstance(value, Record):
         return len(value)
     raise TemplateError("len is given what has no length; give it a parameter")
 
@@ -84,7 +90,7 @@ def _index(value: object, keys: list[object]) -> object:
     if is_nothing(value):
         raise TemplateError("index is given nothing; give it a parameter")
     for key in keys:
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and not isinstance(value, Record):
             if not isinstance(key, str):
                 raise TemplateError("a parameter is named by a text; put it in quotes")
             value = value.get(key, "")
@@ -159,6 +165,8 @@ def shown(value: object) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return _float(value)
+    if isinstance(value, Record):
+        return "{" + " ".join(value.values()) + "}"
     if isinstance(value, Mapping):
         inner = " ".join(f"{key}:{shown(item)}" for key, item in sorted(value.items()))
         return f"map[{inner}]"

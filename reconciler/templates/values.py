@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from reconciler.templates.functions import ABSENT, TEXT_MAX, is_true, result, shown
+from reconciler.templates.functions import ABSENT, TEXT_MAX, Record, is_true, result, shown
 from reconciler.templates.tokens import TemplateError
 from reconciler.templates.tree import (
     Action,
@@ -45,7 +45,6 @@ class _Left:
 class _Run:
     template: Template
     functions: Mapping[str, Function]
-    names: frozenset[str] | None  # those there are; None where any may be asked for
     out: list[str] = field(default_factory=list)
     variables: list[list[Any]] = field(default_factory=list)  # name and value, the innermost last
     steps: int = 0
@@ -57,14 +56,10 @@ def evaluated(
     text: str,
     values: Mapping[str, str],
     functions: Mapping[str, Function] = _NONE,
-    *,
-    only_these: bool = False,
 ) -> str:
-    """`functions` take one text each. With `only_these`, to ask for another value is a mistake.
-    Raises TemplateError.
-    """
-    run = _Run(parsed(text, functions), functions, frozenset(values) if only_these else None)
-    data = dict(values)
+    """`values` are a map, or a `Record`; `functions` take one text each. Raises TemplateError."""
+    run = _Run(parsed(text, functions), functions)
+    data = values if isinstance(values, Record) else dict(values)
     run.variables.append(["$", data])
     _walk(run, run.template.nodes, data)
     return "".join(run.out)
@@ -116,7 +111,7 @@ def _branch(run: _Run, node: Branch, dot: object) -> _Left | None:
 def _range(run: _Run, node: Branch, dot: object) -> _Left | None:
     value = _pipe(run, Pipe(node.pipe.commands), dot)
     pairs: list[tuple[object, object]]
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not isinstance(value, Record):
         pairs = sorted(cast("Mapping[str, object]", value).items())
     elif isinstance(value, int) and not isinstance(value, bool):
         pairs = [(n, n) for n in range(min(value, STEPS_MAX + 1))]
@@ -196,22 +191,22 @@ def _value(run: _Run, node: object, dot: object) -> object:
         case Fields(of, names):
             found = dot if of is None else _value(run, of, dot)
             for name in names:
-                found = _field(run, found, name)
+                found = _field(found, name)
             return found
         case Name(name):
             return _function(run, name, (), dot, ())
     raise AssertionError(node)
 
 
-def _field(run: _Run, value: object, name: str) -> object:
+def _field(value: object, name: str) -> object:
     if value is ABSENT:
         return ABSENT
     if value is None:
         raise TemplateError(f"nil has no .{name}; remove it")
     if not isinstance(value, Mapping):
         raise TemplateError(f"a text or number has no .{name}; remove it")
-    if run.names is not None and name not in run.names:
-        raise TemplateError(f"there is no .{name}; write one of {', '.join(sorted(run.names))}")
+    if isinstance(value, Record) and name not in value:
+        raise TemplateError(f"there is no .{name}; write one of {', '.join(value)}")
     return value.get(name, ABSENT)
 
 

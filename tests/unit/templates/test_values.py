@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.templates.functions import Record
 from reconciler.templates.tokens import TemplateError
 from reconciler.templates.values import evaluated
 
@@ -101,3 +102,42 @@ def test_a_template_becomes_a_text(text: str, found: str | None) -> None:
 def test_what_go_refuses_is_refused(text: str) -> None:
     with pytest.raises(TemplateError):
         evaluated(text, VALUES)
+
+
+SERVICE = Record(Name="web-1", DisplayName="web", Namespace="", Mesh="default")
+LABELS = {"label": {"kuma.io/zone": "east", "k": "east"}.__getitem__}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("{{ .DisplayName }}.{{.Mesh}}.mesh", "web.default.mesh"),
+        ('{{ label "kuma.io/zone" }}.mesh', "east.mesh"),
+        ('{{ "k" | label | printf "%s-%s" .Mesh }}', "default-east"),
+        ("{{ if .Namespace }}{{ .Namespace }}.{{ else }}none.{{ end }}mesh", "none.mesh"),
+        ("{{ with .Mesh }}{{ . }}-{{ $.DisplayName }}{{ end }}", "default-web"),
+        ("{{.}}", "{web-1 web  default}"),
+    ],
+)
+def test_a_record_and_a_function_make_a_name(text: str, found: str) -> None:
+    assert evaluated(text, SERVICE, LABELS) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ .Zone }}",
+        "{{ .name }}",
+        "{{ .Mesh.Name }}",
+        "{{ label }}",
+        "{{ label 1 }}",
+        '{{ label "k" "k" }}',
+        "{{ len . }}",
+        '{{ index . "Mesh" }}',
+        "{{ range . }}{{ end }}",
+        "{{ upper .Mesh }}",
+    ],
+)
+def test_a_record_is_no_map(text: str) -> None:
+    with pytest.raises(TemplateError):
+        evaluated(text, SERVICE, LABELS)
