@@ -155,8 +155,10 @@ def read_message(kind: type, data: object, path: Path = ()) -> Message:
     values: dict[str, object] = {}
     chosen: dict[str, str] = {}
     for field in message_fields(kind):
+        if field.name not in data and field.json_name not in data:
+            continue
         given = data.get(field.json_name, data.get(field.name))
-        if given is None and not _takes_null(field, data):
+        if given is None and not _takes_null(field):
             continue
         values[field.name] = _value(field, given, (*path, field.name))
         if field.group is not None:
@@ -171,10 +173,9 @@ def _names(kind: type) -> frozenset[str]:
     return frozenset(name for f in message_fields(kind) for name in (f.name, f.json_name))
 
 
-def _takes_null(field: Field, data: Mapping[str, object]) -> bool:
-    given = field.name in data or field.json_name in data
+def _takes_null(field: Field) -> bool:
     single = not field.is_list and field.key is None and field.kind == "message"
-    return given and single and full_name(cast("type", field.type)) == _VALUE
+    return single and full_name(cast("type", field.type)) == _VALUE
 
 
 def _value(field: Field, given: object, path: Path) -> object:

@@ -64,6 +64,8 @@ UNREAD_TYPES = frozenset(
         "envoy.config.listener.v3.ValidationListenerManager",
         "envoy.config.listener.v3.ApiListenerManager",
         "envoy.extensions.filters.network.kafka_broker.v3.KafkaBroker",
+        "envoy.extensions.filters.network.kafka_broker.v3.IdBasedBrokerRewriteRule",
+        "envoy.extensions.filters.network.kafka_broker.v3.IdBasedBrokerRewriteSpec",
     }
 )
 
