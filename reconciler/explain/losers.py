@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.explain.causes import Causes, Place, variant
 from reconciler.explain.paths import counterparts, differences, leaves
-from reconciler.explain.variations import SECTIONS, nodes, with_value
+from reconciler.explain.variations import SECTIONS, form_of, nodes, with_value
 from reconciler.explain.world import TYPES, UNREADABLE
 from reconciler.match import precedence
 from xds.readable import readable
@@ -85,17 +85,38 @@ class _Base:
 def _of_unit(
     world: World, base: _Base, said: list[Place], causes: Causes
 ) -> Iterator[tuple[Place, frozenset[Spot]]]:
+    """All at once: most values tell by the field they come from which of these they are about.
+    Where one does not, each by itself.
+    """
+    together = _with(world, base, said, causes)
+    by_form = {form_of(place.path): place for place in said}
+    found: dict[Place, set[Spot]] = {}
+    for spot in together or ():
+        deciding = _deciding(causes, spot)
+        mine = [by_form[f] for f in {form_of(p.path) for p in deciding} if f in by_form]
+        if len(said) > 1 and not mine:
+            together = None
+            break
+        for place in mine or said:
+            if place not in deciding:
+                found.setdefault(place, set()).add(spot)
+    if together is None:
+        for place in said:
+            spots = _with(world, base, [place], causes) or ()
+            found[place] = {s for s in spots if place not in _deciding(causes, s)}
+    yield from ((place, frozenset(spots)) for place, spots in found.items() if spots)
+
+
+def _with(world: World, base: _Base, said: list[Place], causes: Causes) -> frozenset[Spot] | None:
+    """What is another with other values at these places; None: that cannot be read."""
+    spec = base.spec
     for place in said:
-        changed = with_value(base.spec, place.path, causes.first[place])
-        try:
-            policy = variant(base.unit.policy, changed)
-            other = world.changed([policy], base.gone, base.rendered)
-        except UNREADABLE:
-            continue
-        spots = frozenset(_spots(world, base.rendered.snapshot, other.snapshot))
-        mine = frozenset(s for s in spots if place not in _deciding(causes, s))
-        if mine:
-            yield place, mine
+        spec = with_value(spec, place.path, causes.first[place])
+    try:
+        other = world.changed([variant(base.unit.policy, spec)], base.gone, base.rendered)
+    except UNREADABLE:
+        return None
+    return frozenset(_spots(world, base.rendered.snapshot, other.snapshot))
 
 
 def _deciding(causes: Causes, spot: Spot) -> Mapping[Place, None]:
@@ -121,9 +142,6 @@ def _contested(unit: Unit, spec: Any, later: tuple[Unit, ...], causes: Causes) -
         for node in nodes(json.loads(other.policy.body)[other.section][other.index], other.path)
         if other.section == unit.section or _both_inbound(other, unit)
     }
-    # `rules` and `from` speak of the same.
-    forms |= {("from", *f[1:]) for f in forms if f[0] == "rules"}
-    forms |= {("rules", *f[1:]) for f in forms if f[0] == "from"}
     found = [
         (Place(unit.policy.key, node.path), node)
         for node in nodes(spec[unit.section][unit.index], unit.path)

@@ -46,8 +46,13 @@ class Node:
 
     @property
     def form(self) -> Path:
-        """The same field of another item."""
-        return tuple("*" if isinstance(part, int) else part for part in self.path)
+        return form_of(self.path)
+
+
+def form_of(path: Path) -> Path:
+    """The same for a field of any item; `rules` and `from` speak of the same."""
+    plain = tuple("*" if isinstance(part, int) else part for part in path)
+    return ("from", *plain[1:]) if plain[:1] == ("rules",) else plain
 
 
 def nodes(spec: Any, path: Path = ()) -> Iterator[Node]:
