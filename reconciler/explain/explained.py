@@ -120,16 +120,14 @@ def _kinds(world: World) -> dict[Spot, str]:
 def _explained(
     found: _Found, alone: Mapping[ResourceKey, frozenset[Spot]], spot: Spot, value: Any
 ) -> Explained:
-    said = _said(found.policies, spot)
+    said = tuple(found.policies.values.get(spot, ()))
     if said:
         over = _over(found, alone, spot, {place.key for place in said})
         return Explained(spot, value, How.VALUE, said, over)
-    said = _said(found.documents, spot)
+    said = tuple(found.documents.values.get(spot, ()))
     if said:
         return Explained(spot, value, How.VALUE, said)
     how, places = _because(found.policies, spot)
-    # A route for everything goes when a match goes, and is not there by it.
-    places = tuple(place for place in places if spot in alone[place.key])
     if places:
         over = _over(found, alone, spot, {place.key for place in places})
         kind = places[0].key.type if how is How.DEFAULT else ""
@@ -138,13 +136,6 @@ def _explained(
         return Explained(spot, value, How.DEFAULT, (), (), found.kinds[spot])
     how, places = _because(found.documents, spot)
     return Explained(spot, value, how if places else How.DEFAULT, places)
-
-
-def _said(causes: Causes, spot: Spot) -> tuple[Place, ...]:
-    """What an item says before of whom or what it speaks."""
-    places = causes.values.get(spot, {})
-    own = tuple(p for p in places if "targetRef" not in p.path and "matches" not in p.path)
-    return own or tuple(places)
 
 
 def _because(causes: Causes, spot: Spot) -> tuple[How, tuple[Place, ...]]:

@@ -185,6 +185,15 @@ def test_weights_and_matches_come_from_their_fields(told: list[dict[str, Any]]) 
     assert (found["value"], places(found, "from")[0][0]) == ("/new", "split.yaml:9:49")
 
 
+def test_the_route_for_the_rest_is_not_there_by_the_match_of_another(
+    told: list[dict[str, Any]],
+) -> None:
+    """Without the match that other would be the one for everything; without the policy it stays."""
+    found = value(told, "Listener outbound:127.0.0.1:81", "routes[1].route.cluster")
+    assert found["value"] == "backend"
+    assert "MeshHTTPRoute default/split" not in [name for _, name in places(found, "from")]
+
+
 def test_a_caller_comes_from_the_name_over_who_denied_it(told: list[dict[str, Any]]) -> None:
     found = value(told, "Listener inbound:10.0.0.1:80", "principalName.exact")
     assert found["value"] == "spiffe://default/backend"
