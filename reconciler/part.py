@@ -122,7 +122,9 @@ def in_range(part: Part, least: float, most: float | None = None) -> Faults:
     if number is None or (number >= least and (most is None or number <= most)):
         return
     words = f"at least {least}" if most is None else f"between {least} and {most}"
-    yield part.fault("VAL003", f"{part.name} is {number}; it must be {words}")
+    is_item = bool(part.path) and isinstance(part.path[-1], int)
+    text = f"{number} is out of range" if is_item else f"{part.name} is {number}"
+    yield part.fault("VAL003", f"{text}; it must be {words}")
 
 
 def port(part: Part) -> Faults:

@@ -217,9 +217,9 @@ def _check_target(
 def _check_name(target: Part, kind: str, odd: tuple[str, ...]) -> Iterator[Problem]:
     named, labelled = target.set("name"), target.set("labels")
     if kind in _NAMED_OR_LABELLED and not named and not labelled:
-        yield target.fault("TR003", f"{kind} needs a name or labels")
+        yield target.fault("TR003", f"{kind} needs a name or labels; write one")
     elif kind in _NEED_NAME and not named:
-        yield target["name"].fault("TR003", f"{kind} needs a name")
+        yield target["name"].fault("TR003", f"{kind} needs a name; write it")
     if "labels" in _FIELDS_OF_KIND[kind] and labelled and (named or target.set("namespace")):
         text = "labels exclude name and namespace; keep one of them"
         yield target["labels"].fault("TR003", text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from reconciler.part import Part, duration, in_range, not_allowed
+from reconciler.part import Part, duration, in_range, not_allowed, required
 from reconciler.policies.document import (
     Fields,
     check_sections,
@@ -36,9 +36,10 @@ def check(spec: Fields, at: At) -> Faults:
 
 
 def _local(local: Part) -> Faults:
-    if not local.given("http", "tcp"):
-        state = "sets none of" if local else "is missing; write it with"
-        yield local.fault("VAL008" if local else "VAL001", f"local {state} http or tcp")
+    if not local:
+        yield from required(local, "write it with http, tcp or both")
+    elif not local.given("http", "tcp"):
+        yield local.fault("VAL008", "local sets neither http nor tcp; write one")
     http, tcp = local["http"], local["tcp"]
     for limit, fields in ((http, _HTTP), (tcp, _TCP)):
         if limit and not limit.given(*fields):

@@ -167,7 +167,7 @@ def _universal(
 
 def _no_spec(path: str, document: Document, data: Mapping[str, object]) -> Problem:
     """Kuma names no field; a misspelt one is shown."""
-    near = difflib.get_close_matches("spec", data.keys() - META_FIELDS, n=1)
+    near = difflib.get_close_matches("spec", data.keys() - META_FIELDS - {"spec"}, n=1)
     place = document.key_at((near[0],)) if near else document.value_at(("spec",))
     cure = f'did you mean it by "{near[0]}"?' if near else "it says what the resource does"
     return Problem(Position(path, *place), "DOC004", f"spec is missing; {cure}")

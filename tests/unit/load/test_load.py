@@ -72,6 +72,11 @@ def test_a_misspelt_spec_is_noticed_where_it_stands() -> None:
     assert printed(result) == ['a.yaml:3:1: DOC004 spec is missing; did you mean it by "sepc"?']
 
 
+def test_a_spec_of_null_is_a_missing_one() -> None:
+    result = loaded({"m.yaml": MESH, "a.yaml": "type: MeshTLS\nname: t\nspec:\n"})
+    assert printed(result)[0].endswith("spec is missing; it says what the resource does")
+
+
 def test_a_file_that_becomes_a_link_of_the_same_content_is_refused() -> None:
     memo = LoadMemo()
     load({"m.yaml": Blob("1", MESH.encode())}, memo)

@@ -123,3 +123,8 @@ def test_a_part_can_have_another_name_for_the_peer_and_keeps_its_place() -> None
 def test_what_is_empty_is_not_set() -> None:
     fields = part({"a": "", "b": [], "c": {}, "d": None, "e": 0, "f": False, "g": "x"})
     assert [name for name in "abcdefgh" if fields.set(name)] == ["e", "f", "g"]
+
+
+def test_an_entry_of_a_list_is_named_by_its_value() -> None:
+    (found,) = in_range(part(99, ("statuses", 0)), 100, 599)
+    assert found.message == "99 is out of range; it must be between 100 and 599"
