@@ -40,10 +40,11 @@ def all_schemas() -> dict[str, Any]:
     """By the name that endpoints refer to."""
     found: dict[str, Any] = {"Error": ERROR}
     for name, part in contents_of(SHARED)["$defs"].items():
-        found[_shared(name)] = _rewritten(part)
+        found[_shared(name)] = _rewritten(part, SHARED)
     for kind in SHOWN:
         found[kind.name] = _resource(kind)
         found[f"{kind.name}List"] = _list(kind.name)
+        found.update(_own_parts(kind))
     return found
 
 
@@ -97,26 +98,40 @@ def _own_fields(kind: Kind) -> dict[str, Any]:
     if file is None:
         return {}
     is_strict = not KINDS[kind.name].zone_owned
-    fields: dict[str, Any] = _rewritten(contents_of(file)["properties"], is_strict=is_strict)
+    properties = contents_of(file)["properties"]
+    fields: dict[str, Any] = _rewritten(properties, file, is_strict=is_strict)
     return fields
 
 
+def _own_parts(kind: Kind) -> dict[str, Any]:
+    """What its schema refers to within itself."""
+    file = file_of(kind.name)
+    parts = contents_of(file).get("$defs", {}) if file is not None else {}
+    return {_named(file or "", name): _rewritten(part, file or "") for name, part in parts.items()}
+
+
 def _shared(name: str) -> str:
-    return f"shared.{name}"
+    return _named(SHARED, name)
 
 
-def _rewritten(value: Any, *, is_strict: bool = True) -> Any:
+def _named(file: str, name: str) -> str:
+    """A part of a schema, by the file that it stands in."""
+    return f"{file.rpartition('/')[2].removesuffix('.json')}.{name}"
+
+
+def _rewritten(value: Any, file: str, *, is_strict: bool = True) -> Any:
     """With what it refers to where the document has it."""
     if isinstance(value, list):
-        return [_rewritten(inner, is_strict=is_strict) for inner in value]
+        return [_rewritten(inner, file, is_strict=is_strict) for inner in value]
     if not isinstance(value, dict):
         return value
     found = {
-        key: _rewritten(inner, is_strict=is_strict)
+        key: _rewritten(inner, file, is_strict=is_strict)
         for key, inner in value.items()
         if is_strict or key != "additionalProperties" or inner is not False
     }
     given = found.get("$ref")
     if isinstance(given, str):
-        found.update(ref(_shared(given.rpartition("/")[2])))
+        other, _, pointer = given.partition("#")
+        found.update(ref(_named(other or file, pointer.rpartition("/")[2])))
     return found
