@@ -31,6 +31,7 @@ POLICY = PolicyRules(
     slug="mesh_tcp_route",
     check=check,
     top_kinds=(*PROXY_KINDS, GATEWAY),
+    system_kinds=(GATEWAY,),
     to_kinds=SERVICE_KINDS,
     narrow_to_kinds={GATEWAY: ("Mesh",)},
     needs_list=False,
