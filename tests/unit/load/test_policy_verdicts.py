@@ -99,3 +99,12 @@ def test_faults_that_envoy_refuses_and_one_of_nothing(
     path = "spec.rules[0].default.http"
     joint = "" if problem and problem[1].startswith("[") else "."
     assert found == ([(problem[0], f"{path}{joint}{problem[1]}")] if problem else [])
+
+
+@pytest.mark.parametrize("address", ["logs.example.com", "tcp://logs.example.com:5000"])
+def test_logs_are_lost_on_the_way_to_an_address_that_cannot_be_dialled(address: str) -> None:
+    backend: dict[str, object] = {"type": "Tcp", "tcp": {"address": address}}
+    field = "spec.to[0].default.backends[0].tcp.address"
+    assert warnings("MeshAccessLog", to({"backends": [backend]})) == [("VAL010", field)]
+    backend["tcp"] = {"address": "logs.example.com:5000"}
+    assert warnings("MeshAccessLog", to({"backends": [backend]})) == []
