@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -48,8 +49,31 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--status-prefix", default="refs/heads/status/", help="where zones write their status"
     )
+    _add_forge(parser)
     add_cache(parser)
     add_limits(parser)
+
+
+def _add_forge(parser: argparse.ArgumentParser) -> None:
+    from reconciler.forge.surroundings import FORGES, TOKEN
+
+    group = parser.add_argument_group(
+        "forge", "a job of GitHub Actions, GitLab CI or Gitea knows all of it by itself; the token "
+        f"is read from {TOKEN}, or GITHUB_TOKEN, GITLAB_TOKEN, GITEA_TOKEN"
+    )  # fmt: skip
+    group.add_argument(
+        "--post", action="store_true",
+        help="write the plan as a comment of the change, or update ours; without a token that may, "
+        "say so and go on",
+    )  # fmt: skip
+    group.add_argument("--forge", choices=FORGES, help="which kind it is")
+    group.add_argument("--forge-api", metavar="URL", help="such as https://api.github.com")
+    group.add_argument("--forge-repository", metavar="NAME", help="owner/name, or GitLab's project")
+    group.add_argument("--forge-change", metavar="N", help="number of the pull or merge request")
+    group.add_argument(
+        "--forge-author", metavar="LOGIN",
+        help="who wrote our comments, where the token cannot tell: a GitHub app, as plan[bot]",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +83,7 @@ class Shown:
     empty: bool
     lines: tuple[tuple[str, str], ...] = ()
     text: str = ""
+    comment: str = ""  # for the change, where that is asked for
 
 
 class Refused(Exception):
@@ -71,6 +96,8 @@ class Refused(Exception):
 
 
 def run(args: argparse.Namespace) -> int:
+    from reconciler.forge.posting import ForgeError
+
     try:
         shown = _shown(args)
     except Refused as refused:
@@ -84,6 +111,12 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     _print(shown)
+    if args.post:
+        try:
+            _post(args, shown.comment)
+        except ForgeError as error:
+            sys.stderr.write(f"not posted: {error}\n")
+            return 2
     return 1 if args.exit_code and not shown.empty else 0
 
 
@@ -148,7 +181,7 @@ def _key(
     from reconciler.reading.form import Keys, digest
     from reconciler.status.document import files_digest
 
-    keys = Keys(options.program, "plan", limits_of(args), args.format, args.xds)
+    keys = Keys(options.program, "plan", limits_of(args), args.format, args.xds, args.post)
     zones = [f"{zone} {files_digest(files)}" for zone, files in sorted(refs.items())]
     before, after = found.before, found.after
     fresh = {path: blob for path, blob in after.items() if before.get(path) is not blob}
@@ -161,7 +194,7 @@ def _decoded(data: bytes) -> Shown | None:
     try:
         known = json.loads(data)
         lines = tuple((str(text), str(style)) for text, style in known["lines"])
-        return Shown(bool(known["empty"]), lines, str(known["text"]))
+        return Shown(bool(known["empty"]), lines, str(known["text"]), str(known["comment"]))
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -196,19 +229,50 @@ def _formed(args: argparse.Namespace, found: Proposal, plan: Plan) -> Shown:
     readable: Callable[[XdsResource], dict[str, object]] | None = None
     if args.xds:
         from xds.readable import readable as readable
+    comment = _comment(found, plan, readable) if args.post or args.format == "markdown" else ""
     if args.format == "json":
         from reconciler.planning.data import data
 
         rows = {"base": found.base, "head": found.head, **data(plan, readable)}
-        return Shown(plan.is_empty, text=json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+        text = json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
+        return Shown(plan.is_empty, text=text, comment=comment)
     if args.format == "markdown":
-        from reconciler.planning.markdown import markdown
-
-        title = f"{found.base[:12]}..{found.head[:12]}"
-        return Shown(plan.is_empty, text=markdown(plan, title, readable))
+        return Shown(plan.is_empty, text=comment, comment=comment)
     from reconciler.planning.text import lines
 
-    return Shown(plan.is_empty, tuple((x.text, str(x.style)) for x in lines(plan, readable)))
+    rows_of = tuple((line.text, str(line.style)) for line in lines(plan, readable))
+    return Shown(plan.is_empty, rows_of, comment=comment)
+
+
+def _comment(
+    found: Proposal, plan: Plan, readable: Callable[[XdsResource], dict[str, object]] | None
+) -> str:
+    from reconciler.planning.markdown import markdown
+
+    return markdown(plan, f"{found.base[:12]}..{found.head[:12]}", readable)
+
+
+def _post(args: argparse.Namespace, comment: str) -> None:
+    """Raises ForgeError for what is worth another try. A job that may not comment, such as that of
+    a pull request from a fork, has its plan on stdout.
+    """
+    from reconciler.forge.posting import NotAllowed, post
+    from reconciler.forge.surroundings import TOKEN, connected, place, token_of
+    from reconciler.planning.markdown import MARK
+
+    names = ("forge", "forge_api", "forge_repository", "forge_change", "forge_author")
+    given = {n.removeprefix("forge_"): getattr(args, n) or "" for n in names}
+    at = place(os.environ, given)
+    token = token_of(at.forge, os.environ)
+    if not token:
+        sys.stderr.write(f"not posted: no token here; a job that may comment has it in {TOKEN}\n")
+        return
+    try:
+        posted = post(connected(at, token), comment, MARK)
+    except NotAllowed as error:
+        sys.stderr.write(f"not posted: {error}\n")
+        return
+    sys.stderr.write(f"comment {posted.sort}: {posted.url or 'there is no address of it'}\n")
 
 
 def _print(shown: Shown) -> None:

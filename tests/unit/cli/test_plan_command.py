@@ -9,6 +9,7 @@ import pytest
 
 from reconciler.cli.main import main
 from reconciler.status.document import Inventory
+from tests.support.forges import TOKEN, ForgeState, forge
 from tests.support.git_repos import PolicyRepo, git
 from tests.support.plans import Document, dataplane, ingress, ingresses_of, loaded, real_zone
 from tests.support.status_refs import commit_status
@@ -259,3 +260,53 @@ def test_the_comment_cannot_be_forged(repo: PolicyRepo, capsys: pytest.CaptureFi
     assert row == f"- ~ `MeshTimeout default/aa` `` {shown}.yaml:1:1 ``"
     block = out.partition("```diff")[2]
     assert "\n</details>" not in block.partition("```")[0]
+
+
+# --- the comment of the change ---
+
+
+def posted(repo: PolicyRepo, state: ForgeState, *options: str) -> int:
+    where = ("--forge", state.kind, "--forge-api", state.base, "--forge-change", "12")
+    return main(planned(repo, "--post", *where, "--forge-repository", "acme/mesh", *options))
+
+
+@pytest.mark.parametrize("kind", ["github", "gitlab", "gitea"])
+def test_the_plan_is_posted_once_and_updated(
+    repo: PolicyRepo,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    monkeypatch.setenv("RECONCILER_FORGE_TOKEN", TOKEN)
+    repo.commit({"timeout.yaml": TIMEOUT.replace("7s", "3s")})
+    with forge(kind) as state:
+        assert posted(repo, state) == 0
+        assert "comment created: " in capsys.readouterr().err
+        repo.commit({"timeout.yaml": TIMEOUT.replace("7s", "2s")})
+        assert posted(repo, state) == 0
+        said = capsys.readouterr()
+        assert "comment updated: " in said.err
+        assert said.out.startswith("Risk medium")
+        ((_, _, body),) = state.comments
+    assert "7s → 2s" in body
+    assert TOKEN not in said.out + said.err + body
+
+
+def test_a_change_from_a_fork_is_planned_without_credentials(
+    repo: PolicyRepo, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a token nobody is asked; with one that may only read, the plan is shown all the
+    same.
+    """
+    repo.commit({"timeout.yaml": TIMEOUT.replace("7s", "3s")})
+    with forge("github") as state:
+        assert posted(repo, state) == 0
+        assert state.calls == []
+        said = capsys.readouterr()
+        assert "not posted: no token here" in said.err
+        monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
+        state.may_comment = False
+        assert posted(repo, state) == 0
+        said = capsys.readouterr()
+    assert "not posted: " in said.err
+    assert said.out.startswith("Risk medium")
