@@ -75,7 +75,8 @@ def risk_line(risk: Risk) -> str:
     """One sentence: who is touched, and what may hurt."""
     parts = [f"{risk.touched} of {risk.proxies} proxies get another configuration"]
     if risk.drained:
-        parts.append(f"open connections of {risk.drained} listeners and clusters drain")
+        what = "listener or cluster" if risk.drained == 1 else "listeners and clusters"
+        parts.append(f"open connections of {risk.drained} {what} drain")
     if risk.removed:
         parts.append(f"{_count(risk.removed, 'resource')} removed")
     if risk.closed:

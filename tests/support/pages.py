@@ -1,5 +1,5 @@
-"""Pages of commands, run as they are typed: in order, in one shell, with an empty home, on ports that
-nobody else has.
+"""Pages of commands, run as they are typed: in order, in one shell, with an empty home, on ports
+that nobody else has.
 """
 
 from __future__ import annotations
