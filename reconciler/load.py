@@ -48,6 +48,7 @@ from reconciler.secret_references import (
 from reconciler.shadow import effect_warnings
 from reconciler.source.document import OBJECT_META, Declared, declared
 from reconciler.source.yaml import Document, documents
+from reconciler.withheld import withheld
 
 SETTINGS_FILE = "reconciler.yaml"
 MESSAGE_MAX = 1000
@@ -290,9 +291,12 @@ def read_file(path: str, blob: Blob, *, strict: bool, limits: Limits = DEFAULT) 
         Problem(Position(path, *fault.place), fault.code, fault.message) for fault in faults
     ]
     reads = [_document(path, document, strict=strict) for document in found]
+    told = (
+        p for d, read in zip(found, reads, strict=True) for p in withheld(read.problems, d.data)
+    )
     return Read(
         tuple(pair for read in reads for pair in read.resources),
-        (*problems, *(problem for read in reads for problem in read.problems)),
+        (*problems, *told),
         tuple(named for read in reads for named in read.named),
         tuple(need for read in reads for need in read.needs),
     )

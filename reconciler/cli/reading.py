@@ -32,7 +32,9 @@ DAY_S = 86_400
 def add_reading(parser: argparse.ArgumentParser) -> None:
     """What to read."""
     parser.add_argument("path", nargs="?", type=Path, default=Path(), help="a folder (default: .)")
-    parser.add_argument("--rev", help="a commit of the Git repository at PATH instead of its files")
+    parser.add_argument(
+        "--rev", help="a commit (or tree) of the Git repository at PATH instead of its files"
+    )
     parser.add_argument(
         "--policy-path", default="", help="folder of the policies inside PATH or the commit"
     )

@@ -436,7 +436,12 @@ def _commit(repository: pygit2.Repository, oid: str) -> pygit2.Commit:
 
 
 def tree_oid(repository: pygit2.Repository, commit: str, policy_path: str) -> str:
-    tree: pygit2.Object = _commit(repository, commit).tree
+    return folder_oid(_commit(repository, commit).tree, commit, policy_path)
+
+
+def folder_oid(top: pygit2.Tree, commit: str, policy_path: str) -> str:
+    """Of a folder in the tree of a commit."""
+    tree: pygit2.Object = top
     for name in [part for part in policy_path.split("/") if part not in {"", "."}]:
         if not isinstance(tree, pygit2.Tree) or name not in tree:
             raise CommitRejected(

@@ -10,7 +10,7 @@ import pygit2
 from reconciler.git.errors import CommitRejected, GitFailed
 from reconciler.git.library import UNREADABLE
 from reconciler.git.local_refs import open_local, target
-from reconciler.git.mirror import TooLarge, read_blob, read_files, tree_oid
+from reconciler.git.mirror import TooLarge, folder_oid, read_blob, read_files
 from reconciler.git.status_ref import STATUS_PREFIX, zone_of_ref
 from reconciler.git.trees import KINDS, EntryKind, TreeEntry, TreeLimits, TreeWalk
 from reconciler.limits import DEFAULT, Limits
@@ -30,8 +30,7 @@ def revision_blobs(
     """
     try:
         with open_local(repository) as opened:
-            commit = commit_of(opened, revision)
-            tree = tree_oid(opened, commit, policy_path)
+            tree = folder_oid(_tree(opened, revision), revision, policy_path)
             limits = limits_of(opened, tree, maximum)
             walk = TreeWalk(
                 TreeLimits(entries_max=limits.tree_entries, depth_max=limits.tree_depth)
@@ -47,8 +46,21 @@ def revision_blobs(
 
 
 def commit_of(repository: pygit2.Repository, revision: str) -> str:
+    return str(_peeled(repository, revision, pygit2.Commit).id)
+
+
+def _tree(repository: pygit2.Repository, revision: str) -> pygit2.Tree:
+    """Of a commit; or a tree itself, which is what `git write-tree` makes of the index."""
+    found = _peeled(repository, revision, pygit2.Tree)
+    assert isinstance(found, pygit2.Tree)
+    return found
+
+
+def _peeled(
+    repository: pygit2.Repository, revision: str, to: type[pygit2.Commit] | type[pygit2.Tree]
+) -> pygit2.Commit | pygit2.Tree:
     try:
-        return str(repository.revparse_single(revision).peel(pygit2.Commit).id)
+        return repository.revparse_single(revision).peel(to)
     except UNREADABLE as error:
         raise ValueError(
             f"no commit {revision} here ({error}); fetch it, or correct --rev"

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 LENGTH_BYTES = 4
 FRAME_BYTES_MAX = 256 * 1024 * 1024  # what is longer was not written by us
 _CONTENT = "sha256:"
-_WITHHELD = b"inline"  # begins the fields in which Kuma takes a key or a password as it is
+# In what may hold a key or a password as it is, by right or by mistake.
+_SECRETIVE = (b"inline", b"clientkey", b"privatekey", b"private key", b"password")
 
 
 def encoded(read: Read) -> bytes:
@@ -111,7 +112,10 @@ def _place(at: Position) -> tuple[int, int, str]:
 
 def may_be_kept(blob: Blob) -> bool:
     """Whether it may stand on a disk outside the repository: not what may hold a plain secret."""
-    return bool(blob.oid) and blob.data is not None and _WITHHELD not in blob.data.lower()
+    if not blob.oid or blob.data is None:
+        return False
+    lower = blob.data.lower()
+    return not any(word in lower for word in _SECRETIVE)
 
 
 def content_id(data: bytes) -> str:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import yaml
 
 from reconciler.limits import DEFAULT, NESTING_MAX, Limits, cure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1  # what protobuf's and Go's integers can hold
 NUMBER_LENGTH_MAX = 400
@@ -35,6 +35,7 @@ _CORE_TAGS = frozenset(
     f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")
 )
 _MERGE = "<<"
+_Take: TypeAlias = "Callable[[], Any]"  # the next event
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +103,15 @@ def _decoded(data: bytes) -> str:
 def _read(text: str, found: list[Document], most: int) -> None:
     """Appends to `found` as long as there is no fault."""
     try:
-        events = yaml.parse(text, Loader=yaml.CSafeLoader)
+        take: _Take = yaml.CSafeLoader(text).get_event
         count = 0
-        for event in events:
+        while not isinstance(event := take(), yaml.StreamEndEvent):
             if isinstance(event, yaml.DocumentStartEvent):
                 count += 1
                 if count > most:
                     message = f"over {most} documents in one file; split it, or {cure('documents')}"
                     raise _Fault(_start(event), "SRC005", message)
-                document = _document(events)
+                document = _document(take)
                 if document.data is not None:
                     found.append(document)
     except yaml.reader.ReaderError as error:
@@ -155,46 +156,49 @@ def _place(mark: _Mark | None) -> Place:
     return (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
 
 
-def _start(event: yaml.Event) -> Place:
-    return _place(event.start_mark)
+def _start(event: Any) -> Place:
+    mark = event.start_mark
+    return (mark.line + 1, mark.column + 1)
 
 
-# --- from events to data ---
+# --- from events to data: half of the time that reading a repository takes ---
 
 
-def _document(events: Iterator[yaml.Event]) -> Document:
+def _document(take: _Take) -> Document:
     places: Places = {}
-    first = next(events)
-    data = _value(first, events, (), _start(first), places)
+    first = take()
+    data = _value(first, take, (), _start(first), places)
     return Document(data, places)
 
 
-def _value(
-    event: yaml.Event, events: Iterator[yaml.Event], path: Path, key_place: Place, places: Places
-) -> object:
-    """Recurses to NESTING_MAX; `event` begins the value, its rest is taken from `events`."""
-    place = _start(event)
+def _value(event: Any, take: _Take, path: Path, key_place: Place, places: Places) -> object:
+    """Recurses to NESTING_MAX; `event` begins the value, its rest is taken."""
+    mark = event.start_mark
+    place = (mark.line + 1, mark.column + 1)
     places[path] = (key_place, place)
-    _check_node(event, place)
-    if isinstance(event, yaml.ScalarEvent):
+    kind = type(event)
+    if kind is not yaml.ScalarEvent or event.tag is not None or event.anchor is not None:
+        _check_node(event, place)
+    if kind is yaml.ScalarEvent:
         return _scalar(event, place)
     if len(path) >= NESTING_MAX:
         raise _too_deep(place)
-    if isinstance(event, yaml.SequenceStartEvent):
-        found: list[object] = []
-        while not isinstance(item := next(events), yaml.SequenceEndEvent):
-            found.append(_value(item, events, (*path, len(found)), _start(item), places))
-        return found
-    return _mapping(events, path, places)
+    if kind is yaml.MappingStartEvent:
+        return _mapping(take, path, places)
+    found: list[object] = []
+    while type(item := take()) is not yaml.SequenceEndEvent:
+        found.append(_value(item, take, (*path, len(found)), _start(item), places))
+    return found
 
 
-def _mapping(events: Iterator[yaml.Event], path: Path, places: Places) -> dict[str, object]:
+def _mapping(take: _Take, path: Path, places: Places) -> dict[str, object]:
     found: dict[str, object] = {}
-    while not isinstance(event := next(events), yaml.MappingEndEvent):
+    while type(event := take()) is not yaml.MappingEndEvent:
         place = _start(event)
-        _check_node(event, place)
-        if not isinstance(event, yaml.ScalarEvent):
-            raise _Fault(place, "SRC001", "a key must be text")
+        if type(event) is not yaml.ScalarEvent or event.tag is not None or event.anchor is not None:
+            _check_node(event, place)
+            if not isinstance(event, yaml.ScalarEvent):
+                raise _Fault(place, "SRC001", "a key must be text")
         key = str(event.value)
         if key == _MERGE and event.implicit[0]:
             raise _Fault(place, "SRC004", "merge keys are not allowed; write the fields out")
@@ -202,14 +206,13 @@ def _mapping(events: Iterator[yaml.Event], path: Path, places: Places) -> dict[s
             line = places[(*path, key)][0][0]
             text = f'the key "{key}" is here twice (first in line {line}); remove one'
             raise _Fault(place, "SRC007", text)
-        found[key] = _value(next(events), events, (*path, key), place, places)
+        found[key] = _value(take(), take, (*path, key), place, places)
     return found
 
 
-def _check_node(event: yaml.Event, place: Place) -> None:
+def _check_node(event: Any, place: Place) -> None:
     if isinstance(event, yaml.AliasEvent):
         raise _Fault(place, "SRC004", "aliases are not allowed; write the value out")
-    assert isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent)
     if event.anchor is not None:
         raise _Fault(place, "SRC004", "anchors are not allowed; remove it, and write values out")
     if event.tag is not None and event.tag not in _CORE_TAGS:

@@ -34,6 +34,7 @@ BENCHES = {
     "zone_steps": "steps",
     "views": "views",
     "policies_10000": "policies_10000",
+    "validate": "validate",
     "zones_40": "zones_40",
     "restart": "restart",
     "transport": "transport",

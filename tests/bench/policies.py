@@ -16,7 +16,13 @@ MESH = "type: Mesh\nname: default\n"
 _HTTP = {"http": {"requestTimeout": "5s", "streamIdleTimeout": "1m"}}
 _RETRY = {"numRetries": 3, "perTryTimeout": "1s", "retryOn": ["5xx", "ConnectFailure"]}
 _LIMITS = {"maxConnections": 100, "maxPendingRequests": 50, "maxRequests": 200, "maxRetries": 3}
-_OUTLIERS = {"interval": "10s", "baseEjectionTime": "30s", "maxEjectionPercent": 20}
+_DETECTORS = {"totalFailures": {"consecutive": 10}}
+_OUTLIERS = {
+    "interval": "10s",
+    "baseEjectionTime": "30s",
+    "maxEjectionPercent": 20,
+    "detectors": _DETECTORS,
+}
 _TOO_MANY = {"status": 429, "headers": {"add": [{"name": "x-limited", "value": "true"}]}}
 # kind -> (section, default); of MeshHTTPRoute the rules
 KINDS: dict[str, tuple[str, dict[str, object]]] = {
@@ -30,7 +36,9 @@ KINDS: dict[str, tuple[str, dict[str, object]]] = {
         {"local": {"http": {"requestRate": {"num": 100, "interval": "10s"},
                             "onRateLimit": _TOO_MANY}}},
     ),
-    "MeshHealthCheck": ("to", {"interval": "10s", "timeout": "2s", "unhealthyThreshold": 3}),
+    "MeshHealthCheck": (
+        "to", {"interval": "10s", "timeout": "2s", "unhealthyThreshold": 3, "tcp": {}}
+    ),
     "MeshAccessLog": ("to", {"backends": [{"type": "File", "file": {"path": "/dev/stdout"}}]}),
     "MeshFaultInjection": (
         "from", {"http": [{"abort": {"httpStatus": 500, "percentage": "2.5"}}]}
@@ -39,6 +47,8 @@ KINDS: dict[str, tuple[str, dict[str, object]]] = {
         "to", {"loadBalancer": {"type": "LeastRequest", "leastRequest": {"choiceCount": 4}}}
     ),
 }  # fmt: skip
+
+SIDECARS = ("MeshRateLimit", "MeshFaultInjection")  # where gateways have no `from`
 
 
 def path(number: int) -> str:
@@ -58,7 +68,9 @@ def policy(number: int, value: int = 0) -> str:
         item["targetRef"] = {"kind": "MeshSubset", "tags": {"kuma.io/service": _name(number + 1)}}
         if kind == "MeshRateLimit":
             item["targetRef"] = {"kind": "Mesh"}
-    target = {"kind": "MeshSubset", "tags": {"kuma.io/service": _name(number)}}
+    target: dict[str, object] = {"kind": "MeshSubset", "tags": {"kuma.io/service": _name(number)}}
+    if kind in SIDECARS:
+        target["proxyTypes"] = ["Sidecar"]
     spec = {"targetRef": target, section: [item]}
     labels = {"team": f"team-{number % 40}", "change": f"n{value}"}
     document = {"type": kind, "mesh": "default", "name": f"p-{number:05}", "labels": labels}

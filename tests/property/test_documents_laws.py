@@ -87,7 +87,7 @@ name: p
 spec:
   rules:
     - default:
-        allow: [{spiffeID: {type: Prefix, value: 'spiffe://default/'}}]
+        allow: [{spiffeID: {type: Prefix, value: 'spiffe://default/ns'}}]
         deny: [{sni: {type: Exact, value: a.b}}]
 ---
 apiVersion: kuma.io/v1alpha1

@@ -19,7 +19,8 @@ B13 submodules, redirects       test_hostile_trees.py test_b13_…; test_remote.
 B14 hooks, filters, alternates  test_b14_… here and in test_hostile_trees.py
 B15 local clones                test_b15_…
 B16 signatures                  none are read yet
-C17 to C22                      tests/unit/load/test_hostile_files.py
+C17 to C22                      tests/unit/load/test_hostile_files.py, and with E27 to E32 through
+                                `reconciler validate` tests/unit/cli/test_validate_hostile.py
 """
 
 from __future__ import annotations

@@ -121,7 +121,9 @@ def test_the_name_of_a_file_by_content_is_what_its_content_says() -> None:
     )
 
 
-@pytest.mark.parametrize("word", [b"inline", b"inlineString", b"Inline", b"inlineKey"])
+@pytest.mark.parametrize(
+    "word", [b"inline", b"inlineString", b"Inline", b"clientKey", b"a PRIVATE KEY"]
+)
 def test_e27_what_may_hold_a_plain_secret_is_not_kept(word: bytes) -> None:
     assert may_be_kept(Blob("1", b"type: Mesh\n"))
     assert not may_be_kept(Blob("1", b"key: {%s: c2VjcmV0}\n" % word))
