@@ -12,6 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias, cast
 
+from reconciler.blobs import REGULAR_MODES, is_plain
+from reconciler.blobs import SETTINGS_FILE as SETTINGS_FILE
+from reconciler.blobs import SUBMODULE as SUBMODULE
+from reconciler.blobs import SYMLINK as SYMLINK
+from reconciler.blobs import Blob as Blob
+from reconciler.blobs import is_policy_file as is_policy_file
+from reconciler.blobs import is_read as is_read
 from reconciler.checks import CHECKS
 from reconciler.decode import mesh_resource
 from reconciler.kds.names import hashed_place
@@ -50,24 +57,9 @@ from reconciler.source.document import OBJECT_META, Declared, declared
 from reconciler.source.yaml import Document, documents
 from reconciler.withheld import withheld
 
-SETTINGS_FILE = "reconciler.yaml"
 MESSAGE_MAX = 1000
-SUFFIXES = (".yaml", ".yml", ".json")
-REGULAR_MODES = (0o100644, 0o100755, 0o100664)
-SYMLINK, SUBMODULE = 0o120000, 0o160000
 _POLICIES = {policy.kind: policy for policy in (*POLICIES, *CARRIED)}
 _Problems: TypeAlias = tuple[Problem, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Blob:
-    """One file of the tree. `data` is None when it was over the size limit and not read. `oid` is
-    its name by content, Git's or another; with "", what was read of it is not kept.
-    """
-
-    oid: str
-    data: bytes | None
-    mode: int = 0o100644
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,22 +113,6 @@ class LoadMemo:
         self.held[key] = read
         if len(self.held) > self.limit:
             self.held.popitem(last=False)
-
-
-def is_policy_file(path: str) -> bool:
-    """Folders mean nothing; the two files of the repository itself are no policies, nor is what
-    other tools keep under a name with a dot in front (.github, .gitlab-ci.yml).
-    """
-    if not path.endswith(SUFFIXES) or path in (SETTINGS_FILE, SECRETS_FILE):
-        return False
-    if path[0] != "." and "/." not in path:  # Nearly every one.
-        return True
-    return not any(part.startswith(".") and _is_plain(part) for part in path.split("/"))
-
-
-def is_read(path: str) -> bool:
-    """A policy file or one of the two of the repository itself."""
-    return path in (SETTINGS_FILE, SECRETS_FILE) or is_policy_file(path)
 
 
 def load(blobs: Mapping[str, Blob], memo: LoadMemo, maximum: Limits = DEFAULT) -> Loaded:
@@ -304,7 +280,7 @@ def read_file(path: str, blob: Blob, *, strict: bool, limits: Limits = DEFAULT) 
 
 def _refused(path: str, blob: Blob, limits: Limits) -> Problem | None:
     at = Position(path)
-    if not all(map(_is_plain, path.split("/"))):
+    if not all(map(is_plain, path.split("/"))):
         return Problem(at, "SRC012", "has a name that no checkout would accept; rename it")
     if blob.mode == SYMLINK:
         return Problem(at, "SRC009", "is a symbolic link, which is not followed; put the file here")
@@ -316,12 +292,6 @@ def _refused(path: str, blob: Blob, limits: Limits) -> Problem | None:
         text = f"has over {limits.blob_bytes} bytes and was not read; split it, or "
         return Problem(at, "SRC002", text + cure("blobBytes"))
     return None
-
-
-def _is_plain(name: str) -> bool:
-    """Could be the name of a file everywhere, and is not special to Git."""
-    plain = name.lower().rstrip(". ") not in ("", ".git", "git~1") and "\\" not in name
-    return plain and name.isprintable() and ":" not in name
 
 
 def _document(path: str, document: Document, *, strict: bool) -> Read:

@@ -33,7 +33,8 @@ from reconciler.load import (
 )
 from reconciler.mesh_ca import ca_changes
 from reconciler.problems import Position, Problem, Severity, has_errors
-from reconciler.reading.ahead import Ahead, processes, read_ahead
+from reconciler.reading.ahead import read_ahead
+from reconciler.reading.asked import Ahead, processes
 from reconciler.revision_secrets import (
     CA_EXCHANGED,
     ca_problems,

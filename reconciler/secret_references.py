@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
+from reconciler.blobs import SECRETS_FILE as SECRETS_FILE
 from reconciler.model.resource import ResourceKey
 from reconciler.problems import Position, Problem
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from reconciler.source.document import Declared
     from reconciler.source.yaml import Document
 
-SECRETS_FILE = "secrets.yaml"
 # Kinds whose data sources are `{secret: NAME}`. Elsewhere such a mapping may be tags.
 _REFERRING = frozenset({"Mesh", "ExternalService", "MeshExternalService", "MeshGateway"})
 _FREE = frozenset({"tags", "labels", "match"})  # maps whose keys are the user's own

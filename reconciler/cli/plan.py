@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reconciler.git.proposals import Proposal
     from reconciler.planning.plan import Plan
     from reconciler.problems import Problem
-    from reconciler.reading.ahead import Ahead
+    from reconciler.reading.asked import Ahead
     from xds.resource import XdsResource
 
 EXAMPLE = "example: reconciler plan main..HEAD --format markdown"
@@ -178,7 +178,7 @@ def _key(
     refs: Mapping[str, Mapping[str, bytes]],
     options: Ahead,
 ) -> bytes:
-    from reconciler.reading.form import Keys, digest
+    from reconciler.reading.keys import Keys, digest
     from reconciler.status.document import files_digest
 
     keys = Keys(options.program, "plan", limits_of(args), args.format, args.xds, args.post)

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
 
+    from reconciler.blobs import Blob
     from reconciler.limits import Limits
-    from reconciler.load import Blob, Loaded
-    from reconciler.reading.ahead import Ahead
+    from reconciler.load import Loaded
+    from reconciler.reading.asked import Ahead
     from reconciler.reading.cache import Cache
-    from reconciler.reading.form import Outcome
+    from reconciler.reading.keys import Outcome
 
 BAR_AFTER_S = 0.4  # what is over sooner needs none
 BAR_EVERY = 64  # files
@@ -78,7 +79,7 @@ def loaded(args: argparse.Namespace, blobs: dict[str, Blob]) -> Loaded:
 def outcome(args: argparse.Namespace, blobs: dict[str, Blob]) -> Outcome:
     """Only what is wrong with them; of a repository that was checked before, at once."""
     from reconciler.reading.cache import Unusable
-    from reconciler.reading.form import Keys, Outcome, decoded_outcome, encoded_outcome
+    from reconciler.reading.keys import Keys, Outcome, decoded_outcome, encoded_outcome
 
     with ahead(args) as options:
         cache, key = options.cache, b""
@@ -111,7 +112,7 @@ def _loaded(args: argparse.Namespace, blobs: dict[str, Blob], options: Ahead) ->
 
 @contextmanager
 def ahead(args: argparse.Namespace) -> Iterator[Ahead]:
-    from reconciler.reading.ahead import Ahead, processes
+    from reconciler.reading.asked import Ahead, processes
 
     cache, program = (None, "") if args.no_cache else _cache(args)
     try:
@@ -222,8 +223,8 @@ def _shown(path: str) -> str:
 
 
 def _blob(entry: os.DirEntry[str], limits: Limits) -> Blob | None:
-    from reconciler.load import SUFFIXES, SYMLINK, Blob
-    from reconciler.reading.form import content_id
+    from reconciler.blobs import SUFFIXES, SYMLINK, Blob
+    from reconciler.reading.keys import content_id
 
     if entry.is_symlink():
         return Blob("", b"", SYMLINK)

@@ -47,8 +47,8 @@ def run(args: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    from reconciler.blobs import is_read
     from reconciler.formats.checked import Checked
-    from reconciler.load import is_read
     from reconciler.problems import has_errors
 
     found = outcome(args, blobs)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pygit2
 
+from reconciler.blobs import SETTINGS_FILE, Blob, is_read
 from reconciler.git.errors import CommitRejected, GitFailed
 from reconciler.git.library import UNREADABLE
 from reconciler.git.local_refs import open_local, target
@@ -14,7 +15,6 @@ from reconciler.git.mirror import TooLarge, folder_oid, read_blob, read_files
 from reconciler.git.status_ref import STATUS_PREFIX, zone_of_ref
 from reconciler.git.trees import KINDS, EntryKind, TreeEntry, TreeLimits, TreeWalk
 from reconciler.limits import DEFAULT, Limits
-from reconciler.load import SETTINGS_FILE, Blob, is_read, limits_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +72,8 @@ def limits_of(repository: pygit2.Repository, tree: str, maximum: Limits) -> Limi
     assert isinstance(found, pygit2.Tree)
     if SETTINGS_FILE not in found:
         return maximum
+    from reconciler.load import limits_in  # and all that checks documents, for this one
+
     settings = found[SETTINGS_FILE]
     if KINDS.get(int(settings.filemode)) is not EntryKind.FILE:
         return maximum

@@ -7,68 +7,35 @@ many files are new in processes of their own, on all cores. Blocking.
 from __future__ import annotations
 
 import json
-import os
 import queue
 import subprocess
 import sys
 import threading
 from collections import deque
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from reconciler.load import memo_key, read_file, unread
 from reconciler.reading import child
 from reconciler.reading.cache import Damaged, Unusable
-from reconciler.reading.form import (
-    Keys,
-    decoded,
-    encoded,
-    may_be_kept,
-    read_frame,
-    write_frames,
-)
+from reconciler.reading.form import decoded, encoded, read_frame, write_frames
+from reconciler.reading.keys import Keys, may_be_kept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from reconciler.limits import Limits
     from reconciler.load import Blob, LoadMemo
+    from reconciler.reading.asked import Ahead
     from reconciler.reading.cache import Cache
     from reconciler.repository_settings import RepositorySettings
 
 FILES_ALONE_MAX = 200  # below that, processes take longer to start than to read
 BATCH_FILES = 50
 BATCH_BYTES = 512 * 1024
-PROCESSES_MAX = 4
 
 File = tuple[str, "Blob"]
-
-
-def processes() -> int:
-    """As many as there are cores for this process, within reason."""
-    return min(PROCESSES_MAX, len(os.sched_getaffinity(0)))
-
-
-def _nothing(_: int, __: int) -> None:
-    pass
-
-
-def _silent(_: str) -> None:
-    pass
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ahead:
-    """`progress` is told how many of how many files are known; `told` why the cache was passed
-    over.
-    """
-
-    processes: int
-    cache: Cache | None = None
-    program: str = ""  # whose results the cache holds
-    progress: Callable[[int, int], None] = _nothing
-    told: Callable[[str], None] = _silent
 
 
 def read_ahead(blobs: Mapping[str, Blob], memo: LoadMemo, maximum: Limits, options: Ahead) -> None:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from reconciler.packaged import schemas_folder
-from reconciler.reading.form import digest
+from reconciler.reading.keys import digest
 
 _PACKAGES = ("reconciler", "xds")
 

@@ -57,6 +57,19 @@ def test_the_second_run_says_the_same_and_reads_nothing(
     assert capsys.readouterr() == first
 
 
+def test_a_repository_that_was_checked_before_loads_no_check(where: Path) -> None:
+    """Half of the time of such a run would go into importing them."""
+    main(["validate", str(where)])
+    program = (
+        f"import sys; from reconciler.cli.main import main; main(['validate', {str(where)!r}]);"
+        "print(sorted({'yaml', 'reconciler.load', 'reconciler.policies'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_one_file_that_changed_is_read_and_no_other(
     where: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

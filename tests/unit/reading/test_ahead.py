@@ -10,9 +10,10 @@ import pytest
 from reconciler.limits import DEFAULT, Limits
 from reconciler.load import Blob, LoadMemo, load, read_file
 from reconciler.reading import ahead
-from reconciler.reading.ahead import BATCH_FILES, FILES_ALONE_MAX, Ahead, read_ahead
+from reconciler.reading.ahead import BATCH_FILES, FILES_ALONE_MAX, read_ahead
+from reconciler.reading.asked import Ahead
 from reconciler.reading.cache import FILE, Cache, opened
-from reconciler.reading.form import content_id
+from reconciler.reading.keys import content_id
 from tests.bench import policies
 
 if TYPE_CHECKING:

@@ -16,13 +16,12 @@ from hypothesis import strategies as st
 from reconciler.limits import DEFAULT, Limits
 from reconciler.load import Blob, Read, read_file
 from reconciler.problems import Position, Problem, Severity
-from reconciler.reading.form import (
+from reconciler.reading.form import decoded, encoded
+from reconciler.reading.keys import (
     Keys,
     Outcome,
     content_id,
-    decoded,
     decoded_outcome,
-    encoded,
     encoded_outcome,
     may_be_kept,
 )
