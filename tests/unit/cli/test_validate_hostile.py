@@ -95,7 +95,7 @@ HARM: dict[str, tuple[str | dict[str, Any], str | None]] = {
     "c19 reference to metadata": (policy(**{"$ref": "http://169.254.169.254/x"}), ""),
     "c19 reference to a file": (policy(**{"$schema": "file:///etc/passwd"}), ""),
     "c20 goes back": (route("(a+)+$"), ""),
-    "c20 long expression": (route("(x*)*" * LONG), None),
+    "c20 long expression": (route("(x*)*" * LONG), ""),
     "c20 long text with a form": (timeout("1s" * LONG + "!"), None),
     "c21 duration": (timeout("soon"), None),
     "c21 list": (timeout(["1s"]), None),
