@@ -205,6 +205,7 @@ def _planned(
     refs: Mapping[str, Mapping[str, bytes]],
     options: Ahead,
 ) -> Plan:
+    from reconciler.hints.found import with_hints
     from reconciler.load import LoadMemo, load
     from reconciler.planning.fleet import fleets
     from reconciler.planning.plan import plan
@@ -221,7 +222,7 @@ def _planned(
             loaded = load(blobs, memo, limits)
             if has_errors(loaded.problems):
                 raise Refused(commit, loaded.problems)
-            sides.append(loaded)
+            sides.append(with_hints(loaded, blobs))
         return plan(sides[0], sides[1], fleets(refs))
 
 

@@ -100,6 +100,7 @@ def outcome(args: argparse.Namespace, blobs: dict[str, Blob]) -> Outcome:
 
 def _loaded(args: argparse.Namespace, blobs: dict[str, Blob], options: Ahead) -> Loaded:
     from reconciler.defaults import with_warnings
+    from reconciler.hints.found import with_hints
     from reconciler.load import LoadMemo, load
     from reconciler.reading.ahead import read_ahead
     from reconciler.runtime.collector import undisturbed
@@ -107,7 +108,7 @@ def _loaded(args: argparse.Namespace, blobs: dict[str, Blob], options: Ahead) ->
     limits, memo = limits_of(args), LoadMemo(len(blobs) + 1)
     with undisturbed():
         read_ahead(blobs, memo, limits, options)
-        return with_warnings(load(blobs, memo, limits))
+        return with_hints(with_warnings(load(blobs, memo, limits)), blobs)
 
 
 @contextmanager

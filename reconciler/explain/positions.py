@@ -36,11 +36,27 @@ class Positions:
         """`policies/web.yaml:12:28`, or what stands in no file."""
         if key in self.proxies:
             return self._of_proxy(key, path)
-        at = self.provenance.get(key)
+        at = self.at(key, path)
         if at is None:
             return DEFAULT_OF_MESH if key.mesh else "its zone"
+        return str(at)
+
+    def at(self, key: ResourceKey, path: Path) -> Position | None:
+        """Of a policy's field, or the deepest part of the path that is there; None: no file has
+        the policy.
+        """
+        at = self.provenance.get(key)
+        if at is None:
+            return None
         found = self._declared(at.path).get(key)
-        return str(at if found is None or not path else found.at(path))
+        return at if found is None or not path else found.at(_keys(path))
+
+    def has_read(self, path: str) -> bool:
+        return path in self._read
+
+    @property
+    def files_read(self) -> int:
+        return len(self._read)
 
     def _of_proxy(self, key: ResourceKey, path: Path) -> str:
         name, data = self.proxies[key]
