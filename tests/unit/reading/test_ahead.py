@@ -105,10 +105,11 @@ def test_few_files_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
         "form.write_frames(sys.stdout.buffer, [child.home()])\n"
         "form.read_frame(sys.stdin.buffer)\n"
         "form.write_frames(sys.stdout.buffer, [b'[[],[],[],[]]x'])",
-        # Another program of the same name.
+        # Another program of the same name, to which every file is empty.
         "import sys; from reconciler.reading import form\n"
         "form.write_frames(sys.stdout.buffer, [b'/elsewhere/reconciler/load.py'])\n"
-        "form.read_frame(sys.stdin.buffer)",
+        "for _ in range(51): form.read_frame(sys.stdin.buffer)\n"
+        "form.write_frames(sys.stdout.buffer, [b'[[],[],[],[]]'] * 50)",
     ],
 )
 def test_a_process_that_fails_costs_time_and_no_file(
