@@ -23,9 +23,17 @@ Data = dict[str, object]
 
 
 def data(plan: Plan, readable: Callable[[XdsResource], Data] | None) -> Data:
-    risk = plan.risk
+    shadow = plan.shadow
     return {
         "format": FORMAT,
+        **_data(plan, readable),
+        "shadow": _data(shadow, readable) if shadow is not None else None,
+    }
+
+
+def _data(plan: Plan, readable: Callable[[XdsResource], Data] | None) -> Data:
+    risk = plan.risk
+    return {
         "empty": plan.is_empty,
         "risk": {
             "level": risk.level,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from reconciler.planning.edges import EdgeChange, edge_changes
 from reconciler.planning.effect import GroupEffect, group_effects, touched, views_of
 from reconciler.planning.settings import SettingChange, setting_changes
 from reconciler.planning.worlds import Policies, ingresses_of, policies_of, refused, zone_worlds
+from reconciler.shadow import in_force, is_shadow
 from xds.translate import Builders
 
 if TYPE_CHECKING:
@@ -97,6 +98,9 @@ class Risk:
         return "low"
 
 
+Places = dict["ResourceKey", "tuple[ResourceKey, Position | None]"]
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Everything a reviewer is shown. `places`: of the policies that zones hold, by their keys
@@ -109,7 +113,8 @@ class Plan:
     tls: tuple[TlsChange, ...]
     settings: tuple[SettingChange, ...]
     warnings: tuple[Problem, ...]  # that the base has not
-    places: dict[ResourceKey, tuple[ResourceKey, Position | None]]
+    places: Places
+    shadow: Plan | None = None  # what the shadow policies would do, where the change has some
 
     @property
     def is_empty(self) -> bool:
@@ -137,10 +142,19 @@ def plan(base: Loaded, head: Loaded, fleets: Iterable[ZoneFleet]) -> Plan:
     before = policies_of(with_defaults(base.resources))
     after = policies_of(with_defaults(head.resources), before)
     places = {**_places(base, before), **_places(head, after)}
-    warnings = _new_warnings(base, head)
+    found = _compared(fleets, before, after, places)
+    return replace(
+        found,
+        changes=changes,
+        warnings=_new_warnings(base, head),
+        shadow=_shadow(changes, head, fleets, after, places),
+    )
+
+
+def _compared(fleets: tuple[ZoneFleet, ...], before: Policies, after: Policies, at: Places) -> Plan:
+    """Effects alone."""
     if before.state.by_key == after.state.by_key:
-        quiet = tuple(_quiet(fleet) for fleet in fleets)
-        return Plan(changes, quiet, (), (), (), warnings, places)
+        return Plan((), tuple(_zone(fleet, ()) for fleet in fleets), (), (), (), (), at)
     ingresses = ingresses_of(fleets, before, after)
     builders = Builders()
     zones: list[ZonePlan] = []
@@ -152,14 +166,31 @@ def plan(base: Loaded, head: Loaded, fleets: Iterable[ZoneFleet]) -> Plan:
         effects = tuple(group_effects(fleet, views, builders))
         zones.append(_zone(fleet, effects, tuple(_refusals(fleet, before, after))))
     return Plan(
-        changes=changes,
+        changes=(),
         zones=tuple(zones),
         edges=edge_changes(looked),
         tls=tuple(_tls_changes(before, after)),
         settings=setting_changes(fleets, before, after),
-        warnings=warnings,
-        places=places,
+        warnings=(),
+        places=at,
     )
+
+
+def _shadow(
+    changes: tuple[ResourceChange, ...],
+    head: Loaded,
+    fleets: tuple[ZoneFleet, ...],
+    after: Policies,
+    places: Places,
+) -> Plan | None:
+    """What comes of the head with its shadow policies in force, beside the head. None when no
+    shadow policy is added or changed.
+    """
+    known = {resource.key: resource for resource in head.resources}
+    if not any(c.key in known and is_shadow(known[c.key]) for c in changes):
+        return None
+    enforced = policies_of(with_defaults(in_force(head.resources)), after)
+    return _compared(fleets, after, enforced, places)
 
 
 def _new_warnings(base: Loaded, head: Loaded) -> tuple[Problem, ...]:
@@ -169,17 +200,11 @@ def _new_warnings(base: Loaded, head: Loaded) -> tuple[Problem, ...]:
     return tuple(p for p in found if (p.at.path, p.code, p.message) not in known)
 
 
-def _places(
-    loaded: Loaded, policies: Policies
-) -> dict[ResourceKey, tuple[ResourceKey, Position | None]]:
+def _places(loaded: Loaded, policies: Policies) -> Places:
     return {
         key: (written.key, loaded.provenance.get(written.key))
         for key, written in policies.written.items()
     }
-
-
-def _quiet(fleet: ZoneFleet) -> ZonePlan:
-    return _zone(fleet, ())
 
 
 def _refusals(fleet: ZoneFleet, before: Policies, after: Policies) -> Iterator[Refusal]:

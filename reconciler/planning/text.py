@@ -62,10 +62,25 @@ def lines(
         yield from traffic
     yield from _part("Settings", plan.settings, lambda change: _setting(change, plan))
     yield from _part("Warnings", plan.warnings, lambda p: [Line(f"  {p}", Style.WARNING)])
+    if plan.shadow is not None:
+        yield from _shadow(plan.shadow)
     yield Line("")
     yield Line("Zones", Style.TITLE)
     for zone in plan.zones:
         yield from _zone(zone, readable)
+
+
+def _shadow(plan: Plan) -> Iterator[Line]:
+    """What is looked at and not enforced, in short."""
+    yield Line("")
+    yield Line("If the shadow policies were in force", Style.TITLE)
+    yield Line(f"  {risk_line(plan.risk)}", Style.FAINT)
+    yield from _edges(plan)
+    for change in plan.settings[:LISTED_MAX]:
+        yield from _setting(change, plan)
+    for zone in plan.zones:
+        if zone.touched:
+            yield from _zone(zone, None)
 
 
 _RISK = {"high": Style.BAD, "medium": Style.WARNING, "low": Style.GOOD}

@@ -262,6 +262,28 @@ def test_the_comment_cannot_be_forged(repo: PolicyRepo, capsys: pytest.CaptureFi
     assert "\n</details>" not in block.partition("```")[0]
 
 
+def test_a_shadow_policy_changes_nothing_and_shows_what_it_would_do(
+    repo: PolicyRepo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deny = ALLOW.replace("name: allow\n", "name: a\nlabels: {kuma.io/effect: shadow}\n")
+    repo.commit({"shadow.yaml": deny.replace("Allow}", "Deny}")})
+    found = as_json(repo, capsys)
+    assert (found["risk"]["touched"], found["edges"]) == (0, [])
+    shadow = found["shadow"]
+    assert shadow["risk"]["level"] == "high"
+    assert [(e["caller"], e["service"], e["after"]) for e in shadow["edges"]] == [
+        ("web", "backend", "DENIED")
+    ]
+    assert shadow["edges"][0]["policies"][-1]["path"] == "shadow.yaml"
+    assert main(planned(repo)) == 0
+    out = capsys.readouterr().out
+    assert "If the shadow policies were in force\n  Risk high: 6 of 6 proxies" in out
+    repo.commit(
+        {"shadow.yaml": deny.replace("Allow}", "Deny}").replace("{kuma.io/effect: shadow}", "{}")}
+    )
+    assert as_json(repo, capsys)["shadow"] is None
+
+
 # --- the comment of the change ---
 
 
