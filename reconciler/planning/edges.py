@@ -95,12 +95,19 @@ class EdgeChange:
 Side = tuple[tuple["ZoneFleet", "ZoneWorld", "Mapping[ResourceKey, ViewResult | None]"], ...]
 
 
-def edge_changes(
+def edges(
     zones: Iterable[tuple[ZoneFleet, tuple[ZoneWorld, ZoneWorld], Views]],
-) -> tuple[EdgeChange, ...]:
+) -> tuple[dict[Edge, State], dict[Edge, State]]:
+    """Of both sides."""
     listed = tuple(zones)
     before = _edges(tuple((f, worlds[0], views.before) for f, worlds, views in listed))
     after = _edges(tuple((f, worlds[1], views.after) for f, worlds, views in listed))
+    return before, after
+
+
+def edge_changes(
+    before: Mapping[Edge, State], after: Mapping[Edge, State]
+) -> tuple[EdgeChange, ...]:
     found: dict[tuple[object, ...], list[tuple[Edge, State]]] = {}
     for edge in before.keys() | after.keys():
         was, now = before.get(edge, State()), after.get(edge, State())
@@ -108,9 +115,9 @@ def edge_changes(
             key = edge.mesh, edge.caller, edge.service, edge.subset, was.way, now.way
             found.setdefault(key, []).append((edge, now if now.origins else was))
     changes = []
-    for (mesh, caller, service, subset, was_way, now_way), edges in found.items():
-        pairs = tuple(sorted({(edge.caller_zone, edge.zone) for edge, _ in edges}))
-        origins = tuple(dict.fromkeys(key for _, state in edges for key in state.origins))
+    for (mesh, caller, service, subset, was_way, now_way), group in found.items():
+        pairs = tuple(sorted({(edge.caller_zone, edge.zone) for edge, _ in group}))
+        origins = tuple(dict.fromkeys(key for _, state in group for key in state.origins))
         change = EdgeChange(mesh, caller, service, subset, was_way, now_way, pairs, origins)  # type: ignore[arg-type]
         changes.append(change)
     return tuple(sorted(changes, key=lambda c: (c.mesh, c.caller, c.service, c.subset, c.before)))

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from reconciler.defaults import with_defaults, with_warnings
 from reconciler.model.spec import MeshSpec
 from reconciler.planning.changes import ResourceChange, Sort, resource_changes
-from reconciler.planning.edges import EdgeChange, edge_changes
+from reconciler.planning.edges import EdgeChange, edge_changes, edges
 from reconciler.planning.effect import GroupEffect, group_effects, touched, views_of
 from reconciler.planning.settings import SettingChange, setting_changes
+from reconciler.planning.warnings import known_as, of_nobody, uncallable
 from reconciler.planning.worlds import Policies, ingresses_of, policies_of, refused, zone_worlds
 from reconciler.shadow import in_force, is_shadow
 from xds.translate import Builders
@@ -146,7 +147,7 @@ def plan(base: Loaded, head: Loaded, fleets: Iterable[ZoneFleet]) -> Plan:
     return replace(
         found,
         changes=changes,
-        warnings=_new_warnings(base, head),
+        warnings=tuple(sorted((*_new_warnings(base, head), *found.warnings))),
         shadow=_shadow(changes, head, fleets, after, places),
     )
 
@@ -165,13 +166,19 @@ def _compared(fleets: tuple[ZoneFleet, ...], before: Policies, after: Policies, 
         looked.append((fleet, worlds, views))
         effects = tuple(group_effects(fleet, views, builders))
         zones.append(_zone(fleet, effects, tuple(_refusals(fleet, before, after))))
+    was, now = edges(looked)
+
+    def place_of(key: ResourceKey) -> Position | None:
+        return at[key][1] if key in at else None
+
+    odd = (*of_nobody(fleets, before, after, place_of), *uncallable(was, now, place_of))
     return Plan(
         changes=(),
         zones=tuple(zones),
-        edges=edge_changes(looked),
+        edges=edge_changes(was, now),
         tls=tuple(_tls_changes(before, after)),
         settings=setting_changes(fleets, before, after),
-        warnings=(),
+        warnings=odd,
         places=at,
     )
 
@@ -190,14 +197,12 @@ def _shadow(
     if not any(c.key in known and is_shadow(known[c.key]) for c in changes):
         return None
     enforced = policies_of(with_defaults(in_force(head.resources)), after)
-    return _compared(fleets, after, enforced, places)
+    return replace(_compared(fleets, after, enforced, places), warnings=())
 
 
 def _new_warnings(base: Loaded, head: Loaded) -> tuple[Problem, ...]:
-    """Lines move; a warning is known by its file, code and text."""
-    known = {(p.at.path, p.code, p.message) for p in with_warnings(base).problems}
-    found = with_warnings(head).problems
-    return tuple(p for p in found if (p.at.path, p.code, p.message) not in known)
+    known = set(map(known_as, with_warnings(base).problems))
+    return tuple(p for p in with_warnings(head).problems if known_as(p) not in known)
 
 
 def _places(loaded: Loaded, policies: Policies) -> Places:

@@ -332,3 +332,38 @@ def test_a_change_from_a_fork_is_planned_without_credentials(
         said = capsys.readouterr()
     assert "not posted: " in said.err
     assert said.out.startswith("Risk medium")
+
+
+def test_a_policy_that_selects_no_proxy_is_warned_of(
+    repo: PolicyRepo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = "targetRef: {kind: MeshSubset, tags: {kuma.io/service: NAME}}"
+    text = TIMEOUT.replace("spec:", f"spec:\n  {target}")
+    nobody = text.replace("name: aa", "name: b1").replace("NAME", "gone")
+    somebody = text.replace("name: aa", "name: b2").replace("NAME", "web")
+    repo.commit({"nobody.yaml": nobody, "somebody.yaml": somebody})
+    found = as_json(repo, capsys)["warnings"]
+    assert [(w["code"], w["message"].split(";")[0]) for w in found] == [
+        ("PLN001", "MeshTimeout default/b1 selects no proxy of any zone")
+    ]
+
+
+def test_a_service_that_nobody_may_call_any_more_is_warned_of(
+    repo: PolicyRepo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repo.commit({"allow.yaml": ALLOW.replace("Allow", "Deny")})
+    (warning,) = as_json(repo, capsys)["warnings"]
+    assert warning["code"] == "PLN002"
+    assert "nobody may call service backend of mesh default" in warning["message"]
+
+
+def test_a_warning_is_not_new_because_its_lines_have_moved(
+    repo: PolicyRepo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = {"timeout.yaml": TIMEOUT, "b.yaml": TIMEOUT.replace("aa", "bb").replace("7s", "8s")}
+    repo.commit(both)
+    assert [w["code"] for w in as_json(repo, capsys)["warnings"]] == ["CFL001"]
+    git(repo.work, "checkout", "--quiet", "-b", "next")
+    repo.commit({"timeout.yaml": f"# moved\n{TIMEOUT}"})
+    assert main(["plan", "proposal..next", "--repo", str(repo.work), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["warnings"] == []
