@@ -11,6 +11,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 from reconciler.model.kinds import KINDS, Kind
@@ -178,6 +179,16 @@ def _labels(labels: object) -> dict[str, str]:
     return {key: value or "" for key, value in given.items()}
 
 
+def _is_time(value: object) -> bool:
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        return False
+    try:
+        datetime.fromisoformat(value[:19])
+    except ValueError:
+        return False
+    return True
+
+
 def _answer_problems(
     path: str, document: Document, data: Mapping[str, object], kind: Kind
 ) -> Iterator[Problem]:
@@ -185,7 +196,7 @@ def _answer_problems(
     for name in ("creationTime", "modificationTime"):
         value = data.get(name)
         absent = value is None and (kind.legacy or name not in data)
-        if not absent and not (isinstance(value, str) and _TIME.fullmatch(value)):
+        if not absent and not _is_time(value):
             text = f"{name} is no time as Kuma's API writes it; remove it"
             yield _problem(path, document, (name,), "DOC003", text)
     if kind.legacy:
