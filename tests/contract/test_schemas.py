@@ -163,7 +163,7 @@ def test_a_near_word_is_offered() -> None:
 
 
 def test_a_type_without_a_schema_is_not_judged() -> None:
-    assert schema_faults("MeshTrust", {"anything": 1}) == ()
+    assert schema_faults("Workload", {"anything": 1}) == ()
 
 
 def test_no_message_leaves_its_cure_out() -> None:

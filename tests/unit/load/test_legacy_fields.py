@@ -253,7 +253,7 @@ def test_a_kind_without_a_schema_is_carried_as_its_spec(monkeypatch: pytest.Monk
 
 
 def test_its_spec_is_an_object_and_outside_of_it_nothing_is_passed_over() -> None:
-    head = "type: MeshTrust\nmesh: default\nname: t\n"
+    head = "type: MeshIdentity\nmesh: default\nname: t\n"
     (found,) = problems(f"{head}spec: [1]\n")
     assert "p.yaml:7:7: DOC004" in found
     (found,) = problems(f"{head}spec: {{}}\ntrustDomain: a\n")
