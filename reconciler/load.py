@@ -21,6 +21,7 @@ from reconciler.blobs import is_policy_file as is_policy_file
 from reconciler.blobs import is_read as is_read
 from reconciler.checks import CHECKS
 from reconciler.decode import mesh_resource
+from reconciler.folded_names import read_spec
 from reconciler.kds.names import hashed_place
 from reconciler.legacy_fields import read_legacy
 from reconciler.limits import DEFAULT, Limits, cure
@@ -321,7 +322,7 @@ def _spec(found: Declared) -> tuple[Mapping[str, object], tuple[SchemaFault, ...
         return read_legacy(kind, found.spec)
     given = _without_nulls(found.spec) if found.kubernetes else found.spec
     spec = filled(kind, cast("Mapping[str, object]", _whole(given)))
-    return spec, schema_faults(kind, {**_meta(found), "spec": spec})
+    return read_spec(kind, _meta(found), spec)
 
 
 def _without_nulls(fields: Mapping[str, object]) -> dict[str, object]:

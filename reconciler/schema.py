@@ -31,7 +31,8 @@ LATE = "late"  # the `$comment` of a form that Kuma's own schemas leave open or 
 @dataclass(frozen=True, slots=True)
 class SchemaFault:
     """`key` says that the place meant is the key at the end of the path, not its value. `late`:
-    Kuma's schema lets it pass, and what reads the document then refuses it.
+    Kuma's schema lets it pass, and what reads the document then refuses it. `meant`: the field that
+    an unknown one differs from in upper and lower case alone.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class SchemaFault:
     key: bool = False
     warning: bool = False
     late: bool = False
+    meant: str = ""
 
 
 @lru_cache(maxsize=1)
@@ -176,10 +178,13 @@ def _unknown(
     error: ValidationError, schema: Mapping[str, Any], path: Path
 ) -> Iterator[SchemaFault]:
     known = list(schema.get("properties", {}))
-    for name in cast("Mapping[str, object]", error.instance):
+    given = cast("Mapping[str, object]", error.instance)
+    for name in given:
         if name not in known:
             text = unknown_field(name, known)
-            yield SchemaFault((*path, name), UNKNOWN_FIELD, text, True, True)
+            same = (each for each in known if each.casefold() == name.casefold())
+            meant = next((each for each in same if each not in given), "")
+            yield SchemaFault((*path, name), UNKNOWN_FIELD, text, True, True, meant=meant)
 
 
 def unknown_field(name: str, known: Sequence[str]) -> str:

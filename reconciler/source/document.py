@@ -66,19 +66,22 @@ class Declared:
 
     def at(self, path: Path, *, key: bool = False) -> Position:
         """Place of a part of the spec, or of the deepest part of the path that is there."""
-        full = (*self.spec_path, *(self._as_written(path) if self.kind.legacy else path))
+        full = (*self.spec_path, *self._as_written(path))
         place = self.document.key_at(full) if key else self.document.value_at(full)
         root = () if self.kind.legacy else ("spec",)
         return Position(self.path, *place, field_of((*root, *path)))
 
     def _as_written(self, path: Path) -> Path:
-        """Fields of a legacy kind may stand under their names in the .proto file."""
+        """Fields of a legacy kind may stand under their names in the .proto file, those of a JSON
+        kind in upper or lower case.
+        """
+        same_as = json_name if self.kind.legacy else str.casefold
         value: object = self.spec
         found: list[str | int] = []
         for step in path:
             if isinstance(value, Mapping):
                 if step not in value:
-                    same = (name for name in value if json_name(name) == json_name(str(step)))
+                    same = (name for name in value if same_as(name) == same_as(str(step)))
                     step = next(same, step)
                 value = value.get(step)
             elif isinstance(value, list) and isinstance(step, int) and step < len(value):
