@@ -42,7 +42,7 @@ def read_spec(kind: str, head: Fields, spec: Fields) -> tuple[Fields, tuple[Sche
 
 
 def _renamed(value: object, path: Path, name: str) -> object:
-    """With the field at the path under another name."""
+    """With the field at the path under another name. The schema does not refuse a null in it."""
     step, *rest = path
     if isinstance(value, list):
         return [
@@ -53,4 +53,12 @@ def _renamed(value: object, path: Path, name: str) -> object:
     if rest:
         inner = _renamed(fields[str(step)], tuple(rest), name)
         return {key: inner if key == step else held for key, held in fields.items()}
-    return {name if key == step else key: held for key, held in fields.items()}
+    moved = _without_nulls(fields[str(step)])
+    others = {key: held for key, held in fields.items() if key != step}
+    return others if moved is None else {**others, name: moved}
+
+
+def _without_nulls(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(held) for key, held in value.items() if held is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
