@@ -127,9 +127,14 @@ def decode_mesh(data: Fields) -> MeshSpec:
         locality_aware=flag_of(routing.get("localityAwareLoadBalancing"), "routing"),
         zone_egress=flag_of(routing.get("zoneEgress"), "routing.zoneEgress"),
         passthrough=flag_of(outbound.get("passthrough"), "networking.outbound", default=True),
-        mesh_services_mode=text_of(services.get("mode"), "meshServices.mode") or "Disabled",
+        mesh_services_mode=_mode(services.get("mode")),
         skip_initial_policies=tuple(text_of(x, "skipCreatingInitialPolicies") for x in skipped),
     )
+
+
+def _mode(value: object) -> str:
+    """A number that no word stands for is Kuma's way, too, to say the default."""
+    return value if isinstance(value, str) and value else "Disabled"
 
 
 def _backend(data: Fields, path: str) -> CaBackend:
