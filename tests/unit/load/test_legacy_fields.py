@@ -244,7 +244,7 @@ def test_what_a_commit_says_is_what_is_carried() -> None:
 
 
 def test_a_kind_without_a_schema_is_carried_as_its_spec(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciler.load.schema_faults", lambda *_: ())
+    monkeypatch.setattr("reconciler.folded_names.schema_faults", lambda *_: ())
     text = "type: MeshTrust\nmesh: default\nname: t\nspec: {trustDomain: a, caBundles: []}\n"
     found = loaded(text)
     assert found.problems == ()
@@ -313,6 +313,6 @@ def test_the_schema_of_a_legacy_kind_makes_no_verdict(monkeypatch: pytest.Monkey
     def refuse(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("reconciler.load.schema_faults", refuse)
+    monkeypatch.setattr("reconciler.folded_names.schema_faults", refuse)
     text = "type: Zone\nname: east\nenabled: false\n---\n" + PROBE
     assert errors(text + "  unhealthyThreshold: 1\n  healthy_threshold: 1\n") == []
