@@ -35,6 +35,7 @@ BENCHES = {
     "views": "views",
     "policies_10000": "policies_10000",
     "validate": "validate",
+    "plan": "plan",
     "zones_40": "zones_40",
     "restart": "restart",
     "transport": "transport",

@@ -65,10 +65,10 @@ def policy(number: int, value: int = 0) -> str:
     else:
         item["default"] = default
     if section == "from":
-        item["targetRef"] = {"kind": "MeshSubset", "tags": {"kuma.io/service": _name(number + 1)}}
+        item["targetRef"] = {"kind": "MeshSubset", "tags": {"kuma.io/service": service(number + 1)}}
         if kind == "MeshRateLimit":
             item["targetRef"] = {"kind": "Mesh"}
-    target: dict[str, object] = {"kind": "MeshSubset", "tags": {"kuma.io/service": _name(number)}}
+    target: dict[str, object] = {"kind": "MeshSubset", "tags": {"kuma.io/service": service(number)}}
     if kind in SIDECARS:
         target["proxyTypes"] = ["Sidecar"]
     spec = {"targetRef": target, section: [item]}
@@ -77,12 +77,12 @@ def policy(number: int, value: int = 0) -> str:
     return _yaml({**document, "spec": spec})
 
 
-def _name(number: int) -> str:
+def service(number: int) -> str:
     return f"service-{number // len(KINDS):04}"
 
 
 def _service(number: int) -> dict[str, object]:
-    return {"kind": "MeshService", "name": _name(number)}
+    return {"kind": "MeshService", "name": service(number)}
 
 
 def _split(number: int) -> dict[str, object]:

@@ -24,12 +24,12 @@ _READ = """
 import sys, pathlib, hashlib
 contents = [file.read_bytes() for file in pathlib.Path(sys.argv[1]).rglob("*.yaml")]
 """
-_PARSED = f"""{_READ}
+PARSED = f"""{_READ}
 import yaml
 for content in contents:
     for _ in yaml.parse(content, Loader=yaml.CSafeLoader): pass
 """
-_DIGESTED = f"""{_READ}
+DIGESTED = f"""{_READ}
 for content in contents: hashlib.sha256(content).digest()
 """
 
@@ -67,12 +67,12 @@ def _runs(folder: Path, work: Path, of: list[str], runs: int) -> dict[str, tuple
     for run in range(runs):
         validate = _validate(work, folder / f"cache-{'-'.join(of)}-{run}", of)
         for name, command in (
-            ("parsed", [sys.executable, "-c", _PARSED, str(work)]),
+            ("parsed", [sys.executable, "-c", PARSED, str(work)]),
             ("cold", validate),
-            ("digested", [sys.executable, "-c", _DIGESTED, str(work)]),
+            ("digested", [sys.executable, "-c", DIGESTED, str(work)]),
             ("cached", validate),
         ):
-            seconds, cpu_s = _timed(command)
+            seconds, cpu_s = timed(command)
             found.setdefault(name, []).append(seconds)
             found.setdefault(f"{name}_cpu", []).append(cpu_s)
     return {name: tuple(values) for name, values in found.items()}
@@ -81,10 +81,10 @@ def _runs(folder: Path, work: Path, of: list[str], runs: int) -> dict[str, tuple
 def _changed(folder: Path, work: Path, runs: int) -> tuple[float, ...]:
     """One policy is another one: the others come from the cache."""
     validate, found = _validate(work, folder / "cache-changed", []), []
-    _timed(validate)
+    timed(validate)
     for run in range(runs):
         policies.write(work, {policies.path(run): policies.policy(run, run + 1)})
-        found.append(_timed(validate)[0])
+        found.append(timed(validate)[0])
     return tuple(found)
 
 
@@ -93,7 +93,7 @@ def _validate(work: Path, cache: Path, of: list[str]) -> list[str]:
     return [program, "validate", str(work), "--cache-dir", str(cache), *of]
 
 
-def _timed(command: list[str]) -> tuple[float, float]:
+def timed(command: list[str]) -> tuple[float, float]:
     """Seconds on the clock, and of processors: of its own processes, too."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RECONCILER_")}
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
