@@ -98,7 +98,8 @@ spec:
     - matches: [{spiffeID: {type: Exact, value: 'spiffe://default/web'}}]
       default: {http: {requestTimeout: 1s}}
 """
-EXAMPLES = [path.read_text() for path in sorted((ROOT / "examples-repo").rglob("*.yaml"))]
+EXAMPLES = [path.read_text() for path in sorted((ROOT / "examples-repo").glob("[!.]*/*.yaml"))]
+EXAMPLES += [path.read_text() for path in (ROOT / "examples-repo").glob("*.yaml")]
 SAMPLES = [
     document
     for text in (*EXAMPLES, RICH_MESH, RICH_ROUTE, RICH_RULES)

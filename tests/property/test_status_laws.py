@@ -74,7 +74,11 @@ def test_different_names_have_different_files_that_stay_in_their_folder(a: str, 
 @given(st.sets(st.tuples(TEXT, TEXT), max_size=6))
 def test_every_service_has_its_own_file(pairs: set[tuple[str, str]]) -> None:
     classes = tuple(
-        ProxyClass(mesh, json.dumps([{"port": 1, "tags": {"kuma.io/service": service}}]), 1)
+        ProxyClass(
+            mesh,
+            json.dumps({"inbounds": [{"port": 1, "tags": {"kuma.io/service": service}}]}),
+            1,
+        )
         for mesh, service in pairs
     )
     found = [p for p in files(StatusInput(zone="z", classes=classes)) if p.startswith("proxies/")]
