@@ -204,7 +204,9 @@ async def test_fault_of_ours_ends_the_session_and_not_the_dialling(link: Link) -
     link.server.send_response(next(iter(link.open)), DeltaResponse("Mesh", "1"))
     await link.until(lambda: len(link.sessions) >= 2 and bool(link.open))
     assert "the disk is full" in link.reasons[0]
-    assert [str(context["exception"]) for context in reported] == ["the disk is full"]
+    # gRPC may still tell here of the closed loop of an earlier test.
+    faults = [each for context in reported if isinstance(each := context["exception"], OSError)]
+    assert [str(fault) for fault in faults] == ["the disk is full"]
     link.server.send_response(next(iter(link.open)), DeltaResponse("Mesh", "2"))
     await link.until(lambda: [r.nonce for r in link.responses] == ["1", "2"])
 
