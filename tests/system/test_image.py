@@ -28,7 +28,9 @@ def context(folder: Path) -> None:
                 ignored = shutil.ignore_patterns("__pycache__")
                 shutil.copytree(source, folder / source.name, ignore=ignored)
             else:
-                shutil.copy(source, folder)
+                target = folder / line[1:]
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, target)
 
 
 def steps(image: str) -> list[str]:
