@@ -26,7 +26,7 @@ from reconciler.kds.names import hashed_place
 from reconciler.legacy_fields import read_legacy
 from reconciler.limits import DEFAULT, Limits, cure
 from reconciler.model.decode import DecodeError
-from reconciler.model.kinds import KINDS
+from reconciler.model.kinds import KINDS, Kind
 from reconciler.model.resource import (
     DISPLAY_NAME,
     MESH,
@@ -296,12 +296,15 @@ def _refused(path: str, blob: Blob, limits: Limits) -> Problem | None:
 
 
 def _document(path: str, document: Document, *, strict: bool) -> Read:
-    found = declared(path, document)
-    if not isinstance(found, Declared):
-        return Read(problems=found)
-    named = (Named(found.key, found.position, found.mesh_position),)
+    found, of_head = declared(path, document)
+    if found is None:
+        return Read(problems=of_head)
     spec, faults = _spec(found)
-    problems = (*_checked(found, spec, faults, strict=strict), *effect_warnings(found))
+    of_spec = (*_checked(found, spec, faults, strict=strict), *effect_warnings(found))
+    problems = (*of_head, *of_spec)
+    if any(problem.at.field in ("name", "mesh") for problem in of_head):
+        return Read(problems=problems)
+    named = (Named(found.key, found.position, found.mesh_position),)
     needed = tuple(needs(found))
     if any(problem.severity is Severity.ERROR for problem in problems):
         return Read(problems=problems, named=named, needs=needed)
@@ -322,7 +325,7 @@ def _spec(found: Declared) -> tuple[Mapping[str, object], tuple[SchemaFault, ...
         return read_legacy(kind, found.spec)
     given = _without_nulls(found.spec) if found.kubernetes else found.spec
     spec = filled(kind, cast("Mapping[str, object]", _whole(given)))
-    return read_spec(kind, _meta(found), spec)
+    return read_spec(kind, _head(found.kind), spec)
 
 
 def _without_nulls(fields: Mapping[str, object]) -> dict[str, object]:
@@ -447,11 +450,10 @@ def _unknown_outside(found: Declared, path: tuple[str | int, ...]) -> str:
     return unknown_field(name, known)
 
 
-def _meta(found: Declared) -> dict[str, object]:
-    meta: dict[str, object] = {"type": found.kind.name, "name": found.key.name}
-    if found.kind.mesh_scoped:
-        meta["mesh"] = found.key.mesh
-    return meta
+def _head(kind: Kind) -> dict[str, object]:
+    """What a schema, which is for editors too, wants beside the spec; ours was looked at before."""
+    head: dict[str, object] = {"type": kind.name, "name": "sound"}
+    return {**head, "mesh": "sound"} if kind.mesh_scoped else head
 
 
 def _by_kind(found: Declared, spec: Mapping[str, object]) -> Iterator[Problem]:

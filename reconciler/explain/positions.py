@@ -68,7 +68,7 @@ class Positions:
     def _declared(self, path: str) -> dict[ResourceKey, Declared]:
         if path not in self._read:
             all_ = (declared(path, document) for document in documents(self.contents[path])[0])
-            self._read[path] = {d.key: d for d in all_ if isinstance(d, Declared)}
+            self._read[path] = {found.key: found for found, _ in all_ if found is not None}
         return self._read[path]
 
 

@@ -113,11 +113,14 @@ def json_name(name: str) -> str:
     return first + "".join(part[:1].upper() + part[1:] for part in others)
 
 
-def declared(path: str, document: Document) -> Declared | tuple[Problem, ...]:
-    """The resource, or why it is none."""
+def declared(path: str, document: Document) -> tuple[Declared | None, tuple[Problem, ...]]:
+    """The resource, and why it is none. What is wrong with the head alone leaves the spec to be
+    looked at: the key is then as far as it could be read.
+    """
     data = document.data
     if not isinstance(data, Mapping):
-        return (_problem(path, document, (), "DOC001", "must be an object with type and name"),)
+        text = "must be an object with type and name"
+        return None, (_problem(path, document, (), "DOC001", text),)
     if "apiVersion" in data or "kind" in data:
         return _kubernetes(path, document, cast("Mapping[str, object]", data))
     return _universal(path, document, cast("Mapping[str, object]", data))
@@ -136,10 +139,10 @@ def _universal_path(path: Path) -> Path:
 
 def _universal(
     path: str, document: Document, data: Mapping[str, object]
-) -> Declared | tuple[Problem, ...]:
+) -> tuple[Declared | None, tuple[Problem, ...]]:
     kind = _kind(path, document, data.get("type"), "type")
     if isinstance(kind, Problem):
-        return (kind,)
+        return None, (kind,)
     mesh, name, labels = data.get("mesh"), data.get("name"), data.get("labels")
     problems = [
         *_name_problems(path, document, name, ("name",), kind),
@@ -158,15 +161,23 @@ def _universal(
         problems.append(_no_spec(path, document, data))
     elif not isinstance(spec, Mapping):
         problems.append(_problem(path, document, ("spec",), "DOC004", "spec must be an object"))
-    if problems:
-        return tuple(problems)
-    key = ResourceKey(kind.name, str(mesh or DEFAULT_MESH) if kind.mesh_scoped else "", str(name))
+    if not isinstance(spec, Mapping):
+        return None, tuple(problems)
+    key = _key(kind, mesh, name)
     found = _labels(labels)
     inner = cast("Mapping[str, object]", spec)
     unknown = () if kind.legacy else sorted(data.keys() - META_FIELDS - {"spec", "status"})
     spec_path = () if kind.legacy else ("spec",)
     paths = tuple((name,) for name in unknown)
-    return Declared(key, kind, found, inner, spec_path, document, path, paths)
+    made = Declared(key, kind, found, inner, spec_path, document, path, paths)
+    return made, tuple(problems)
+
+
+def _key(kind: Kind, mesh: object, name: object) -> ResourceKey:
+    """Of what is no text, a problem is told."""
+    in_mesh = mesh if isinstance(mesh, str) and mesh else DEFAULT_MESH
+    named = name if isinstance(name, str) else ""
+    return ResourceKey(kind.name, in_mesh if kind.mesh_scoped else "", named)
 
 
 def _no_spec(path: str, document: Document, data: Mapping[str, object]) -> Problem:
@@ -178,8 +189,8 @@ def _no_spec(path: str, document: Document, data: Mapping[str, object]) -> Probl
 
 
 def _labels(labels: object) -> dict[str, str]:
-    given = cast("Mapping[str, str | None]", labels or {})
-    return {key: value or "" for key, value in given.items()}
+    given = labels if isinstance(labels, Mapping) else {}
+    return {key: value if isinstance(value, str) else "" for key, value in given.items()}
 
 
 def _is_time(value: object) -> bool:
@@ -212,20 +223,19 @@ def _answer_problems(
 
 def _kubernetes(
     path: str, document: Document, data: Mapping[str, object]
-) -> Declared | tuple[Problem, ...]:
+) -> tuple[Declared | None, tuple[Problem, ...]]:
     if data.get("apiVersion") != API_VERSION:
         missing = "apiVersion" not in data
         cure = "add it, or write type for kind" if missing else "keep other manifests elsewhere"
         text = f"apiVersion must be {API_VERSION}; {cure}"
-        return (_problem(path, document, ("apiVersion",), "DOC001", text),)
+        return None, (_problem(path, document, ("apiVersion",), "DOC001", text),)
     kind = _kind(path, document, data.get("kind"), "kind")
     if isinstance(kind, Problem):
-        return (kind,)
+        return None, (kind,)
     metadata = data.get("metadata")
     if not isinstance(metadata, Mapping):
-        return (
-            _problem(path, document, ("metadata",), "DOC003", "metadata with a name is missing"),
-        )
+        text = "metadata with a name is missing"
+        return None, (_problem(path, document, ("metadata",), "DOC003", text),)
     labels = metadata.get("labels")
     spec = {} if data.get("spec") is None else data["spec"]
     problems = [
@@ -243,20 +253,19 @@ def _kubernetes(
         problems.append(_problem(path, document, ("metadata", "namespace"), "DOC005", text))
     if not isinstance(spec, Mapping):
         problems.append(_problem(path, document, ("spec",), "DOC004", "spec must be an object"))
-    if problems:
-        return tuple(problems)
+        return None, tuple(problems)
     found = _labels(labels)
-    mesh = str(mesh or found.get(MESH) or DEFAULT_MESH) if kind.mesh_scoped else ""
+    key = _key(kind, mesh or found.get(MESH), metadata.get("name"))
     if namespace is not None:
         found[NAMESPACE] = SYSTEM_NAMESPACE
-    key = ResourceKey(kind.name, mesh, str(metadata["name"]))
     unknown = sorted(data.keys() - KUBERNETES_FIELDS - ({"mesh"} if kind.legacy else set()))
     inner = cast("Mapping[str, object]", spec)
     paths = (
         *((name,) for name in unknown),
         *(("metadata", name) for name in sorted(metadata.keys() - OBJECT_META)),
     )
-    return Declared(key, kind, found, inner, ("spec",), document, path, paths, kubernetes=True)
+    made = Declared(key, kind, found, inner, ("spec",), document, path, paths, kubernetes=True)
+    return made, tuple(problems)
 
 
 def _mesh_problems(

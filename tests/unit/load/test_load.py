@@ -117,6 +117,28 @@ def test_a_faulty_mesh_is_the_only_thing_wrong() -> None:
     assert [problem.code for problem in result.problems] == ["MSH003"]
 
 
+def test_a_mesh_with_a_faulty_label_is_there_for_its_policies() -> None:
+    result = loaded({"m.yaml": MESH + "labels: {a b: c}\n", "a.yaml": timeout("t")})
+    assert [problem.code for problem in result.problems] == ["DOC011"]
+
+
+@pytest.mark.parametrize(
+    ("head", "field"),
+    [
+        ("name: A_B", "name"),
+        ("mesh: m", "name"),
+        ("name: a, mesh: 5", "mesh"),
+        ("name: a, labels: 5", "labels"),
+    ],
+)
+def test_of_a_faulty_head_the_spec_is_looked_at_too(head: str, field: str) -> None:
+    spec = "{to: [{targetRef: {kind: Mesh}, default: {connectionTimeout: 0s}}]}"
+    result = loaded({"a.yaml": f"{{type: MeshTimeout, {head}, spec: {spec}}}", "m.yaml": MESH})
+    fields = {problem.at.field for problem in result.problems}
+    assert fields == {field, "spec.to[0].default.connectionTimeout"}
+    assert [each.key.type for each in result.resources] == ["Mesh"]
+
+
 def test_every_fault_of_a_commit_is_told_at_once_in_order() -> None:
     result = loaded(
         {

@@ -12,16 +12,15 @@ from reconciler.source.yaml import documents
 def read(text: str) -> Declared:
     (document,), faults = documents(text.encode())
     assert faults == ()
-    found = declared("p.yaml", document)
-    assert isinstance(found, Declared), found
+    found, problems = declared("p.yaml", document)
+    assert found is not None, problems
+    assert problems == ()
     return found
 
 
 def problems(text: str) -> list[str]:
     (document,), _ = documents(text.encode())
-    found = declared("p.yaml", document)
-    assert isinstance(found, tuple)
-    return [str(problem) for problem in found]
+    return [str(problem) for problem in declared("p.yaml", document)[1]]
 
 
 def test_both_forms_of_a_policy_say_the_same() -> None:
