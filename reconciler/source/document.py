@@ -121,7 +121,8 @@ def declared(path: str, document: Document) -> tuple[Declared | None, tuple[Prob
     if not isinstance(data, Mapping):
         text = "must be an object with type and name"
         return None, (_problem(path, document, (), "DOC001", text),)
-    if "apiVersion" in data or "kind" in data:
+    marks = data.keys() & {"apiVersion", "kind"}  # one of them beside a type is an unknown field
+    if len(marks) == 2 or (marks and "type" not in data):
         return _kubernetes(path, document, cast("Mapping[str, object]", data))
     return _universal(path, document, cast("Mapping[str, object]", data))
 

@@ -363,6 +363,15 @@ def test_the_two_forms_mixed_up_are_told_apart() -> None:
     ]
 
 
+@pytest.mark.parametrize("mark", ["kind", "apiVersion"])
+def test_a_type_says_the_form_beside_a_field_of_the_other(mark: str) -> None:
+    result = loaded({"m.yaml": MESH, "a.yaml": f"{mark}: Mesh\n" + timeout("t")})
+    assert printed(result) == [
+        f'a.yaml:1:1: SCH005 warning: unknown field "{mark}"; known here: spec, labels, mesh, name'
+    ]
+    assert len(result.resources) == 2
+
+
 @pytest.mark.parametrize(
     ("spec", "problem"),
     [
