@@ -45,6 +45,7 @@ def _data(plan: Plan, readable: Callable[[XdsResource], Data] | None) -> Data:
             "opened": risk.opened,
             "weakerTls": risk.weaker_tls,
             "refused": risk.refused,
+            "deadEnds": risk.dead_ends,
         },
         "resources": [_resource(change) for change in plan.changes],
         "edges": [_edge(edge, plan) for edge in plan.edges],

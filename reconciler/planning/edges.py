@@ -47,6 +47,7 @@ class Way(StrEnum):
         return self in (Way.OPEN, Way.PLAIN)
 
 
+ROUTE_KINDS = ("MeshHTTPRoute", "MeshTCPRoute")
 _ORDER = {way: index for index, way in enumerate(Way)}
 
 
@@ -64,7 +65,9 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`origins`: the policies that decide, by their keys in the zone of the destination."""
+    """`origins`: the policies that decide, by their keys in the zone of the destination; the routes
+    that lead where no endpoint is.
+    """
 
     way: Way = Way.NONE
     origins: tuple[ResourceKey, ...] = ()
@@ -184,10 +187,12 @@ def _add(
     doors: Mapping[tuple[str, str], list[_Door]],
 ) -> None:
     uris = identity_uris(proxy)
-    for cluster in _clusters(world, proxy):
+    for cluster, routes in _clusters(world, proxy):
         service = service_of(cluster.tags)
         subset = tuple(pair for pair in cluster.tags if pair[0] != SERVICE)
         for zone, state in _states(world, group.mesh, cluster, uris, doors):
+            if state.way is Way.NO_ENDPOINT:
+                state = State(state.way, routes)
             for caller in group.services:
                 edge = Edge(group.mesh, caller, group.zone, service, subset, zone)
                 known = found.get(edge)
@@ -195,15 +200,20 @@ def _add(
                     found[edge] = state
 
 
-def _clusters(world: ZoneWorld, proxy: MeshResource) -> Iterator[Cluster]:
-    """Every one its outbounds and their routes lead to."""
+def _clusters(
+    world: ZoneWorld, proxy: MeshResource
+) -> Iterator[tuple[Cluster, tuple[ResourceKey, ...]]]:
+    """Every one its outbounds and their routes lead to; the routes, where it takes one."""
     context = world.context(proxy.key.mesh)
     held = world.state.get(proxy.key)
     if context is None or held is None:
         return
     ways = context.selected(held).ways
     for _, tags in ways.outbounds:
-        yield from destination(context, tags, ways.callers).clusters
+        found = destination(context, tags, ways.callers)
+        routes = tuple(key for key in found.origins if key.type in ROUTE_KINDS)
+        for cluster in found.clusters:
+            yield cluster, routes if cluster.tags != tags else ()
 
 
 def _states(

@@ -12,7 +12,7 @@ from reconciler.planning.changes import ResourceChange, Sort, resource_changes
 from reconciler.planning.edges import EdgeChange, edge_changes, edges
 from reconciler.planning.effect import GroupEffect, group_effects, touched, views_of
 from reconciler.planning.settings import SettingChange, setting_changes
-from reconciler.planning.warnings import known_as, of_nobody, uncallable
+from reconciler.planning.warnings import DEAD_END, dead_ends, known_as, of_nobody, uncallable
 from reconciler.planning.worlds import Policies, ingresses_of, policies_of, refused, zone_worlds
 from reconciler.shadow import in_force, is_shadow
 from xds.translate import Builders
@@ -88,11 +88,12 @@ class Risk:
     opened: int
     weaker_tls: int
     refused: int  # proxies, at their next start
+    dead_ends: int  # services without endpoints that routes send calls to
 
     @property
     def level(self) -> str:
         """high: calls that worked will fail, or mTLS gets weaker. low: no proxy notices."""
-        if self.closed or self.weaker_tls or self.refused:
+        if self.closed or self.weaker_tls or self.refused or self.dead_ends:
             return "high"
         if self.opened or self.drained or self.removed:
             return "medium"
@@ -133,6 +134,7 @@ class Plan:
             opened=sum(edge.opens for edge in self.edges),
             weaker_tls=sum(change.is_weaker for change in self.tls),
             refused=sum(each.proxies for zone in self.zones for each in zone.refusals),
+            dead_ends=sum(problem.code == DEAD_END for problem in self.warnings),
         )
 
 
@@ -171,7 +173,11 @@ def _compared(fleets: tuple[ZoneFleet, ...], before: Policies, after: Policies, 
     def place_of(key: ResourceKey) -> Position | None:
         return at[key][1] if key in at else None
 
-    odd = (*of_nobody(fleets, before, after, place_of), *uncallable(was, now, place_of))
+    odd = (
+        *of_nobody(fleets, before, after, place_of),
+        *uncallable(was, now, place_of),
+        *dead_ends(was, now, place_of),
+    )
     return Plan(
         changes=(),
         zones=tuple(zones),

@@ -102,6 +102,8 @@ def risk_line(risk: Risk) -> str:
         parts.append(f"mTLS weaker in {_count(risk.weaker_tls, 'mesh')}")
     if risk.refused:
         parts.append(f"{risk.refused} would not be admitted when they start again")
+    if risk.dead_ends:
+        parts.append(f"{_count(risk.dead_ends, 'route')} to where no endpoint is")
     return f"Risk {risk.level}: {', '.join(parts)}."
 
 

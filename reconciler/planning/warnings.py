@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from reconciler.planning.fleet import ZoneFleet
     from reconciler.planning.worlds import Policies
 
+DEAD_END = "PLN003"
 _PLACE = re.compile(r":\d+:\d+")
 
 
@@ -101,6 +102,34 @@ def uncallable(
             "allow somebody, or take the way away"
         )
         yield Problem(at, "PLN002", text, Severity.WARNING)
+
+
+def dead_ends(
+    before: Mapping[Edge, State],
+    after: Mapping[Edge, State],
+    place_of: Callable[[ResourceKey], Position | None],
+) -> Iterator[Problem]:
+    """Where routes send calls from now on, and no zone that tells of its services has an endpoint.
+    What an outbound asks for is its proxy's own affair.
+    """
+    known = {_nowhere(edge) for edge, state in before.items() if state.way is Way.NO_ENDPOINT}
+    found: dict[tuple[object, ...], tuple[Edge, State, set[str]]] = {}
+    for edge, state in after.items():
+        if state.way is Way.NO_ENDPOINT and state.origins and _nowhere(edge) not in known:
+            found.setdefault(_nowhere(edge)[1:], (edge, state, set()))[2].add(edge.caller)
+    for edge, state, callers in found.values():
+        at = next(filter(None, map(place_of, state.origins)), Position("."))
+        tags = "".join(f" {key}={value}" for key, value in edge.subset)
+        text = (
+            f"calls of {', '.join(sorted(callers))} are sent to service {edge.service}{tags} of "
+            f"mesh {edge.mesh}, which has no endpoint in any zone: they fail; start it first, or "
+            "correct the backendRef"
+        )
+        yield Problem(at, DEAD_END, text, Severity.WARNING)
+
+
+def _nowhere(edge: Edge) -> tuple[object, ...]:
+    return edge.caller, edge.mesh, edge.service, edge.subset
 
 
 def _denied(edges: Mapping[Edge, State]) -> dict[tuple[str, str], tuple[ResourceKey, ...]]:

@@ -105,7 +105,7 @@ def test_a_timeout_is_told_to_whom_it_concerns(
     found = as_json(repo, capsys)
     assert found["risk"] | {"drained": 0} == {
         "level": "medium", "proxies": 6, "touched": 4, "drained": 0, "removed": 0, "closed": 0,
-        "opened": 0, "weakerTls": 0, "refused": 0,
+        "opened": 0, "weakerTls": 0, "refused": 0, "deadEnds": 0,
     }  # fmt: skip
     (setting,) = found["settings"]
     assert setting["fields"] == [
@@ -355,6 +355,28 @@ def test_a_service_that_nobody_may_call_any_more_is_warned_of(
     (warning,) = as_json(repo, capsys)["warnings"]
     assert warning["code"] == "PLN002"
     assert "nobody may call service backend of mesh default" in warning["message"]
+
+
+def test_a_route_to_where_no_endpoint_is_is_warned_of_once(
+    repo: PolicyRepo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backend = "{kind: MeshService, name: backend-v2, weight: 1}"
+    route = (
+        "type: MeshHTTPRoute\nname: canary\nspec:\n  to:\n"
+        "  - targetRef: {kind: MeshService, name: backend}\n"
+        "    rules:\n    - matches: [{path: {type: PathPrefix, value: /v2}}]\n"
+        f"      default: {{backendRefs: [{backend}]}}\n"
+    )
+    repo.commit({"route.yaml": route})
+    found = as_json(repo, capsys)
+    assert [(w["code"], w["path"]) for w in found["warnings"]] == [("PLN003", "route.yaml")]
+    assert "calls of web are sent to service backend-v2" in found["warnings"][0]["message"]
+    assert found["risk"]["level"] == "high"
+    assert found["risk"]["deadEnds"] == 1
+    git(repo.work, "checkout", "--quiet", "-b", "next")
+    repo.commit({"timeout.yaml": TIMEOUT.replace("7s", "8s")})
+    assert main(["plan", "proposal..next", "--repo", str(repo.work), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["warnings"] == []  # it was so before
 
 
 def test_a_warning_is_not_new_because_its_lines_have_moved(
