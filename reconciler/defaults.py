@@ -99,6 +99,7 @@ _OF_A_MESH: tuple[tuple[str, str, Data], ...] = (
         },
     ),
 )
+_TYPES = frozenset(("HostnameGenerator", *(type_ for type_, _, _ in _OF_A_MESH)))
 _ORIGIN = {"kuma.io/origin": "global"}
 _KUBERNETES = {**_ORIGIN, "kuma.io/env": "kubernetes"}
 _HEADLESS = "k8s.kuma.io/is-headless-service"
@@ -141,7 +142,8 @@ _HOSTNAMES: tuple[tuple[str, str, Mapping[str, str], str], ...] = (
 def with_defaults(resources: Iterable[MeshResource]) -> tuple[MeshResource, ...]:
     """The resources of a repository and the defaults beside them; what was written wins."""
     written = tuple(resources)
-    held = {(r.key.type, r.key.mesh, name) for r in written for name in _names(r)}
+    rivals = (r for r in written if r.key.type in _TYPES)
+    held = {(r.key.type, r.key.mesh, name) for r in rivals for name in _names(r)}
     made = (
         resource
         for resource in (*_hostname_generators(), *_policies(written))

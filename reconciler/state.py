@@ -98,7 +98,8 @@ def from_resources(resources: Iterable[MeshResource]) -> MeshState:
 def diff(old: MeshState, new: MeshState) -> ResourceDiff:
     if old is new:
         return ResourceDiff()
-    put = [r for k, r in new.by_key.items() if old.by_key.get(k) != r]
+    get = old.by_key.get  # most are the same object, which is no difference without a look
+    put = [r for k, r in new.by_key.items() if (was := get(k)) is not r and was != r]
     drop = [k for k in old.by_key if k not in new.by_key]
     return ResourceDiff(tuple(sorted(put, key=lambda r: r.key)), tuple(sorted(drop)))
 

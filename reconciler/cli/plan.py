@@ -97,9 +97,11 @@ class Refused(Exception):
 
 def run(args: argparse.Namespace) -> int:
     from reconciler.forge.posting import ForgeError
+    from reconciler.runtime.collector import undisturbed
 
     try:
-        shown = _shown(args)
+        with undisturbed():  # what is imported stays, too
+            shown = _shown(args)
     except Refused as refused:
         for problem in refused.problems:
             sys.stderr.write(f"{problem}\n")
@@ -211,19 +213,20 @@ def _planned(
     from reconciler.planning.plan import plan
     from reconciler.problems import has_errors
     from reconciler.reading.ahead import read_ahead
-    from reconciler.runtime.collector import undisturbed
 
     limits = limits_of(args)
     memo = LoadMemo(len(found.before) + len(found.after) + 2)
-    with undisturbed():
-        sides = []
-        for commit, blobs in ((found.base, found.before), (found.head, found.after)):
-            read_ahead(blobs, memo, limits, options)
-            loaded = load(blobs, memo, limits)
-            if has_errors(loaded.problems):
-                raise Refused(commit, loaded.problems)
-            sides.append(with_hints(loaded, blobs))
-        return plan(sides[0], sides[1], fleets(refs))
+    sides = []
+    for commit, blobs in ((found.base, found.before), (found.head, found.after)):
+        read_ahead(blobs, memo, limits, options)
+        loaded = load(blobs, memo, limits)
+        if has_errors(loaded.problems):
+            raise Refused(commit, loaded.problems)
+        sides.append(loaded)
+    base, head = sides[0], with_hints(sides[1], found.after)
+    if head.problems:  # else there is nothing that the base could have had before
+        base = with_hints(base, found.before)
+    return plan(base, head, fleets(refs))
 
 
 def _formed(args: argparse.Namespace, found: Proposal, plan: Plan) -> Shown:

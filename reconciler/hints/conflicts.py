@@ -6,7 +6,9 @@ policies the name that sorts first wins (`match.precedence`).
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from reconciler.duration import parse_duration
@@ -73,11 +75,16 @@ def _groups(resources: Sequence[MeshResource]) -> Iterator[list[MeshResource]]:
             found.setdefault((type_, mesh, chosen), []).append(resource)
         elif KINDS[type_].policy and not is_shadow(resource):
             reach = tuple(map(resource.labels.get, _REACH))
-            target = aim(spec_of(resource).get("targetRef"))
+            target = _target(resource.body)
             found.setdefault((type_, mesh, reach, target), []).append(resource)
     for group in found.values():
         if len(group) > 1:
             yield sorted(group, key=lambda r: (r.display_name, r.key.name))
+
+
+@lru_cache(maxsize=20_000)
+def _target(body: str) -> str:
+    return aim(fields(json.loads(body)).get("targetRef"))
 
 
 def _selectors(spec: Fields, name: str) -> frozenset[str]:

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from reconciler.problems import Path
 
 _SECTIONS = ("to", "from", "rules")
+_MARKS = ("MeshServiceSubset", MESH)  # nothing else is looked at
 
 
 def idle(resources: Sequence[MeshResource]) -> Iterator[Hint]:
     for resource in resources:
-        if not KINDS[resource.key.type].policy:
+        if not KINDS[resource.key.type].policy or not any(m in resource.body for m in _MARKS):
             continue
         spec = spec_of(resource)
         yield from _of_nobody(resource, ("targetRef",), fields(spec.get("targetRef")))

@@ -6,6 +6,7 @@ from reconciler.model.kinds import KINDS
 from reconciler.model.resource import DISPLAY_NAME, NAMESPACE, ZONE, Labels
 
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+_LETTERS = str.maketrans({digit: _ALPHABET[ord(digit) % 27] for digit in "0123456789abcdef"})
 _OFFSET, _PRIME, _MASK = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
 _DISPLAY_MAX = 236  # bytes: 253 less the suffix
 
@@ -20,7 +21,7 @@ def fnv1a_64(data: bytes) -> int:
 def hashed_name(mesh: str, display_name: str, labels: Labels) -> str:
     """`<display name>-<16 characters>`; zone and namespace labels take part when present."""
     digest = fnv1a_64((mesh + display_name + hashed_place(labels)).encode())
-    suffix = "".join(_ALPHABET[ord(digit) % 27] for digit in f"{digest:016x}")
+    suffix = f"{digest:016x}".translate(_LETTERS)
     cut = display_name.encode()[:_DISPLAY_MAX].decode(errors="ignore")
     return f"{cut}-{suffix}"
 

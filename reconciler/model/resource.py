@@ -47,7 +47,10 @@ class Labels:
         return cls(tuple(sorted(labels.items())))
 
     def get(self, key: str) -> str | None:
-        return next((value for name, value in self.pairs if name == key), None)
+        for name, value in self.pairs:  # some ten times a policy: a generator takes twice as long
+            if name == key:
+                return value
+        return None
 
     def items(self) -> tuple[tuple[str, str], ...]:
         return self.pairs

@@ -7,7 +7,7 @@ configuration is that of the real ones but for names and addresses.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from reconciler.status.document import (
 from reconciler.status.inventory_file import FOLDER, inventory_of
 from reconciler.status.shape import document_of
 from reconciler.status_ingress import from_status
+from xds.copying import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -15,6 +15,7 @@ from reconciler.planning.settings import SettingChange, setting_changes
 from reconciler.planning.warnings import DEAD_END, dead_ends, known_as, of_nobody, uncallable
 from reconciler.planning.worlds import Policies, ingresses_of, policies_of, refused, zone_worlds
 from reconciler.shadow import in_force, is_shadow
+from reconciler.state import diff
 from xds.translate import Builders
 
 if TYPE_CHECKING:
@@ -159,11 +160,12 @@ def _compared(fleets: tuple[ZoneFleet, ...], before: Policies, after: Policies, 
     if before.state.by_key == after.state.by_key:
         return Plan((), tuple(_zone(fleet, ()) for fleet in fleets), (), (), (), (), at)
     ingresses = ingresses_of(fleets, before, after)
+    change = diff(before.state, after.state)
     builders = Builders()
     zones: list[ZonePlan] = []
     looked = []
     for fleet in fleets:
-        worlds = zone_worlds(fleet, ingresses, before, after)
+        worlds = zone_worlds(fleet, ingresses, before, change)
         views = views_of(fleet, worlds)
         looked.append((fleet, worlds, views))
         effects = tuple(group_effects(fleet, views, builders))
@@ -207,8 +209,9 @@ def _shadow(
 
 
 def _new_warnings(base: Loaded, head: Loaded) -> tuple[Problem, ...]:
-    known = set(map(known_as, with_warnings(base).problems))
-    return tuple(p for p in with_warnings(head).problems if known_as(p) not in known)
+    told = with_warnings(head).problems
+    known = set(map(known_as, with_warnings(base).problems)) if told else set()
+    return tuple(p for p in told if known_as(p) not in known)
 
 
 def _places(loaded: Loaded, policies: Policies) -> Places:

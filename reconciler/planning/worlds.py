@@ -7,7 +7,7 @@ precedence and names are those of the zone.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.kds.names import wire_name
@@ -24,9 +24,10 @@ from reconciler.model.spec import DataplaneSpec, ZoneIngressSpec
 from reconciler.offline import as_written
 from reconciler.registration import node_id
 from reconciler.standing import as_carried
-from reconciler.state import EMPTY, MeshState, ResourceDiff, apply, diff
+from reconciler.state import EMPTY, MeshState, ResourceDiff, apply
 from reconciler.topology import advertises, available_services, tag_string
 from reconciler.view import ProxyTraits, ViewResult, ingress_view, mesh_context, sidecar_view
+from xds.copying import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -60,26 +61,17 @@ class Policies:
 
 def policies_of(resources: Iterable[MeshResource], before: Policies | None = None) -> Policies:
     """What is the same on both sides is the same object."""
-    known = {id(r): r for r in before.written.values()} if before is not None else {}
-    made = before.state.by_key if before is not None else EMPTY.by_key
+    old = before.state if before is not None else EMPTY
+    written_before = before.written if before is not None else {}
+    known = {id(resource): old.by_key[key] for key, resource in written_before.items()}
     written: dict[ResourceKey, MeshResource] = {}
     held: list[MeshResource] = []
     for resource in resources:
-        if id(resource) in known:
-            key = _zone_key(resource)
-            held.append(made[key])
-        else:
-            held.append(as_in_zone(resource))
+        held.append(known.get(id(resource)) or as_in_zone(resource))
         written[held[-1].key] = resource
-    old = before.state if before is not None else EMPTY
     gone = [key for key in old.by_key if key not in written]
     put = [r for r in held if old.by_key.get(r.key) is not r]
     return Policies(apply(old, ResourceDiff(tuple(put), tuple(gone))), written)
-
-
-def _zone_key(resource: MeshResource) -> ResourceKey:
-    key = resource.key
-    return replace(key, name=wire_name(key.type, key.mesh, key.name, resource.labels))
 
 
 @dataclass(slots=True)
@@ -119,13 +111,12 @@ class ZoneWorld:
 
 
 def zone_worlds(
-    fleet: ZoneFleet, ingresses: Ingresses, base: Policies, head: Policies
+    fleet: ZoneFleet, ingresses: Ingresses, base: Policies, change: ResourceDiff
 ) -> tuple[ZoneWorld, ZoneWorld]:
-    """The zone as it is and as it would be."""
+    """The zone as it is, and as it would be with the change."""
     proxies = fleet.proxies
     names = as_written((*proxies, *ingresses.before))
     first = apply(base.state, ResourceDiff((*proxies, *ingresses.before)))
-    change = diff(base.state, head.state)
     second = apply(first, ResourceDiff((*change.put, *ingresses.after), change.drop))
     before = ZoneWorld(fleet.zone, first, names)
     return before, ZoneWorld(fleet.zone, second, names, before)

@@ -17,6 +17,7 @@ from reconciler.planning.effect import TYPES, representatives, snapshot_of, view
 from reconciler.planning.fleet import zone_fleet
 from reconciler.planning.plan import plan
 from reconciler.planning.worlds import ingresses_of, policies_of, zone_worlds
+from reconciler.state import diff
 from reconciler.status.document import Inventory
 from tests.support.plans import (
     Document,
@@ -248,7 +249,7 @@ def predicted(
     after = policies_of(with_defaults(head.resources), before)
     fleet = fleets[zone]
     ingresses = ingresses_of(fleets.values(), before, after)
-    worlds = zone_worlds(fleet, ingresses, before, after)
+    worlds = zone_worlds(fleet, ingresses, before, diff(before.state, after.state))
     views = views_of(fleet, worlds)
     builders = Builders()
     found = {key.name: snapshot_of(view, builders) for key, view in views.after.items()}

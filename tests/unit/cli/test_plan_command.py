@@ -389,3 +389,29 @@ def test_a_warning_is_not_new_because_its_lines_have_moved(
     repo.commit({"timeout.yaml": f"# moved\n{TIMEOUT}"})
     assert main(["plan", "proposal..next", "--repo", str(repo.work), "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["warnings"] == []
+
+
+@pytest.mark.parametrize("form", ["text", "json", "markdown"])
+def test_what_is_remembered_says_the_same_to_the_byte(
+    repo: PolicyRepo,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    form: str,
+) -> None:
+    """Without a cache, with the files of another change in it, and with this very plan."""
+    monkeypatch.delenv("RECONCILER_NO_CACHE")
+
+    def told(*options: str) -> str:
+        assert main(planned(repo, "--format", form, "--xds", *options)) == 0
+        return capsys.readouterr().out
+
+    kept = ("--cache-dir", str(tmp_path / "cache"))
+    second = "# on its second line\n" + TIMEOUT.replace("aa", "bb").replace("7s", "8s")
+    repo.commit({"timeout.yaml": TIMEOUT.replace("7s", "3s"), "b.yaml": second})
+    earlier = told(*kept)
+    denied = ALLOW.replace("Allow}", "Deny}")
+    repo.commit({"timeout.yaml": TIMEOUT.replace("7s", "4s"), "allow.yaml": denied})
+    cold = told("--no-cache")
+    assert cold != earlier
+    assert [told(*kept), told(*kept)] == [cold, cold]

@@ -7,7 +7,7 @@ import random
 from reconciler.collection import CHUNK, differences
 from reconciler.decode import mesh_resource
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
-from reconciler.state import EMPTY, MeshState, ResourceDiff, apply, from_resources
+from reconciler.state import EMPTY, MeshState, ResourceDiff, apply, diff, from_resources
 
 TYPES, MESHES = ("Dataplane", "Mesh", "Secret"), ("", "a", "b")
 
@@ -80,3 +80,10 @@ def test_differences_look_only_where_chunks_differ() -> None:
     after = apply(state, ResourceDiff(put=(resource(known[7], "1"),))).collection("Secret", "a")
     assert len(set(map(id, before.chunks)) - set(map(id, after.chunks))) == 1
     assert [new for _, new in differences(before, after)] == [resource(known[7], "1")]
+
+
+def test_an_equal_resource_is_no_difference_though_it_is_another_object() -> None:
+    key, other = ResourceKey("Secret", "a", "n"), ResourceKey("Secret", "a", "m")
+    old = from_resources([resource(key, "x"), resource(other, "x")])
+    new = from_resources([resource(key, "x"), resource(other, "y")])
+    assert diff(old, new) == ResourceDiff((resource(other, "y"),), ())
