@@ -46,6 +46,8 @@ def _data(plan: Plan, readable: Callable[[XdsResource], Data] | None) -> Data:
             "weakerTls": risk.weaker_tls,
             "refused": risk.refused,
             "deadEnds": risk.dead_ends,
+            "otherCa": risk.other_ca,
+            "unknown": risk.unknown,
         },
         "resources": [_resource(change) for change in plan.changes],
         "edges": [_edge(edge, plan) for edge in plan.edges],

@@ -8,7 +8,7 @@ caller in, and it is read from the very views that proxies are configured by.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,6 @@ from reconciler.destination import destination
 from reconciler.match import service_of
 from reconciler.model.resource import SERVICE
 from reconciler.planning.effect import representatives
-from reconciler.planning.worlds import dataplane
 from reconciler.policies.mesh_traffic_permission import POLICY, Rbac, allows
 from reconciler.registration import identity_uris
 from xds.view import InboundListener
@@ -38,20 +37,22 @@ class Way(StrEnum):
 
     OPEN = "open"  # with mTLS, and let in
     PLAIN = "open, without mTLS"
+    PARTLY = "open for some"  # of the caller's proxies, or to some of the instances
     DENIED = "denied"
     NO_ENDPOINT = "no endpoint"
     NONE = "no route"
 
     @property
     def is_open(self) -> bool:
-        return self in (Way.OPEN, Way.PLAIN)
+        """For anybody."""
+        return self in (Way.OPEN, Way.PLAIN, Way.PARTLY)
 
 
 ROUTE_KINDS = ("MeshHTTPRoute", "MeshTCPRoute")
 _ORDER = {way: index for index, way in enumerate(Way)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Edge:
     """From a service's proxies in a zone to a destination's instances in a zone."""
 
@@ -62,20 +63,43 @@ class Edge:
     subset: Tags
     zone: str
 
+    @property
+    def route(self) -> tuple[object, ...]:
+        """What its caller asks for, wherever that is."""
+        return self.mesh, self.caller, self.caller_zone, self.service, self.subset
+
+    @property
+    def call(self) -> tuple[str, ...]:
+        """Whichever part of the service it is to."""
+        return self.mesh, self.caller, self.caller_zone, self.service, self.zone
+
 
 @dataclass(frozen=True, slots=True)
 class State:
     """`origins`: the policies that decide, by their keys in the zone of the destination; the routes
-    that lead where no endpoint is.
+    that lead where no endpoint is. `shut`: calls that end in nothing, each as whoever calls and the
+    tags of what is called.
     """
 
     way: Way = Way.NONE
     origins: tuple[ResourceKey, ...] = ()
+    shut: frozenset[tuple[object, Tags]] = frozenset()
+
+    def beside(self, other: State) -> State:
+        """Of one edge, what some of its calls find, and others."""
+        ways = {self.way, other.way}
+        one, two = (self, other) if _ORDER[self.way] <= _ORDER[other.way] else (other, self)
+        if len({way.is_open for way in ways}) == 1 and Way.PARTLY not in ways:
+            return State(one.way, one.origins, one.shut | two.shut)
+        origins = tuple(dict.fromkeys((*one.origins, *two.origins)))
+        return State(Way.PARTLY, origins, one.shut | two.shut)
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeChange:
-    """`pairs`: in which zones, (of the caller, of the destination)."""
+    """`pairs`: in which zones, (of the caller, of the destination). Where it is open for some, on
+    either side, it may do both: let in callers that were shut out, and shut out others.
+    """
 
     mesh: str
     caller: str
@@ -85,14 +109,8 @@ class EdgeChange:
     after: Way
     pairs: tuple[tuple[str, str], ...]
     origins: tuple[ResourceKey, ...] = ()
-
-    @property
-    def opens(self) -> bool:
-        return self.after.is_open and not self.before.is_open
-
-    @property
-    def closes(self) -> bool:
-        return self.before.is_open and not self.after.is_open
+    opens: bool = False
+    closes: bool = False
 
 
 Side = tuple[tuple["ZoneFleet", "ZoneWorld", "Mapping[ResourceKey, ViewResult | None]"], ...]
@@ -111,23 +129,44 @@ def edges(
 def edge_changes(
     before: Mapping[Edge, State], after: Mapping[Edge, State]
 ) -> tuple[EdgeChange, ...]:
-    found: dict[tuple[object, ...], list[tuple[Edge, State]]] = {}
-    for edge in before.keys() | after.keys():
-        was, now = before.get(edge, State()), after.get(edge, State())
-        if was.way is not now.way and (was.way.is_open or now.way.is_open):
-            key = edge.mesh, edge.caller, edge.service, edge.subset, was.way, now.way
-            found.setdefault(key, []).append((edge, now if now.origins else was))
+    found: dict[EdgeChange, list[tuple[Edge, State]]] = {}
+    routed = _routed(before), _routed(after)
+    called = _called(before), _called(after)
+    for edge in sorted(before.keys() | after.keys()):
+        was, now = (
+            side.get(edge, State(Way.NO_ENDPOINT if edge.route in there else Way.NONE))
+            for side, there in zip((before, after), routed, strict=True)
+        )
+        opens = now.way.is_open and (not was.way.is_open or not was.shut <= now.shut)
+        closes = was.way.is_open and (not now.way.is_open or not now.shut <= was.shut)
+        # Another part of a service, or all of it, instead of a part: its callers are the same.
+        opens = opens and not (was.way is Way.NONE and edge.call in called[0])
+        closes = closes and not (now.way is Way.NONE and edge.call in called[1])
+        if opens or closes or (was.way is not now.way and (was.way.is_open or now.way.is_open)):
+            change = EdgeChange(
+                edge.mesh, edge.caller, edge.service, edge.subset, was.way, now.way, (), (),
+                opens, closes,
+            )  # fmt: skip
+            found.setdefault(change, []).append((edge, now if now.origins else was))
     changes = []
-    for (mesh, caller, service, subset, was_way, now_way), group in found.items():
+    for change, group in found.items():
         pairs = tuple(sorted({(edge.caller_zone, edge.zone) for edge, _ in group}))
         origins = tuple(dict.fromkeys(key for _, state in group for key in state.origins))
-        change = EdgeChange(mesh, caller, service, subset, was_way, now_way, pairs, origins)  # type: ignore[arg-type]
-        changes.append(change)
+        changes.append(replace(change, pairs=pairs, origins=origins))
     return tuple(sorted(changes, key=lambda c: (c.mesh, c.caller, c.service, c.subset, c.before)))
 
 
+def _routed(side: Iterable[Edge]) -> frozenset[tuple[object, ...]]:
+    return frozenset(edge.route for edge in side)
+
+
+def _called(side: Mapping[Edge, State]) -> frozenset[tuple[str, ...]]:
+    """Where every part of a service is open that its callers' routes lead to."""
+    shut = {edge.route[:4] for edge, state in side.items() if state.shut}
+    return frozenset(edge.call for edge in side if edge.route[:4] not in shut)
+
+
 def _edges(side: Side) -> dict[Edge, State]:
-    """Of several groups of one service the most open way counts: some of its proxies have it."""
     doors = _doors(side)
     found: dict[Edge, State] = {}
     for fleet, world, views in side:
@@ -141,11 +180,10 @@ def _edges(side: Side) -> dict[Edge, State]:
 
 @dataclass(frozen=True, slots=True)
 class _Door:
-    """An inbound of a destination: its tags, and whom it lets in; None: everybody."""
+    """An inbound of a destination: its tags, and whom it lets in with mTLS; None: everybody."""
 
     zone: str
     tags: Tags
-    mtls: bool
     rbac: Rbac | None
     origins: tuple[ResourceKey, ...]
 
@@ -161,22 +199,20 @@ def _doors(side: Side) -> dict[tuple[str, str], list[_Door]]:
                     continue
                 for listener in result.view.own.listeners:
                     if isinstance(listener, InboundListener):
-                        door = _door(fleet.zone, proxy, listener, result)
+                        door = _door(fleet.zone, listener, result)
                         held = found.setdefault((group.mesh, service_of(door.tags)), {})
-                        held.setdefault((door.zone, door.tags, door.mtls, door.rbac), door)
+                        held.setdefault((door.zone, door.tags, door.rbac), door)
     return {place: list(doors.values()) for place, doors in found.items()}
 
 
-def _door(zone: str, proxy: MeshResource, listener: InboundListener, result: ViewResult) -> _Door:
+def _door(zone: str, listener: InboundListener, result: ViewResult) -> _Door:
     confs = [a.conf for a in listener.applied if a.hooks.policy == POLICY.slug]
     rbac = next((conf for conf in confs if isinstance(conf, Rbac)), None)
-    inbounds = dataplane(proxy).inbounds
-    tags = next((i.tags for i in inbounds if i.tags == listener.tags), listener.tags)
     origins = next(
         (keys for (_, name), keys in result.origins.items() if name == listener.name), ()
     )
     permissions = tuple(key for key in origins if key.type == POLICY.kind)
-    return _Door(zone, tags, listener.tls is not None, rbac, permissions)
+    return _Door(zone, listener.tags, rbac, permissions)
 
 
 def _add(
@@ -192,12 +228,11 @@ def _add(
         subset = tuple(pair for pair in cluster.tags if pair[0] != SERVICE)
         for zone, state in _states(world, group.mesh, cluster, uris, doors):
             if state.way is Way.NO_ENDPOINT:
-                state = State(state.way, routes)
+                state = replace(state, origins=routes)
             for caller in group.services:
                 edge = Edge(group.mesh, caller, group.zone, service, subset, zone)
                 known = found.get(edge)
-                if known is None or _ORDER[state.way] < _ORDER[known.way]:
-                    found[edge] = state
+                found[edge] = state if known is None else known.beside(state)
 
 
 def _clusters(
@@ -223,13 +258,14 @@ def _states(
     uris: tuple[str, ...],
     doors: Mapping[tuple[str, str], list[_Door]],
 ) -> Iterator[tuple[str, State]]:
-    """By zone of the destination, the most open way there is."""
+    """By zone of the destination."""
     context = world.context(mesh)
     assert context is not None
     service = service_of(cluster.tags)
     reached = {e.zone or world.zone for e in context.endpoints(cluster.tags).endpoints}
     if not reached:
-        yield world.zone, State(Way.NO_ENDPOINT)
+        way = Way.NO_ENDPOINT
+        yield world.zone, State(way, (), _shut(way, uris, cluster.tags))
         return
     wanted = set(cluster.tags)
     tls = cluster.cluster.tls
@@ -237,16 +273,20 @@ def _states(
     for door in doors.get((mesh, service), ()):
         if door.zone not in reached or not wanted <= set(door.tags):
             continue
-        state = State(_way(door, uris, tls.sni if tls is not None else None), door.origins)
+        way = _way(door, uris, tls.sni if tls is not None else None)
+        state = State(way, door.origins, _shut(way, uris, door.tags))
         known = by_zone.get(door.zone)
-        if known is None or _ORDER[state.way] < _ORDER[known.way]:
-            by_zone[door.zone] = state
+        by_zone[door.zone] = state if known is None else known.beside(state)
     # Of a zone that tells of no proxies it is known only that it offers the service.
     yield from {**dict.fromkeys(sorted(reached), State(Way.OPEN)), **by_zone}.items()
 
 
+def _shut(way: Way, uris: tuple[str, ...], tags: Tags) -> frozenset[tuple[object, Tags]]:
+    return frozenset() if way.is_open else frozenset(((uris, tags),))
+
+
 def _way(door: _Door, uris: tuple[str, ...], sni: str | None) -> Way:
-    if sni is None or not door.mtls:
+    if sni is None:
         return Way.PLAIN
     if door.rbac is not None and not allows(door.rbac.permission, uris, sni):
         return Way.DENIED

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.planning.changes import Sort
-from reconciler.planning.worlds import dataplane, is_own_ingress
+from reconciler.planning.worlds import dataplane
 from xds.build.secrets import placeholder
 from xds.resource import CLUSTER, ENDPOINT, LISTENER
 from xds.snapshot import EMPTY
@@ -86,7 +86,7 @@ def representatives(group: Group) -> tuple[MeshResource, ...]:
 def views_of(fleet: ZoneFleet, worlds: tuple[ZoneWorld, ZoneWorld]) -> Views:
     found = Views()
     proxies = [proxy for group in fleet.groups for proxy in representatives(group)]
-    proxies += [i for i in fleet.ingresses if is_own_ingress(i, fleet.zone)]
+    proxies += fleet.ingresses
     for world, side in zip(worlds, (found.before, found.after), strict=True):
         for proxy in proxies:
             side[proxy.key] = world.view(proxy)
@@ -114,11 +114,10 @@ def group_effects(fleet: ZoneFleet, views: Views, builders: Builders) -> Iterato
         for changes, count in by_change.items():
             yield GroupEffect(fleet.zone, group.mesh, group.title, count, total, changes)
     for ingress in fleet.ingresses:
-        if ingress.key in views.before:
-            found = xds_changes(views.before[ingress.key], views.after[ingress.key], builders)
-            if found:
-                title = f"zone ingress {ingress.display_name}"
-                yield GroupEffect(fleet.zone, "", title, 1, 1, found, ingress=True)
+        found = xds_changes(views.before[ingress.key], views.after[ingress.key], builders)
+        if found:
+            title = f"zone ingress {ingress.display_name}"
+            yield GroupEffect(fleet.zone, "", title, 1, 1, found, ingress=True)
 
 
 def xds_changes(

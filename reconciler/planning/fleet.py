@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from reconciler.model.spec import Inbound
     from reconciler.status.inventory_file import Row
 
+NAMELESS = "proxies without a service"
 FIRST_ADDRESS = int(IPv4Address("198.18.0.0"))
 SERVICE = "kuma.io/service"
 
@@ -55,7 +56,7 @@ class Group:
     @property
     def title(self) -> str:
         """What people call it."""
-        return ", ".join(filter(None, self.services)) or "proxies without a service"
+        return ", ".join(filter(None, self.services)) or NAMELESS
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LENGTH_MAX = 60_000  # characters; GitHub takes 65,536
 SHOWN_MAX = 12  # rows before the folds
 MARK = "<!-- mesh-reconciler plan -->"  # by which the comment is found again
-_BADGES = {"high": "🔴", "medium": "🟡", "low": "🟢"}
+_BADGES = {"high": "🔴", "medium": "🟡", "unknown": "⚪", "low": "🟢"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
 
 

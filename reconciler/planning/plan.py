@@ -90,15 +90,19 @@ class Risk:
     weaker_tls: int
     refused: int  # proxies, at their next start
     dead_ends: int  # services without endpoints that routes send calls to
+    other_ca: int  # meshes whose certificates another CA signs
+    unknown: str = ""  # what nobody tells
 
     @property
     def level(self) -> str:
-        """high: calls that worked will fail, or mTLS gets weaker. low: no proxy notices."""
+        """high: calls that worked will fail, or mTLS gets weaker. low: no proxy notices, and that
+        is known of all zones.
+        """
         if self.closed or self.weaker_tls or self.refused or self.dead_ends:
             return "high"
-        if self.opened or self.drained or self.removed:
+        if self.opened or self.drained or self.removed or self.other_ca:
             return "medium"
-        return "low"
+        return "unknown" if self.unknown else "low"
 
 
 Places = dict["ResourceKey", "tuple[ResourceKey, Position | None]"]
@@ -117,6 +121,7 @@ class Plan:
     settings: tuple[SettingChange, ...]
     warnings: tuple[Problem, ...]  # that the base has not
     places: Places
+    unknown: str = ""  # of which zones an effect is not known
     shadow: Plan | None = None  # what the shadow policies would do, where the change has some
 
     @property
@@ -136,6 +141,8 @@ class Plan:
             weaker_tls=sum(change.is_weaker for change in self.tls),
             refused=sum(each.proxies for zone in self.zones for each in zone.refusals),
             dead_ends=sum(problem.code == DEAD_END for problem in self.warnings),
+            other_ca=sum(change.backend for change in self.tls),
+            unknown=self.unknown,
         )
 
 
@@ -188,7 +195,15 @@ def _compared(fleets: tuple[ZoneFleet, ...], before: Policies, after: Policies, 
         settings=setting_changes(fleets, before, after),
         warnings=odd,
         places=at,
+        unknown=_unknown(fleets),
     )
+
+
+def _unknown(fleets: tuple[ZoneFleet, ...]) -> str:
+    if not fleets:
+        return "no zone tells of its proxies"
+    count = sum(bool(fleet.notes) for fleet in fleets)
+    return f"{count} of {len(fleets)} zones not known as a whole" if count else ""
 
 
 def _shadow(
@@ -253,6 +268,8 @@ def _strength(mesh: MeshResource) -> Strength:
     return Strength.PERMISSIVE if backend.permissive else Strength.STRICT
 
 
-def _ca(mesh: MeshResource) -> str:
+def _ca(mesh: MeshResource) -> object:
+    """What makes a CA another one: a builtin one is made once by its backend's name."""
     assert isinstance(mesh.spec, MeshSpec)
-    return mesh.spec.mtls.name if mesh.spec.mtls is not None else ""
+    backend = mesh.spec.mtls
+    return (backend.name, backend.type, backend.cert) if backend is not None else None

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from reconciler.planning.changes import Sort
+from reconciler.planning.fleet import NAMELESS
 from reconciler.planning.settings import short
 
 if TYPE_CHECKING:
@@ -83,7 +84,9 @@ def _shadow(plan: Plan) -> Iterator[Line]:
             yield from _zone(zone, None)
 
 
-_RISK = {"high": Style.BAD, "medium": Style.WARNING, "low": Style.GOOD}
+_RISK = {
+    "high": Style.BAD, "medium": Style.WARNING, "unknown": Style.WARNING, "low": Style.GOOD,
+}  # fmt: skip
 
 
 def risk_line(risk: Risk) -> str:
@@ -100,10 +103,14 @@ def risk_line(risk: Risk) -> str:
         parts.append(f"{_count(risk.opened, 'way')} opened")
     if risk.weaker_tls:
         parts.append(f"mTLS weaker in {_count(risk.weaker_tls, 'mesh')}")
+    if risk.other_ca:
+        parts.append(f"another CA in {_count(risk.other_ca, 'mesh')}")
     if risk.refused:
         parts.append(f"{risk.refused} would not be admitted when they start again")
     if risk.dead_ends:
         parts.append(f"{_count(risk.dead_ends, 'route')} to where no endpoint is")
+    if risk.unknown:
+        parts.append(risk.unknown)
     return f"Risk {risk.level}: {', '.join(parts)}."
 
 
@@ -163,14 +170,15 @@ def tls_text(change: TlsChange) -> str:
     if change.backend and change.before is change.after:
         return f"mesh {change.mesh}: another CA signs certificates"
     weaker = " (weaker)" if change.is_weaker else ""
-    return f"mesh {change.mesh}: mTLS {change.before} → {change.after}{weaker}"
+    other = ", another CA signs certificates" if change.backend else ""
+    return f"mesh {change.mesh}: mTLS {change.before} → {change.after}{weaker}{other}"
 
 
 def edge_text(edge: EdgeChange) -> str:
     target = edge.service + _subset(edge.subset)
     sign = "x" if edge.closes else "+" if edge.opens else "~"
     return (
-        f"{sign} {edge.caller} → {target} in {edge.mesh}: {edge.before} → {edge.after}"
+        f"{sign} {edge.caller or NAMELESS} → {target} in {edge.mesh}: {edge.before} → {edge.after}"
         f"  [{pairs_text(edge.pairs)}]"
     )
 

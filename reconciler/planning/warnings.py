@@ -96,7 +96,7 @@ def uncallable(
     for (mesh, service), origins in _denied(after).items():
         if (mesh, service) in known:
             continue
-        at = next(filter(None, map(place_of, origins)), Position("."))
+        at = next(filter(None, map(place_of, reversed(origins))), Position("."))  # the strongest
         text = (
             f"nobody may call service {service} of mesh {mesh}, and proxies have a way to it; "
             "allow somebody, or take the way away"

@@ -173,20 +173,17 @@ def _data(service: AvailableService) -> dict[str, object]:
 def refused(
     fleet: ZoneFleet, base: Policies, head: Policies
 ) -> Iterator[tuple[str, str, int, str]]:
-    """Mesh, services, how many proxies, and why: whom a Mesh that changes would not take again. A
-    proxy that is connected stays; when it or its zone restarts, it is out.
+    """Mesh, services, how many proxies, and why: whom a Mesh that changes would not take again, and
+    would have taken before. A proxy that is connected stays; when it or its zone restarts, it is
+    out.
     """
     for group in fleet.groups:
-        mesh = head.mesh(group.mesh)
-        if mesh is None or mesh is base.mesh(group.mesh):
+        mesh, old = head.mesh(group.mesh), base.mesh(group.mesh)
+        if mesh is None or mesh is old:
             continue
         reason = not_a_member(mesh, group.members[0])
-        if reason is not None:
+        if reason is not None and (old is None or not_a_member(old, group.members[0]) is None):
             yield group.mesh, group.title, len(group.members), reason
-
-
-def is_own_ingress(resource: MeshResource, zone: str) -> bool:
-    return isinstance(resource.spec, ZoneIngressSpec) and resource.spec.zone in ("", zone)
 
 
 def dataplane(resource: MeshResource) -> DataplaneSpec:

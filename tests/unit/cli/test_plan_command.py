@@ -105,7 +105,8 @@ def test_a_timeout_is_told_to_whom_it_concerns(
     found = as_json(repo, capsys)
     assert found["risk"] | {"drained": 0} == {
         "level": "medium", "proxies": 6, "touched": 4, "drained": 0, "removed": 0, "closed": 0,
-        "opened": 0, "weakerTls": 0, "refused": 0, "deadEnds": 0,
+        "opened": 0, "weakerTls": 0, "refused": 0, "deadEnds": 0, "otherCa": 0,
+        "unknown": "",
     }  # fmt: skip
     (setting,) = found["settings"]
     assert setting["fields"] == [
