@@ -22,15 +22,20 @@ ME, OTHER = 7, 8
 
 @dataclass
 class ForgeState:
-    """`comments`: (id, author, body). `answers`: statuses to give before anything else."""
+    """`comments`: (id, author, body). `answers`: statuses to give before anything else, with
+    `headers` and the text `said`.
+    """
 
     kind: str
     comments: list[tuple[int, int, str]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
+    headers: Mapping[str, str] = field(default_factory=lambda: {"Retry-After": "3"})
+    said: bytes = b'{"message": "busy"}'
     may_comment: bool = True
     knows_user: bool = True
+    system: bool = False  # notes of GitLab itself
     base: str = ""
 
 
@@ -81,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         state.calls.append(f"{self.command} {unquote(parts.path)}")
         if state.answers:
-            self._answer(state.answers.pop(0), {"message": "busy"}, {"Retry-After": "3"})
+            self._send(state.answers.pop(0), state.said, state.headers)
             return
         name, value = _TOKEN_HEADERS[state.kind]
         if self.headers.get(name) != value or not self.headers.get("user-agent"):
@@ -126,6 +131,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _page(self, query: dict[str, list[str]]) -> list[tuple[int, int, str]]:
         if self.state.kind == "gitea":
             return self.state.comments  # Its list has no pages.
+        if self.state.kind == "gitlab" and query.get("sort") != ["asc"]:
+            self.state.faults.append("the newest notes come first")
         size, page = int(query["per_page"][0]), int(query["page"][0])
         return self.state.comments[(page - 1) * size : page * size]
 
@@ -133,14 +140,16 @@ class _Handler(BaseHTTPRequestHandler):
         who = _LOGINS[author] if self.state.knows_user or author != ME else "github-actions[bot]"
         found: dict[str, object] = {"id": number, "body": body}
         if self.state.kind == "gitlab":
-            return {**found, "author": {"id": author, "username": who}, "system": False}
+            return {**found, "author": {"id": author, "username": who}, "system": self.state.system}
         at = f"https://forge.example/acme/mesh/pull/12#c{number}"
         return {**found, "user": {"id": author, "login": who}, "html_url": at}
 
-    def _answer(self, status: int, data: object, headers: dict[str, str] | None = None) -> None:
-        body = json.dumps(data).encode()
+    def _answer(self, status: int, data: object) -> None:
+        self._send(status, json.dumps(data).encode(), {})
+
+    def _send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         self.send_response(status)
-        for name, value in {"content-type": "application/json", **(headers or {})}.items():
+        for name, value in {"content-type": "application/json", **headers}.items():
             self.send_header(name, value)
         self.send_header("content-length", str(len(body)))
         self.end_headers()

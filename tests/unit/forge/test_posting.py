@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from reconciler.forge import gitea, github, gitlab
+from reconciler.forge import client, gitea, github, gitlab
 from reconciler.forge.posting import Forge, ForgeError, NotAllowed, post
 from reconciler.forge.surroundings import Place, connected, place, token_of
 from tests.support.forges import ME, OTHER, TOKEN, ForgeState, forge
@@ -77,6 +78,75 @@ def test_one_that_stays_busy_is_given_up(kind: str) -> None:
         assert len(state.calls) == 4
 
 
+def test_no_forge_makes_us_wait_for_long() -> None:
+    waits: list[float] = []
+    with forge("github") as state:
+        state.answers, state.headers = [503], {"Retry-After": "86400"}
+        post(at(state, waits), BODY, MARK)
+    assert waits == [client.WAIT_MAX_S]
+
+
+def test_a_token_does_not_go_where_a_forge_sends_us() -> None:
+    with forge("github") as state, forge("github") as other:
+        state.answers, state.headers = [302], {"Location": f"{other.base}/user"}
+        with pytest.raises(ForgeError, match="302"):
+            post(at(state), BODY, MARK)
+        assert other.calls == []
+
+
+def test_a_forge_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "TIMEOUT_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        state = ForgeState("github", base=f"http://127.0.0.1:{server.getsockname()[1]}")
+        with pytest.raises(ForgeError, match="timed out"):
+            post(at(state), BODY, MARK)
+
+
+def test_an_endless_answer_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "ANSWER_MAX", 1_000)
+    with forge("github") as state:
+        state.comments = [(1, OTHER, "talk" * 1_000)]
+        with pytest.raises(ForgeError, match="over 1000 bytes"):
+            post(at(state), BODY, MARK)
+
+
+def test_a_list_without_an_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "PAGES_MAX", 2)
+    with forge("gitlab") as state:
+        state.comments = [(number, OTHER, "talk") for number in range(900)]
+        post(at(state), BODY, MARK)
+        assert len([call for call in state.calls if call.startswith("GET /projects")]) == 2
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_a_forge_says_is_text_and_the_cure_is_ours(status: int) -> None:
+    with forge("gitlab") as state:
+        state.answers, state.said = [status], b"no\x1b[31m\nway"
+        with pytest.raises(NotAllowed, match="check the token: scope api") as caught:
+            post(at(state), BODY, MARK)
+    assert f"with {status}: no [31m way; " in str(caught.value)
+
+
+def test_what_a_system_wrote_in_our_name_is_no_comment() -> None:
+    """GitLab tells of pushes and labels in notes of whoever did it."""
+    with forge("gitlab") as state:
+        state.comments, state.system = [(1, ME, BODY)], True
+        assert post(at(state), BODY, MARK).sort == "created"
+
+
+def test_who_wrote_ours_may_be_told() -> None:
+    with forge("github") as state:
+        state.comments = [(1, ME, BODY)]
+        made: Any = connected(Place("github", state.base, "acme/mesh", 12, author="planner"), TOKEN)
+        assert post(made, BODY, MARK).sort == "unchanged"
+        assert "GET /user" not in state.calls
+
+
+def test_a_project_by_its_path_is_one_part_of_the_address() -> None:
+    made: Any = connected(Place("gitlab", "https://forge.example", "acme/mesh", 12), TOKEN)
+    assert made._notes == "/projects/acme%2Fmesh/merge_requests/12/notes"
+
+
 def test_a_jobs_own_token_at_github_knows_no_user() -> None:
     with forge("github") as state:
         state.knows_user = False
@@ -134,7 +204,21 @@ def test_a_job_knows_where_it_runs(environment: dict[str, str], found: Place) ->
     assert place(environment, {}) == found
 
 
+def test_a_job_of_forgejo_is_one_of_gitea() -> None:
+    environment = {**GITEA, "FORGEJO_ACTIONS": "true"}
+    del environment["GITEA_ACTIONS"]
+    assert place(environment, {}).forge == "gitea"
+
+
+def test_github_is_where_it_is_unless_a_job_says_otherwise() -> None:
+    environment = {key: value for key, value in GITHUB.items() if key != "GITHUB_API_URL"}
+    assert place(environment, {}).api == "https://api.github.com"
+    assert place(GITHUB, {"api": "https://other.example/"}).api == "https://other.example"
+
+
 def test_what_is_given_goes_first_and_what_is_missing_is_named() -> None:
+    with pytest.raises(ForgeError, match="--forge-change"):
+        place({**GITHUB, "GITHUB_REF": "refs/pull/12/merge/more"}, {})
     assert place(GITHUB, {"change": "9"}).change == 9
     with pytest.raises(ForgeError, match="--forge-change"):
         place({**GITHUB, "GITHUB_REF": "refs/heads/main"}, {})

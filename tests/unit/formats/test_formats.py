@@ -207,6 +207,13 @@ def test_nothing_that_a_file_says_breaks_out_of_a_form(path: str, text: str, fie
     assert len(list(root.iter("failure"))) == 1
 
 
+def test_what_looks_like_an_escape_of_a_workflow_command_is_none() -> None:
+    """GitHub would make a line end of it, and of what follows a command."""
+    problem = Problem(Position("a%0Ab,c:d.yaml", 1, 1), "MT001", "x%0A::error::y")
+    (annotation,) = as_annotations(checked(problem, folder=""))
+    assert annotation == ("::error file=a%250Ab%2Cc%3Ad.yaml,line=1,col=1::MT001 x%250A::error::y")
+
+
 @pytest.mark.parametrize("found", [checked(), checked(A)])
 def test_an_unchanged_repository_is_told_in_the_same_words(found: Checked) -> None:
     """Nothing is a time: CI compares and keeps what it gets."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reconciler.decode import mesh_resource
 from reconciler.planning.plan import plan
 from tests.support.planned import ALL, EAST, EVERYBODY, NONE, V1, mesh, planned, told
 from tests.support.plans import loaded
 
 if TYPE_CHECKING:
+    from reconciler.load import Loaded
     from reconciler.planning.plan import Plan
     from tests.support.plans import Document
 
@@ -92,12 +95,16 @@ def test_who_may_call_is_told_as_ways() -> None:
 # --- mTLS and the risk ---
 
 
-def provided(text: str) -> Document:
-    found = mesh()
-    value = {"inlineString": text}
-    conf = {"cert": value, "key": {"inlineString": "k"}}
-    found["mtls"]["backends"][0] |= {"type": "provided", "conf": conf}
-    return found
+def provided(secret: str) -> Loaded:
+    """As loaded with secrets, which are outside of the repository."""
+    found = loaded(BASE)
+    cert = {"cert": {"secret": secret}, "key": {"secret": "key"}}
+    backend = {"name": "ca-1", "type": "provided", "mode": "STRICT", "conf": cert}
+    spec = {"mtls": {"enabledBackend": "ca-1", "backends": [backend]}}
+    resources = (
+        mesh_resource(r.key, r.labels, spec) if r.key.type == "Mesh" else r for r in found.resources
+    )
+    return replace(found, resources=tuple(resources))
 
 
 def second() -> Document:
@@ -132,6 +139,20 @@ def test_another_ca_is_no_low_risk() -> None:
     found = planned(BASE, [second(), ALL], EAST)
     assert [(tls.backend, tls.is_weaker) for tls in found.tls] == [(True, False)]
     assert (found.risk.level, found.risk.other_ca) == ("medium", 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "other"),
+    [
+        (loaded(BASE), provided("cert"), True),
+        (provided("cert"), provided("cert-2"), True),
+        (provided("cert"), provided("cert"), False),
+    ],
+)
+def test_a_backend_of_the_same_name_may_be_another_ca(
+    before: Loaded, after: Loaded, other: bool
+) -> None:
+    assert [tls.backend for tls in plan(before, after, []).tls] == [True] * other
 
 
 def test_a_policy_that_goes_and_did_nothing_is_a_risk_all_the_same() -> None:
