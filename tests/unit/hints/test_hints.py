@@ -62,6 +62,16 @@ def test_what_is_there_is_not_told_of() -> None:
     assert codes(timeout("t", target="{kind: MeshExternalService, name: mail}"), HOST) == []
 
 
+def test_a_resource_is_known_by_its_display_name_as_well() -> None:
+    shown = HOST.replace(
+        "    name: mail", "    name: mail\n    labels: {kuma.io/display-name: post}"
+    )
+    for name in ("mail", "post"):
+        assert (
+            codes(shown, timeout("t", target=f"{{kind: MeshExternalService, name: {name}}}")) == []
+        )
+
+
 def test_what_another_mesh_has_is_nothing_here() -> None:
     other = HOST.replace("mesh: default", "mesh: other")
     mesh = f"{MESH}---\ntype: Mesh\nname: other\n"
@@ -123,6 +133,20 @@ def test_a_multi_zone_service_has_the_ports_that_it_lists() -> None:
     ref = "{{kind: MeshMultiZoneService, name: web, sectionName: {}}}"
     assert codes(service, timeout("t", target=ref.format("main"))) == []
     assert codes(service, timeout("t", target=ref.format("admin"))) == ["REF002"]
+    route = """\
+        type: MeshHTTPRoute
+        mesh: default
+        name: r
+        spec:
+          to:
+            - targetRef: {{kind: MeshService, name: x}}
+              rules:
+                - matches: [{{path: {{type: PathPrefix, value: /}}}}]
+                  default:
+                    backendRefs: [{{kind: MeshMultiZoneService, name: web, port: {}}}]
+        """
+    assert codes(service, route.format(80)) == []
+    assert codes(service, route.format(81)) == ["REF002"]
 
 
 def test_a_legacy_log_names_a_backend_of_its_mesh() -> None:
@@ -182,12 +206,65 @@ def test_the_display_name_decides() -> None:
         timeout("b", value="2s").replace("app: web", "app: api"),
         timeout("b").replace("connectionTimeout", "idleTimeout"),
         timeout("b", value="2s").replace("mesh: default", "mesh: other"),
+        timeout("b", "labels: {kuma.io/policy-role: system}", value="2s"),
     ],
-    ids=["same value", "shadow", "other entry", "other proxies", "other field", "other mesh"],
-)
+    ids=[
+        "same value", "shadow", "other entry", "other proxies", "other field", "other mesh",
+        "other rank",
+    ],
+)  # fmt: skip
 def test_what_says_the_same_or_is_for_others_is_no_conflict(other: str) -> None:
     mesh = f"{MESH}---\ntype: Mesh\nname: other\nskipCreatingInitialPolicies: ['*']\n"
     assert codes(timeout("a"), other, mesh=mesh) == []
+
+
+PERMISSION = """\
+    type: MeshTrafficPermission
+    mesh: default
+    name: {name}
+    spec:
+      rules: [{{default: {{{word}: [{{spiffeID: {{type: Exact, value: "spiffe://t/a"}}}}]}}}}]
+    """
+
+
+def test_of_rules_of_permissions_all_count() -> None:
+    first = PERMISSION.format(name="a", word="allow")
+    second = PERMISSION.format(name="b", word="allow").replace("t/a", "t/b")
+    assert codes(first, second) == []
+
+
+@pytest.mark.parametrize(
+    ("types", "expected"),
+    [
+        ("", ["CFL001"]),
+        ("proxyTypes: [Sidecar, Gateway]", ["CFL001"]),
+        ("proxyTypes: [Sidecar]", []),
+    ],
+)
+def test_a_target_may_be_written_in_several_ways(types: str, expected: list[str]) -> None:
+    plain = "targetRef: {kind: Dataplane, labels: {app: web}}"
+    assert plain in timeout("a")
+    one = timeout("a").replace(plain, "")
+    other = timeout("b", value="2s").replace(plain, f"targetRef: {{kind: Mesh, {types}}}")
+    assert codes(one, other) == expected
+
+
+PASSTHROUGH = """\
+    type: MeshPassthrough
+    mesh: default
+    name: {name}
+    spec:
+      targetRef: {{kind: Mesh, proxyTypes: [Sidecar]}}
+      default:
+        passthroughMode: Matched
+        appendMatch: [{{type: Domain, value: {name}.example, port: 443, protocol: tls}}]
+    """
+
+
+def test_lists_that_grow_have_no_loser() -> None:
+    assert codes(PASSTHROUGH.format(name="a"), PASSTHROUGH.format(name="b")) == []
+    other = PASSTHROUGH.format(name="b").replace("Matched", "All")
+    assert "CFL001" in codes(PASSTHROUGH.format(name="a"), other)
 
 
 def test_routes_conflict_where_they_match_the_same() -> None:

@@ -132,6 +132,7 @@ def test_what_an_earlier_program_wrote_is_read() -> None:
         "mesh: m\nclasses: [5]",
         "mesh: m\nclasses: [{count: 0, inbounds: []}]",
         "mesh: m\nclasses: [{count: true, inbounds: []}]",
+        "mesh: m\nclasses: [{count: 100001, inbounds: []}]",
         "mesh: m\nclasses: [{count: 1, inbounds: [{port: 80}]}]",
         "mesh: m\nclasses: [{count: 1, inbounds: [{tags: {}}]}]",
         "mesh: m\nclasses: [{count: 1, inbounds: [], labels: {a: 1}}]",
