@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler.planning.plan import plan
-from reconciler.planning.text import by_text, edge_text
+from reconciler.planning.text import by_text, edge_text, effect_text
 from reconciler.status.document import Inventory
 from tests.support.planned import (
     ALL,
@@ -137,6 +137,7 @@ def test_a_mesh_that_goes_takes_the_ways_along_and_leaves_its_proxies() -> None:
     found = plan(loaded([mesh(), ALL]), loaded([mesh("more")]), [east, west])
     assert [shown(edge) for edge in found.edges] == [("web", "db", "OPEN", "NONE", False, True)]
     assert [e.left for e in found.zones[0].effects if not e.ingress] == ["the mesh default is gone"]
+    assert "keeps what it has and gets no more" in effect_text(found.zones[0].effects[0])
     assert found.zones[1].effects[-1].ingress
 
 
