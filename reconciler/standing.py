@@ -28,7 +28,6 @@ from reconciler.load import (
     SETTINGS_FILE,
     Loaded,
     LoadMemo,
-    Read,
     Shown,
     is_policy_file,
     printable,
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
 
     from reconciler.load import Blob
     from reconciler.model.resource import MeshResource, ResourceKey
+    from reconciler.verdict import Read
 
 
 @dataclass(frozen=True, slots=True)

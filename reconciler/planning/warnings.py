@@ -122,7 +122,7 @@ def dead_ends(
         tags = "".join(f" {key}={value}" for key, value in edge.subset)
         text = (
             f"calls of {', '.join(sorted(callers))} are sent to service {edge.service}{tags} of "
-            f"mesh {edge.mesh}, which has no endpoint in any zone: they fail; start it first, or "
+            f"mesh {edge.mesh}, of which no zone tells an endpoint: they fail; start it first, or "
             "correct the backendRef"
         )
         yield Problem(at, DEAD_END, text, Severity.WARNING)

@@ -10,11 +10,11 @@ import json
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from reconciler.decode import canonical_resource
-from reconciler.load import Named, Read
 from reconciler.model.decode import DecodeError
 from reconciler.model.resource import Labels, ResourceKey
 from reconciler.problems import Position, Problem, Severity
 from reconciler.secret_references import Need
+from reconciler.verdict import Named, Read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

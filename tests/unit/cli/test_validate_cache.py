@@ -7,16 +7,19 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from reconciler.cli.main import main
 from reconciler.cli.reading import BAR_AFTER_S, _Bar
-from reconciler.load import Blob, Read, read_file
+from reconciler.load import Blob, read_file
 from reconciler.reading import ahead
 from reconciler.reading.cache import FILE
 from tests.bench import policies
+
+if TYPE_CHECKING:
+    from reconciler.verdict import Read
 
 ROOT = Path(__file__).parents[3]
 BROKEN = "type: MeshTimeout\nname: t\nspec: {to: [{targetRef: {kind: Mesh}, default: {}}]}\n"

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from reconciler.load import Loaded, Read
+    from reconciler.load import Loaded
+    from reconciler.verdict import Read
 
 TWO = Ahead(processes=2)
 COUNT = FILES_ALONE_MAX + BATCH_FILES + 7

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.limits import DEFAULT, Limits
-from reconciler.load import Blob, Read, read_file
+from reconciler.load import Blob, read_file
 from reconciler.problems import Position, Problem, Severity
 from reconciler.reading.form import decoded, encoded
 from reconciler.reading.keys import (
@@ -25,6 +25,7 @@ from reconciler.reading.keys import (
     encoded_outcome,
     may_be_kept,
 )
+from reconciler.verdict import Read
 from tests.bench import policies
 
 VERDICTS = Path(__file__).parents[2] / "verdicts"
