@@ -71,14 +71,17 @@ def is_http_host_and_port(text: str) -> bool:
     return len(found["port"]) <= 20 and 1 <= int(found["port"]) <= PORT_MAX
 
 
-def is_host_and_port(text: str) -> bool:
-    """Something, a colon and something: a host with colons in it stands in brackets."""
-    head, colon, tail = text.rpartition(":")
-    if not colon or "[" in tail or "]" in tail:
-        return False
-    if not head.startswith("["):
-        return not set(head) & set(":[]")
-    return head.endswith("]") and not set(head[1:-1]) & set("[]")
+def host_and_port(text: str) -> tuple[str, str] | None:
+    """Something, a colon and something, both may be empty: a host with colons in it stands in
+    brackets, which are no part of it.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or "[" in port or "]" in port:
+        return None
+    if not host.startswith("["):
+        return None if set(host) & set(":[]") else (host, port)
+    inner = host[1:-1]
+    return (inner, port) if host.endswith("]") and not set(inner) & set("[]") else None
 
 
 def _scheme_of(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Hosts, ports and URLs as Go's standard library takes them apart."""
+"""URLs as the conf of a Mesh's backends takes them, which is otherwise than policies do."""
 
 from __future__ import annotations
 
@@ -11,21 +11,6 @@ _BRACKETS = re.compile(r"\[[^\]\s]*\]")
 _USER = re.compile(r"[A-Za-z0-9\-._:~!$&'()*+,;=%@]*")
 _PORT = re.compile(r"(:[0-9]*)?")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-
-
-def host_and_port(text: str) -> tuple[str, str]:
-    """Of `host:port`, `[::1]:port`; two empty texts of what is neither."""
-    none = ("", "")
-    host, colon, port = text.rpartition(":")
-    if not colon:
-        return none
-    if host.startswith("["):
-        if not host.endswith("]") or "[" in host[1:] or "]" in host[1:-1]:
-            return none
-        host = host[1:-1]
-    elif ":" in host or "[" in host or "]" in host:
-        return none
-    return none if "[" in port or "]" in port else (host, port)
 
 
 def is_request_url(text: str) -> bool:

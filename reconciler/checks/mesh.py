@@ -6,13 +6,14 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.checks.address import host_and_port, is_request_url, port_in_url
+from reconciler.checks.address import is_request_url, port_in_url
 from reconciler.checks.selectors import tags
 from reconciler.legacy_fields import read_conf
 from reconciler.model.decode import LIFETIME_MAX_S, is_lifetime, seconds_of
 from reconciler.part import PORT_MAX, Part, in_range, not_empty
 from reconciler.policies import re2
 from reconciler.problems import Problem, Severity
+from reconciler.urls import host_and_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -155,7 +156,7 @@ def _metrics(backend: Part) -> Faults:
 
 def _tcp(conf: Part) -> Faults:
     address = conf["address"]
-    host, port = host_and_port(address.text)
+    host, port = host_and_port(address.text) or ("", "")
     if not host or not port:
         yield address.fault("MSH008", "address must be host:port, such as logs:5000")
     elif not port.isdecimal() or not 0 < int(port[:6]) <= PORT_MAX:

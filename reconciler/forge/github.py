@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
 from reconciler.forge.client import Client
+from reconciler.forge.issue import Issue, url_of
 from reconciler.forge.posting import Comment, NotAllowed
 
 if TYPE_CHECKING:
@@ -27,23 +27,14 @@ def client(base: str, token: str) -> Client:
 
 
 @dataclass(frozen=True, slots=True)
-class GitHub:
-    """`repository`: owner/name. `change`: number of the pull request."""
-
-    client: Client
-    repository: str
-    change: int
+class GitHub(Issue):
     author: str = ""  # of our comments; a job's own token cannot tell
-
-    @property
-    def _issues(self) -> str:
-        return f"/repos/{quote(self.repository)}/issues"
 
     def comments(self) -> Iterator[Comment]:
         me = self._me()
-        for found in self.client.pages(f"{self._issues}/{self.change}/comments"):
-            author = str((found.get("user") or {}).get("login", ""))
-            yield Comment(str(found["id"]), str(found.get("body") or ""), author == me, _url(found))
+        for found in self.client.pages(f"{self.issues}/{self.change}/comments"):
+            own = str((found.get("user") or {}).get("login", "")) == me
+            yield Comment(str(found["id"]), str(found.get("body") or ""), own, url_of(found))
 
     def _me(self) -> str:
         """A job's own token is an app's, which has no user to ask for."""
@@ -53,15 +44,3 @@ class GitHub:
             return str(self.client.call("GET", "/user")["login"])
         except NotAllowed:
             return ACTIONS
-
-    def create(self, body: str) -> str:
-        path = f"{self._issues}/{self.change}/comments"
-        return _url(self.client.call("POST", path, {"body": body}))
-
-    def update(self, comment: Comment, body: str) -> str:
-        path = f"{self._issues}/comments/{comment.id}"
-        return _url(self.client.call("PATCH", path, {"body": body}))
-
-
-def _url(found: Any) -> str:
-    return str(found.get("html_url", ""))

@@ -10,7 +10,7 @@ from reconciler.part import Part, form, not_empty, required
 from reconciler.policies.document import check_sections
 from reconciler.policies.otel_backend import collector
 from reconciler.policies.policy import GATEWAY, PROXY_KINDS, ROUTE, SERVICE_KINDS, PolicyRules
-from reconciler.urls import is_file_path, is_host_and_port, is_url
+from reconciler.urls import host_and_port, is_file_path, is_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,7 @@ def _backend(backend: Part) -> Faults:
             if not is_url(member["address"].text):
                 text = "address must be host and port; write it like logs.example.com:5000"
                 yield member["address"].fault("VAL010", text)
-            elif not is_host_and_port(member["address"].text):
+            elif host_and_port(member["address"].text) is None:
                 text = "proxies dial a host and port, and lose what is for another form; add :5000"
                 yield member["address"].warning("VAL010", text)
         case _:

@@ -9,7 +9,7 @@ from reconciler.policies.document import check_sections
 from reconciler.policies.otel_backend import collector
 from reconciler.policies.policy import GATEWAY, PROXY_KINDS, PolicyRules
 from reconciler.policies.re2 import faults
-from reconciler.urls import is_host_and_port
+from reconciler.urls import host_and_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +55,7 @@ def _collector(part: Part) -> Faults:
     found = tuple(collector(part))
     yield from found
     endpoint = part["endpoint"]
-    if not found and endpoint.text and not is_host_and_port(endpoint.text):
+    if not found and endpoint.text and host_and_port(endpoint.text) is None:
         text = "endpoint must have a port; write it like otel-collector:4317"
         yield endpoint.fault("VAL010", text)
     yield from duration(part["refreshInterval"])

@@ -99,12 +99,7 @@ class Planned(Planes):
 async def planes(tmp_path: Path) -> AsyncIterator[Planned]:
     made = Planned(tmp_path / "world")
     try:
-        await made.start_global()
-        await made.start_zone("east")
-        for workload in (made.frontend, made.workloads["backend-east-1"]):
-            made.run_app(workload)
-            made.run_sidecar(workload)
-        await made.until("both proxies", lambda: made.acked("east") == 2)
+        await made.start_with_two_proxies()
         await made.until("their place in Git", made.told)
         yield made
     finally:

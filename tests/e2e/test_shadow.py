@@ -81,12 +81,7 @@ class Shadowed(Planes):
 async def planes(tmp_path: Path) -> AsyncIterator[Shadowed]:
     made = Shadowed(tmp_path / "world")
     try:
-        await made.start_global()
-        await made.start_zone("east")
-        for workload in (made.frontend, made.workloads["backend-east-1"]):
-            made.run_app(workload)
-            made.run_sidecar(workload)
-        await made.until("both proxies", lambda: made.acked("east") == 2)
+        await made.start_with_two_proxies()
         yield made
     finally:
         await asyncio.to_thread(made.stop)

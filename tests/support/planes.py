@@ -30,3 +30,12 @@ class Planes(World):
             self.issue_join_file(zone)
         self.run_zone(zone, *options)
         await self.until(f"zone {zone}", lambda: bool(self.status(zone).get("revision")))
+
+    async def start_with_two_proxies(self) -> None:
+        """A global, zone east, and in it the frontend and a backend that have what is theirs."""
+        await self.start_global()
+        await self.start_zone("east")
+        for workload in (self.frontend, self.workloads["backend-east-1"]):
+            self.run_app(workload)
+            self.run_sidecar(workload)
+        await self.until("both proxies", lambda: self.acked("east") == 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.urls import is_file_path, is_host_and_port, is_http_host_and_port, is_url
+from reconciler.urls import host_and_port, is_file_path, is_http_host_and_port, is_url
 
 
 @pytest.mark.parametrize(
@@ -61,5 +61,6 @@ def test_host_and_port_of_an_agent_are_http_and_no_more() -> None:
 
 
 def test_a_host_of_many_colons_stands_in_brackets() -> None:
-    assert all(map(is_host_and_port, ("a:1", ":1", "a:", "[::1]:1")))
-    assert not any(map(is_host_and_port, ("a", "::1:1", "[::1]", "[a]b:1", "a[:1")))
+    found = [("a", "1"), ("", "1"), ("a", ""), ("::1", "1")]
+    assert list(map(host_and_port, ("a:1", ":1", "a:", "[::1]:1"))) == found
+    assert not any(map(host_and_port, ("a", "::1:1", "[::1]", "[a]b:1", "a[:1", "[:1", "a:]")))
