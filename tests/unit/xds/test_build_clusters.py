@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -35,7 +36,8 @@ OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 def built(argument: ClusterInput) -> dict[str, Any]:
-    return cast("dict[str, Any]", readable(build_cluster(argument)))
+    """A copy: tests take it apart, and what is readable is kept for others."""
+    return cast("dict[str, Any]", deepcopy(readable(build_cluster(argument))))
 
 
 def options_of(cluster: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -45,7 +46,8 @@ Json = dict[str, Any]
 
 
 def built(argument: ListenerInput) -> Json:
-    return cast("Json", readable(build_listener(argument)))
+    """A copy: tests take it apart, and what is readable is kept for others."""
+    return cast("Json", deepcopy(readable(build_listener(argument))))
 
 
 def names_of(chain: Json) -> list[str]:
