@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.forge.client import Client
-from reconciler.forge.issue import Issue, url_of
+from reconciler.forge.issue import IssueComments, url_of
 from reconciler.forge.posting import Comment, ForgeError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def client(base: str, token: str) -> Client:
 
 
 @dataclass(frozen=True, slots=True)
-class Gitea(Issue):
+class Gitea(IssueComments):
     def comments(self) -> Iterator[Comment]:
         me = self.client.call("GET", "/user")["login"]
         listed = self.client.call("GET", f"{self.issues}/{self.change}/comments")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.forge.client import Client
-from reconciler.forge.issue import Issue, url_of
+from reconciler.forge.issue import IssueComments, url_of
 from reconciler.forge.posting import Comment, NotAllowed
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def client(base: str, token: str) -> Client:
 
 
 @dataclass(frozen=True, slots=True)
-class GitHub(Issue):
+class GitHub(IssueComments):
     author: str = ""  # of our comments; a job's own token cannot tell
 
     def comments(self) -> Iterator[Comment]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Issue:
+class IssueComments:
     """`repository`: owner/name. `change`: number of the pull request."""
 
     client: Client
