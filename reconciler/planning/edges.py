@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from reconciler.destination import destination
+from reconciler.destination import ROUTE_KIND, destination
 from reconciler.match import service_of
-from reconciler.model.resource import SERVICE
+from reconciler.model.resource import SERVICE, canonical_json
 from reconciler.planning.effect import representatives
 from reconciler.policies.mesh_traffic_permission import POLICY, Rbac, allows
 from reconciler.registration import identity_uris
@@ -23,7 +23,7 @@ from xds.view import InboundListener
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from reconciler.destination import Cluster
+    from reconciler.destination import Cluster, Destination
     from reconciler.model.resource import MeshResource, ResourceKey
     from reconciler.model.spec import Tags
     from reconciler.planning.effect import Views
@@ -48,7 +48,6 @@ class Way(StrEnum):
         return self in (Way.OPEN, Way.PLAIN, Way.PARTLY)
 
 
-ROUTE_KINDS = ("MeshHTTPRoute", "MeshTCPRoute")
 _ORDER = {way: index for index, way in enumerate(Way)}
 
 
@@ -238,7 +237,7 @@ def _add(
 def _clusters(
     world: ZoneWorld, proxy: MeshResource
 ) -> Iterator[tuple[Cluster, tuple[ResourceKey, ...]]]:
-    """Every one its outbounds and their routes lead to; the routes, where it takes one."""
+    """Every one its outbounds and their routes lead to, and whose routes send calls there."""
     context = world.context(proxy.key.mesh)
     held = world.state.get(proxy.key)
     if context is None or held is None:
@@ -246,9 +245,17 @@ def _clusters(
     ways = context.selected(held).ways
     for _, tags in ways.outbounds:
         found = destination(context, tags, ways.callers)
-        routes = tuple(key for key in found.origins if key.type in ROUTE_KINDS)
-        for cluster in found.clusters:
-            yield cluster, routes if cluster.tags != tags else ()
+        sent = {weighted.name for route in found.routes for weighted in route.clusters}
+        for cluster in found.clusters:  # what is mirrored has nobody who waits for it
+            is_routed = cluster.tags != tags and cluster.cluster.name in sent
+            yield cluster, _routes(world, found, cluster) if is_routed else ()
+
+
+def _routes(world: ZoneWorld, found: Destination, cluster: Cluster) -> tuple[ResourceKey, ...]:
+    """Those that name its service; all of them where it is chosen by labels."""
+    routes = tuple(key for key in found.origins if key.type == ROUTE_KIND)
+    name = canonical_json(service_of(cluster.tags))
+    return tuple(key for key in routes if name in world.state.by_key[key].body) or routes
 
 
 def _states(

@@ -43,6 +43,20 @@ def permission(name: str, *entries: tuple[Document, str], top: Document | None =
     return {"type": "MeshTrafficPermission", "mesh": "default", "name": name, "spec": spec}
 
 
+def route(
+    *backends: Document, name: str = "r", path: str = "/", target: str = "backend", **more: Any
+) -> Document:
+    """Calls of the target at the path go to these. `more` of what holds for them."""
+    default = {"backendRefs": [{"weight": 1, **each} for each in backends], **more}
+    rule = {"matches": [{"path": {"type": "PathPrefix", "value": path}}], "default": default}
+    to = [{"targetRef": service(target), "rules": [rule]}]
+    return {"type": "MeshHTTPRoute", "mesh": "default", "name": name, "spec": {"to": to}}
+
+
+def service(name: str) -> Document:
+    return {"kind": "MeshService", "name": name}
+
+
 def fleet(zone: str, *proxies: Document) -> list[Document]:
     return [ingress(zone, "10.0.1.1" if zone == "east" else "10.0.2.1"), *proxies]
 

@@ -23,6 +23,8 @@ from tests.support.planned import (
     offer,
     permission,
     planned,
+    route,
+    service,
     told,
 )
 from tests.support.plans import Document, dataplane, loaded
@@ -157,20 +159,11 @@ def test_a_zone_without_an_ingress_is_not_reached() -> None:
 # --- routes ---
 
 
-def route(*backends: Document, target: str = "backend") -> Document:
-    rule = {
-        "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
-        "default": {"backendRefs": [{"weight": 1, **each} for each in backends]},
-    }
-    to = [{"targetRef": {"kind": "MeshService", "name": target}, "rules": [rule]}]
-    return {"type": "MeshHTTPRoute", "mesh": "default", "name": "r", "spec": {"to": to}}
-
-
 def part(**tags: str) -> Document:
     return {"kind": "MeshServiceSubset", "name": "backend", "tags": tags}
 
 
-OTHER = route({"kind": "MeshService", "name": "other"})
+OTHER = route(service("other"))
 CANARY = {
     "east": fleet(
         "east",

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from reconciler.planning.plan import plan
 from reconciler.planning.text import by_text
 from reconciler.status.document import Inventory
-from tests.support.planned import ALL, EAST, EVERYBODY, NONE, mesh, permission, planned
-from tests.support.plans import Document, dataplane
+from tests.support.planned import (
+    ALL,
+    EAST,
+    EVERYBODY,
+    NONE,
+    mesh,
+    permission,
+    planned,
+    route,
+    service,
+    told,
+)
+from tests.support.plans import Document, dataplane, loaded
 
 BASE = [mesh(), ALL]
 
@@ -74,6 +86,29 @@ def test_a_service_that_somebody_may_call_is_in_peace() -> None:
     more = dataplane("app-1", "10.0.1.8", "app", ["backend"])
     only = permission("p", (EVERYBODY, "Deny"), (WEB, "Allow"))
     assert codes(BASE, [mesh(), only], {"east": [*EAST["east"], more]}) == []
+
+
+CANARY = route(service("backend-v2"), name="b", path="/v2")
+
+
+def test_a_route_to_where_no_endpoint_is_is_told_where_it_stands() -> None:
+    others = [route(service("backend"), name=name, path=f"/{name}") for name in ("a", "c")]
+    for head in ([*BASE, CANARY, *others], [*BASE, *others, CANARY]):
+        (warning,) = planned([*BASE, *others], head, EAST).warnings
+        assert (warning.code, warning.at.path) == ("PLN003", f"{head.index(CANARY)}.yaml")
+    assert codes([*BASE, CANARY], [mesh(mode="PERMISSIVE"), ALL, CANARY]) == []
+
+
+def test_what_an_outbound_asks_for_is_no_routes_doing() -> None:
+    east = told("east", {("default", "web"): ["db"]}, [])
+    head = loaded([mesh(), ALL, route(service("web"), path="/v2", target="db")])
+    assert [p.code for p in plan(loaded([mesh("more")]), head, [east]).warnings] == []
+
+
+def test_nobody_waits_for_what_is_mirrored() -> None:
+    copied = {"backendRef": service("backend-v2")}
+    mirror = {"type": "RequestMirror", "requestMirror": copied}
+    assert codes(BASE, [*BASE, route(service("backend"), filters=[mirror])]) == []
 
 
 # --- whose doing it is ---
