@@ -169,6 +169,20 @@ def test_what_is_built_in_says_for_which_kind(told: list[dict[str, Any]]) -> Non
     assert "defaultOf" not in found
 
 
+def test_what_is_built_in_because_of_an_item_names_it(told: list[dict[str, Any]]) -> None:
+    """Without it, the value is another and stands as long."""
+    idle = "typedConfig.commonHttpProtocolOptions.idleTimeout"
+    found = value(told, "Listener inbound:10.0.0.1:80", idle)
+    assert (found["value"], found["how"], found["defaultOf"]) == ("0s", "default", "MeshTimeout")
+    assert places(found, "from") == [DEFAULT]
+
+
+def test_a_value_made_of_two_fields_comes_from_both(told: list[dict[str, Any]]) -> None:
+    name = "routes[0].route.weightedClusters.clusters[0].name"
+    found = value(told, "Listener outbound:127.0.0.1:81", name)
+    assert [place for place, _ in places(found, "from")] == ["split.yaml:12:49", "split.yaml:12:74"]
+
+
 def test_a_cluster_is_there_by_the_backend_that_names_it(told: list[dict[str, Any]]) -> None:
     (found,) = (
         v for v in told if v["resource"].startswith("Cluster backend-") and v["path"] == "type"
