@@ -19,6 +19,11 @@ from reconciler.model.decode import (
 )
 from reconciler.model.proxy_rules import check_proxy_resource as check_proxy_resource
 from reconciler.model.resource import Labels, MeshResource, ResourceKey, canonical_json
+from reconciler.model.services import (
+    decode_mesh_service,
+    decode_multi_zone_service,
+    decode_zone_address,
+)
 from reconciler.model.spec import OpaqueSpec, Spec
 from reconciler.policies import POLICIES
 
@@ -31,6 +36,9 @@ _DECODERS: Mapping[str, Callable[[Fields], Spec]] = {
     "Dataplane": decode_dataplane,
     "ZoneIngress": decode_zone_ingress,
     "ZoneEgress": decode_zone_egress,
+    "MeshService": decode_mesh_service,
+    "MeshMultiZoneService": decode_multi_zone_service,
+    "MeshZoneAddress": decode_zone_address,
     **{policy.kind: policy.decode for policy in POLICIES},
 }
 _OPAQUE = OpaqueSpec()

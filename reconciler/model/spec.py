@@ -157,6 +157,73 @@ class ZoneEgressSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class TagsSelector:
+    """Proxies with an inbound that has all of them; none selects nothing."""
+
+    tags: Tags
+
+
+@dataclass(frozen=True, slots=True)
+class NameSelector:
+    name: str  # of a Dataplane of the mesh, as the zone calls it
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsSelector:
+    """Proxies whose labels have all of them; none selects every proxy of the mesh."""
+
+    labels: Tags
+
+
+ServiceSelector = TagsSelector | NameSelector | LabelsSelector
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    name: str  # the section name: its own, else its number
+    port: int
+    target_port: int | str  # an inbound's port or name; 0 is none
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    type: str  # "ServiceTag" or "SpiffeID"
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class MeshServiceSpec:
+    available: bool
+    selector: ServiceSelector | None
+    ports: tuple[ServicePort, ...]
+    identities: tuple[Identity, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MultiZonePort:
+    name: str  # the section name
+    port: int
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True)
+class MultiZoneSpec:
+    """A MeshMultiZoneService: the MeshServices of all zones with these labels are one."""
+
+    match_labels: Tags
+    ports: tuple[MultiZonePort, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneAddressSpec:
+    """A MeshZoneAddress: where other zones reach the proxies of a mesh in this one."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One entry of to/from/rules: whom it concerns and the policy's own conf."""
 
@@ -191,4 +258,14 @@ class InsightSpec:
 
 
 ZoneProxySpec = ZoneIngressSpec | ZoneEgressSpec
-Spec = MeshSpec | ZoneSpec | DataplaneSpec | ZoneProxySpec | PolicySpec | OpaqueSpec | InsightSpec
+ServiceSpec = MeshServiceSpec | MultiZoneSpec | ZoneAddressSpec
+Spec = (
+    MeshSpec
+    | ZoneSpec
+    | DataplaneSpec
+    | ZoneProxySpec
+    | ServiceSpec
+    | PolicySpec
+    | OpaqueSpec
+    | InsightSpec
+)
