@@ -19,6 +19,7 @@ from reconciler.collection import EMPTY as NOTHING
 from reconciler.collection import Collection, Difference, differences
 from reconciler.destination import Callers, Outbounds, Ways
 from reconciler.inbound import Hosts, about_inbounds
+from reconciler.instances import Place, resolver
 from reconciler.match import (
     INBOUNDS,
     TOWARDS,
@@ -35,7 +36,7 @@ from reconciler.match import (
 from reconciler.model.resource import SERVICE, MeshResource, ResourceKey
 from reconciler.model.spec import DataplaneSpec, MeshSpec, TagDestination, Tags
 from reconciler.policies import POLICIES
-from reconciler.topology import Place, Topology, merged_by_address, resolver
+from reconciler.topology import Topology, merged_by_address
 from xds import names
 from xds.view import Endpoints
 

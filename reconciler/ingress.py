@@ -12,19 +12,16 @@ from typing import TYPE_CHECKING
 from reconciler.match import is_effective, service_of
 from reconciler.model.resource import SERVICE, MeshResource, canonical_json
 from reconciler.model.spec import PolicySpec, Tags
+from reconciler.offers import available_services
 from reconciler.policies.mesh_http_route import POLICY, BackendRef, MirrorRef, RouteRule
-from reconciler.topology import (
-    Place,
-    Topology,
-    available_services,
-    ingress_topology,
-)
+from reconciler.topology import Topology, ingress_topology
 from xds import names
 from xds.view import EdsCluster, Endpoints, Protocol, SniChain, SniListener
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from reconciler.instances import Place
     from reconciler.state import MeshState
 
 Offer = tuple[str, str]  # mesh, service

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, cast
 
 from reconciler.decode import mesh_resource
 from reconciler.duration import parse_duration
+from reconciler.instances import resolver
 from reconciler.model.spec import DataplaneSpec, InboundState
-from reconciler.topology import resolver
 from xds.health import Check, HealthReport, Specifier
 
 if TYPE_CHECKING:

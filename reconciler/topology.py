@@ -2,37 +2,32 @@
 
 A zone's sidecars see local instances by their own addresses and services of other zones by those
 zones' ingresses, never any other address of another zone. An ingress sees local instances only.
-Addresses that are names come resolved in `resolved` (EDS cannot carry names); a name that is not
-there contributes no endpoint until it is.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from rpds import HashTrieMap
 
-from reconciler.model.proxy_rules import is_ip
-from reconciler.model.resource import SERVICE, ZONE, MeshResource, ResourceKey
-from reconciler.model.spec import (
-    AvailableService,
-    DataplaneSpec,
-    Inbound,
-    MeshSpec,
-    Tags,
-    ZoneIngressSpec,
+from reconciler.instances import (
+    NOBODY,
+    Instances,
+    Place,
+    inbounds_of,
+    instances_followed,
+    local_endpoint,
+    resolver,
+    without_service,
 )
+from reconciler.model.resource import PROTOCOL, SERVICE, ZONE, MeshResource
+from reconciler.model.spec import AvailableService, MeshSpec, Tags, ZoneIngressSpec
 from xds.view import Endpoint, Protocol
 
 if TYPE_CHECKING:
     from reconciler.collection import Difference
-    from reconciler.state import MeshState
-
-Resolve = Callable[[str], str | None]
 
 # What a protocol can be read as, best first.
 _STACKS: Mapping[Protocol, tuple[Protocol, ...]] = {
@@ -42,7 +37,6 @@ _STACKS: Mapping[Protocol, tuple[Protocol, ...]] = {
     Protocol.KAFKA: (Protocol.KAFKA, Protocol.TCP),
     Protocol.TCP: (Protocol.TCP,),
 }
-PROTOCOL = "kuma.io/protocol"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +55,9 @@ class Service:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """From where the mesh is looked at. `absent`: Dataplanes whose endpoints are out for now."""
-
-    zone: str
-    absent: frozenset[ResourceKey] = frozenset()
-    resolved: Mapping[str, str] = field(default_factory=dict)
-
-
 Target = tuple[str, int]  # address and port of an ingress of another zone
 Services = tuple[AvailableService, ...]
 Offers = Mapping[str, Services]  # by service
-Instance = tuple[MeshResource, bool]  # a Dataplane, and whether its endpoints are in
 
 
 @dataclass(slots=True, eq=False)
@@ -81,7 +65,7 @@ class _Found:
     """A service and what it was computed from."""
 
     service: Service
-    instances: HashTrieMap[ResourceKey, Instance]
+    instances: Instances
     remote: tuple[Services, ...]
 
 
@@ -115,7 +99,7 @@ class Topology:
     weight: int = 1
     remote: tuple[tuple[Target, Offers], ...] = ()
     ingresses: Ingresses | None = None
-    instances: HashTrieMap[str, HashTrieMap[ResourceKey, Instance]] = field(
+    instances: HashTrieMap[str, Instances] = field(
         default_factory=HashTrieMap
     )  # by service: what is local
     _found: dict[str, _Found] = field(default_factory=dict)
@@ -136,7 +120,7 @@ class Topology:
     def _service(
         self,
         name: str,
-        instances: HashTrieMap[ResourceKey, Instance],
+        instances: Instances,
         remote: tuple[Services, ...],
     ) -> Service:
         """An instance that is away still says what the service speaks: otherwise a listener would
@@ -150,11 +134,11 @@ class Topology:
                 endpoints.add(self._remote_endpoint(target, offer))
         resolve = resolver(self.place.resolved)
         for dataplane, present in instances.values():
-            for inbound in _inbounds(dataplane):
+            for inbound in inbounds_of(dataplane):
                 if inbound.service == name:
                     protocols.add(inbound.protocol)
                     if present and inbound.healthy:
-                        endpoints.add(_local_endpoint(inbound, dataplane, self.weight, resolve))
+                        endpoints.add(local_endpoint(inbound, dataplane, self.weight, resolve))
         found = sorted((e for e in endpoints if e is not None), key=_endpoint_order)
         return Service(name, common_protocol(protocols), tuple(found))
 
@@ -163,7 +147,7 @@ class Topology:
             return None
         home = dict(offer.tags).get(ZONE)
         distant = self.locality_aware and home is not None and home != self.place.zone
-        tags = _without_service(offer.tags)
+        tags = without_service(offer.tags)
         return Endpoint(*target, offer.instances, tags, home, priority=1 if distant else 0)
 
     def followed(
@@ -182,7 +166,7 @@ class Topology:
         if source is None or not source.is_of(mesh, ingresses, place.resolved):
             remote, source = _remote(ingresses, mesh, place, self)
         weight = max(1, len(remote))
-        instances, services = _followed(self.instances, dataplanes, place)
+        instances, services = instances_followed(self.instances, dataplanes, place)
         locality = mesh.spec.locality_aware
         services |= _differing(self.remote, remote)
         found = self._found
@@ -195,9 +179,6 @@ class Topology:
             services |= _differing(self.remote, ()) | _differing((), remote)
         after = Topology(place, locality, weight, remote, source, instances, found)
         return after, frozenset(services)
-
-
-NOBODY: HashTrieMap[ResourceKey, Instance] = HashTrieMap()
 
 
 def sidecar_topology(
@@ -213,106 +194,8 @@ def sidecar_topology(
 
 def ingress_topology(dataplanes: Iterable[MeshResource], place: Place) -> Topology:
     """What the ingress of `place.zone` may pass traffic to: local instances, never an ingress."""
-    instances, _ = _followed(HashTrieMap(), ((None, d) for d in dataplanes), place)
+    instances, _ = instances_followed(HashTrieMap(), ((None, d) for d in dataplanes), place)
     return Topology(place, instances=instances)
-
-
-def _followed(
-    instances: HashTrieMap[str, HashTrieMap[ResourceKey, Instance]],
-    dataplanes: Iterable[Difference],
-    place: Place,
-) -> tuple[HashTrieMap[str, HashTrieMap[ResourceKey, Instance]], set[str]]:
-    """Instances by service after a change, and the services that the change is about."""
-    services: set[str] = set()
-    for before, after in dataplanes:
-        had, has = _services_of(before, place.zone), _services_of(after, place.zone)
-        if before is not None:
-            for name in had - has:
-                left = instances[name].discard(before.key)
-                instances = instances.insert(name, left) if len(left) else instances.remove(name)
-        if after is not None:
-            entry = after, after.key not in place.absent
-            for name in has:
-                held = instances.get(name, NOBODY).insert(after.key, entry)
-                instances = instances.insert(name, held)
-        services |= had | has
-    return instances, services
-
-
-def _services_of(dataplane: MeshResource | None, zone: str) -> frozenset[str]:
-    if dataplane is None or not _is_local(dataplane, zone):
-        return frozenset()
-    return frozenset(inbound.service for inbound in _inbounds(dataplane) if inbound.service)
-
-
-def available_services(
-    state: MeshState, zone: str, absent: frozenset[ResourceKey]
-) -> tuple[AvailableService, ...]:
-    """What this zone offers to the others, sorted; what its ingresses advertise.
-
-    One entry for each distinct tag set, with the number of its healthy instances.
-    """
-    counts: Counter[tuple[str, Tags]] = Counter()
-    for dataplanes in state.collections("Dataplane").values():
-        for dataplane in dataplanes:
-            if dataplane.key not in absent:
-                counts.update(advertised(dataplane, zone))
-    return offers_of(state, counts)
-
-
-def offers_of(
-    state: MeshState, counts: Mapping[tuple[str, Tags], int]
-) -> tuple[AvailableService, ...]:
-    """The same from the instances of each mesh and tag set; meshes that advertise none do not."""
-    meshes = {m.key.name for m in state.of("Mesh") if advertises(m)}
-    ordered = sorted(
-        (found for found in counts if found[0] in meshes),
-        key=lambda found: (found[0], tag_string(found[1])),
-    )
-    return tuple(AvailableService(mesh, tags, counts[mesh, tags]) for mesh, tags in ordered)
-
-
-def advertised(dataplane: MeshResource, zone: str) -> list[tuple[str, Tags]]:
-    """What a Dataplane whose endpoints are in adds to: mesh and tags of its healthy inbounds."""
-    if not _is_local(dataplane, zone):
-        return []
-    return [
-        (dataplane.key.mesh, _advertised(inbound.tags, inbound.protocol, zone))
-        for inbound in _inbounds(dataplane)
-        if inbound.healthy and inbound.service
-    ]
-
-
-@lru_cache(maxsize=4096)
-def tag_string(tags: Tags) -> str:
-    """`k=v` pairs, comma-separated, by key: Kuma's canonical form."""
-    return ",".join(f"{key}={value}" for key, value in sorted(tags))
-
-
-def advertises(mesh: MeshResource) -> bool:
-    """An Exclusive mesh advertises by MeshService resources instead."""
-    return isinstance(mesh.spec, MeshSpec) and mesh.spec.mesh_services_mode != "Exclusive"
-
-
-# --- local instances ---
-
-
-def _is_local(dataplane: MeshResource, zone: str) -> bool:
-    return dataplane.labels.get(ZONE) in (None, zone)
-
-
-def _inbounds(dataplane: MeshResource) -> tuple[Inbound, ...]:
-    return dataplane.spec.inbounds if isinstance(dataplane.spec, DataplaneSpec) else ()
-
-
-def _local_endpoint(
-    inbound: Inbound, dataplane: MeshResource, weight: int, resolve: Resolve
-) -> Endpoint | None:
-    address = resolve(inbound.advertised_address)
-    if address is None:
-        return None
-    zone = dict(inbound.tags).get(ZONE) or dataplane.labels.get(ZONE)
-    return Endpoint(address, inbound.port, weight, _without_service(inbound.tags), zone)
 
 
 # --- services of other zones ---
@@ -396,29 +279,6 @@ def protocol_of(name: str) -> Protocol:
         return Protocol(name)
     except ValueError:
         return Protocol.TCP
-
-
-def resolver(resolved: Mapping[str, str]) -> Resolve:
-    """Addresses pass; names become their address, or None."""
-
-    def resolve(address: str) -> str | None:
-        return address if is_ip(address) else resolved.get(address)
-
-    return resolve
-
-
-def _without_service(tags: Tags) -> Tags:
-    return tuple(pair for pair in tags if pair[0] != SERVICE)
-
-
-@lru_cache(maxsize=4096)
-def _advertised(tags: Tags, protocol: str, zone: str) -> Tags:
-    """An inbound's tags with its zone, and with its protocol if only the field names it.
-
-    Other zones learn a service's protocol from these tags alone.
-    """
-    spoken = {PROTOCOL: protocol} if protocol != "tcp" else {}
-    return tuple(sorted({**spoken, **dict(tags), ZONE: zone}.items()))
 
 
 def merged_by_address(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:

@@ -19,13 +19,13 @@ from reconciler.admin import admin_clusters, admin_listener
 from reconciler.context import mesh_context as mesh_context  # part of this module's interface
 from reconciler.destination import Origin, Outward, by_name
 from reconciler.inbound import Inward, inward_of, refitted
+from reconciler.instances import Place, resolver
 from reconciler.model.spec import (
     DataplaneSpec,
     ZoneEgressSpec,
     ZoneIngressSpec,
 )
 from reconciler.policies import POLICIES
-from reconciler.topology import Place, resolver
 from xds import names
 from xds.view import (
     AdminTls,

@@ -21,11 +21,11 @@ from reconciler.model.resource import (
     canonical_json,
 )
 from reconciler.model.spec import DataplaneSpec, ZoneIngressSpec
+from reconciler.offers import advertises, available_services, tag_string
 from reconciler.offline import as_written
 from reconciler.registration import node_id
 from reconciler.standing import as_carried
 from reconciler.state import EMPTY, MeshState, ResourceDiff, apply
-from reconciler.topology import advertises, available_services, tag_string
 from reconciler.view import ProxyTraits, ViewResult, ingress_view, mesh_context, sidecar_view
 from xds.copying import replace
 

@@ -20,6 +20,7 @@ from reconciler.kds.sizes import KUMA_MAX, response_size
 from reconciler.kds.upward import NO_INSIGHT, publication, with_zone
 from reconciler.model.resource import MeshResource, canonical_json
 from reconciler.model.spec import AvailableService, ZoneIngressSpec
+from reconciler.offers import advertised, offers_of
 from reconciler.registration import node_id
 from reconciler.state import ResourceDiff, apply
 from reconciler.status.announcement import StatusMode, ZoneStatus, encode_status
@@ -36,7 +37,6 @@ from reconciler.steps.zone_state import (
     WakeAt,
     ZoneState,
 )
-from reconciler.topology import advertised, offers_of
 from xds.ads_stream import Sync
 from xds.copying import replace
 from xds.delta_sender import KDS_DIALECT, DeltaSender, Nacked, Subscribed

@@ -12,13 +12,13 @@ from rpds import HashTrieSet
 
 from reconciler.decode import mesh_resource
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
+from reconciler.offers import advertised, available_services, offers_of
 from reconciler.state import MeshState, ResourceDiff, apply
 from reconciler.status.announcement import StatusMode, ZoneStatus
 from reconciler.status.document import Inventory, StatusInput
 from reconciler.steps.inventory import Listed, kinds
 from reconciler.steps.tally import Tally
 from reconciler.steps.zone_state import StatusWanted
-from reconciler.topology import advertised, available_services, offers_of
 from tests.support.zone import INGRESS, dataplane, zone
 
 if TYPE_CHECKING:
