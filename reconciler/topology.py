@@ -303,4 +303,6 @@ def _both(one: Endpoint, other: Endpoint) -> Endpoint:
         tags=tuple(sorted(set(one.tags) & set(other.tags))),
         zone=one.zone if one.zone == other.zone else None,
         priority=min(one.priority, other.priority),
+        subzone=one.subzone if one.subzone == other.subzone else "",
+        via_egress=one.via_egress and other.via_egress,
     )

@@ -173,6 +173,9 @@ class HostCluster:
 ClusterInput = EdsCluster | LocalCluster | PassthroughCluster | PipeCluster | HostCluster
 
 
+Locality = tuple[str | None, str]  # zone and subzone, as endpoints have them
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint(Key):
     address: str  # IP, never a name: EDS cannot carry names
@@ -181,6 +184,9 @@ class Endpoint(Key):
     tags: Pairs  # without kuma.io/service: envoy.lb and envoy.transport_socket_match metadata
     zone: str | None = None  # locality.zone; None: no locality
     priority: int = 0
+    subzone: str = ""  # locality.sub_zone
+    # Not encoded: the address is that of the own zone's egress, and what it leads to is elsewhere.
+    via_egress: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +195,11 @@ class Endpoints(Key):
 
     cluster: str
     endpoints: tuple[Endpoint, ...]  # any order; the builder groups and sorts
+    # Of the localities that have one, each >= 1; sorted. A cluster must ask for them to count.
+    weights: tuple[tuple[Locality, int], ...] = ()
+    # Percent: a level is used alone while this share of its healthy endpoints is over 100. None:
+    # Envoy's 140.
+    overprovisioning: int | None = None
 
 
 # --- routes ---

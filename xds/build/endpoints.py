@@ -11,9 +11,11 @@ from collections import defaultdict
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from envoy_data_plane.envoy.config.core.v3 import Address, Locality, Metadata, SocketAddress
+from envoy_data_plane.envoy.config.core.v3 import Address, Metadata, SocketAddress
+from envoy_data_plane.envoy.config.core.v3 import Locality as EnvoyLocality
 from envoy_data_plane.envoy.config.endpoint.v3 import (
     ClusterLoadAssignment,
+    ClusterLoadAssignmentPolicy,
     LbEndpoint,
     LocalityLbEndpoints,
 )
@@ -25,7 +27,7 @@ from xds.resource import ENDPOINT, XdsResource
 from xds.wire import resource
 
 if TYPE_CHECKING:
-    from xds.view import Endpoint, Endpoints, Pairs
+    from xds.view import Endpoint, Endpoints, Locality, Pairs
 
 LB_METADATA = "envoy.lb"
 SOCKET_METADATA = "envoy.transport_socket_match"
@@ -43,35 +45,59 @@ _port_field = number_framer(SocketAddress, "port_value")
 
 
 def build_endpoints(argument: Endpoints) -> XdsResource:
-    groups: defaultdict[tuple[str | None, int], list[bytes]] = defaultdict(list)
+    groups: defaultdict[tuple[Locality, int], list[bytes]] = defaultdict(list)
     for group, entry in map(_entry, argument.endpoints):
         groups[group].append(entry)
-    ordered = sorted(groups.items(), key=lambda group: (group[0][0] or "", group[0][1]))
-    body = encode(new(ClusterLoadAssignment, cluster_name=argument.cluster)) + b"".join(
-        _group_field(_group(zone, priority, found)) for (zone, priority), found in ordered
+    weights = dict(argument.weights)
+    ordered = sorted(groups.items(), key=_group_order)
+    body = b"".join(
+        (
+            encode(new(ClusterLoadAssignment, cluster_name=argument.cluster)),
+            *[
+                _group_field(_group(locality, priority, weights.get(locality), found))
+                for (locality, priority), found in ordered
+            ],
+            _policy(argument.overprovisioning),
+        )
     )
     return resource(ENDPOINT, argument.cluster, body)
 
 
-def _group(zone: str | None, priority: int, entries: list[bytes]) -> bytes:
+def _group_order(group: tuple[tuple[Locality, int], list[bytes]]) -> tuple[str, str, int]:
+    (zone, subzone), priority = group[0]
+    return zone or "", subzone, priority
+
+
+def _group(locality: Locality, priority: int, weight: int | None, entries: list[bytes]) -> bytes:
     """`entries` are put in order: any order will do that is the same for the same endpoints."""
     entries.sort()
-    locality = new(Locality, zone=zone) if zone is not None else None
-    return b"".join(
-        (
-            encode(new(LocalityLbEndpoints, locality=locality)),
-            *entries,
-            encode(new(LocalityLbEndpoints, priority=priority)),
-        )
-    )
+    rest = new(LocalityLbEndpoints, load_balancing_weight=weight, priority=priority)
+    return b"".join((_locality(locality), *entries, encode(rest)))
+
+
+@lru_cache(PARTS)
+def _locality(locality: Locality) -> bytes:
+    zone, subzone = locality
+    if zone is None and not subzone:
+        return b""
+    found = new(EnvoyLocality, zone=zone or "", sub_zone=subzone)
+    return encode(new(LocalityLbEndpoints, locality=found))
+
+
+@lru_cache(PARTS)
+def _policy(overprovisioning: int | None) -> bytes:
+    if overprovisioning is None:
+        return b""
+    policy = new(ClusterLoadAssignmentPolicy, overprovisioning_factor=overprovisioning)
+    return encode(new(ClusterLoadAssignment, policy=policy))
 
 
 @lru_cache(ENTRIES)
-def _entry(endpoint: Endpoint) -> tuple[tuple[str | None, int], bytes]:
+def _entry(endpoint: Endpoint) -> tuple[tuple[Locality, int], bytes]:
     """What an endpoint is in every assignment it stands in: its group, and its bytes, framed."""
     address = _address_field(socket_address(endpoint.address, endpoint.port))
     entry = _entry_field(_endpoint_field(address) + _rest(endpoint.weight, endpoint.tags))
-    return (endpoint.zone, endpoint.priority), entry
+    return ((endpoint.zone, endpoint.subzone), endpoint.priority), entry
 
 
 @lru_cache(PARTS)

@@ -63,6 +63,33 @@ def test_endpoints_are_grouped_by_zone_and_priority() -> None:
     assert addresses(found[1]) == [("10.0.0.1", 1), ("10.0.0.2", 1)]
 
 
+def test_a_subzone_is_a_locality_of_its_own_with_the_weight_it_is_given() -> None:
+    endpoints = (
+        Endpoint("10.0.0.1", 1, 1, TAGS, "east"),
+        Endpoint("10.0.0.2", 1, 1, TAGS, "east", subzone="az=a"),
+        Endpoint("10.0.0.3", 1, 1, TAGS, "west", 1),
+        Endpoint("10.0.0.4", 1, 1, TAGS, subzone="priority-2", priority=2),
+    )
+    weights = ((("east", ""), 1), (("east", "az=a"), 90), (("gone", ""), 5))
+    found: dict[str, Any] = readable(build_endpoints(Endpoints("backend", endpoints, weights)))
+    seen = [
+        (g["locality"], g.get("loadBalancingWeight"), g.get("priority", 0), addresses(g))
+        for g in found["endpoints"]
+    ]
+    assert seen == [
+        ({"subZone": "priority-2"}, None, 2, [("10.0.0.4", 1)]),
+        ({"zone": "east"}, 1, 0, [("10.0.0.1", 1)]),
+        ({"zone": "east", "subZone": "az=a"}, 90, 0, [("10.0.0.2", 1)]),
+        ({"zone": "west"}, None, 1, [("10.0.0.3", 1)]),
+    ]
+    assert "policy" not in found
+
+
+def test_overprovisioning_is_the_assignments_policy() -> None:
+    found = readable(build_endpoints(Endpoints("backend", (), overprovisioning=143)))
+    assert found == {"clusterName": "backend", "policy": {"overprovisioningFactor": 143}}
+
+
 def test_without_tags_there_is_no_metadata() -> None:
     (group,) = groups(Endpoint("10.0.0.1", 1, 1, ()))
     assert "metadata" not in group["lbEndpoints"][0]
@@ -82,7 +109,12 @@ endpoint = st.builds(
     ),
     zone=st.none() | st.sampled_from(["east", "west", "ü"]),
     priority=st.integers(0, 3),
+    subzone=st.sampled_from(["", "az=a"]),
 )
+weights = st.dictionaries(
+    st.tuples(st.none() | st.sampled_from(["east", "west"]), st.sampled_from(["", "az=a"])),
+    st.integers(1, 2**32 - 1),
+).map(lambda found: tuple(sorted(found.items(), key=repr)))
 
 
 @given(st.lists(endpoint, max_size=6), st.randoms())
@@ -104,6 +136,7 @@ def test_every_endpoint_arrives_as_it_was_given(endpoints: list[Endpoint]) -> No
             tuple(sorted(_tags(each).items())),
             group.get("locality", {}).get("zone"),
             group.get("priority", 0),
+            group.get("locality", {}).get("subZone", ""),
         )
         for group in groups(*endpoints)
         for socket, each in zip(addresses(group), group["lbEndpoints"], strict=True)
@@ -117,7 +150,9 @@ def _tags(found: dict[str, Any]) -> dict[str, str]:
     return cast("dict[str, str]", metadata.get("envoy.lb", {}))
 
 
-@given(st.lists(endpoint, max_size=6))
-def test_joined_fragments_are_the_bytes_of_the_whole_message(endpoints: list[Endpoint]) -> None:
-    _, body = entry_body(build_endpoints(Endpoints("b", tuple(endpoints))).entry)
+@given(st.lists(endpoint, max_size=6), weights, st.none() | st.integers(1, 1_000))
+def test_joined_fragments_are_the_bytes_of_the_whole_message(
+    endpoints: list[Endpoint], weights: Any, factor: int | None
+) -> None:
+    _, body = entry_body(build_endpoints(Endpoints("b", tuple(endpoints), weights, factor)).entry)
     assert encode(ClusterLoadAssignment().parse(body)) == body
