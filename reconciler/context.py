@@ -179,7 +179,7 @@ def mesh_context(
     if found is None:
         raise KeyError(mesh)
     before = previous or _nothing(found, zone)
-    resources = {t: state.collection(t, "" if t == "ZoneIngress" else mesh) for t in _READ}
+    resources = {t: state.collection(t, "" if t in _ZONE_PROXIES else mesh) for t in _READ}
     if dict(resolved) == before.place.resolved:
         resolved = before.place.resolved
     place = Place(zone, absent, resolved)
@@ -200,6 +200,7 @@ def mesh_context(
         (*dataplanes, *_gone_or_back(state, before.place.absent ^ absent, mesh)),
         resources["ZoneIngress"],
         place,
+        resources["ZoneEgress"],
     )
     after = replace(
         before,
@@ -217,7 +218,8 @@ def mesh_context(
     return _followed(before, after, shelves, services, dataplanes)
 
 
-_READ = (*(policy.kind for policy in POLICIES), "MeshService", "Dataplane", "ZoneIngress")
+_ZONE_PROXIES = ("ZoneIngress", "ZoneEgress")
+_READ = (*(policy.kind for policy in POLICIES), "MeshService", "Dataplane", *_ZONE_PROXIES)
 
 
 def _nothing(mesh: MeshResource, zone: str) -> MeshContext:

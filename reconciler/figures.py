@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 from reconciler.steps.status_step import behind, window_s
+from reconciler.steps.zone_egress import without_egress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -155,6 +156,8 @@ def zone_figures(state: ZoneState, report: ConvergenceReport) -> Iterator[Figure
     registered = len(state.proxies)
     yield _one("reconciler_proxies_registered", "Proxies of this zone.", registered)
     yield _one("reconciler_proxies_waiting", "Proxies to be computed anew.", len(state.dirty))
+    text = "Meshes that may leave the zone by egresses alone, while there is none."
+    yield _one("reconciler_egress_missing", text, len(without_egress(state)))
     yield Figure(
         "reconciler_built", "counter", "Envoy resources built, by builder.",
         tuple(

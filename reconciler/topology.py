@@ -1,12 +1,14 @@
 """Where the services of a mesh are: endpoints for sidecars and for the ingress. Pure.
 
 A zone's sidecars see local instances by their own addresses and services of other zones by those
-zones' ingresses, never any other address of another zone. An ingress sees local instances only.
+zones' ingresses, never any other address of another zone; with `routing.zoneEgress` by the own
+zone's egresses, and not otherwise. An ingress sees local instances only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,7 +25,13 @@ from reconciler.instances import (
     without_service,
 )
 from reconciler.model.resource import PROTOCOL, SERVICE, ZONE, MeshResource
-from reconciler.model.spec import AvailableService, MeshSpec, Tags, ZoneIngressSpec
+from reconciler.model.spec import (
+    AvailableService,
+    MeshSpec,
+    Tags,
+    ZoneEgressSpec,
+    ZoneIngressSpec,
+)
 from xds.view import Endpoint, Protocol
 
 if TYPE_CHECKING:
@@ -55,7 +63,7 @@ class Service:
         )
 
 
-Target = tuple[str, int]  # address and port of an ingress of another zone
+Target = tuple[str, int]  # address and port of an ingress of another zone, or of an own egress
 Services = tuple[AvailableService, ...]
 Offers = Mapping[str, Services]  # by service
 
@@ -91,7 +99,8 @@ class Topology:
     after a change for as long as nothing of that service differs.
 
     Each ingress pair carries the weight of its instances; local instances are weighed against the
-    number of pairs (`weight`), so that several replicas of one ingress do not draw too much.
+    number of pairs (`weight`), so that several replicas of one ingress do not draw too much. Behind
+    egresses it is the same share: each carries that weight, and local instances so many times it.
     """
 
     place: Place
@@ -99,6 +108,9 @@ class Topology:
     weight: int = 1
     remote: tuple[tuple[Target, Offers], ...] = ()
     ingresses: Ingresses | None = None
+    egresses: tuple[Target, ...] | None = (
+        None  # the only way to other zones; None: there is no need
+    )
     instances: HashTrieMap[str, Instances] = field(
         default_factory=HashTrieMap
     )  # by service: what is local
@@ -126,29 +138,46 @@ class Topology:
         """An instance that is away still says what the service speaks: otherwise a listener would
         change its type when the last instance goes.
         """
-        protocols: set[str] = set()
-        endpoints: set[Endpoint | None] = set()
-        for (target, _), offered in zip(self.remote, remote, strict=True):
-            for offer in offered:
-                protocols.add(dict(offer.tags).get(PROTOCOL, "tcp"))
-                endpoints.add(self._remote_endpoint(target, offer))
+        protocols = {dict(each.tags).get(PROTOCOL, "tcp") for offered in remote for each in offered}
+        endpoints: set[Endpoint | None] = set(self._elsewhere(remote))
+        weight = self.weight * (len(self.egresses or ()) or 1 if any(remote) else 1)
         resolve = resolver(self.place.resolved)
         for dataplane, present in instances.values():
             for inbound in inbounds_of(dataplane):
                 if inbound.service == name:
                     protocols.add(inbound.protocol)
                     if present and inbound.healthy:
-                        endpoints.add(local_endpoint(inbound, dataplane, self.weight, resolve))
+                        endpoints.add(local_endpoint(inbound, dataplane, weight, resolve))
         found = sorted((e for e in endpoints if e is not None), key=_endpoint_order)
         return Service(name, common_protocol(protocols), tuple(found))
 
-    def _remote_endpoint(self, target: Target, offer: AvailableService) -> Endpoint | None:
-        if offer.instances < 1:
-            return None
-        home = dict(offer.tags).get(ZONE)
-        distant = self.locality_aware and home is not None and home != self.place.zone
-        tags = without_service(offer.tags)
-        return Endpoint(*target, offer.instances, tags, home, priority=1 if distant else 0)
+    def _elsewhere(self, remote: tuple[Services, ...]) -> Iterator[Endpoint]:
+        """By each ingress, or by each egress what all ingresses offer together."""
+        if self.egresses is None:
+            for (target, _), offered in zip(self.remote, remote, strict=True):
+                for offer in offered:
+                    yield from self._remote_endpoint(target, offer.tags, offer.instances)
+            return
+        counts: Counter[Tags] = Counter()
+        for offered in remote:
+            for offer in offered:
+                counts[offer.tags] += offer.instances
+        for target in self.egresses:
+            for tags, instances in counts.items():
+                yield from self._remote_endpoint(target, tags, instances)
+
+    def _remote_endpoint(self, target: Target, tags: Tags, instances: int) -> Iterator[Endpoint]:
+        if instances < 1:
+            return
+        home = dict(tags).get(ZONE)
+        yield Endpoint(
+            *target,
+            instances,
+            without_service(tags),
+            home,
+            priority=1 if self.locality_aware and home not in (None, self.place.zone) else 0,
+            via_egress=self.egresses is not None,
+        )
 
     def followed(
         self,
@@ -156,6 +185,7 @@ class Topology:
         dataplanes: Iterable[Difference],
         ingresses: Iterable[MeshResource],
         place: Place,
+        egresses: Iterable[MeshResource] = (),
     ) -> tuple[Topology, frozenset[str]]:
         """After a change, and the services that may differ; `dataplanes` are those that do.
 
@@ -168,16 +198,18 @@ class Topology:
         weight = max(1, len(remote))
         instances, services = instances_followed(self.instances, dataplanes, place)
         locality = mesh.spec.locality_aware
+        ways = egress_targets(egresses, place) if mesh.spec.zone_egress else None
         services |= _differing(self.remote, remote)
         found = self._found
         same = (self.place.zone, self.place.resolved, self.weight, self.locality_aware)
-        if same != (place.zone, place.resolved, weight, locality) or [
-            at for at, _ in self.remote
-        ] != [at for at, _ in remote]:  # Every service anew, if only to be found equal.
-            found = {n: _Found(known.service, HashTrieMap(), ()) for n, known in found.items()}
+        others = self.egresses != ways or [at for at, _ in self.remote] != [at for at, _ in remote]
+        if same != (place.zone, place.resolved, weight, locality):
             services |= {*self.instances, *instances}
+            others = True
+        if others:  # Every service anew, if only to be found equal.
+            found = {n: _Found(known.service, HashTrieMap(), ()) for n, known in found.items()}
             services |= _differing(self.remote, ()) | _differing((), remote)
-        after = Topology(place, locality, weight, remote, source, instances, found)
+        after = Topology(place, locality, weight, remote, source, ways, instances, found)
         return after, frozenset(services)
 
 
@@ -186,9 +218,11 @@ def sidecar_topology(
     dataplanes: Iterable[MeshResource],
     ingresses: Iterable[MeshResource],
     place: Place,
+    egresses: Iterable[MeshResource] = (),
 ) -> Topology:
     """What the sidecars of `place.zone` may connect to."""
-    found, _ = Topology(place).followed(mesh, ((None, d) for d in dataplanes), ingresses, place)
+    changes = ((None, d) for d in dataplanes)
+    found, _ = Topology(place).followed(mesh, changes, ingresses, place, egresses)
     return found
 
 
@@ -199,6 +233,19 @@ def ingress_topology(dataplanes: Iterable[MeshResource], place: Place) -> Topolo
 
 
 # --- services of other zones ---
+
+
+def egress_targets(egresses: Iterable[MeshResource], place: Place) -> tuple[Target, ...]:
+    """Where the egresses of the zone listen that are there, each place once, sorted."""
+    resolve = resolver(place.resolved)
+    found: set[Target] = set()
+    for egress in egresses:
+        spec = egress.spec
+        assert isinstance(spec, ZoneEgressSpec)
+        address = resolve(spec.address)
+        if address is not None and spec.zone in ("", place.zone) and egress.key not in place.absent:
+            found.add((address, spec.port))
+    return tuple(sorted(found))
 
 
 def _remote(

@@ -311,17 +311,18 @@ def touched_meshes(change: ResourceDiff, state: MeshState, zone: str = "") -> Re
     """What must be looked at again after a change; `state` before or after it.
 
     A zone's own ingresses (`zone`) are endpoints of nobody in it. A removed or changed ingress of
-    another zone may have offered services of any mesh.
+    another zone may have offered services of any mesh, and any mesh may go through an egress.
     """
     keys = [(r.key, r) for r in change.put] + [(k, state.get(k)) for k in change.drop]
     relevant = [(key, resource) for key, resource in keys if key.type in _SHAPING]
     meshes = {
         key.name if key.type == "Mesh" else key.mesh
         for key, _ in relevant
-        if key.type != "ZoneIngress"
+        if key.type not in ("ZoneIngress", "ZoneEgress")
     }
     remote = any(
-        key.type == "ZoneIngress" and not _is_own(resource, zone) for key, resource in relevant
+        key.type == "ZoneEgress" or (key.type == "ZoneIngress" and not _is_own(resource, zone))
+        for key, resource in relevant
     )
     return Reach(
         frozenset(meshes),
@@ -338,6 +339,9 @@ def _is_own(resource: MeshResource | None, zone: str) -> bool:
 
 # Secrets: a new CA means new certificates, which are asked for when a view is built.
 _SHAPING = frozenset(
-    ("Mesh", "Dataplane", "ZoneIngress", "MeshService", "Secret", *(p.kind for p in POLICIES))
+    (
+        *("Mesh", "Dataplane", "ZoneIngress", "ZoneEgress", "MeshService", "Secret"),
+        *(p.kind for p in POLICIES),
+    )
 )
 _INGRESS = frozenset(("Mesh", "Dataplane", "ZoneIngress", "MeshHTTPRoute"))

@@ -25,7 +25,7 @@ from reconciler.registration import node_id
 from reconciler.state import ResourceDiff, apply
 from reconciler.status.announcement import StatusMode, ZoneStatus, encode_status
 from reconciler.status.document import StatusInput
-from reconciler.steps import zone_build, zone_certificates
+from reconciler.steps import zone_build, zone_certificates, zone_egress
 from reconciler.steps.zone_state import (
     BuildSoon,
     Effect,
@@ -280,6 +280,8 @@ def report_due(state: ZoneState, now: float) -> Outcome:
     if state.report_due is None or now < state.report_due or not _speaks(state):
         return state, ()
     state, touched = zone_build.reached(replace(state, report_due=None))
+    state, lacking = zone_egress.noticed(state)
+    touched = (*touched, *lacking)
     report = report_of(state)
     sent: Effects = ()
     if report != state.reported or state.untold:

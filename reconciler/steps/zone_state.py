@@ -151,6 +151,7 @@ class ZoneState:
         default_factory=dict
     )  # local resources whose health has changed; written once everybody was told
     refused: Mapping[str, str] = field(default_factory=dict)  # node id -> why, for status
+    egressless: tuple[str, ...] = ()  # meshes that were told to lack an egress here
     renew_due: float | None = None  # some certificate is past four fifths of its life then
     token_due: float | None = None  # the next token of a connected proxy runs out
     away_due: float | None = None  # somebody who is away may be gone for good then, or held no more

@@ -20,6 +20,7 @@ from reconciler.figures import (
 from reconciler.inspection import NO_ZONE, Inspected, Inspection, outcome
 from reconciler.runtime.log import NOTED
 from reconciler.steps.zone_certificates import told
+from reconciler.steps.zone_egress import warnings, without_egress
 from reconciler.steps.zone_report import rejections, report_of
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class ZoneAnswers:
             },
             "store_error": plane.outbox.error or plane.store.loss,
             "gathering": sorted(state.gathering.lost) if state.gathering else [],
-            "warnings": list(told(state, time.time())),
+            "warnings": [*told(state, time.time()), *warnings(state)],
+            "without_egress": list(without_egress(state)),
             "status_error": status.error if status else "",
             "status_commits": status.facts() if status else None,
             "proxies": {

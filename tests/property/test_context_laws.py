@@ -24,6 +24,7 @@ from tests.support.mesh import (
     a_mesh,
     a_mesh_service,
     a_policy,
+    an_egress,
     an_inbound,
     an_ingress,
     offers,
@@ -128,9 +129,15 @@ def something(draw: Draw) -> MeshResource:
         found = [offers(s, draw.randint(0, 2), zone="west") for s in SERVICES]
         at = f"203.0.113.{draw.randint(1, 2)}"
         return an_ingress("west", *draw.sample(found, draw.randint(0, 3)), address=at)
+    if made < 0.93:
+        return an_egress(draw.choice(("a", "b")), address=f"10.8.0.{draw.randint(1, 2)}")
     if made < 0.95:
         return a_mesh_service(draw.choice(SERVICES), {"team": draw.choice(("x", "y"))})
-    return a_mesh(mtls=draw.choice((None, MTLS)), locality_aware=draw.random() < 0.5)
+    return a_mesh(
+        mtls=draw.choice((None, MTLS)),
+        locality_aware=draw.random() < 0.5,
+        zone_egress=draw.random() < 0.5,
+    )
 
 
 def a_change(draw: Draw, state: MeshState) -> ResourceDiff:
@@ -163,7 +170,7 @@ def test_context_that_follows_changes_gives_the_views_of_one_made_from_nothing(s
     resolved: dict[str, str] = {}
     for _ in range(8):
         state = apply(state, a_change(draw, state))
-        keys = [r.key for r in state.of("Dataplane")]
+        keys = [r.key for type_ in ("Dataplane", "ZoneEgress") for r in state.of(type_)]
         absent = frozenset(draw.sample(keys, draw.randint(0, min(2, len(keys)))))
         if draw.random() < 0.3:
             resolved = {h: f"10.0.1.{draw.randint(1, 3)}" for h in HOSTS if draw.random() < 0.7}

@@ -32,6 +32,7 @@ from reconciler.model.spec import (
     Spec,
     TagDestination,
     Tags,
+    ZoneEgressSpec,
     ZoneIngressSpec,
 )
 from reconciler.policies import POLICIES
@@ -121,6 +122,13 @@ def an_ingress(
     spec = ZoneIngressSpec(zone, "10.9.0.1", 10001, address, port, services)
     key = ResourceKey("ZoneIngress", "", name or f"ingress-{zone}")
     return resource(key, spec, repr(spec), {ZONE: zone})
+
+
+def an_egress(
+    name: str = "egress", *, address: str = "10.8.0.1", port: int = 10002, zone: str = "east"
+) -> MeshResource:
+    spec = ZoneEgressSpec(zone, address, port)
+    return resource(ResourceKey("ZoneEgress", "", name), spec, repr(spec), {ZONE: zone})
 
 
 def offers(
