@@ -321,9 +321,9 @@ def common_protocol(names: Iterable[str]) -> Protocol | None:
 
 
 def protocol_of(name: str) -> Protocol:
-    """What nobody knows is passed through as TCP."""
+    """As Kuma reads it, in any case; what has no rules here (`tls`, `mysql`) is passed as TCP."""
     try:
-        return Protocol(name)
+        return Protocol(name.lower())
     except ValueError:
         return Protocol.TCP
 

@@ -25,6 +25,7 @@ _HOST = re.compile(
 _TAG_KEY = re.compile(r"[a-zA-Z0-9.\-_:/]+")
 _TAG_VALUE = re.compile(r"[a-zA-Z0-9.\-_:]+")
 PROTOCOLS = ("http", "http2", "grpc", "tcp", "kafka")
+UNADVERTISED = ("tls", "mysql")  # which Kuma takes as well, whatever their case, and passes as TCP
 REF_KINDS = ("MeshExternalService", "MeshMultiZoneService", "MeshService")
 LISTENER_TYPES = ("ZoneIngress", "ZoneEgress")
 LOOPBACK = "127.0.0.1"
@@ -134,8 +135,11 @@ def _tags(path: str, value: object, *, needed: bool = False) -> Iterator[str]:
 
 
 def _protocol(path: str, value: object, allowed: tuple[str, ...] = PROTOCOLS) -> Iterator[str]:
-    if value not in (None, "", *allowed):
-        yield f"{path}: must be {'one of ' if allowed[1:] else ''}{', '.join(allowed)}"
+    if value in (None, "") or (isinstance(value, str) and value.lower() in allowed):
+        return
+    if allowed is PROTOCOLS and isinstance(value, str) and value.lower() in UNADVERTISED:
+        return
+    yield f"{path}: must be {'one of ' if allowed[1:] else ''}{', '.join(allowed)}"
 
 
 # --- Dataplane ---

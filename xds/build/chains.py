@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from envoy_data_plane.envoy.config.core.v3 import (
     Address,
     CidrRange,
+    Http2ProtocolOptions,
     Metadata,
     SocketAddress,
 )
@@ -23,6 +24,7 @@ from envoy_data_plane.envoy.extensions.filters.listener.tls_inspector.v3 import 
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
     HttpConnectionManager,
     HttpConnectionManagerInternalAddressConfig,
+    HttpConnectionManagerUpgradeConfig,
     HttpFilter,
 )
 
@@ -78,6 +80,15 @@ def http_filters(
     return _network_filters(filter_of(HCM, manager), applied)
 
 
+def allow_websockets(manager: HttpConnectionManager, protocol: Protocol) -> None:
+    """WebSockets pass. Between sidecars one is a CONNECT request of HTTP/2 (RFC 8441), as it
+    may be from an application; any other CONNECT matches no route. gRPC has no use for it.
+    """
+    if protocol is not Protocol.GRPC:
+        manager.upgrade_configs = [_websocket()]
+        manager.http2_protocol_options = _connect()
+
+
 def tcp_filters(proxy: TcpProxy, applied: tuple[Applied, ...]) -> list[Filter]:
     for each in applied:
         if each.hooks.on_tcp_proxy is not None:
@@ -124,6 +135,16 @@ def _router() -> Any:
 @cache
 def _grpc_stats() -> Any:
     return any_of(new(GrpcStats, emit_filter_state=True))
+
+
+@cache
+def _websocket() -> HttpConnectionManagerUpgradeConfig:
+    return part(new(HttpConnectionManagerUpgradeConfig, upgrade_type="websocket"))
+
+
+@cache
+def _connect() -> Http2ProtocolOptions:
+    return part(new(Http2ProtocolOptions, allow_connect=True))
 
 
 @cache

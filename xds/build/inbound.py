@@ -34,6 +34,7 @@ from envoy_data_plane.envoy.extensions.filters.network.tcp_proxy.v3 import (
 from xds.build.chains import (
     NO_TIMEOUT,
     address_of,
+    allow_websockets,
     http_filters,
     internal_addresses,
     on_listener,
@@ -152,7 +153,7 @@ def _inbound_hcm(argument: InboundListener, applied: tuple[Applied, ...]) -> Htt
         virtual_hosts=[new(VirtualHost, name=argument.service, domains=["*"], routes=[route])],
     )
     details = HttpConnectionManagerForwardClientCertDetails.SANITIZE_SET
-    return new(
+    manager = new(
         HttpConnectionManager,
         stat_prefix=stat_prefix(argument.cluster),
         route_config=config,
@@ -165,6 +166,8 @@ def _inbound_hcm(argument: InboundListener, applied: tuple[Applied, ...]) -> Htt
         internal_address_config=internal_addresses(),
         normalize_path=True,
     )
+    allow_websockets(manager, argument.protocol)
+    return manager
 
 
 def _on_routes(routes: list[EnvoyRoute], applied: tuple[Applied, ...]) -> None:

@@ -23,6 +23,7 @@ from envoy_data_plane.envoy.extensions.filters.network.tcp_proxy.v3 import (
 
 from xds.build.chains import (
     address_of,
+    allow_websockets,
     http_filters,
     internal_addresses,
     on_listener,
@@ -69,13 +70,15 @@ def _outbound_hcm(argument: OutboundListener) -> HttpConnectionManager:
         validate_clusters=False,
         virtual_hosts=[new(VirtualHost, name=argument.service, domains=["*"], routes=routes)],
     )
-    return new(
+    manager = new(
         HttpConnectionManager,
         stat_prefix=stat_prefix(argument.service),
         route_config=config,
         internal_address_config=internal_addresses(),
         normalize_path=True,
     )
+    allow_websockets(manager, argument.protocol)
+    return manager
 
 
 def _outbound_proxy(argument: OutboundListener) -> TcpProxy:

@@ -73,6 +73,20 @@ def test_timeouts_reach_the_clusters_of_every_http_protocol(protocol: str) -> No
         }
 
 
+@pytest.mark.parametrize("protocol", ["TLS", "mysql", "Kafka", "TCP"])
+def test_a_protocol_without_rules_is_carried_as_tcp_whatever_its_case(protocol: str) -> None:
+    """Kuma's MeshTimeout passes over `tls` and `mysql`."""
+    item = {"targetRef": {"kind": "Mesh"}, "default": {"idleTimeout": "7s"}}
+    policy = a_policy("MeshTimeout", "t", {"from": [item], "to": [item]})
+    web = a_dataplane("web", an_inbound("web", protocol=protocol), to={1: {SERVICE: "backend"}})
+    backend = a_dataplane("backend", an_inbound("backend", address="10.0.0.2", protocol=protocol))
+    for listener in sidecar(web, backend, policy).listeners:
+        built: Any = readable(build_listener(listener))
+        proxy = built["filterChains"][0]["filters"][-1]
+        assert proxy["name"] == "envoy.filters.network.tcp_proxy"
+        assert proxy["typedConfig"]["idleTimeout"] == "7s"
+
+
 def test_a_policy_that_sets_one_timeout_sets_the_defaults_of_all() -> None:
     """As in Kuma, where a limit of requests comes with an idle timeout (D15)."""
     found = timeouts(TimeoutConf(idle=timedelta(seconds=7)), http=True)

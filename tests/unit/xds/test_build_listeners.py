@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from xds.message import Form
 
 Json = dict[str, Any]
+WEBSOCKETS = {
+    "upgradeConfigs": [{"upgradeType": "websocket"}],
+    "http2ProtocolOptions": {"allowConnect": True},
+}
 
 
 def built(argument: ListenerInput) -> Json:
@@ -115,6 +119,7 @@ def test_strict_http_inbound_has_the_shape_of_the_sheet() -> None:
         "streamIdleTimeout": "3600s",
         "commonHttpProtocolOptions": {"idleTimeout": "7200s"},
         "normalizePath": True,
+        **WEBSOCKETS,
     }
 
 
@@ -256,6 +261,14 @@ def test_a_routes_own_conf_stands_against_that_of_the_destination() -> None:
     listener = built(outbound(Protocol.HTTP, (route(applied=(timeout(7),)),), timeout(15)))
     (found,) = config(only_chain(listener))["routeConfig"]["virtualHosts"][0]["routes"]
     assert found["route"]["timeout"] == "7s"
+
+
+@pytest.mark.parametrize("protocol", [p for p in Protocol if p.is_http])
+def test_both_ends_pass_websockets_on_but_not_in_grpc(protocol: Protocol) -> None:
+    for listener in (built(inbound(protocol, STRICT)), built(outbound(protocol, (route(),)))):
+        hcm = config(only_chain(listener))
+        found = {name: hcm[name] for name in WEBSOCKETS if name in hcm}
+        assert found == ({} if protocol is Protocol.GRPC else WEBSOCKETS)
 
 
 def test_tcp_outbound_uses_one_cluster_or_a_split() -> None:
