@@ -54,8 +54,8 @@ bench: .venv ## Measure, each figure beside its floor; writes build/bench.json a
 bench-quick: .venv ## Few runs and small fleets; fails on counters and ratios to the floor
 	$(BIN)/python -m tests.bench --quick --check $(ARGS)
 
-bench-failover: .venv ## The gap when a local instance dies, as the tour measures it
-	$(BIN)/reconciler demo --once --format json $(ARGS)
+bench-failover: .venv ## What callers see when a part is lost: failed requests, longest gap, return
+	$(BIN)/python -m tests.bench.failover $(ARGS)
 
 golden: .venv ## Rewrite the expected files of the golden tests; look at the diff
 	$(PYTEST) $(wildcard tests/policies tests/kds tests/bootstrap) --golden $(ARGS)

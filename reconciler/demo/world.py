@@ -137,6 +137,14 @@ class World:
     def control_socket(self, role: str) -> Path:
         return self.state(role) / "control.sock"
 
+    def host(self, role: str) -> str:  # noqa: ARG002 - for who places roles apart
+        """Where the parts of a zone, or the global, listen."""
+        return "127.0.0.1"
+
+    def placed(self, role: str, arguments: list[str]) -> list[str]:  # noqa: ARG002 - as `host`
+        """The command that runs this program where the role is."""
+        return arguments
+
     # --- starting ---
 
     async def start(self, progress: Callable[[str], None]) -> None:
@@ -187,16 +195,18 @@ class World:
 
     def run_global(self, *options: str) -> None:
         self._reconciler(
-            "global", "global", "--repo", str(self.bare), "--state-dir", str(self.state("global")),
-            "--host", "127.0.0.1", "--kds-port", str(self.kds_port),
+            "global", "global",
+            "global", "--repo", str(self.bare), "--state-dir", str(self.state("global")),
+            "--host", self.host("global"), "--kds-port", str(self.kds_port),
             "--proxy-port", str(self.refusing_port), *self._api_ports("global"),
             "--diagnostics-port", str(self.diagnostics["global"]), *options,
         )  # fmt: skip
 
     def issue_join_file(self, zone: str) -> None:
+        kds = f"grpcs://{self.host('global')}:{self.kds_port}"
         self.run_once(
             "token", "zone", zone, "--state-dir", str(self.state("global")),
-            "--global", f"grpcs://127.0.0.1:{self.kds_port}", "--out", str(self.join_file(zone)),
+            "--global", kds, "--out", str(self.join_file(zone)),
         )  # fmt: skip
 
     def join_file(self, zone: str) -> Path:
@@ -205,8 +215,8 @@ class World:
     def run_zone(self, zone: str, *options: str) -> None:
         ports = self.ports[zone]
         self._reconciler(
-            f"zone-{zone}", "zone", "--join", str(self.join_file(zone)),
-            "--state-dir", str(self.state(zone)), "--host", "127.0.0.1",
+            f"zone-{zone}", zone, "zone", "--join", str(self.join_file(zone)),
+            "--state-dir", str(self.state(zone)), "--host", self.host(zone),
             "--bootstrap-port", str(ports.bootstrap), "--ads-port", str(ports.ads),
             "--status-repo", str(self.bare), "--status-coalesce", "1",
             "--diagnostics-port", str(self.diagnostics[zone]), *self._api_ports(zone), *options,
@@ -255,9 +265,9 @@ class World:
             "type": "ZoneIngress",
             "name": f"ingress-{zone}",
             "networking": {
-                "address": "127.0.0.1",
+                "address": self.host(zone),
                 "port": ports.ingress,
-                "advertisedAddress": "127.0.0.1",
+                "advertisedAddress": self.host(zone),
                 "advertisedPort": ports.tap,
                 "admin": {"port": ports.ingress_admin},
             },
@@ -276,7 +286,7 @@ class World:
             "mesh": "default",
             "name": workload.name,
             "networking": {
-                "address": "127.0.0.1",
+                "address": self.host(workload.zone),
                 "admin": {"port": workload.admin_port},
                 "inbound": [
                     {
@@ -307,8 +317,9 @@ class World:
             token_file.touch(mode=0o600)
             token_file.write_text(issued)
         self._reconciler(
-            f"proxy-{name}", "dataplane", "--file", str(file), "--token-file", str(token_file),
-            "--zone-address", f"https://127.0.0.1:{self.ports[zone].bootstrap}",
+            f"proxy-{name}", zone,
+            "dataplane", "--file", str(file), "--token-file", str(token_file),
+            "--zone-address", f"https://{self.host(zone)}:{self.ports[zone].bootstrap}",
             "--ca-file", str(self.state(zone) / "tls" / "ca.pem"), "--workdir", str(folder),
         )  # fmt: skip
 
@@ -321,18 +332,18 @@ class World:
         ]  # fmt: skip
         if upstream is not None:
             arguments += ["--upstream", f"127.0.0.1:{upstream}"]
-        self._start(f"app-{workload.name}", arguments)
+        self._start(f"app-{workload.name}", workload.zone, arguments)
 
     # --- processes ---
 
-    def _reconciler(self, name: str, *arguments: str) -> None:
-        self._start(name, [sys.executable, "-m", "reconciler.cli.main", *arguments])
+    def _reconciler(self, name: str, role: str, *arguments: str) -> None:
+        self._start(name, role, [sys.executable, "-m", "reconciler.cli.main", *arguments])
 
-    def _start(self, name: str, arguments: list[str]) -> None:
+    def _start(self, name: str, role: str, arguments: list[str]) -> None:
         log = self.folder / "logs" / f"{name}.log"
         with log.open("ab") as out:
             popen = subprocess.Popen(
-                arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                self.placed(role, arguments), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 start_new_session=True, env=clean_environment("RECONCILER_"),
             )  # fmt: skip
         self.processes[name] = Process(name, popen, log)

@@ -39,6 +39,7 @@ BENCHES = {
     "zones_40": "zones_40",
     "restart": "restart",
     "transport": "transport",
+    "failover": "failover",
 }
 # In CI (`make test-system`), within 2 minutes: those whose figures have a check.
 QUICK = ("push_to_envoy", "fleet", "builders", "zone_steps", "policies_10000")

@@ -76,6 +76,13 @@ def test_the_manager_hears_of_readiness_and_waits_long_enough_for_the_end(role: 
     assert int(unit["TimeoutStopSec"]) > STOP_WITHIN_S
 
 
+def test_the_proxys_program_alone_is_told_to_end() -> None:
+    """It takes the proxy out of its callers' endpoints before Envoy ends; a manager that told all
+    processes of the unit would end Envoy under their calls.
+    """
+    assert service("dataplane")["KillMode"] == "mixed"
+
+
 def test_examples_hold_no_secret() -> None:
     for name in EXAMPLES.values():
         assert not re.search(r"eyJ|PRIVATE KEY|://[^/]*:[^/]*@", (FOLDER / name).read_text())

@@ -90,13 +90,13 @@ class Planted(Planes):
     def run_global(self, *_: str) -> None:
         super().run_global("--secrets-dir", str(self.values), "--secrets-env-prefix", PREFIX)
 
-    def _reconciler(self, name: str, *arguments: str) -> None:
+    def _reconciler(self, name: str, role: str, *arguments: str) -> None:
         """Envoys tell all that they do, and the global has a fault."""
         if name == "global":
-            self._start(name, [sys.executable, "-c", FAULT, *arguments])
+            self._start(name, role, [sys.executable, "-c", FAULT, *arguments])
             return
         more = ("--log-level", "debug") if name.startswith("proxy-") else ()
-        super()._reconciler(name, *arguments, *more)
+        super()._reconciler(name, role, *arguments, *more)
 
     def push(self, files: dict[str, str]) -> str:
         for name, text in files.items():
