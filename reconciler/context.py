@@ -92,6 +92,7 @@ class _Cached:
 class MeshContext:
     """Shared by all proxies of a mesh; see `mesh_context`.
 
+    `detection`: proxies find out by themselves which endpoints cannot be reached.
     `era` is the same object in contexts that differ in endpoints only, `moment` is this one's own.
     `differing`: from the context it was made from; None: in more than can be told. `since`: by the
     moment of an earlier context, the services that differ from it.
@@ -108,6 +109,7 @@ class MeshContext:
     differing: Differing | None
     since: Mapping[object, frozenset[str]]
     cached: _Cached
+    detection: bool = True
 
     @property
     def name(self) -> str:
@@ -122,6 +124,11 @@ class MeshContext:
     def services(self) -> Collection:
         """MeshService resources, for references by labels."""
         return self.resources["MeshService"]
+
+    @property
+    def detects(self) -> bool:
+        """Between proxies of the mesh: without mTLS an endpoint may be no proxy of ours."""
+        return self.detection and self.spec.mtls is not None
 
     def resolve(self, address: str) -> str | None:
         """An address passes, a name becomes its address; None while it has none."""
@@ -170,15 +177,17 @@ def mesh_context(
     absent: frozenset[ResourceKey],
     resolved: Mapping[str, str],
     previous: MeshContext | None = None,
+    *,
+    detection: bool = True,
 ) -> MeshContext:
     """Raises KeyError when the state does not hold the mesh.
 
-    `previous`: an older context of the same mesh and zone, to follow the change from.
+    `previous`: an older context of the same mesh, zone and `detection`, to follow the change from.
     """
     found = state.get(ResourceKey("Mesh", "", mesh))
     if found is None:
         raise KeyError(mesh)
-    before = previous or _nothing(found, zone)
+    before = previous or _nothing(found, zone, detection)
     resources = {t: state.collection(t, "" if t in _ZONE_PROXIES else mesh) for t in _READ}
     if dict(resolved) == before.place.resolved:
         resolved = before.place.resolved
@@ -222,7 +231,7 @@ _ZONE_PROXIES = ("ZoneIngress", "ZoneEgress")
 _READ = (*(policy.kind for policy in POLICIES), "MeshService", "Dataplane", *_ZONE_PROXIES)
 
 
-def _nothing(mesh: MeshResource, zone: str) -> MeshContext:
+def _nothing(mesh: MeshResource, zone: str, detection: bool) -> MeshContext:
     return MeshContext(
         mesh=mesh,
         place=Place(zone),
@@ -235,6 +244,7 @@ def _nothing(mesh: MeshResource, zone: str) -> MeshContext:
         differing=None,
         since={},
         cached=_Cached(),
+        detection=detection,
     )
 
 

@@ -337,6 +337,7 @@ def _cluster(reader: _Reader, tags: Tags) -> Cluster:
         name=names.cluster_name(tags),
         protocol=protocol,
         tls=_upstream_tls(reader.context, tags, service),
+        detection=reader.context.detects,
         applied=cluster_applied(applied),
     )
     return Cluster(cluster, tags, origins)

@@ -128,6 +128,7 @@ class EdsCluster(Key):
     # Sidecars speak HTTP/2 to each other; an ingress passes bytes (False).
     http2_upstream: bool = True
     circuit_breakers: bool = True  # an ingress cluster has no circuit-breaker block
+    detection: bool = False  # ejects who cannot be reached, notices connections that are dead
     # Sorted selectors, each a sorted tuple of tag keys.
     subset_keys: tuple[tuple[str, ...], ...] = ()
     applied: tuple[Applied, ...] = ()

@@ -128,6 +128,13 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "such as 5s; others do every fourth time (default: 5s)",
     )
     parser.add_argument(
+        "--outlier-detection",
+        choices=("on", "off"),
+        default="on",
+        help="in meshes with mTLS, proxies avoid endpoints that they cannot reach, without a "
+        "MeshCircuitBreaker (default: on)",
+    )
+    parser.add_argument(
         "--token-age-max",
         type=seconds,
         default=math.inf,
@@ -276,6 +283,7 @@ def _settings(args: argparse.Namespace, join: Join, version: str) -> ZoneSetting
         proxies_max=args.proxies_max,
         message_max=args.kds_message_bytes,
         health_interval_s=args.health_interval,
+        outlier_detection=args.outlier_detection == "on",
         token_age_max_s=args.token_age_max,
         token_renewal_s=TOKEN_RENEWAL_S if args.reloadable_tokens else 0.0,
     )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from reconciler.context import Differing, MeshContext
-    from reconciler.state import ResourceDiff
+    from reconciler.state import MeshState, ResourceDiff
     from reconciler.steps.proxy_state import Certificate, Proxy
     from reconciler.steps.zone_state import Taking
     from reconciler.view import Reach
@@ -215,11 +215,21 @@ def context_of(state: ZoneState, mesh: str) -> tuple[ZoneState, MeshContext | No
         return state, None
     absent = zone_proxies.absent(state)
     before = state.stale.get(mesh)
-    context = mesh_context(
-        state.merged, mesh, state.settings.zone, absent, dict(state.resolved), before
-    )
+    context = _context(state, state.merged, mesh, absent, before)
     contexts, stale = state.contexts.insert(mesh, context), state.stale.discard(mesh)
     return replace(state, contexts=contexts, stale=stale), context
+
+
+def _context(
+    state: ZoneState,
+    held: MeshState,
+    mesh: str,
+    absent: frozenset[ResourceKey],
+    before: MeshContext | None,
+) -> MeshContext:
+    zone, detection = state.settings.zone, state.settings.outlier_detection
+    names = dict(state.resolved)
+    return mesh_context(held, mesh, zone, absent, names, before, detection=detection)
 
 
 def on_the_way(state: ZoneState, taking: Taking, meshes: Iterable[str]) -> Taking:
@@ -229,9 +239,7 @@ def on_the_way(state: ZoneState, taking: Taking, meshes: Iterable[str]) -> Takin
         if taking.merged.get(ResourceKey("Mesh", "", mesh)) is None:
             continue
         before = ways.get(mesh) or state.contexts.get(mesh) or state.stale.get(mesh)
-        way = mesh_context(
-            taking.merged, mesh, state.settings.zone, absent, dict(state.resolved), before
-        )
+        way = _context(state, taking.merged, mesh, absent, before)
         ways = ways.insert(mesh, way)
     return replace(taking, ways=ways)
 

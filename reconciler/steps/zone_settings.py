@@ -53,4 +53,5 @@ class ZoneSettings:
     token_age_max_s: float = math.inf  # tokens issued longer ago let nobody in
     token_renewal_s: float = 0.0  # a proxy is asked for a newer one so long before; 0: never
     build_batch: int = 2
+    outlier_detection: bool = True  # proxies find out who cannot be reached, without a policy
     admin_access: bool = False  # certificates for admin listeners can be had

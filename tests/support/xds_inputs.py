@@ -190,6 +190,7 @@ EVERY_ROUTE = (
 EVERY_CLUSTER: tuple[ClusterInput, ...] = (
     EdsCluster("backend", Protocol.HTTP, UPSTREAM, applied=(timeout(3),)),
     EdsCluster("plain", Protocol.TCP, None),
+    EdsCluster("detecting", Protocol.HTTP, UPSTREAM, detection=True),
     EdsCluster(
         "default:backend",
         Protocol.TCP,

@@ -10,6 +10,7 @@ from envoy_data_plane.envoy.config.cluster.v3 import (
     CircuitBreakers,
     CircuitBreakersThresholds,
     Cluster,
+    ClusterCommonLbConfig,
     ClusterDiscoveryType,
     ClusterEdsClusterConfig,
     ClusterLbPolicy,
@@ -17,11 +18,13 @@ from envoy_data_plane.envoy.config.cluster.v3 import (
     ClusterLbSubsetConfigLbSubsetFallbackPolicy,
     ClusterLbSubsetConfigLbSubsetSelector,
     ClusterLbSubsetConfigLbSubsetSelectorLbSubsetSelectorFallbackPolicy,
+    OutlierDetection,
 )
 from envoy_data_plane.envoy.config.core.v3 import (
     Address,
     Http1ProtocolOptions,
     Http2ProtocolOptions,
+    KeepaliveSettings,
     Pipe,
 )
 from envoy_data_plane.envoy.config.core.v3 import HttpProtocolOptions as CommonHttpProtocolOptions
@@ -29,6 +32,7 @@ from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
     HttpProtocolOptions,
     HttpProtocolOptionsExplicitHttpConfig,
 )
+from envoy_data_plane.envoy.type.v3 import Percent
 
 from xds.build.endpoints import only_endpoint, socket_address
 from xds.build.tls import ads, upstream_socket
@@ -55,6 +59,15 @@ CONNECT_TIMEOUT = timedelta(seconds=5)
 LOCAL_CONNECT_TIMEOUT = timedelta(seconds=10)
 LOCAL_IDLE_TIMEOUT = timedelta(seconds=7200)
 NO_TIMEOUT = timedelta(0)
+
+# Our own detection. Whoever is out is tried again after 5 s, then after 10 s, 15 s, up to 30 s.
+UNREACHED = 3  # calls in a row that did not get through
+EJECTION_LOOK = timedelta(seconds=1)  # how often is looked who may be back
+EJECTION_BASE = timedelta(seconds=5)
+EJECTION_MAX = timedelta(seconds=30)
+PANIC_PERCENT = 1.0  # with less than this share left, which is nobody, all are tried
+SILENCE = timedelta(seconds=1)
+PING_TIMEOUT = timedelta(seconds=1)
 
 _name_field = framer(Cluster, "name")
 _stat_name_field = framer(Cluster, "alt_stat_name")
@@ -92,9 +105,12 @@ def _eds(argument: EdsCluster) -> Cluster:
     )
     if argument.circuit_breakers:
         cluster.circuit_breakers = _track_remaining()
+    if argument.detection:
+        cluster.outlier_detection = _detection()
+        common_lb(cluster).healthy_panic_threshold = new(Percent, value=PANIC_PERCENT)
     on_cluster(cluster, argument.applied)
     if argument.http2_upstream:
-        options = _upstream_options(argument.applied)
+        options = _upstream_options(argument.applied, argument.detection)
         cluster.typed_extension_protocol_options[PROTOCOL_OPTIONS] = options
     return cluster
 
@@ -104,12 +120,42 @@ def _eds_config() -> ClusterEdsClusterConfig:
     return part(new(ClusterEdsClusterConfig, eds_config=ads()))
 
 
-@lru_cache(PARTS)
-def _upstream_options(applied: tuple[Applied, ...]) -> Any:
-    """Sidecars speak HTTP/2 with each other, whatever the service speaks."""
-    explicit = new(
-        HttpProtocolOptionsExplicitHttpConfig, http2_protocol_options=new(Http2ProtocolOptions)
+@cache
+def _detection() -> OutlierDetection:
+    """What an application answers, 503 as well, ejects nobody: only who is not reached is out."""
+    found = new(
+        OutlierDetection,
+        split_external_local_origin_errors=True,
+        consecutive_local_origin_failure=UNREACHED,
+        interval=EJECTION_LOOK,
+        base_ejection_time=EJECTION_BASE,
+        max_ejection_time=EJECTION_MAX,
+        max_ejection_percent=100,
+        enforcing_consecutive_5xx=0,
+        enforcing_success_rate=0,
+        enforcing_local_origin_success_rate=0,
     )
+    return part(found)
+
+
+def common_lb(cluster: Cluster) -> ClusterCommonLbConfig:
+    """Of the cluster alone: policies write into it."""
+    if cluster.common_lb_config is None:
+        cluster.common_lb_config = new(ClusterCommonLbConfig)
+    return cluster.common_lb_config
+
+
+@lru_cache(PARTS)
+def _upstream_options(applied: tuple[Applied, ...], detection: bool) -> Any:
+    """Sidecars speak HTTP/2 with each other, whatever the service speaks."""
+    http2 = new(Http2ProtocolOptions)
+    if detection:
+        # No interval: a connection without calls costs no ping. It goes ahead of a call on one that
+        # was silent, and whatever arrives meanwhile counts as its answer.
+        http2.connection_keepalive = new(
+            KeepaliveSettings, connection_idle_interval=SILENCE, timeout=PING_TIMEOUT
+        )
+    explicit = new(HttpProtocolOptionsExplicitHttpConfig, http2_protocol_options=http2)
     options = new(HttpProtocolOptions, explicit_http_config=explicit)
     on_protocol_options(options, applied)
     return any_of(options)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from reconciler.model.spec import Inbound, ZoneIngressSpec
 from reconciler.policies.mesh_timeout import Timeouts
 from reconciler.policies.mesh_traffic_permission import Rbac
@@ -70,6 +72,29 @@ def snis(view: ProxyView) -> list[str]:
     (listener,) = view.listeners
     assert isinstance(listener, SniListener)
     return [chain.sni for chain in listener.chains]
+
+
+# --- outbounds ---
+
+
+@pytest.mark.parametrize(("mesh", "on"), [(a_mesh(), True), (a_mesh(mtls=None), False)])
+def test_proxies_of_a_mesh_with_mtls_find_out_who_cannot_be_reached(
+    mesh: MeshResource, on: bool
+) -> None:
+    """Whether or not there is an endpoint: a cluster that changes with its endpoints would warm
+    anew.
+    """
+    web = a_dataplane("web", an_inbound("web"), to={10001: {SERVICE: "backend"}})
+    for others in ((mesh,), (mesh, a_dataplane("b", an_inbound("backend")))):
+        clusters = [c for c in sidecar(web, *others).clusters if isinstance(c, EdsCluster)]
+        assert [c.detection for c in clusters] == [on]
+
+
+def test_an_ingress_ejects_nobody() -> None:
+    """Who is behind it is for the callers to find out, each by itself."""
+    state = from_resources((a_mesh(), a_dataplane("b", an_inbound("backend"))))
+    (cluster,) = (c for c in of_east(state).view.clusters if isinstance(c, EdsCluster))
+    assert not cluster.detection
 
 
 # --- inbounds ---

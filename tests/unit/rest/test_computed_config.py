@@ -76,6 +76,16 @@ def test_the_difference_is_a_patch_of_what_is_in_force() -> None:
     assert config(shown(made), ("include", "diff"))["diff"] == []
 
 
+@pytest.mark.parametrize("on", [True, False])
+def test_outlier_detection_is_as_the_zone_has_it(on: bool) -> None:
+    made = zone(mesh_resource(MESH.key, Labels(), MTLS), outlier_detection=on)
+    made.connect(dataplane("web-1", "web", "backend"))
+    (view,) = made.state.contexts["default"].cached.views.values()
+    (cluster,) = (c for c in view.view.clusters if c.name == "backend")
+    assert cluster.detection is on
+    assert ("outlierDetection" in config(shown(made))["xds"][CLUSTER]["backend"]) is on
+
+
 def test_certificates_are_placeholders_and_no_private_key_is_shown() -> None:
     made = zone(mesh_resource(MESH.key, Labels(), MTLS), admin_access=True)
     made.connect(dataplane("web-1", "web"), said=PIPE)

@@ -184,10 +184,10 @@ def test_many_events_of_one_turn_make_one_context(monkeypatch: pytest.MonkeyPatc
     contexts = 0
     mesh_context = context.mesh_context
 
-    def counted(*given: Any) -> Any:
+    def counted(*given: Any, **named: Any) -> Any:
         nonlocal contexts
         contexts += 1
-        return mesh_context(*given)
+        return mesh_context(*given, **named)
 
     monkeypatch.setattr(zone_build, "mesh_context", counted)
     for stream in streams[:4]:

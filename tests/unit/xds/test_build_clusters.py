@@ -76,6 +76,27 @@ def test_outbound_cluster_with_mtls_has_the_shape_of_the_sheet() -> None:
     }
 
 
+def test_detection_ejects_who_is_not_reached_and_nobody_for_an_answer() -> None:
+    """No number of 5xx counts, all hosts may be out, and then all are tried; a ping goes ahead of a
+    call on a silent connection, and none on one that is idle.
+    """
+    cluster = built(EdsCluster("backend", Protocol.TCP, UPSTREAM, detection=True))
+    assert cluster["outlierDetection"] == {
+        "splitExternalLocalOriginErrors": True,
+        "consecutiveLocalOriginFailure": 3,
+        "interval": "1s",
+        "baseEjectionTime": "5s",
+        "maxEjectionTime": "30s",
+        "maxEjectionPercent": 100,
+        "enforcingConsecutive5Xx": 0,
+        "enforcingSuccessRate": 0,
+        "enforcingLocalOriginSuccessRate": 0,
+    }
+    assert cluster["commonLbConfig"] == {"healthyPanicThreshold": {"value": 1.0}}
+    http2 = options_of(cluster)["explicitHttpConfig"]["http2ProtocolOptions"]
+    assert http2 == {"connectionKeepalive": {"connectionIdleInterval": "1s", "timeout": "1s"}}
+
+
 def test_without_mtls_the_cluster_has_no_transport_socket() -> None:
     assert "transportSocket" not in built(EdsCluster("backend", Protocol.HTTP, None))
 
