@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 
 from reconciler.collection import EMPTY as NOTHING
 from reconciler.collection import Collection, Difference, differences
-from reconciler.destination import Callers, Outbounds, Ways
+from reconciler.destination import Callers
 from reconciler.inbound import Hosts, about_inbounds
 from reconciler.instances import Place, resolver
 from reconciler.match import (
@@ -34,8 +34,11 @@ from reconciler.match import (
     wanted,
 )
 from reconciler.model.resource import SERVICE, MeshResource, ResourceKey
-from reconciler.model.spec import DataplaneSpec, MeshSpec, TagDestination, Tags
+from reconciler.model.spec import DataplaneSpec, MeshSpec, Tags
+from reconciler.outward import Outbounds, Ways, ways_of
 from reconciler.policies import POLICIES
+from reconciler.real import REAL_KINDS
+from reconciler.real_services import RealServices
 from reconciler.topology import Topology, merged_by_address
 from xds import names
 from xds.view import Endpoints
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping
 
     from reconciler.policies.effect import Effect
+    from reconciler.real import Reals
     from reconciler.rules import Conf
     from reconciler.state import MeshState
     from reconciler.topology import Service
@@ -104,6 +108,7 @@ class MeshContext:
     index: Mapping[str, PolicyIndex]
     whole: tuple[tuple[Ranked, ...], ...]  # by kind: of whole classes, about inbounds
     topology: Topology
+    real: RealServices
     era: object
     moment: object
     differing: Differing | None
@@ -121,9 +126,13 @@ class MeshContext:
         return self.mesh.spec
 
     @property
-    def services(self) -> Collection:
-        """MeshService resources, for references by labels."""
-        return self.resources["MeshService"]
+    def reals(self) -> Reals:
+        """MeshServices and their kin, as proxies see them."""
+        return self.real.reals
+
+    def service(self, name: str) -> Service:
+        """A real destination, or else what stands under a service tag."""
+        return self.real.service(name) or self.topology.service(name)
 
     @property
     def detects(self) -> bool:
@@ -156,7 +165,7 @@ class MeshContext:
         return known[1]
 
     def endpoints(self, tags: Tags) -> Endpoints:
-        service = self.topology.service(service_of(tags))
+        service = self.service(service_of(tags))
         known = self.cached.endpoints.get(tags)
         if known is not None and known[0] is service:
             return known[1]
@@ -204,13 +213,12 @@ def mesh_context(
     if all(was is now for was, now in zip(before.whole, whole, strict=True)):
         whole = before.whole
     dataplanes = differences(before.resources["Dataplane"], resources["Dataplane"])
+    gone_or_back = _gone_or_back(state, before.place.absent ^ absent, mesh)
+    moved = (*dataplanes, *gone_or_back)
     topology, services = before.topology.followed(
-        found,
-        (*dataplanes, *_gone_or_back(state, before.place.absent ^ absent, mesh)),
-        resources["ZoneIngress"],
-        place,
-        resources["ZoneEgress"],
+        found, moved, resources["ZoneIngress"], place, resources["ZoneEgress"]
     )
+    real, destinations = _real(before, found, resources, moved, (topology, place))
     after = replace(
         before,
         mesh=found,
@@ -219,16 +227,46 @@ def mesh_context(
         index=index,
         whole=whole,
         topology=topology,
+        real=real,
         moment=object(),
     )
     shelves = {
         s for changes in policies.values() for pair in changes for r in pair for s in shelves_of(r)
     }
-    return _followed(before, after, shelves, services, dataplanes)
+    return _followed(before, after, shelves, services | destinations, dataplanes)
+
+
+def _real(
+    before: MeshContext,
+    mesh: MeshResource,
+    resources: Mapping[str, Collection],
+    dataplanes: tuple[Difference, ...],
+    at: tuple[Topology, Place],
+) -> tuple[RealServices, frozenset[str]]:
+    """The real destinations after a change, and those that may differ."""
+    topology, place = at
+    addresses, ingresses = resources["MeshZoneAddress"], resources["ZoneIngress"]
+    changes: list[Difference] = []
+    for kind in REAL_KINDS:
+        told = differences(before.resources[kind], resources[kind])
+        changes += told
+    return before.real.followed(
+        changes,
+        dataplanes,
+        (topology.instances, resources["Dataplane"]),
+        before.real.into.followed(mesh, ingresses, addresses, place),
+        place,
+    )
 
 
 _ZONE_PROXIES = ("ZoneIngress", "ZoneEgress")
-_READ = (*(policy.kind for policy in POLICIES), "MeshService", "Dataplane", *_ZONE_PROXIES)
+_READ = (
+    *(policy.kind for policy in POLICIES),
+    *REAL_KINDS,
+    "MeshZoneAddress",
+    "Dataplane",
+    *_ZONE_PROXIES,
+)
 
 
 def _nothing(mesh: MeshResource, zone: str, detection: bool) -> MeshContext:
@@ -239,6 +277,7 @@ def _nothing(mesh: MeshResource, zone: str, detection: bool) -> MeshContext:
         index={policy.kind: PolicyIndex() for policy in POLICIES},
         whole=tuple(() for _ in POLICIES),
         topology=Topology(Place(zone)),
+        real=RealServices(Place(zone)),
         era=object(),
         moment=object(),
         differing=None,
@@ -280,10 +319,9 @@ def _followed(
         if old is not None and new is None:
             cached.selected.pop(old.key, None)
             cached.views.pop(old.key, None)
-    seen = _seen(before.topology, after.topology, services)
-    ours, theirs = (before.mesh, before.services), (after.mesh, after.services)
-    same = all(was is now for was, now in zip(ours, theirs, strict=True))
-    if seen is None or not same or shelves - bound - {INBOUNDS} or seen[1]:
+    seen, same = _seen(before, after, services), before.mesh is after.mesh
+    policies = shelves - bound - {INBOUNDS}
+    if seen is None or not same or policies or seen[1] or before.reals is not after.reals:
         after = replace(after, era=object())
     differing = None
     if seen is not None and same and before.place.resolved is after.place.resolved:
@@ -300,13 +338,20 @@ def _since(before: MeshContext, differing: Differing | None) -> Mapping[object, 
 
 
 def _seen(
-    before: Topology, after: Topology, services: frozenset[str]
+    before: MeshContext, after: MeshContext, services: frozenset[str]
 ) -> tuple[frozenset[str], bool] | None:
-    """Of these services those that differ, and whether any protocol does; None: too many to say."""
+    """Of these services those that differ, and whether any protocol does; None: too many to say.
+
+    The name of a kind stands for whoever looked for one of it.
+    """
     if len(services) > SERVICES_MAX:
         return None
     pairs = [(before.service(name), after.service(name)) for name in services]
     differ = frozenset(was.name for was, now in pairs if was != now)
+    if before.reals is not after.reals:
+        ours, theirs = before.reals.destination, after.reals.destination
+        differ |= {name for name in services if ours(name) != theirs(name)}
+        differ |= services.intersection(REAL_KINDS)
     return differ, any(was.protocol is not now.protocol for was, now in pairs)
 
 
@@ -314,7 +359,8 @@ def _differing(
     shelves: set[Shelf], services: frozenset[str], proxies: frozenset[ResourceKey]
 ) -> Differing | None:
     """`shelves`: of policies for whole classes of proxies, that have changed."""
-    named = {shelf[2] for shelf in shelves if shelf[:2] == (TOWARDS, SERVICE)}
+    of_services = [(TOWARDS, kind) for kind in (SERVICE, *REAL_KINDS)]
+    named = {shelf[2] for shelf in shelves if shelf[:2] in of_services}
     return Differing(services | named, proxies) if len(named) == len(shelves) else None
 
 
@@ -340,17 +386,12 @@ def _selected(context: MeshContext, dataplane: MeshResource) -> Selected:
     hosts = found.hosts.get(which)
     if hosts is None:
         hosts = found.hosts[which] = Hosts(dataplane, bound)
-    return Selected(dataplane, hosts, callers.ways_of(_outbounds(dataplane)), shelves)
+    return Selected(dataplane, hosts, ways_of(callers, _outbounds(dataplane)), shelves)
 
 
 def _outbounds(dataplane: MeshResource) -> Outbounds:
-    """Those with tag destinations that do not stand on an inbound of the same proxy."""
+    """Those that do not stand on an inbound of the same proxy."""
     spec = dataplane.spec
     assert isinstance(spec, DataplaneSpec)
     taken = {(inbound.address, inbound.port) for inbound in spec.inbounds}
-    return tuple(
-        (outbound, outbound.destination.tags)
-        for outbound in spec.outbounds
-        if isinstance(outbound.destination, TagDestination)
-        and (outbound.address, outbound.port) not in taken
-    )
+    return tuple(each for each in spec.outbounds if (each.address, each.port) not in taken)

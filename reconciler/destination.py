@@ -7,15 +7,24 @@ same: the policies that may concern the destination, and the protocols of the se
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from operator import is_
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
-from reconciler.match import Ranked, Shelf, selections, service_of, towards, towards_route
+from reconciler.match import (
+    Ranked,
+    Shelf,
+    selections,
+    service_of,
+    towards,
+    towards_real,
+    towards_route,
+)
 from reconciler.model.resource import MeshResource, ResourceKey
+from reconciler.model.spec import RefDestination
 from reconciler.model.targetref import ServiceRef
 from reconciler.policies import POLICIES, mesh_http_route
 from reconciler.policies.hooks import EFFECTS
+from reconciler.real import EXTERNAL, MESH_SERVICE, MULTI_ZONE
 from reconciler.routes import (
     PlannedMirror,
     PlannedRoute,
@@ -24,16 +33,11 @@ from reconciler.routes import (
     route_name,
     service_tags,
 )
-from reconciler.rules import Entry, route_conf, to_conf, to_entries
+from reconciler.rules import Entry, real_conf, route_conf, to_conf, to_entries
 from xds import names
-from xds.resource import CLUSTER, LISTENER
 from xds.view import (
     Applied,
-    ClusterInput,
     EdsCluster,
-    Endpoints,
-    Half,
-    ListenerInput,
     OutboundListener,
     Protocol,
     Route,
@@ -42,12 +46,13 @@ from xds.view import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
-    from reconciler.collection import Collection
     from reconciler.context import MeshContext
     from reconciler.model.spec import Outbound, Tags
     from reconciler.policies.mesh_http_route import BackendRef, RouteRules
+    from reconciler.real import RealDestination, Reals
+    from reconciler.rules import Conf
 
 ROUTE_KIND = mesh_http_route.POLICY.kind
 MERGE = {policy.kind: policy.merge for policy in POLICIES}
@@ -106,20 +111,25 @@ class Reads:
     mesh: MeshResource
     shelves: dict[tuple[str, Shelf], tuple[Ranked, ...]] = field(default_factory=dict)
     protocols: dict[str, Protocol | None] = field(default_factory=dict)
-    services: list[Collection] = field(default_factory=list)
+    destinations: dict[str, RealDestination | None] = field(default_factory=dict)  # by name
+    searched: list[Reals] = field(default_factory=list)
+    about: set[str] = field(default_factory=set)  # beside the services of `protocols`
 
     def hold_in(self, context: MeshContext) -> bool:
         return (
             self.mesh is context.mesh
             and all(context.index[k].at(s) is was for (k, s), was in self.shelves.items())
-            and all(context.topology.service(n).protocol is p for n, p in self.protocols.items())
-            and all(was is context.services for was in self.services)
+            and all(context.service(n).protocol is p for n, p in self.protocols.items())
+            and all(context.reals.destination(n) == was for n, was in self.destinations.items())
+            and all(was is context.reals for was in self.searched)
         )
 
     def add(self, other: Reads) -> None:
         self.shelves.update(other.shelves)
         self.protocols.update(other.protocols)
-        self.services.extend(other.services)
+        self.destinations.update(other.destinations)
+        self.searched.extend(other.searched)
+        self.about.update(other.about)
 
 
 @dataclass(slots=True, eq=False)
@@ -142,121 +152,9 @@ class Callers:
     own: Mapping[str, tuple[Ranked, ...]]
     clusters: dict[Tags, Kept[Cluster]] = field(default_factory=dict)
     destinations: dict[Tags, Kept[Destination]] = field(default_factory=dict)
-    ways: WeakValueDictionary[Outbounds, Ways] = field(default_factory=WeakValueDictionary)
-
-    def ways_of(self, outbounds: Outbounds) -> Ways:
-        found = self.ways.get(outbounds)
-        if found is None:
-            found = self.ways[outbounds] = Ways(self, outbounds)
-        return found
-
-
-Outbounds = tuple[tuple["Outbound", "Tags"], ...]  # each with its destination
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Outward:
-    """What outbounds come to in one context: the outbound half of a view.
-
-    Of the same callers' before it holds all that is the same as the same objects; where endpoints
-    alone differ, that is all but they.
-    """
-
-    half: Half
-    places: frozenset[tuple[str, int]]  # where it listens
-    origins: dict[tuple[str, str], Origin]  # (type URL, xDS name)
-    services: tuple[str, ...]  # that it depends on, and no others; sorted
-
-
-@dataclass(slots=True, eq=False, weakref_slot=True)
-class Ways:
-    """What all proxies with these outbounds have in common that go the same ways; computed once in
-    a context (`moment`), for the first of them that asks.
-    """
-
-    callers: Callers
-    outbounds: Outbounds
-    _moment: object = None
-    _parts: tuple[_Part, ...] = ()  # of each outbound
-    _found: Outward | None = None
-
-    def at(self, context: MeshContext) -> Outward:
-        found = self._found
-        if found is not None and self._moment is context.moment:
-            return found
-        before, parts = self._parts, self._followed(context)
-        if found is None or not _are(
-            [p.destination for p in before], [p.destination for p in parts]
-        ):
-            found = _outward(self.outbounds, parts, found)
-        elif not _are(before, parts):
-            half = Half(found.half.clusters, _endpoints(parts), found.half.listeners)
-            found = replace(found, half=half)
-        self._moment, self._parts, self._found = context.moment, parts, found
-        return found
-
-    def _followed(self, context: MeshContext) -> tuple[_Part, ...]:
-        """What depends on none of the services that differ, where they are known, is kept."""
-        if self._found is None:
-            return tuple([self._part(context, tags, None) for _, tags in self.outbounds])
-        differing = context.since.get(self._moment)
-        return tuple(
-            [
-                known
-                if differing is not None and known.destination.services.isdisjoint(differing)
-                else self._part(context, tags, known)
-                for known, (_, tags) in zip(self._parts, self.outbounds, strict=True)
-            ]
-        )
-
-    def _part(self, context: MeshContext, tags: Tags, known: _Part | None) -> _Part:
-        found = destination(context, tags, self.callers)
-        endpoints = tuple([context.endpoints(c.tags) for c in found.clusters])
-        if known is not None and known.destination is found and _are(known.endpoints, endpoints):
-            return known
-        return _Part(found, endpoints)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Part:
-    destination: Destination
-    endpoints: tuple[Endpoints, ...]
-
-
-def _are(before: Sequence[object], after: Sequence[object]) -> bool:
-    return len(before) == len(after) and all(map(is_, before, after))
-
-
-def _endpoints(parts: Iterable[_Part]) -> tuple[Endpoints, ...]:
-    """By the cluster's name; one that several destinations use is there once."""
-    return by_name({each.cluster: each for part in parts for each in part.endpoints})
-
-
-def _outward(outbounds: Outbounds, parts: Sequence[_Part], before: Outward | None) -> Outward:
-    clusters: dict[str, ClusterInput] = {}
-    listeners: dict[str, ListenerInput] = {}
-    origins: dict[tuple[str, str], Origin] = {}
-    destinations = [part.destination for part in parts]
-    for (outbound, tags), each in zip(outbounds, destinations, strict=True):
-        for cluster in each.clusters:
-            clusters[cluster.cluster.name] = cluster.cluster
-            if cluster.origins:
-                origins[CLUSTER, cluster.cluster.name] = cluster.origins
-        listener = each.listener(outbound, tags)
-        listeners[listener.name] = listener
-        if each.origins:
-            origins[LISTENER, listener.name] = each.origins
-    services = tuple(sorted(frozenset[str]().union(*[each.services for each in destinations])))
-    places = frozenset((listener.address, listener.port) for listener in listeners.values())
-    half = Half(by_name(clusters), _endpoints(parts), by_name(listeners))
-    if before is not None:
-        half = half.after(before.half)
-    return Outward(half, places, origins, services)
-
-
-def by_name(parts: Mapping[str, T]) -> tuple[T, ...]:
-    """In the order of their names."""
-    return tuple([parts[name] for name in sorted(parts)])
+    ways: WeakValueDictionary[tuple[Outbound, ...], Any] = field(
+        default_factory=WeakValueDictionary
+    )  # by outbounds; `outward` fills it
 
 
 def destination(context: MeshContext, tags: Tags, callers: Callers) -> Destination:
@@ -283,18 +181,43 @@ class _Reader:
         return tuple(map(_with_origin, entries)) if kind == ROUTE_KIND else entries
 
     def protocol(self, service: str) -> Protocol | None:
-        found = self.reads.protocols[service] = self.context.topology.service(service).protocol
+        found = self.reads.protocols[service] = self.context.service(service).protocol
         return found
 
+    def real(self, tags: Tags) -> RealDestination | None:
+        """None: a destination by tags."""
+        name = service_of(tags)
+        found = self.reads.destinations[name] = self.context.reals.destination(name)
+        if found is not None:
+            self.reads.about.add(found.real.display_name)
+        return found
+
+    def towards(self, tags: Tags) -> tuple[Shelf, ...]:
+        to = self.real(tags)
+        if to is None:
+            return towards(tags)
+        real = to.real
+        return towards_real(real.key.type, real.display_name, real.namespace, to.port.port)
+
+    def conf(self, kind: str, entries: Iterable[Entry], tags: Tags) -> Conf | None:
+        """What a kind says of the destination."""
+        to = self.real(tags)
+        if to is not None:
+            return real_conf(entries, to, MERGE[kind])
+        return to_conf(entries, tags, MERGE[kind], self.labelled)
+
     def labelled(self, ref: ServiceRef) -> frozenset[str]:
-        """Service names of the MeshService resources that a reference by labels selects."""
-        self.reads.services.append(self.context.services)
-        return frozenset(
-            name
-            for service in self.context.services
-            if service.key.type == ref.kind and service.labels.contain(ref.labels)
-            for name in (service.key.name, service.display_name)
-        )
+        """Service names of the resources that a reference by labels selects."""
+        found = self._searched(ref.kind).labelled(ref.kind, ref.labels)
+        return frozenset(name for real in found for name in (real.key.name, real.display_name))
+
+    def resolved(self, ref: RefDestination) -> str | None:
+        return self._searched(ref.kind).resolved(ref, self.context.place.zone)
+
+    def _searched(self, kind: str) -> Reals:
+        self.reads.searched.append(self.context.reals)
+        self.reads.about.add(kind)
+        return self.context.reals
 
     def cluster(self, tags: Tags) -> Cluster:
         kept = _kept(self.context, self.callers, self.callers.clusters, tags, _cluster)
@@ -330,26 +253,26 @@ def _with_origin(entry: Entry) -> Entry:
 
 
 def _cluster(reader: _Reader, tags: Tags) -> Cluster:
-    service = service_of(tags)
-    protocol = reader.protocol(service) or Protocol.TCP
+    protocol = reader.protocol(service_of(tags)) or Protocol.TCP
     applied, origins = _applied(reader, tags, http=protocol.is_http)
     cluster = EdsCluster(
         name=names.cluster_name(tags),
         protocol=protocol,
-        tls=_upstream_tls(reader.context, tags, service),
+        tls=_upstream_tls(reader, tags),
         detection=reader.context.detects,
         applied=cluster_applied(applied),
     )
     return Cluster(cluster, tags, origins)
 
 
-def _upstream_tls(context: MeshContext, tags: Tags, service: str) -> UpstreamTls | None:
+def _upstream_tls(reader: _Reader, tags: Tags) -> UpstreamTls | None:
+    context, to = reader.context, reader.real(tags)
     if context.spec.mtls is None:
         return None
     mesh = context.name
     return UpstreamTls(
-        sni=names.tag_sni(tags, mesh),
-        san_uris=(names.spiffe_id(mesh, service),),
+        sni=to.hash_sni if to is not None else names.tag_sni(tags, mesh),
+        san_uris=to.identities if to is not None else (names.spiffe_id(mesh, service_of(tags)),),
         identity_secret=names.identity_secret_name(mesh),
         ca_secret=names.ca_secret_name(mesh),
     )
@@ -362,8 +285,8 @@ def _applied(reader: _Reader, tags: Tags, *, http: bool) -> tuple[tuple[Applied,
     for effect in EFFECTS:
         if effect.on_outbound is None:
             continue
-        entries = reader.entries(effect.kind, towards(tags))
-        conf = to_conf(entries, tags, MERGE[effect.kind], reader.labelled)
+        entries = reader.entries(effect.kind, reader.towards(tags))
+        conf = reader.conf(effect.kind, entries, tags)
         if conf is not None:
             applied.append(Applied(effect.hooks, effect.on_outbound(conf.value, http)))
             origins += conf.origins
@@ -391,8 +314,8 @@ def _narrowed(applied: Applied, read: Callable[[Any], Hashable] | None) -> Appli
 
 
 def _destination(reader: _Reader, tags: Tags) -> Destination:
-    entries = reader.entries(ROUTE_KIND, towards(tags))
-    rules = to_conf(entries, tags, MERGE[ROUTE_KIND], reader.labelled)
+    entries = reader.entries(ROUTE_KIND, reader.towards(tags))
+    rules = reader.conf(ROUTE_KIND, entries, tags)
     protocol = reader.protocol(service_of(tags))
     if protocol is None:
         # Nobody has ever declared the service. Where routes are made for it, it must be HTTP.
@@ -413,7 +336,7 @@ def _destination(reader: _Reader, tags: Tags) -> Destination:
         clusters=tuple(sorted(clusters, key=lambda c: c.cluster.name)),
         applied=applied,
         origins=tuple(dict.fromkeys((*(rules.origins if rules and http else ()), *origins))),
-        services=frozenset(reader.reads.protocols),
+        services=frozenset(reader.reads.protocols) | reader.reads.about,
     )
 
 
@@ -461,12 +384,15 @@ def _route_applied(
 
 
 def _backend_tags(reader: _Reader, ref: BackendRef) -> Tags | None:
-    """None: a kind we do not serve yet, an unknown resource, a service that is not HTTP, or a name
-    that would lead to the proxy itself.
+    """None: an unknown resource, a service that is not HTTP, or a name that would lead to the proxy
+    itself. A MeshService with a port is the resource, where there is one.
     """
-    if ref.kind not in ("MeshService", "MeshServiceSubset"):
-        return None
-    name = ref.name or _only(reader.labelled(ServiceRef(ref.kind, labels=ref.labels)))
+    name = None
+    if ref.port or ref.kind in (MULTI_ZONE, EXTERNAL):
+        named = RefDestination(ref.kind, ref.name, ref.port, ref.labels.pairs)
+        name = reader.resolved(named)
+    if name is None and ref.kind in (MESH_SERVICE, "MeshServiceSubset"):
+        name = ref.name or _only(reader.labelled(ServiceRef(ref.kind, labels=ref.labels)))
     if not name or names.is_own_cluster(name):
         return None
     protocol = reader.protocol(name)

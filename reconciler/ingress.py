@@ -7,22 +7,30 @@ same policies.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from reconciler.match import is_effective, service_of
-from reconciler.model.resource import SERVICE, MeshResource, canonical_json
+from reconciler.model.resource import SERVICE, ZONE, MeshResource, canonical_json
 from reconciler.model.spec import PolicySpec, Tags
 from reconciler.offers import available_services
 from reconciler.policies.mesh_http_route import POLICY, BackendRef, MirrorRef, RouteRule
-from reconciler.topology import Topology, ingress_topology
+from reconciler.real import MESH_SERVICE, MULTI_ZONE, NO_REALS
+from reconciler.real_services import inside
+from reconciler.topology import Topology, ingress_topology, merged_by_address
 from xds import names
 from xds.view import EdsCluster, Endpoints, Protocol, SniChain, SniListener
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from reconciler.collection import Collection
     from reconciler.instances import Place
+    from reconciler.real import Reals
+    from reconciler.real_services import RealServices
     from reconciler.state import MeshState
+
+MESHES_KEPT = 64
 
 Offer = tuple[str, str]  # mesh, service
 
@@ -79,6 +87,53 @@ def endpoints(offer: Offer, topology: Topology) -> Endpoints:
     return Endpoints(names.ingress_cluster_name(mesh, service), topology.service(service).endpoints)
 
 
+# --- real resources ---
+
+
+def real_services(state: MeshState, place: Place) -> dict[str, RealServices]:
+    """By mesh, those of this zone, and the MeshMultiZoneServices that one of them is of."""
+    meshes = state.collections("MeshService").keys() | state.collections(MULTI_ZONE).keys()
+    found: dict[str, RealServices] = {}
+    for mesh in sorted(meshes):
+        kinds = state.collection("MeshService", mesh), state.collection(MULTI_ZONE, mesh)
+        reals = _own_reals(*kinds, place.zone)
+        if len(reals.by_key):
+            dataplanes = state.collection("Dataplane", mesh)
+            instances = ingress_topology(dataplanes, place).instances
+            found[mesh] = inside(reals, (instances, dataplanes), place)
+    return found
+
+
+@lru_cache(maxsize=MESHES_KEPT)
+def _own_reals(services: Collection, multi: Collection, zone: str) -> Reals:
+    ours = [r for r in services if r.labels.get(ZONE) in (None, "", zone)]
+    found, _ = NO_REALS.followed((None, resource) for resource in (*ours, *multi))
+    return found
+
+
+def real_clusters(
+    services: Mapping[str, RealServices],
+) -> Iterator[tuple[EdsCluster, Endpoints, tuple[SniChain, ...]]]:
+    """For each port of each resource: where calls go, and the names under which they may come."""
+    for found in services.values():
+        for real in found.reals.by_key.values():
+            for name in real.names if real.key.type == MESH_SERVICE or real.members else ():
+                service, to = found.service(name), found.reals.destination(name)
+                if service is not None and to is not None and to.real is real:
+                    snis = {sni for sni in (to.hash_sni, to.kri_sni) if sni is not None}
+                    yield (
+                        _passing(name),
+                        Endpoints(name, merged_by_address(service.endpoints)),
+                        tuple(SniChain(sni, name) for sni in sorted(snis)),
+                    )
+
+
+def _passing(name: str) -> EdsCluster:
+    return EdsCluster(
+        name=name, protocol=Protocol.TCP, tls=None, http2_upstream=False, circuit_breakers=False
+    )
+
+
 def listener(
     at: tuple[str, int], chains: tuple[SniChain, ...], *, idle_body: str, reuse_port: bool
 ) -> SniListener:
@@ -93,7 +148,9 @@ def listener(
     )
 
 
-def chains(ways: dict[Offer, tuple[Tags, ...]]) -> tuple[SniChain, ...]:
+def chains(
+    ways: dict[Offer, tuple[Tags, ...]], more: Iterable[SniChain] = ()
+) -> tuple[SniChain, ...]:
     """One for each distinct SNI, sorted by it.
 
     Envoy compares server names in lower case, and refuses the whole listener when two of them are
@@ -105,6 +162,8 @@ def chains(ways: dict[Offer, tuple[Tags, ...]]) -> tuple[SniChain, ...]:
             sni = names.tag_sni(tuple(sorted(((SERVICE, service), *tags))), mesh)
             chain = SniChain(sni, names.ingress_cluster_name(mesh, service), tags)
             found.setdefault(sni.lower(), chain)
+    for chain in more:
+        found.setdefault(chain.sni.lower(), chain)
     return tuple(sorted(found.values(), key=lambda chain: chain.sni))
 
 

@@ -179,6 +179,15 @@ def towards(tags: Tags) -> tuple[Shelf, ...]:
     return ANYWHERE, (TOWARDS, SERVICE, service), (TOWARDS, FORM, _form(service))
 
 
+def towards_real(kind: str, name: str, namespace: str, port: int) -> tuple[Shelf, ...]:
+    """As `towards`, for one port of a real resource of that name."""
+    if kind != "MeshService":
+        return ANYWHERE, (TOWARDS, kind, name)
+    form = f"{name}_{namespace}_svc"
+    old = (form, f"{form}_{port}") if namespace else ()
+    return ANYWHERE, *((TOWARDS, SERVICE, each) for each in (name, *old)), (TOWARDS, FORM, form)
+
+
 def towards_route(route: MeshResource) -> tuple[Shelf, ...]:
     """As `towards`, for the routes that a MeshHTTPRoute makes."""
     names = dict.fromkeys((route.key.name, route.display_name))
@@ -206,6 +215,8 @@ def _aimed_at(spec: PolicySpec, item: Item) -> tuple[Shelf, ...]:
         case ServiceRef(kind="MeshService", name=name, namespace=namespace):
             form = ((TOWARDS, FORM, f"{name}_{namespace}_svc"),) if namespace else ()
             return ((TOWARDS, SERVICE, name), *form)
+        case ServiceRef(kind=kind, name=name) if name:
+            return ((TOWARDS, kind, name),)
         case RouteRef(name=name) if name:
             return ((TOWARDS, ROUTE, name),)
         case _:

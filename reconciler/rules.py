@@ -9,9 +9,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
-from reconciler.match import Selection, aim, names_service, service_of
+from reconciler.match import (
+    Selection,
+    aim,
+    kind_rank,
+    names_service,
+    precedence,
+    service_of,
+)
 from reconciler.merge import merge_all
-from reconciler.model.resource import SERVICE, MeshResource, ResourceKey
+from reconciler.model.resource import NAMESPACE, SERVICE, ZONE, MeshResource, ResourceKey
 from reconciler.model.targetref import (
     DataplaneRef,
     GatewayRef,
@@ -26,6 +33,7 @@ from reconciler.policies.inbound_match import InboundMatch
 
 if TYPE_CHECKING:
     from reconciler.model.spec import Item, Tags
+    from reconciler.real import RealDestination
 
 Merge = Callable[[Any, Any], Any]
 
@@ -74,6 +82,46 @@ def to_conf(
     `labelled` gives the service names of the resources that a reference by labels selects.
     """
     return _merged([e for e in entries if targets(e.item.target, tags, labelled)], merge)
+
+
+def real_conf(entries: Iterable[Entry], to: RealDestination, merge: Merge) -> Conf | None:
+    """The conf towards a port of a real resource; None when no item concerns it."""
+    found = sorted((e for e in entries if targets_real(e, to)), key=resource_order)
+    return _merged(found, merge)
+
+
+def resource_order(entry: Entry) -> tuple[object, ...]:
+    """What a policy is for comes first, then what its item is about, then its name."""
+    *whom, name, _ = precedence(entry.policy)
+    target = entry.item.target
+    section = isinstance(target, ServiceRef) and target.kind == "MeshService" and target.section
+    return (*whom, kind_rank(target), bool(section), name)
+
+
+def targets_real(entry: Entry, to: RealDestination) -> bool:
+    """Whether an item concerns a port of a real resource: the whole mesh, the resource or the port.
+
+    By name it is what stands in the policy's own zone and namespace (facts/policies.md 2.6 d).
+    """
+    target, real = entry.item.target, to.real
+    match target:
+        case MeshRef():
+            return True
+        case ServiceRef(kind=kind) if kind == real.key.type:
+            pass
+        case _:
+            return False
+    if target.section not in ("", to.port.name):
+        return False
+    if target.labels.pairs:
+        return real.labels.contain(target.labels)
+    labels = entry.policy.labels
+    place = labels.get(ZONE) or "", target.namespace or labels.get(NAMESPACE) or ""
+    if target.name == real.display_name and place == (real.zone, real.namespace):
+        return True
+    form = f"{real.display_name}_{real.namespace}_svc"
+    old = (form, f"{form}_{to.port.port}") if real.namespace and kind == "MeshService" else ()
+    return not target.section and target.name in old
 
 
 def route_conf(entries: Iterable[Entry], route: MeshResource, merge: Merge) -> Conf | None:

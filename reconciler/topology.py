@@ -148,7 +148,7 @@ class Topology:
                     protocols.add(inbound.protocol)
                     if present and inbound.healthy:
                         endpoints.add(local_endpoint(inbound, dataplane, weight, resolve))
-        found = sorted((e for e in endpoints if e is not None), key=_endpoint_order)
+        found = sorted((e for e in endpoints if e is not None), key=endpoint_order)
         return Service(name, common_protocol(protocols), tuple(found))
 
     def _elsewhere(self, remote: tuple[Services, ...]) -> Iterator[Endpoint]:
@@ -266,7 +266,7 @@ def _remote(
     for ingress in sorted(ingresses, key=lambda r: r.key) if mesh.spec.mtls is not None else ():
         spec = ingress.spec
         assert isinstance(spec, ZoneIngressSpec)
-        address = resolve(spec.advertised_address) if _is_remote(spec, place.zone) else None
+        address = resolve(spec.advertised_address) if is_remote(spec, place.zone) else None
         if address is not None and spec.available_services:
             services, at = spec.available_services, (address, spec.advertised_port)
             offers = known.get(id(services)) or (services, _by_service(services, mesh.key.name))
@@ -299,7 +299,7 @@ def _differing(
     return services
 
 
-def _is_remote(spec: ZoneIngressSpec, zone: str) -> bool:
+def is_remote(spec: ZoneIngressSpec, zone: str) -> bool:
     reachable = bool(spec.advertised_address and spec.advertised_port)
     return reachable and spec.zone not in ("", zone)
 
@@ -307,7 +307,7 @@ def _is_remote(spec: ZoneIngressSpec, zone: str) -> bool:
 # --- assembling ---
 
 
-def _endpoint_order(endpoint: Endpoint) -> tuple[str, int, str, Tags, int]:
+def endpoint_order(endpoint: Endpoint) -> tuple[str, int, str, Tags, int]:
     return endpoint.address, endpoint.port, endpoint.zone or "", endpoint.tags, endpoint.weight
 
 
@@ -339,7 +339,7 @@ def merged_by_address(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
         at = (endpoint.address, endpoint.port)
         known = merged.get(at)
         merged[at] = endpoint if known is None else _both(known, endpoint)
-    return tuple(sorted(merged.values(), key=_endpoint_order))
+    return tuple(sorted(merged.values(), key=endpoint_order))
 
 
 def _both(one: Endpoint, other: Endpoint) -> Endpoint:

@@ -3,9 +3,6 @@
 Called by the zone step for every proxy a change may touch, and by `render` and `plan` offline.
 Equal inputs give equal views; everything in a view is sorted. Which policies shaped which xDS
 resource stands beside the view (`Origins`), never inside: it must not make equal views differ.
-
-Real-resource destinations (MeshService, MeshExternalService, MeshMultiZoneService) of an outbound
-are left out for now: an outbound needs an address of its own, which no zone gives yet.
 """
 
 from __future__ import annotations
@@ -17,15 +14,18 @@ from typing import TYPE_CHECKING, TypeVar
 from reconciler import ingress as ingress_parts
 from reconciler.admin import admin_clusters, admin_listener
 from reconciler.context import mesh_context as mesh_context  # part of this module's interface
-from reconciler.destination import Origin, Outward, by_name
+from reconciler.destination import Origin
 from reconciler.inbound import Inward, inward_of, refitted
 from reconciler.instances import Place, resolver
+from reconciler.model.resource import ZONE
 from reconciler.model.spec import (
     DataplaneSpec,
     ZoneEgressSpec,
     ZoneIngressSpec,
 )
+from reconciler.outward import Outward, by_name
 from reconciler.policies import POLICIES
+from reconciler.real import REAL_KINDS
 from xds import names
 from xds.view import (
     AdminTls,
@@ -36,6 +36,7 @@ from xds.view import (
     PassthroughCluster,
     PassthroughListener,
     ProxyView,
+    SniChain,
 )
 
 if TYPE_CHECKING:
@@ -259,10 +260,15 @@ def ingress_view(
         cluster = ingress_parts.cluster(offer, tag_sets)
         parts.clusters[cluster.name] = cluster
         parts.endpoints[cluster.name] = ingress_parts.endpoints(offer, topologies[offer[0]])
+    more: list[SniChain] = []
+    real = ingress_parts.real_services(state, place)
+    for cluster, endpoints, chains in ingress_parts.real_clusters(real):
+        parts.clusters[cluster.name], parts.endpoints[cluster.name] = cluster, endpoints
+        more += chains
     if address is not None:
         listener = ingress_parts.listener(
             (address, spec.port),
-            ingress_parts.chains(ways),
+            ingress_parts.chains(ways, more),
             idle_body=ingress_parts.idle_answer(traits.node_id, zone),
             reuse_port=traits.reuse_port,
         )
@@ -315,6 +321,7 @@ def touched_meshes(change: ResourceDiff, state: MeshState, zone: str = "") -> Re
     """
     keys = [(r.key, r) for r in change.put] + [(k, state.get(k)) for k in change.drop]
     relevant = [(key, resource) for key, resource in keys if key.type in _SHAPING]
+    own = [k for k, r in relevant if k.type != "MeshService" or _is_of(r, zone)]
     meshes = {
         key.name if key.type == "Mesh" else key.mesh
         for key, _ in relevant
@@ -327,7 +334,7 @@ def touched_meshes(change: ResourceDiff, state: MeshState, zone: str = "") -> Re
     return Reach(
         frozenset(meshes),
         remote,
-        any(key.type in _INGRESS for key, _ in relevant),
+        any(key.type in _INGRESS for key in own),
         frozenset(key.mesh for key, _ in relevant if key.type == "Secret"),
     )
 
@@ -337,11 +344,19 @@ def _is_own(resource: MeshResource | None, zone: str) -> bool:
     return isinstance(spec, ZoneIngressSpec) and bool(zone) and spec.zone in ("", zone)
 
 
+def _is_of(resource: MeshResource | None, zone: str) -> bool:
+    """Whether what is of one zone is of this one."""
+    return resource is None or not zone or resource.labels.get(ZONE) in (None, "", zone)
+
+
 # Secrets: a new CA means new certificates, which are asked for when a view is built.
 _SHAPING = frozenset(
     (
-        *("Mesh", "Dataplane", "ZoneIngress", "ZoneEgress", "MeshService", "Secret"),
-        *(p.kind for p in POLICIES),
+        *("Mesh", "Dataplane", "ZoneIngress", "ZoneEgress", "MeshZoneAddress", "Secret"),
+        *REAL_KINDS,
+        *(policy.kind for policy in POLICIES),
     )
 )
-_INGRESS = frozenset(("Mesh", "Dataplane", "ZoneIngress", "MeshHTTPRoute"))
+_INGRESS = frozenset(
+    ("Mesh", "Dataplane", "ZoneIngress", "MeshHTTPRoute", "MeshService", "MeshMultiZoneService")
+)

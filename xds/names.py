@@ -31,6 +31,9 @@ _OWN_CLUSTERS = frozenset(
         INBOUND_PASSTHROUGH,
     )
 )
+LABEL_MAX, HOST_MAX = 63, 253  # characters of a DNS label and of a host name
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_FNV_OFFSET, _FNV_PRIME, _FNV_MASK = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
 _UNSAFE = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -97,6 +100,36 @@ def tag_sni(tags: Tags, mesh: str) -> str:
     service = found.pop(SERVICE_TAG)
     inner = ",".join(f"{key}={value}" for key, value in sorted(found.items()))
     return f"{service}{{{inner}}}"
+
+
+def hash_sni(name: str, port: int, mesh: str, kind: str) -> str:
+    """`a<16 hex>.<name>.<port>.<mesh>.<ms|mes|mzms>` of a resource's port. The hex is FNV-1a of
+    name and mesh in full; both are cut where a DNS label ends.
+    """
+    digest = fnv1a_64(f"{name};{mesh};".encode())
+    return f"a{digest:016x}.{_cut(name)}.{port}.{_cut(mesh)}.{kind}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) < LABEL_MAX else f"{text[: LABEL_MAX - 1]}x"
+
+
+def kri_sni(kind: str, place: tuple[str, str, str], name: str, section: str) -> str | None:
+    """`sni.<kind>.<mesh>[.<zone>[.<namespace>]].<name>.<section>`; `place` is mesh, zone and
+    namespace. None where that is no host name.
+    """
+    mesh, zone, namespace = place
+    labels = [mesh, *([zone, *([namespace] if namespace else [])] if zone else []), name, section]
+    found = ".".join(("sni", kind, *labels))
+    fits = len(found) <= HOST_MAX and all(map(_LABEL.fullmatch, labels))
+    return found if fits else None
+
+
+def fnv1a_64(data: bytes) -> int:
+    value = _FNV_OFFSET
+    for byte in data:
+        value = ((value ^ byte) * _FNV_PRIME) & _FNV_MASK
+    return value
 
 
 def spiffe_id(mesh: str, service: str) -> str:

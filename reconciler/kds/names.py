@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from reconciler.model.kinds import KINDS
 from reconciler.model.resource import DISPLAY_NAME, NAMESPACE, ZONE, Labels
+from xds.names import fnv1a_64
 
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _LETTERS = str.maketrans({digit: _ALPHABET[ord(digit) % 27] for digit in "0123456789abcdef"})
-_OFFSET, _PRIME, _MASK = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
 _DISPLAY_MAX = 236  # bytes: 253 less the suffix
-
-
-def fnv1a_64(data: bytes) -> int:
-    value = _OFFSET
-    for byte in data:
-        value = ((value ^ byte) * _PRIME) & _MASK
-    return value
 
 
 def hashed_name(mesh: str, display_name: str, labels: Labels) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from reconciler.destination import ROUTE_KIND, destination
 from reconciler.match import service_of
 from reconciler.model.resource import SERVICE, canonical_json
+from reconciler.outward import named_by
 from reconciler.planning.effect import representatives
 from reconciler.policies.mesh_traffic_permission import POLICY, Rbac, allows
 from reconciler.registration import identity_uris
@@ -243,7 +244,10 @@ def _clusters(
     if context is None or held is None:
         return
     ways = context.selected(held).ways
-    for _, tags in ways.outbounds:
+    for outbound in ways.outbounds:
+        tags = named_by(context, outbound.destination)
+        if tags is None:
+            continue
         found = destination(context, tags, ways.callers)
         sent = {weighted.name for route in found.routes for weighted in route.clusters}
         for cluster in found.clusters:  # what is mirrored has nobody who waits for it

@@ -9,12 +9,11 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from reconciler.match import kind_rank, precedence
 from reconciler.model.resource import DISPLAY_NAME, NAMESPACE, ZONE, Labels, ResourceKey
 from reconciler.model.targetref import MeshRef, RouteRef, ServiceRef
 from reconciler.policies.document import mapping, sequence
 from reconciler.rest.kri import Kri
-from reconciler.rules import Entry
+from reconciler.rules import Entry, resource_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -154,21 +153,13 @@ def resource_rules(selections: Iterable[Selection], reader: Reader) -> Rules:
         if not isinstance(s.spec.target, RouteRef)
         for item in s.spec.to
     ]
-    entries.sort(key=_order)
+    entries.sort(key=resource_order)
     resolved = [(e, s) for e in entries for s in reader.sections(e.item.target, e.policy)]
     found: Rules = {}
     for section in dict.fromkeys(section for _, section in resolved):
         relevant = tuple(entry for entry, named in resolved if _concerns(named, section))
         found[section.kri] = section, relevant
     return found
-
-
-def _order(entry: Entry) -> tuple[object, ...]:
-    """What a policy is for comes first, then what its item is about, then its name."""
-    *whom, name, _ = precedence(entry.policy)
-    target = entry.item.target
-    section = isinstance(target, ServiceRef) and target.kind == MESH_SERVICE and target.section
-    return (*whom, kind_rank(target), bool(section), name)
 
 
 def _concerns(named: Section, other: Section) -> bool:

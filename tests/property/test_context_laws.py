@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler import context as contexts
-from reconciler import destination, inbound, match, view
+from reconciler import destination, inbound, match, outward, view
 from reconciler.context import MeshContext, mesh_context
 from reconciler.model.resource import SERVICE, ZONE, MeshResource, ResourceKey
+from reconciler.model.spec import RefDestination
 from reconciler.state import MeshState, ResourceDiff, apply, from_resources
 from reconciler.view import ProxyTraits, ViewResult, sidecar_view
 from tests.support.mesh import (
@@ -23,6 +24,7 @@ from tests.support.mesh import (
     a_dataplane,
     a_mesh,
     a_mesh_service,
+    a_multi_zone_service,
     a_policy,
     an_egress,
     an_inbound,
@@ -41,6 +43,12 @@ if TYPE_CHECKING:
 SERVICES = ("web", "api", "db_shop_svc_80")
 NODES = tuple(f"p{n}" for n in range(6))
 HOSTS = ("one.example", "two.example")
+REFS = (
+    RefDestination("MeshService", "web", 80),
+    RefDestination("MeshService", "", 80, (("team", "x"),)),
+    RefDestination("MeshMultiZoneService", "all", 80),
+    RefDestination("MeshMultiZoneService", "all", 81),
+)
 Draw = random.Random
 
 
@@ -61,8 +69,9 @@ def a_proxy(draw: Draw, name: str) -> MeshResource:
         inbounds = [replace(each, workload_port=9000) for each in inbounds]
     called = {20000 + at: {SERVICE: s} for at, s in enumerate((*SERVICES, "none"))}
     called[30000] = {SERVICE: "web", "version": "v1"}
+    refs = {40000 + at: draw.choice(REFS) for at in range(2)}
     labels = {"app": draw.choice(("a", "b")), ZONE: draw.choice(("east", "east", "west"))}
-    return a_dataplane(name, *inbounds, to=called, labels=labels)
+    return a_dataplane(name, *inbounds, to=called, refs=refs, labels=labels)
 
 
 def a_target(draw: Draw) -> dict[str, object]:
@@ -88,6 +97,8 @@ def a_destination(draw: Draw) -> dict[str, object]:
         {"kind": "MeshService", "name": draw.choice(SERVICES)},
         {"kind": "MeshService", "name": "db", "namespace": "shop"},
         {"kind": "MeshService", "labels": {"team": "x"}},
+        {"kind": "MeshService", "labels": {"team": "x"}, "sectionName": "80"},
+        {"kind": "MeshMultiZoneService", "name": "all"},
         {"kind": "MeshSubset", "tags": {"version": "v1"}},
         {"kind": "MeshServiceSubset", "name": "web", "tags": {"version": "v1"}},
     )
@@ -108,6 +119,7 @@ def some_policy(draw: Draw) -> MeshResource:
             return a_policy("MeshTimeout", f"t{number}", spec, labels=shadow)
         case 1:
             backend = {"kind": "MeshService", "name": draw.choice(SERVICES), "weight": 1}
+            backend |= draw.choice(({}, {"port": 80}))
             match_ = {"path": {"type": "Exact", "value": f"/{draw.randint(0, 2)}"}}
             rule = {"matches": [match_], "default": {"backendRefs": [backend]}}
             to = {"targetRef": {"kind": "MeshService", "name": "web"}, "rules": [rule]}
@@ -117,6 +129,29 @@ def some_policy(draw: Draw) -> MeshResource:
             item = {"targetRef": {"kind": "Mesh"}, "default": action}
             spec = {"targetRef": target, "from": [item]}
             return a_policy("MeshTrafficPermission", f"m{number}", spec)
+
+
+def a_real(draw: Draw) -> MeshResource:
+    ports = [{"port": 80, "targetPort": draw.choice((8080, 8081)), "appProtocol": "http"}]
+    if draw.random() < 0.3:
+        labels = {"team": draw.choice(("x", "y"))}
+        selector = {"meshService": {"matchLabels": labels}}
+        ports.append({"port": 81, "appProtocol": "tcp"})
+        return a_multi_zone_service("all", {"selector": selector, "ports": ports}, labels)
+    selectors: tuple[dict[str, object], ...] = (
+        {"dataplaneTags": {SERVICE: draw.choice(SERVICES)}},
+        {"dataplaneTags": {"version": "v1"}},
+        {"dataplaneLabels": {"matchLabels": {"app": "a"}}},
+        {"dataplaneRef": {"name": draw.choice(NODES)}},
+    )
+    spec = {
+        "state": draw.choice(("Available", "Unavailable")),
+        "selector": draw.choice(selectors),
+        "ports": ports,
+        "identities": draw.choice(([], [{"type": "ServiceTag", "value": "web"}])),
+    }
+    labels = {"team": draw.choice(("x", "y")), ZONE: draw.choice(("east", "west"))}
+    return a_mesh_service(draw.choice(SERVICES), labels, spec=spec)
 
 
 def something(draw: Draw) -> MeshResource:
@@ -132,7 +167,7 @@ def something(draw: Draw) -> MeshResource:
     if made < 0.93:
         return an_egress(draw.choice(("a", "b")), address=f"10.8.0.{draw.randint(1, 2)}")
     if made < 0.95:
-        return a_mesh_service(draw.choice(SERVICES), {"team": draw.choice(("x", "y"))})
+        return a_real(draw)
     return a_mesh(
         mtls=draw.choice((None, MTLS)),
         locality_aware=draw.random() < 0.5,
@@ -313,8 +348,8 @@ def test_proxies_with_the_same_outbounds_pay_once_for_them(
 ) -> None:
     """Twenty services of three instances each, all of which a wide policy changes."""
     state, context = mesh_of(60, 20)
-    asked = counted(monkeypatch, destination, "destination")
-    put_together = counted(monkeypatch, destination, "_outward")
+    asked = counted(monkeypatch, outward, "destination")
+    put_together = counted(monkeypatch, outward, "_outward")
     inward = counted(monkeypatch, view, "inward_of")
     own = counted(monkeypatch, view, "_own")
     wide = {"targetRef": {"kind": "Mesh"}, "default": {"connectionTimeout": "9s"}}
@@ -328,8 +363,8 @@ def test_proxies_with_the_same_outbounds_pay_once_for_them(
 def test_endpoints_alone_change_nothing_else_of_a_view(monkeypatch: pytest.MonkeyPatch) -> None:
     state, context = mesh_of(60, 20)
     before = looked(context, state)
-    asked = counted(monkeypatch, destination, "destination")
-    put_together = counted(monkeypatch, destination, "_outward")
+    asked = counted(monkeypatch, outward, "destination")
+    put_together = counted(monkeypatch, outward, "_outward")
     own = counted(monkeypatch, view, "_own")
     another = a_dataplane("new", an_inbound("s7", address="10.1.0.1"))
     state = apply(state, ResourceDiff(put=(another,)))
@@ -353,7 +388,7 @@ def test_policy_of_inbounds_leaves_the_clusters_and_outbounds(
 ) -> None:
     state, context = mesh_of(60, 20)
     before = looked(context, state)
-    put_together = counted(monkeypatch, destination, "_outward")
+    put_together = counted(monkeypatch, outward, "_outward")
     selected = counted(monkeypatch, contexts, "_selected")
     item = {"targetRef": {"kind": "Mesh"}, "default": {"action": "Allow"}}
     policy = a_policy("MeshTrafficPermission", "zz", {"from": [item]})

@@ -21,14 +21,16 @@ from reconciler.model.resource import (
     ResourceKey,
     canonical_json,
 )
+from reconciler.model.services import decode_mesh_service, decode_multi_zone_service
 from reconciler.model.spec import (
     AvailableService,
     CaBackend,
     DataplaneSpec,
+    Destination,
     Inbound,
     MeshSpec,
-    OpaqueSpec,
     Outbound,
+    RefDestination,
     Spec,
     TagDestination,
     Tags,
@@ -98,15 +100,17 @@ def a_dataplane(
     name: str,
     *inbounds: Inbound,
     to: Mapping[int, Mapping[str, str]] | None = None,
+    refs: Mapping[int, RefDestination] | None = None,
     mesh: str = "default",
     labels: Mapping[str, str] | None = None,
     **more: Any,
 ) -> MeshResource:
-    """`to`: the tags of its outbounds, by port."""
-    outbounds = tuple(
-        Outbound("127.0.0.1", port, TagDestination(tags_of(tags)))
-        for port, tags in (to or {}).items()
-    )
+    """Its outbounds by port: `to` those by tags, `refs` those to resources."""
+    called: dict[int, Destination] = {
+        port: TagDestination(tags_of(tags)) for port, tags in (to or {}).items()
+    }
+    called.update(refs or {})
+    outbounds = tuple(Outbound("127.0.0.1", port, found) for port, found in called.items())
     address = inbounds[0].address if inbounds else "10.0.0.9"
     spec = DataplaneSpec(address, address, inbounds, outbounds, **more)
     return resource(ResourceKey("Dataplane", mesh, name), spec, repr(spec), labels)
@@ -138,9 +142,26 @@ def offers(
     return AvailableService(mesh, tags_of({SERVICE: service, **renamed}), instances)
 
 
-def a_mesh_service(name: str, labels: Mapping[str, str], *, mesh: str = "default") -> MeshResource:
-    key = ResourceKey("MeshService", mesh, name)
-    return resource(key, OpaqueSpec(), {}, {DISPLAY_NAME: name, **labels})
+def a_mesh_service(
+    name: str,
+    labels: Mapping[str, str],
+    *,
+    mesh: str = "default",
+    spec: Mapping[str, object] | None = None,
+    key: str = "",
+) -> MeshResource:
+    """`key`: another name than the one it shows."""
+    found = decode_mesh_service(spec or {})
+    at = ResourceKey("MeshService", mesh, key or name)
+    return resource(at, found, {"spec": repr(found)}, {DISPLAY_NAME: name, **labels})
+
+
+def a_multi_zone_service(
+    name: str, spec: Mapping[str, object], labels: Mapping[str, str] | None = None
+) -> MeshResource:
+    found = decode_multi_zone_service(spec)
+    at = ResourceKey("MeshMultiZoneService", "default", name)
+    return resource(at, found, {"spec": repr(found)}, {DISPLAY_NAME: name, **(labels or {})})
 
 
 def selecting(policies: Iterable[MeshResource], dataplane: MeshResource) -> tuple[Selection, ...]:
