@@ -137,6 +137,27 @@ _HOSTNAMES: tuple[tuple[str, str, Mapping[str, str], str], ...] = (
         "{{ .DisplayName }}.extsvc.mesh.local",
     ),
 )
+# Those that a zone makes, for what is its own.
+_OF_A_ZONE: tuple[tuple[str, str, str], ...] = (
+    ("local-mesh-external-service", "meshExternalService", "extsvc"),
+    ("local-universal-mesh-service", "meshService", "svc"),
+)
+
+
+def zone_generators(zone: str) -> tuple[MeshResource, ...]:
+    """The names that a zone gives to its own services (facts/dataplane-wire.md 2.9)."""
+    labels = Labels.of({"kuma.io/origin": "zone", "kuma.io/zone": zone})
+    return tuple(
+        mesh_resource(
+            ResourceKey("HostnameGenerator", "", name),
+            labels,
+            {
+                "selector": {kind: {"matchLabels": {"kuma.io/origin": "zone"}}},
+                "template": f"{{{{ .DisplayName }}}}.{domain}.mesh.local",
+            },
+        )
+        for name, kind, domain in _OF_A_ZONE
+    )
 
 
 def with_defaults(resources: Iterable[MeshResource]) -> tuple[MeshResource, ...]:

@@ -158,6 +158,13 @@ def zone_figures(state: ZoneState, report: ConvergenceReport) -> Iterator[Figure
     yield _one("reconciler_proxies_waiting", "Proxies to be computed anew.", len(state.dirty))
     text = "Meshes that may leave the zone by egresses alone, while there is none."
     yield _one("reconciler_egress_missing", text, len(without_egress(state)))
+    made = sum(map(len, state.local.collections("MeshService").values()))
+    yield _one("reconciler_mesh_services", "MeshServices made of proxies.", made)
+    yield Figure(
+        "reconciler_mesh_service_changes", "counter",
+        "MeshServices written, for themselves or for their status.",
+        (((), state.services.written),),
+    )  # fmt: skip
     yield Figure(
         "reconciler_built", "counter", "Envoy resources built, by builder.",
         tuple(

@@ -115,6 +115,19 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         help="proxies this zone takes; more are refused (default: 5000)",
     )
     parser.add_argument(
+        "--mesh-services-max",
+        type=count,
+        default=10_000,
+        help="MeshServices this zone makes of what its proxies offer; of more there are none "
+        "(default: 10000)",
+    )
+    parser.add_argument(
+        "--mesh-service-grace",
+        type=seconds,
+        default=3600.0,
+        help="how long a MeshService stays after its last proxy, such as 1h (default: 1h)",
+    )
+    parser.add_argument(
         "--kds-message-bytes",
         type=positive,
         default=64 * 1024 * 1024,
@@ -281,6 +294,8 @@ def _settings(args: argparse.Namespace, join: Join, version: str) -> ZoneSetting
         status=ZoneStatus(_status_mode(args), Inventory(args.inventory)),
         admin_access=True,
         proxies_max=args.proxies_max,
+        services_max=args.mesh_services_max,
+        services_grace_s=args.mesh_service_grace,
         message_max=args.kds_message_bytes,
         health_interval_s=args.health_interval,
         outlier_detection=args.outlier_detection == "on",

@@ -1,5 +1,5 @@
-"""What a zone publishes to the global: its proxies, their insights, its ingresses and its
-convergence report.
+"""What a zone publishes to the global: its proxies and their insights, its ingresses, its
+MeshServices and HostnameGenerators, and its convergence report.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ INSIGHTS = {
     "ZoneIngress": "ZoneIngressInsight",
     "ZoneEgress": "ZoneEgressInsight",
 }
+OTHERS = ("HostnameGenerator", "MeshService")  # that a zone makes itself
 
 
 class Kept(NamedTuple):
@@ -84,7 +85,7 @@ def publication(
     put: dict[str, dict[str, XdsResource]] = {}
     removed: dict[str, set[str]] = {}
     for key, told in changed.items():
-        for type_ in (key.type, INSIGHTS[key.type]):
+        for type_ in _types_of(key.type):
             at = (type_, key)
             before = frames.get(at)
             if told is None:
@@ -103,6 +104,11 @@ def publication(
     return replace(previous, types=types, frames=frames, begun=whole)
 
 
+def _types_of(type_: str) -> tuple[str, ...]:
+    """What is told of one of the type."""
+    return (type_, INSIGHTS[type_]) if type_ in INSIGHTS else (type_,)
+
+
 def _says(type_: str, before: Kept, told: tuple[MeshResource, ProxyInsight]) -> bool:
     resource, insight = told
     if type_ == resource.key.type:
@@ -114,7 +120,7 @@ def _all(
     frames: HashTrieMap[tuple[str, ResourceKey], Kept],
 ) -> Mapping[str, Resources]:
     types: dict[str, dict[str, XdsResource]] = {
-        type_: {} for pair in INSIGHTS.items() for type_ in pair
+        type_: {} for own in (*INSIGHTS, *OTHERS) for type_ in _types_of(own)
     }
     for (type_, _), kept in sorted(frames.items()):
         types[type_][kept.frame.name] = kept.frame

@@ -1,6 +1,11 @@
-"""MeshService, MeshMultiZoneService and MeshZoneAddress from plain JSON data. Pure."""
+"""MeshService, MeshMultiZoneService and MeshZoneAddress: from plain JSON data, which services are
+meant, and what of a status decides anything. Pure.
+"""
 
 from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
 
 from reconciler.model.decode import (
     DecodeError,
@@ -11,6 +16,7 @@ from reconciler.model.decode import (
     tags_of,
     text_of,
 )
+from reconciler.model.resource import MESH, canonical_json
 from reconciler.model.spec import (
     Identity,
     LabelsSelector,
@@ -23,8 +29,16 @@ from reconciler.model.spec import (
     TagsSelector,
     ZoneAddressSpec,
 )
+from xds.copying import replace
 
-AVAILABLE = "Available"
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.model.resource import MeshResource
+
+MESH_SERVICE, MULTI_ZONE = "MeshService", "MeshMultiZoneService"
+AVAILABLE, UNAVAILABLE = "Available", "Unavailable"
+READY, NOT_READY = "Ready", "NotReady"
 
 
 def decode_mesh_service(data: Fields) -> MeshServiceSpec:
@@ -102,4 +116,36 @@ def _multi_zone_port(data: Fields, path: str) -> MultiZonePort:
 def decode_zone_address(data: Fields) -> ZoneAddressSpec:
     return ZoneAddressSpec(
         text_of(data.get("address"), "address"), number_of(data.get("port"), "port")
+    )
+
+
+# --- statuses ---
+
+
+def speaks_tls(service: MeshResource) -> bool:
+    """Whether all proxies of a MeshService have a certificate, as its zone says of it."""
+    status = json.loads(service.status) if service.status else {}
+    tls = status.get("tls")
+    return isinstance(tls, dict) and tls.get("status") == READY
+
+
+def decisive(resource: MeshResource) -> MeshResource:
+    """A zone's MeshService with as much of its status as a zone computes with: what is counted
+    changes with every proxy, and decides nothing.
+    """
+    if resource.key.type != MESH_SERVICE or not resource.status:
+        return resource
+    tls = READY if speaks_tls(resource) else NOT_READY
+    status = canonical_json({"tls": {"status": tls}})
+    return resource if status == resource.status else replace(resource, status=status)
+
+
+def matched(multi: MeshResource, services: Iterable[MeshResource]) -> tuple[MeshResource, ...]:
+    """The MeshServices of its mesh that a MeshMultiZoneService stands for, in the order given."""
+    assert isinstance(multi.spec, MultiZoneSpec)
+    wanted, mesh = set(multi.spec.match_labels), multi.key.mesh
+    return tuple(
+        service
+        for service in services
+        if service.key.mesh == mesh and wanted <= {(MESH, mesh), *service.labels.pairs}
     )

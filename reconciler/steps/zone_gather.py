@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from reconciler.steps import zone_report
+from reconciler.steps import zone_report, zone_services
 from reconciler.steps.zone_state import (
     BuildSoon,
     Effects,
@@ -120,7 +120,8 @@ def _others_told(state: ZoneState) -> bool:
 def _publishes(state: ZoneState, now: float) -> Outcome:
     state = replace(state, report_due=None, announce_due=None, unpublished=True, telling=True)
     state, marked = zone_report.mark(state, now)
+    state, served = zone_services.due(state, now)
     state, told = zone_report.local_due(state)
     # Also those that there is nothing of, now for sure.
     state, offered = zone_report.offer_all(state, state.link.senders)
-    return state, (*marked, *told, *offered)
+    return state, (*marked, *served, *told, *offered)

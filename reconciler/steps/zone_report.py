@@ -19,6 +19,7 @@ from reconciler.kds.manifest import REJECTIONS_MAX, ConvergenceReport, Rejection
 from reconciler.kds.sizes import KUMA_MAX, response_size
 from reconciler.kds.upward import NO_INSIGHT, publication, with_zone
 from reconciler.model.resource import MeshResource, canonical_json
+from reconciler.model.services import decisive
 from reconciler.model.spec import AvailableService, ZoneIngressSpec
 from reconciler.offers import advertised, offers_of
 from reconciler.registration import node_id
@@ -95,7 +96,8 @@ def _service(service: AvailableService) -> dict[str, object]:
 
 def put_local(state: ZoneState, change: ResourceDiff) -> ZoneState:
     """The zone's own resources after the change, of which the global is to be told."""
-    state = seen(replace(state, local=apply(state.local, change)), change)
+    decides = ResourceDiff(tuple(map(decisive, change.put)), change.drop)
+    state = seen(replace(state, local=apply(state.local, change)), decides)
     return to_tell(state, (*(r.key for r in change.put), *change.drop))
 
 
@@ -110,8 +112,14 @@ def seen(state: ZoneState, change: ResourceDiff) -> ZoneState:
 
 
 def to_tell(state: ZoneState, keys: Iterable[ResourceKey]) -> ZoneState:
-    """Of these, or of their streams, the global is told with the next report."""
-    return replace(state, untold={**state.untold, **dict.fromkeys(keys)})
+    """Of these, or of their streams, the global is told with the next report; the next turn looks
+    at their services.
+    """
+    untold = dict.fromkeys(keys)
+    unserved = dict.fromkeys(key for key in untold if key.type == "Dataplane")
+    return replace(
+        state, untold={**state.untold, **untold}, unserved={**state.unserved, **unserved}
+    )
 
 
 def local_changed(state: ZoneState, now: float) -> Outcome:

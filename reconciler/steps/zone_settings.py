@@ -48,6 +48,9 @@ class ZoneSettings:
     retire_after_s: float = 30.0  # drain time of connections on replaced listeners
     health_interval_s: float = 5.0  # proxies report their health this often
     health_wait_s: float = 30.0  # an HDS stream may be this far ahead of its proxy's ADS stream
+    services_interval_s: float = 1.0  # from one round of what is counted of services to the next
+    services_grace_s: float = 3600.0  # a MeshService stays so long after its last proxy
+    services_max: int = 10_000  # MeshServices of this zone
     proxies_max: int = 5000
     message_max: int = OURS_MAX  # bytes, to a global of this program
     token_age_max_s: float = math.inf  # tokens issued longer ago let nobody in

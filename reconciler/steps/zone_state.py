@@ -19,6 +19,7 @@ from reconciler.state import MeshState
 from reconciler.steps.inventory import Listed
 from reconciler.steps.link_state import GlobalLink
 from reconciler.steps.proxies import Proxies
+from reconciler.steps.service_members import Services
 from reconciler.steps.tally import Tally
 from reconciler.steps.waiting import Waiting
 
@@ -108,7 +109,7 @@ class ZoneState:
     policy: MeshState = NO_RESOURCES  # global-owned, in force
     revision: str | None = None
     relayed: MeshState = NO_RESOURCES  # owned by other zones
-    local: MeshState = NO_RESOURCES  # Dataplanes and zone proxies of this zone
+    local: MeshState = NO_RESOURCES  # proxies of this zone, and the MeshServices made of them
     merged: MeshState = NO_RESOURCES  # policy, relayed and local together
     contexts: HashTrieMap[str, MeshContext] = field(
         default_factory=HashTrieMap
@@ -150,6 +151,10 @@ class ZoneState:
     unwritten: Mapping[ResourceKey, None] = field(
         default_factory=dict
     )  # local resources whose health has changed; written once everybody was told
+    unserved: Mapping[ResourceKey, None] = field(
+        default_factory=dict
+    )  # local resources that, or whose streams, have changed since their services were looked at
+    services: Services = field(default_factory=Services)
     refused: Mapping[str, str] = field(default_factory=dict)  # node id -> why, for status
     egressless: tuple[str, ...] = ()  # meshes that were told to lack an egress here
     renew_due: float | None = None  # some certificate is past four fifths of its life then

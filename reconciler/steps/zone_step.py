@@ -7,14 +7,18 @@ out.
 The parts: `zone_global` (policies in), `zone_staging` (a revision as it comes), `zone_taking` (into
 force, as a whole), `zone_admission` (who may be a proxy), `zone_tokens` (and no longer),
 `zone_proxies` (registration, streams, liveness), `zone_health` (what proxies report), `zone_names`
-(where they are by name), `zone_build` (views and snapshots, a few at a time), `zone_gather` (after
-a loss of the store) and `zone_report` (ledger, status, what goes up).
+(where they are by name), `zone_services` (the MeshServices they make), `zone_build` (views and
+snapshots, a few at a time), `zone_gather` (after a loss of the store) and `zone_report` (ledger,
+status, what goes up).
 """
 
 from __future__ import annotations
 
 from typing import assert_never
 
+from reconciler.defaults import zone_generators
+from reconciler.model.kinds import PROXY_TYPES
+from reconciler.model.services import decisive
 from reconciler.registration import node_id
 from reconciler.state import ResourceDiff, apply, from_resources
 from reconciler.steps import (
@@ -27,6 +31,7 @@ from reconciler.steps import (
     zone_names,
     zone_proxies,
     zone_report,
+    zone_services,
     zone_staging,
     zone_tokens,
 )
@@ -118,22 +123,24 @@ def restore(state: ZoneState, event: Restored) -> Outcome:
     proxies = [
         Proxy(node, resource.key, ProxyTraits(node_id=node), held_until=held_until)
         for resource in event.local
+        if resource.key.type in PROXY_TYPES.values()
         for node in (node_id(resource.key.mesh, resource.key.name),)
     ]
-    merged = apply(
-        from_resources((*event.policy, *event.relayed)), ResourceDiff(put=tuple(event.local))
-    )
+    local = from_resources((*zone_generators(state.settings.zone), *event.local))
+    seen = ResourceDiff(put=tuple(map(decisive, local.all())))
+    merged = apply(from_resources((*event.policy, *event.relayed)), seen)
     state = replace(
         state,
         loaded=True,
         policy=from_resources(event.policy),
         relayed=from_resources(event.relayed),
-        local=from_resources(event.local),
+        local=local,
         merged=merged,
         link=replace(state.link, applied=zone_staging.of_disk(event.policy)),
         revision=event.revision,
         proxies=proxies_of(proxies),
-        untold=dict.fromkeys(resource.key for resource in event.local),
+        untold=dict.fromkeys(local.by_key),
+        unserved=dict.fromkeys(resource.key for resource in event.local),
         telling=True,  # Before it has told all there is, it tells nothing.
         away_due=held_until if proxies else None,
     )
@@ -148,13 +155,14 @@ def restore(state: ZoneState, event: Restored) -> Outcome:
 
 def turn(state: ZoneState, now: float) -> Outcome:
     """What many events have in common is done once for all that came since the last turn."""
+    state, served = zone_services.due(state, now)
     state, told = zone_report.local_due(state)
     state, taken = zone_global.taking_due(state, now)
     state, reached = zone_build.reached(state)
     state, begun = zone_build.next_round(state, now)
     state, built = zone_build.build_due(state, now)
     state, kept = zone_health.written(state)
-    return state, (*told, *taken, *reached, *begun, *built, *kept)
+    return state, (*served, *told, *taken, *reached, *begun, *built, *kept)
 
 
 def tick(state: ZoneState, now: float) -> Outcome:
@@ -169,6 +177,7 @@ def tick(state: ZoneState, now: float) -> Outcome:
     state, overdue = zone_global.overdue(state, now)
     state, again = zone_global.reack(state, now)
     state, unheard = zone_health.expire(state, now)
+    state, served = zone_services.due(state, now)
     state, outlived = zone_tokens.token_due(state, now)
-    more = (*begun, *overdue, *again, *unheard, *outlived)
+    more = (*begun, *overdue, *again, *unheard, *served, *outlived)
     return state, (*lost, *gathered, *retired, *renewed, *reported, *counted, *announced, *more)

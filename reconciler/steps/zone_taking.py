@@ -13,7 +13,7 @@ from rpds import HashTrieMap
 
 from reconciler.collection import differences
 from reconciler.state import ResourceDiff, apply
-from reconciler.steps import zone_build, zone_report, zone_tokens
+from reconciler.steps import zone_build, zone_report, zone_services, zone_tokens
 from reconciler.steps.link_state import NOTHING
 from reconciler.steps.zone_state import (
     BuildSoon,
@@ -153,6 +153,8 @@ def _in_force(state: ZoneState, taking: Taking, now: float) -> Outcome:
     persist = Persist("policy", change.put, change.drop, revision=revision or "")
     # What the ingress offers depends on the meshes: one may have come, gone or changed its mode.
     report = zone_report.local_changed if "Mesh" in taking.kinds else zone_report.mark
+    if "Mesh" in taking.kinds:
+        state = zone_services.meshes_changed(state, change)
     state, reported = report(state, now)
     fields = {"put": len(change.put), "drop": len(change.drop)}
     if revision is None:

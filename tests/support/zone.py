@@ -72,6 +72,7 @@ class Zone:
     effects: list[z.Effect] = field(default_factory=list)
     streams: int = 0
     sent: dict[str, list[DeltaResponse]] = field(default_factory=dict)
+    noted: list[z.Note] = field(default_factory=list)  # since the start
 
     def deliver(self, event: z.Event) -> list[z.Effect]:
         """The event, then everything it asks for at once: certificates and builds."""
@@ -89,6 +90,8 @@ class Zone:
                     tls = AdminTls(b"ca", b"chain", b"key", effect.node_id)
                     certificate = AdminCertificate(effect.hosts, tls)
                     queue.append(z.AdminCertificateIssued(effect.node_id, certificate))
+                elif isinstance(effect, z.Note):
+                    self.noted.append(effect)
                 elif isinstance(effect, z.ToProxy):
                     self.sent.setdefault(effect.stream, []).append(effect.response)
         return self.effects

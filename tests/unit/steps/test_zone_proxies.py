@@ -155,7 +155,7 @@ def test_zone_without_policies_says_try_again_and_registers_nobody() -> None:
     closing = made.closing()
     assert closing is not None
     assert closing.code == 14
-    assert made.state.local.all() == ()
+    assert made.state.local.of("Dataplane") == ()
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_refused_token_is_said_and_kept_for_status() -> None:
     closing = made.closing()
     assert closing is not None
     assert closing.message == "authentication failed: the token has expired; issue a new one"
-    assert made.state.local.all() == ()
+    assert made.state.local.of("Dataplane") == ()
 
 
 def test_zone_has_a_limit_of_proxies() -> None:

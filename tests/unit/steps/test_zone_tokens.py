@@ -90,7 +90,7 @@ def refusal(document: dict[str, Any], shown: str, *more: MeshResource, **changes
     if why is None:
         return ""
     assert list(made.state.refused.values()) == [why]
-    assert made.state.local.all() == ()
+    assert made.state.local.of("Dataplane") == ()
     return why
 
 
