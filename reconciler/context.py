@@ -20,6 +20,7 @@ from reconciler.collection import Collection, Difference, differences
 from reconciler.destination import Callers
 from reconciler.inbound import Hosts, about_inbounds
 from reconciler.instances import Place, resolver
+from reconciler.locality import assignment, values_of
 from reconciler.match import (
     INBOUNDS,
     TOWARDS,
@@ -28,33 +29,40 @@ from reconciler.match import (
     Selection,
     Shelf,
     class_of,
+    is_effective,
     selections,
     service_of,
     shelves_of,
+    tag_sets,
     wanted,
 )
 from reconciler.model.resource import SERVICE, MeshResource, ResourceKey
-from reconciler.model.spec import DataplaneSpec, MeshSpec, Tags
+from reconciler.model.spec import DataplaneSpec, MeshSpec, PolicySpec, Tags
 from reconciler.outward import Outbounds, Ways, ways_of
 from reconciler.policies import POLICIES
+from reconciler.policies.hooks import EFFECTS
 from reconciler.real import REAL_KINDS
 from reconciler.real_services import RealServices
-from reconciler.topology import Topology, merged_by_address
+from reconciler.topology import Topology
 from xds import names
-from xds.view import Endpoints
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping
 
+    from reconciler.locality import Preferences
     from reconciler.policies.effect import Effect
     from reconciler.real import Reals
     from reconciler.rules import Conf
     from reconciler.state import MeshState
     from reconciler.topology import Service
+    from xds.view import Endpoints
 
 CACHED_MAX = 4_096  # confs of inbounds; beyond, all are computed anew
+ENDPOINTS_MAX = 65_536  # assignments; beyond, all are computed anew
 SERVICES_MAX = 256  # services that are compared one by one after a change
 MOMENTS_MAX = 8  # earlier contexts of which is known what differs
+
+_Asked = tuple[Tags, "Preferences | None"]  # a destination, and how its endpoints are wanted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +94,7 @@ class _Cached:
 
     selected: dict[ResourceKey, Selected] = field(default_factory=dict)
     inbound: dict[Hashable, tuple[tuple[Selection, ...], Conf | None]] = field(default_factory=dict)
-    endpoints: dict[Tags, tuple[Service, Endpoints]] = field(default_factory=dict)
+    endpoints: dict[_Asked, tuple[Service, Endpoints]] = field(default_factory=dict)
     views: dict[ResourceKey, Any] = field(default_factory=dict)  # the last of each; `view` fills it
     callers: WeakValueDictionary[Hashable, Callers] = field(default_factory=WeakValueDictionary)
     hosts: WeakValueDictionary[Hashable, Hosts] = field(default_factory=WeakValueDictionary)
@@ -164,15 +172,18 @@ class MeshContext:
             self.cached.inbound[key] = known
         return known[1]
 
-    def endpoints(self, tags: Tags) -> Endpoints:
-        service = self.service(service_of(tags))
-        known = self.cached.endpoints.get(tags)
+    def endpoints(self, tags: Tags, wanted: Preferences | None = None) -> Endpoints:
+        """Of a destination, as callers see it that want them so."""
+        service, asked = self.service(service_of(tags)), (tags, wanted)
+        known = self.cached.endpoints.get(asked)
         if known is not None and known[0] is service:
             return known[1]
-        found = Endpoints(names.cluster_name(tags), merged_by_address(service.subset(tags)))
+        found = assignment(names.cluster_name(tags), service.subset(tags), wanted)
         if known is not None and known[1] == found:
             found = known[1]
-        self.cached.endpoints[tags] = service, found
+        elif known is None and len(self.cached.endpoints) >= ENDPOINTS_MAX:
+            self.cached.endpoints.clear()
+        self.cached.endpoints[asked] = service, found
         return found
 
 
@@ -200,11 +211,14 @@ def mesh_context(
     resources = {t: state.collection(t, "" if t in _ZONE_PROXIES else mesh) for t in _READ}
     if dict(resolved) == before.place.resolved:
         resolved = before.place.resolved
-    place = Place(zone, absent, resolved)
     policies: dict[str, tuple[Difference, ...]] = {}
     for policy in POLICIES:
         told = differences(before.resources[policy.kind], resources[policy.kind])
         policies[policy.kind] = told
+    affinity = before.place.affinity
+    if any(policies[effect.kind] for effect in _LOCATING):
+        affinity = frozenset(_affinity(resources))
+    place = Place(zone, absent, resolved, affinity)
     index = {
         kind: before.index[kind].changed(changes) if changes else before.index[kind]
         for kind, changes in policies.items()
@@ -259,6 +273,20 @@ def _real(
     )
 
 
+# The kinds that say where endpoints stand.
+_LOCATING = tuple(effect for effect in EFFECTS if effect.locality is not None)
+
+
+def _affinity(resources: Mapping[str, Collection]) -> Iterator[str]:
+    """The tags that policies in force name: what proxies must have in common to see the same."""
+    for effect in _LOCATING:
+        assert effect.locality is not None
+        for policy in filter(is_effective, resources[effect.kind]):
+            assert isinstance(policy.spec, PolicySpec)
+            for item in policy.spec.to:
+                yield from (tag.key for tag in effect.locality(item.conf).affinity)
+
+
 _ZONE_PROXIES = ("ZoneIngress", "ZoneEgress")
 _READ = (
     *(policy.kind for policy in POLICIES),
@@ -308,7 +336,10 @@ def _followed(
     cached = after.cached
     proxies = {r.key for pair in dataplanes for r in pair if r is not None}
     bound = frozenset(s for s in shelves if s != INBOUNDS and s[0] != TOWARDS)
-    if bound:
+    near = before.place.affinity == after.place.affinity
+    if not near:
+        cached = replace(cached, selected={})
+    elif bound:
         kept = dict(cached.selected)
         for key, known in cached.selected.items():
             if not bound.isdisjoint(known.wanted):
@@ -324,7 +355,7 @@ def _followed(
     if seen is None or not same or policies or seen[1] or before.reals is not after.reals:
         after = replace(after, era=object())
     differing = None
-    if seen is not None and same and before.place.resolved is after.place.resolved:
+    if seen is not None and same and near and before.place.resolved is after.place.resolved:
         differing = _differing(shelves - bound, seen[0], frozenset(proxies))
     return replace(after, cached=cached, differing=differing, since=_since(before, differing))
 
@@ -378,15 +409,23 @@ def _selected(context: MeshContext, dataplane: MeshResource) -> Selected:
         bound[kind] = tuple([ranked for ranked in may if id(ranked[1]) in inbounds])
         about += inbounds.items()
     group = class_of(dataplane)
-    key = group, frozenset(id(p) for ranked in own.values() for _, p in ranked)
+    near = _near(context.place.affinity, dataplane)
+    key = group, frozenset(id(p) for ranked in own.values() for _, p in ranked), near
     callers = found.callers.get(key)
     if callers is None:
-        callers = found.callers[key] = Callers(dataplane, own)
+        callers = found.callers[key] = Callers(dataplane, own, near)
     which = group, tuple(about)
     hosts = found.hosts.get(which)
     if hosts is None:
         hosts = found.hosts[which] = Hosts(dataplane, bound)
     return Selected(dataplane, hosts, ways_of(callers, _outbounds(dataplane)), shelves)
+
+
+def _near(affinity: frozenset[str], dataplane: MeshResource) -> Tags:
+    """Its values of the tags by which policies prefer endpoints."""
+    if not affinity:
+        return ()
+    return values_of(affinity, tag_sets(dataplane), dataplane.labels.pairs)
 
 
 def _outbounds(dataplane: MeshResource) -> Outbounds:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
+from reconciler.locality import Preferences, preferences
 from reconciler.match import (
     Ranked,
     Shelf,
@@ -68,6 +69,7 @@ class Cluster:
     cluster: EdsCluster
     tags: Tags
     origins: Origin
+    wanted: Preferences | None = None  # which of its endpoints, and in what order
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +145,15 @@ class Kept(Generic[T]):
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Callers:
-    """Proxies that go the same way to every destination: policies with `to` select them alike.
+    """Proxies that go the same way to every destination: policies with `to` select them alike, and
+    they have the same values of the tags that say how near an endpoint is (`near`).
 
     `own`: by kind, those that do not select their whole class. `example` is one of them.
     """
 
     example: MeshResource
     own: Mapping[str, tuple[Ranked, ...]]
+    near: Tags = ()
     clusters: dict[Tags, Kept[Cluster]] = field(default_factory=dict)
     destinations: dict[Tags, Kept[Destination]] = field(default_factory=dict)
     ways: WeakValueDictionary[tuple[Outbound, ...], Any] = field(
@@ -254,15 +258,15 @@ def _with_origin(entry: Entry) -> Entry:
 
 def _cluster(reader: _Reader, tags: Tags) -> Cluster:
     protocol = reader.protocol(service_of(tags)) or Protocol.TCP
-    applied, origins = _applied(reader, tags, http=protocol.is_http)
+    towards_it = _applied(reader, tags, http=protocol.is_http)
     cluster = EdsCluster(
         name=names.cluster_name(tags),
         protocol=protocol,
         tls=_upstream_tls(reader, tags),
         detection=reader.context.detects,
-        applied=cluster_applied(applied),
+        applied=cluster_applied(towards_it.applied),
     )
-    return Cluster(cluster, tags, origins)
+    return Cluster(cluster, tags, towards_it.origins, towards_it.wanted)
 
 
 def _upstream_tls(reader: _Reader, tags: Tags) -> UpstreamTls | None:
@@ -278,10 +282,19 @@ def _upstream_tls(reader: _Reader, tags: Tags) -> UpstreamTls | None:
     )
 
 
-def _applied(reader: _Reader, tags: Tags, *, http: bool) -> tuple[tuple[Applied, ...], Origin]:
+@dataclass(frozen=True, slots=True)
+class _Towards:
     """What every kind does towards a destination, and the policies it comes from."""
+
+    applied: tuple[Applied, ...]
+    origins: Origin
+    wanted: Preferences | None
+
+
+def _applied(reader: _Reader, tags: Tags, *, http: bool) -> _Towards:
     applied: list[Applied] = []
     origins: list[ResourceKey] = []
+    wanted = None
     for effect in EFFECTS:
         if effect.on_outbound is None:
             continue
@@ -290,7 +303,10 @@ def _applied(reader: _Reader, tags: Tags, *, http: bool) -> tuple[tuple[Applied,
         if conf is not None:
             applied.append(Applied(effect.hooks, effect.on_outbound(conf.value, http)))
             origins += conf.origins
-    return tuple(applied), tuple(origins)
+        if conf is not None and effect.locality is not None:
+            zone, near = reader.context.place.zone, reader.callers.near
+            wanted = preferences(effect.locality(conf.value), zone, near)
+    return _Towards(tuple(applied), tuple(origins), wanted)
 
 
 def cluster_applied(applied: Iterable[Applied]) -> tuple[Applied, ...]:
@@ -321,8 +337,8 @@ def _destination(reader: _Reader, tags: Tags) -> Destination:
         # Nobody has ever declared the service. Where routes are made for it, it must be HTTP.
         protocol = Protocol.HTTP if rules is not None else Protocol.TCP
     http = protocol.is_http
-    found, origins = _applied(reader, tags, http=http)
-    applied = listener_applied(found)
+    towards_it = _applied(reader, tags, http=http)
+    applied, origins = listener_applied(towards_it.applied), towards_it.origins
     in_force = rules.value if rules is not None and http else ()
     all_planned = planned_routes(in_force, tags, lambda ref: _backend_tags(reader, ref))
     clusters = [reader.cluster(each) for each in _targets(all_planned)]

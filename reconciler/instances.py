@@ -29,11 +29,14 @@ NOBODY: Instances = HashTrieMap()
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """From where the mesh is looked at. `absent`: Dataplanes whose endpoints are out for now."""
+    """From where the mesh is looked at. `absent`: Dataplanes whose endpoints are out for now.
+    `affinity`: the tags and labels that say how near an instance is to its callers.
+    """
 
     zone: str
     absent: frozenset[ResourceKey] = frozenset()
     resolved: Mapping[str, str] = field(default_factory=dict)
+    affinity: frozenset[str] = frozenset()
 
 
 def instances_followed(
@@ -73,13 +76,19 @@ def inbounds_of(dataplane: MeshResource) -> tuple[Inbound, ...]:
 
 
 def local_endpoint(
-    inbound: Inbound, dataplane: MeshResource, weight: int, resolve: Resolve
+    inbound: Inbound,
+    dataplane: MeshResource,
+    weight: int,
+    resolve: Resolve,
+    affinity: frozenset[str] = frozenset(),
 ) -> Endpoint | None:
     address = resolve(inbound.advertised_address)
     if address is None:
         return None
     zone = dict(inbound.tags).get(ZONE) or dataplane.labels.get(ZONE)
-    return Endpoint(address, inbound.port, weight, without_service(inbound.tags), zone)
+    tags, labels = without_service(inbound.tags), dataplane.labels.pairs
+    near = tuple([pair for pair in labels if pair[0] in affinity]) if affinity else ()
+    return Endpoint(address, inbound.port, weight, tags, zone, labels=near)
 
 
 def without_service(tags: Tags) -> Tags:

@@ -149,7 +149,7 @@ def _asked(target: TargetRef) -> tuple[Shelf, ...] | None:
 
 def wanted(dataplane: MeshResource) -> frozenset[Shelf]:
     """Where the policies stand that may select the Dataplane and not its whole class."""
-    pairs = {*dataplane.labels.pairs, *(p for tags in _tag_sets(dataplane) for p in tags)}
+    pairs = {*dataplane.labels.pairs, *(p for tags in tag_sets(dataplane) for p in tags)}
     services = {value for key, value in pairs if key == SERVICE}
     return frozenset(
         (
@@ -307,7 +307,7 @@ def _is_section(inbound: Inbound, ref: DataplaneRef) -> bool:
     return ref.section in (inbound.name, str(inbound.port))
 
 
-def _tag_sets(dataplane: MeshResource) -> Iterator[Tags]:
+def tag_sets(dataplane: MeshResource) -> Iterator[Tags]:
     assert isinstance(dataplane.spec, DataplaneSpec)
     yield dataplane.spec.gateway_tags
     for inbound in dataplane.spec.inbounds:

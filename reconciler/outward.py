@@ -92,7 +92,7 @@ class Ways:
         if tags is None:
             return known if known is not None and known.to is None else _Part(None, (), (), kinds)
         found = destination(context, tags, self.callers)
-        endpoints = tuple([context.endpoints(c.tags) for c in found.clusters])
+        endpoints = tuple([context.endpoints(c.tags, c.wanted) for c in found.clusters])
         if known is not None and known.to is found and _are(known.endpoints, endpoints):
             return known
         return _Part(found, tags, endpoints, found.services | kinds)

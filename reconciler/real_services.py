@@ -120,10 +120,11 @@ class RealServices:
 
     def _local(self, destination: RealDestination, instances: Instances) -> Iterator[Endpoint]:
         real, resolve = destination.real, resolver(self.place.resolved)
+        near = self.place.affinity
         for dataplane, present in instances.values():
             for inbound in inbounds_of(dataplane) if present else ():
                 if inbound.healthy and serves(real, destination.port, inbound):
-                    endpoint = local_endpoint(inbound, dataplane, 1, resolve)
+                    endpoint = local_endpoint(inbound, dataplane, 1, resolve, near)
                     if endpoint is not None:
                         yield endpoint
 
@@ -151,8 +152,9 @@ class RealServices:
             for zone in self.into.ways.keys() | into.ways.keys()
             if self.into.ways.get(zone) != into.ways.get(zone)
         }
-        found = self._found
-        if self.place.resolved != place.resolved or self.place.zone != place.zone:
+        found, was_at = self._found, self.place
+        same = (was_at.zone, was_at.resolved, was_at.affinity)
+        if same != (place.zone, place.resolved, place.affinity):
             found = {n: _Found(known.service, HashTrieMap(), ()) for n, known in found.items()}
             touched = set(reals.by_key)
         if zones:

@@ -147,7 +147,8 @@ class Topology:
                 if inbound.service == name:
                     protocols.add(inbound.protocol)
                     if present and inbound.healthy:
-                        endpoints.add(local_endpoint(inbound, dataplane, weight, resolve))
+                        near = self.place.affinity
+                        endpoints.add(local_endpoint(inbound, dataplane, weight, resolve, near))
         found = sorted((e for e in endpoints if e is not None), key=endpoint_order)
         return Service(name, common_protocol(protocols), tuple(found))
 
@@ -201,9 +202,10 @@ class Topology:
         ways = egress_targets(egresses, place) if mesh.spec.zone_egress else None
         services |= _differing(self.remote, remote)
         found = self._found
-        same = (self.place.zone, self.place.resolved, self.weight, self.locality_aware)
+        was, now = self.place, place
+        same = (was.zone, was.resolved, was.affinity, self.weight, self.locality_aware)
         others = self.egresses != ways or [at for at, _ in self.remote] != [at for at, _ in remote]
-        if same != (place.zone, place.resolved, weight, locality):
+        if same != (now.zone, now.resolved, now.affinity, weight, locality):
             services |= {*self.instances, *instances}
             others = True
         if others:  # Every service anew, if only to be found equal.
@@ -351,5 +353,6 @@ def _both(one: Endpoint, other: Endpoint) -> Endpoint:
         zone=one.zone if one.zone == other.zone else None,
         priority=min(one.priority, other.priority),
         subzone=one.subzone if one.subzone == other.subzone else "",
+        labels=tuple(sorted(set(one.labels) & set(other.labels))),
         via_egress=one.via_egress and other.via_egress,
     )

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from reconciler.destination import ROUTE_KIND, destination
+from reconciler.locality import is_called
 from reconciler.match import service_of
 from reconciler.model.resource import SERVICE, canonical_json
 from reconciler.outward import named_by
@@ -273,7 +274,8 @@ def _states(
     context = world.context(mesh)
     assert context is not None
     service = service_of(cluster.tags)
-    reached = {e.zone or world.zone for e in context.endpoints(cluster.tags).endpoints}
+    endpoints = context.service(service).subset(cluster.tags)
+    reached = {e.zone or world.zone for e in endpoints if is_called(e, cluster.wanted)}
     if not reached:
         way = Way.NO_ENDPOINT
         yield world.zone, State(way, (), _shut(way, uris, cluster.tags))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # In the order they are applied.
 POLICIES: tuple[PolicyType, ...] = (
     mesh_http_route.POLICY,
+    mesh_load_balancing_strategy.POLICY,
     mesh_timeout.POLICY,
     mesh_traffic_permission.POLICY,
 )
@@ -38,7 +39,6 @@ CARRIED: tuple[PolicyRules, ...] = (
     mesh_circuit_breaker.POLICY,
     mesh_fault_injection.POLICY,
     mesh_health_check.POLICY,
-    mesh_load_balancing_strategy.POLICY,
     mesh_metric.POLICY,
     mesh_passthrough.POLICY,
     mesh_proxy_patch.POLICY,

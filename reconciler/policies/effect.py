@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+    from reconciler.locality import LocalityConf
     from reconciler.match import Selection
     from reconciler.rules import Conf
     from xds.view import Hooks
@@ -34,7 +35,7 @@ class Effect:
     `inbound_conf(selections, inbound, mesh)`: what the policies that select an inbound say
     together; cached for all inbounds that the same policies select. `on_inbound` fits it to one
     inbound, and gets None where no policy speaks. `on_outbound(conf, http)`: towards a destination
-    that is spoken to by HTTP or not.
+    that is spoken to by HTTP or not. `locality(conf)`: where its endpoints stand; one kind has it.
     """
 
     kind: str
@@ -42,3 +43,4 @@ class Effect:
     inbound_conf: Callable[[tuple[Selection, ...], int, str], Conf | None] | None = None
     on_inbound: Callable[[Any, InboundPlace], Hashable | None] | None = None
     on_outbound: Callable[[Any, bool], Hashable] | None = None
+    locality: Callable[[Any], LocalityConf] | None = None

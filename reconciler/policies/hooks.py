@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.policies import mesh_timeout_hooks, mesh_traffic_permission_hooks
+from reconciler.policies import (
+    mesh_load_balancing_strategy_hooks,
+    mesh_timeout_hooks,
+    mesh_traffic_permission_hooks,
+)
 
 if TYPE_CHECKING:
     from reconciler.policies.effect import Effect
 
 # MeshHTTPRoute has none: its conf is the routes themselves, see reconciler.routes.
 EFFECTS: tuple[Effect, ...] = (
+    mesh_load_balancing_strategy_hooks.EFFECT,
     mesh_timeout_hooks.EFFECT,
     mesh_traffic_permission_hooks.EFFECT,
 )

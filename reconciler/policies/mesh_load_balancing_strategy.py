@@ -1,154 +1,294 @@
-"""MeshLoadBalancingStrategy: which instance of a service is called, by place, load or hash."""
+"""MeshLoadBalancingStrategy: which instance of a service is called, by place, load or hash.
+
+As soon as one item matches, calls stay in the zone while it has healthy instances, unless the item
+says otherwise. What is said of the own zone (`localZone`) or of others (`crossZone`) puts the
+endpoints in order (`reconciler.locality`); the load balancer and what its hash is made of are
+Envoy's own.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import TYPE_CHECKING
 
-from reconciler.part import Part, not_empty, percent_of, percentage, required
-from reconciler.policies.document import check_sections, check_target
-from reconciler.policies.policy import GATEWAY, PROXY_KINDS, ROUTE, PolicyRules
+from reconciler.duration import parse_duration
+from reconciler.locality import (
+    OVERPROVISIONING,
+    AffinityTag,
+    LocalityConf,
+    Reach,
+    Step,
+    overprovisioning,
+)
+from reconciler.merge import over
+from reconciler.model.decode import DecodeError
+from reconciler.model.spec import PolicySpec
+from reconciler.policies.document import Fields, decode_items, items, mapping, sequence, target_of
+from reconciler.policies.mesh_load_balancing_strategy_check import (
+    DEFAULT_RING_SIZE,
+    check_strategy,
+    is_prime,
+)
+from reconciler.policies.policy import GATEWAY, PROXY_KINDS, PolicyType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
-    from reconciler.part import At, Faults
+    from reconciler.part import At
+    from reconciler.problems import Problem
 
-_SERVICES = ("MeshService", "MeshMultiZoneService")
-_MEMBERS = {
-    "Header": "header",
-    "Cookie": "cookie",
-    "QueryParameter": "queryParameter",
-    "FilterState": "filterState",
-    "Connection": "connection",
-    "SourceIP": "connection",
-}
-_HASHING = {"RingHash": "ringHash", "Maglev": "maglev"}
-_WITH_ZONES, _WITHOUT_ZONES = ("Only", "AnyExcept"), ("Any", "None")
+CONNECTION, FILTER_STATE = "Connection", "FilterState"
 
 
-def check(spec: Mapping[str, object], at: At) -> Faults:
-    yield from check_sections(POLICY, spec, at)
-    document = Part(spec, (), at)
-    top_kind = document["targetRef"]["kind"].text
-    for item in document["to"].items():
-        target, default = item["targetRef"], item["default"]
-        if target:
-            kinds = _kinds(top_kind, default)
-            yield from check_target(target.fields, kinds, target.path, at)
-        if target["kind"].text == ROUTE:
-            for name in ("loadBalancer", "localityAwareness"):
-                if default[name]:
-                    text = f"{name} cannot depend on the route; a {ROUTE} has hashPolicies alone"
-                    yield default[name].fault("VAL011", text)
-        else:
-            yield from _check_load_balancer(default)
-            yield from _check_locality(default["localityAwareness"], target)
-        yield from _check_hash_policies(default["hashPolicies"])
+@dataclass(frozen=True, slots=True)
+class HashPolicy:
+    """A part of the hash. `kind`: the policy's type; `name`: of the header, cookie, query parameter
+    or filter state.
+    """
+
+    kind: str
+    name: str = ""
+    terminal: bool = False
+    ttl: timedelta | None = None
+    path: str = ""
 
 
-def _kinds(top_kind: str, default: Part) -> tuple[str, ...]:
-    """A gateway has one cluster for a service, whichever of its routes leads there."""
-    if top_kind == GATEWAY:
-        return ("Mesh",) if default["loadBalancer"] else ("Mesh", *_SERVICES)
-    return ("Mesh", *_SERVICES, ROUTE)
+@dataclass(frozen=True, slots=True)
+class StrategyConf:
+    """What one item says; None: nothing said. `local_zone`, `cross_zone`: said, be it nothing."""
+
+    disabled: bool | None = None
+    local_zone: bool | None = None
+    affinity: tuple[AffinityTag, ...] | None = None
+    cross_zone: bool | None = None
+    failover: tuple[Step, ...] | None = None
+    threshold: Decimal | None = None
+    balancer: str | None = None
+    choice_count: int | None = None
+    active_request_bias: float | None = None
+    hash_function: str | None = None
+    min_ring_size: int | None = None
+    max_ring_size: int | None = None
+    table_size: int | None = None
+    ring_hash_policies: tuple[HashPolicy, ...] | None = None
+    maglev_policies: tuple[HashPolicy, ...] | None = None
+    hash_policies: tuple[HashPolicy, ...] | None = None
 
 
-def _check_load_balancer(default: Part) -> Faults:
-    balancer = default["loadBalancer"]
-    kind = balancer["type"].text
-    if kind in _HASHING:
-        yield from _check_hash_policies(balancer[_HASHING[kind]]["hashPolicies"])
-    if kind == "LeastRequest":
-        bias = balancer["leastRequest"]["activeRequestBias"]
-        number = percent_of(bias)
-        if bias and (bias.text or bias.value == "") and number is None:
-            yield bias.fault("VAL005", f'"{bias.text[:60]}" is not a number; write it like 1.5')
-        elif number is not None and number < 0:
-            yield bias.fault("VAL003", f"{bias.name} is {bias.value}; it must be at least 0")
-    for name in _HASHING.values():
-        inner = balancer[name]["hashPolicies"]
-        if default["hashPolicies"] and inner:
-            text = "hashPolicies stands beside loadBalancer already; keep that one"
-            yield inner.fault("VAL007", text)
-    yield from _check_rings(balancer)
+@dataclass(frozen=True, slots=True)
+class Balancer:
+    """One that Envoy takes; None: its own default."""
+
+    kind: str
+    choice_count: int | None = None
+    active_request_bias: float | None = None
+    hash_function: str | None = None
+    min_ring_size: int | None = None
+    max_ring_size: int | None = None
+    table_size: int | None = None
 
 
-def _check_rings(balancer: Part) -> Faults:
-    """What Kuma takes and Envoy refuses: the proxy would keep what it has."""
-    least, most = (balancer["ringHash"][f"{end}RingSize"] for end in ("min", "max"))
-    if least.number is not None and most.number is not None and least.number > most.number:
-        text = "minRingSize is over maxRingSize, which Envoy refuses; make it smaller"
-        yield least.warning("VAL003", text)
-    size = balancer["maglev"]["tableSize"].value
-    if isinstance(size, int) and not _is_prime(size):
-        text = f"{size} is no prime number, which Envoy refuses; write one such as 65537"
-        yield balancer["maglev"]["tableSize"].warning("VAL003", text)
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """In force towards one destination. `weighted`: localities have weights."""
+
+    balancer: Balancer | None = None
+    weighted: bool = False
+    hash_policies: tuple[HashPolicy, ...] = ()
 
 
-def _is_prime(number: int) -> bool:
-    return number > 1 and all(number % each for each in range(2, int(number**0.5) + 1))
+def merge(weak: StrategyConf, strong: StrategyConf) -> StrategyConf:
+    names = [field.name for field in fields(StrategyConf)]
+    return StrategyConf(*(over(getattr(weak, name), getattr(strong, name)) for name in names))
 
 
-def _check_locality(locality: Part, target: Part) -> Faults:
-    tags = locality["localZone"]["affinityTags"]
-    for tag in tags.items():
-        yield from not_empty(tag["key"], "write the name of a tag")
-        if tag["weight"].number == 0:
-            yield tag["weight"].fault("VAL003", "weight is 0; it must be at least 1")
-    weighted = [bool(tag["weight"]) for tag in tags.items()]
-    if any(weighted) and not all(weighted):
-        yield tags.fault("VAL001", "some tags have no weight; write it for all of them or for none")
-    cross = locality["crossZone"]
-    if not cross:
-        return
-    by_section = target["sectionName"].text or target["labels"].fields
-    if target["kind"].text == "MeshService" and by_section:
-        text = "crossZone cannot be set here: a MeshService is of one zone; remove it"
-        yield cross.fault("VAL011", text)
-    for step in cross["failover"].items():
-        yield from _check_step(step)
-    yield from _check_threshold(cross["failoverThreshold"])
+# --- what holds ---
 
 
-def _check_step(step: Part) -> Faults:
-    if step["from"]:
-        zones = step["from"]["zones"]
-        yield from not_empty(zones, "name a zone, or leave out from")
-        for zone in zones.items():
-            yield from not_empty(zone, "write the name of a zone")
-    kind, zones = step["to"]["type"].text, step["to"]["zones"]
-    if kind in _WITHOUT_ZONES and zones.value:
-        yield zones.fault("VAL011", f"zones cannot be set here: {kind} has none; remove it")
-    if kind in _WITH_ZONES and not zones.value:
-        yield zones.fault("VAL001", f"zones is missing; {kind} needs the name of a zone")
+def locality(conf: StrategyConf) -> LocalityConf:
+    if conf.disabled:
+        return LocalityConf(aware=False)
+    percentage = conf.threshold
+    return LocalityConf(
+        ranked=bool(conf.local_zone or conf.cross_zone),
+        affinity=conf.affinity or (),
+        steps=conf.failover or (),
+        overprovisioning=overprovisioning(percentage) if percentage else OVERPROVISIONING,
+    )
 
 
-def _check_threshold(threshold: Part) -> Faults:
-    percent = threshold["percentage"]
-    if threshold and (not percent or percent_of(percent) == 0):
-        yield percent.fault("VAL005", "percentage must be over 0; write it like 50")
-    elif percent.value == "":
-        yield percent.fault("VAL005", "percentage is empty; write it like 50")
-    else:
-        yield from percentage(percent)
+def strategy(conf: StrategyConf) -> Strategy:
+    balancer = _balancer(conf.balancer, conf) if conf.balancer is not None else None
+    return Strategy(balancer, bool(locality(conf).affinity), _hash_policies(conf))
 
 
-def _check_hash_policies(policies: Part) -> Faults:
-    for policy in policies.items():
-        kind = policy["type"].text
-        if kind in _MEMBERS:
-            yield from required(policy[_MEMBERS[kind]], f"{kind} needs it")
-        path = policy["cookie"]["path"]
-        if kind == "Cookie" and path and not path.text.startswith("/"):
-            yield path.fault("VAL010", f'"{path.text[:60]}" is no path; begin it with "/"')
-        if kind == "SourceIP":
-            yield policy["type"].warning("VAL006", "SourceIP is the old word; write Connection")
+def _balancer(kind: str, conf: StrategyConf) -> Balancer:
+    """What Envoy refuses would cost the proxy all of its clusters' changes: it is left out."""
+    match kind:
+        case "LeastRequest":
+            return Balancer(
+                kind, choice_count=conf.choice_count, active_request_bias=conf.active_request_bias
+            )
+        case "RingHash":
+            least, most = conf.min_ring_size, conf.max_ring_size
+            if most is not None and (least or DEFAULT_RING_SIZE) > most:
+                least = most
+            return Balancer(
+                kind, hash_function=conf.hash_function, min_ring_size=least, max_ring_size=most
+            )
+        case "Maglev":
+            size = conf.table_size
+            return Balancer(kind, table_size=size if size is None or is_prime(size) else None)
+        case _:
+            return Balancer(kind)
 
 
-POLICY = PolicyRules(
+def _hash_policies(conf: StrategyConf) -> tuple[HashPolicy, ...]:
+    """Those beside the load balancer win, even if there are none."""
+    inside = {"RingHash": conf.ring_hash_policies, "Maglev": conf.maglev_policies}
+    return over(inside.get(conf.balancer or ""), conf.hash_policies) or ()
+
+
+# --- reading ---
+
+
+def decode(spec: Fields) -> PolicySpec:
+    return PolicySpec(target=target_of(spec), to=decode_items(spec, "to", decode_conf))
+
+
+def decode_conf(default: Fields) -> StrategyConf:
+    aware, balancer = (
+        mapping(default.get("localityAwareness")),
+        mapping(default.get("loadBalancer")),
+    )
+    local, cross = mapping(aware.get("localZone")), mapping(aware.get("crossZone"))
+    least, ring, maglev = (
+        mapping(balancer.get(name)) for name in ("leastRequest", "ringHash", "maglev")
+    )
+    return StrategyConf(
+        disabled=_flag(aware, "disabled"),
+        local_zone=_is_there(aware, "localZone"),
+        affinity=_affinity(local) if "affinityTags" in local else None,
+        cross_zone=_is_there(aware, "crossZone"),
+        failover=_failover(cross) if "failover" in cross else None,
+        threshold=_decimal(mapping(cross.get("failoverThreshold")), "percentage"),
+        balancer=_text(balancer, "type"),
+        choice_count=_number(least, "choiceCount"),
+        active_request_bias=_bias(least),
+        hash_function=_text(ring, "hashFunction"),
+        min_ring_size=_number(ring, "minRingSize"),
+        max_ring_size=_number(ring, "maxRingSize"),
+        table_size=_number(maglev, "tableSize"),
+        ring_hash_policies=_policies(ring),
+        maglev_policies=_policies(maglev),
+        hash_policies=_policies(default),
+    )
+
+
+def _is_there(of: Fields, name: str) -> bool | None:
+    return True if of.get(name) is not None else None
+
+
+def _flag(of: Fields, name: str) -> bool | None:
+    value = of.get(name)
+    return value if isinstance(value, bool) else None
+
+
+def _text(of: Fields, name: str) -> str | None:
+    value = of.get(name)
+    return value if isinstance(value, str) else None
+
+
+def _number(of: Fields, name: str) -> int | None:
+    """Numbers that arrive over the wire may be floats."""
+    value = of.get(name)
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _decimal(of: Fields, name: str) -> Decimal | None:
+    try:
+        found = Decimal(str(of.get(name)))
+    except InvalidOperation:
+        return None
+    return found if found.is_finite() else None
+
+
+def _bias(of: Fields) -> float | None:
+    found = _decimal(of, "activeRequestBias")
+    bias = float(found) if found is not None else -1.0
+    return bias if bias >= 0 and isfinite(bias) else None
+
+
+def _affinity(local: Fields) -> tuple[AffinityTag, ...]:
+    return tuple(
+        AffinityTag(_text(tag, "key") or "", _number(tag, "weight"))
+        for _, tag in items(local, "affinityTags")
+    )
+
+
+def _failover(cross: Fields) -> tuple[Step, ...]:
+    return tuple(_step(step) for _, step in items(cross, "failover"))
+
+
+def _step(step: Fields) -> Step:
+    to, callers = mapping(step.get("to")), step.get("from")
+    try:
+        reach = Reach(_text(to, "type") or "")
+    except ValueError:
+        raise DecodeError("failover.to.type", f"must be one of {', '.join(Reach)}") from None
+    return Step(
+        reach,
+        _zones(to),
+        _zones(mapping(callers)) if callers is not None else None,
+    )
+
+
+def _zones(of: Fields) -> frozenset[str]:
+    return frozenset(map(str, sequence(of.get("zones"))))
+
+
+def _policies(of: Fields) -> tuple[HashPolicy, ...] | None:
+    """None: nothing is said. One that hashes nothing is left out."""
+    if "hashPolicies" not in of:
+        return None
+    found = (_policy(each) for _, each in items(of, "hashPolicies"))
+    return tuple([each for each in found if each is not None])
+
+
+_MEMBERS = {"Header": "header", "Cookie": "cookie", "QueryParameter": "queryParameter"}
+
+
+def _policy(of: Fields) -> HashPolicy | None:
+    kind, terminal = _text(of, "type") or "", bool(_flag(of, "terminal"))
+    if kind in (CONNECTION, "SourceIP"):
+        member = mapping(of.get("connection"))
+        hashes = _flag(member, "sourceIP") if kind == CONNECTION else True
+        return HashPolicy(CONNECTION, terminal=terminal) if hashes else None
+    if kind == FILTER_STATE:
+        name = _text(mapping(of.get("filterState")), "key") or ""
+        return HashPolicy(kind, name, terminal) if name else None
+    member = mapping(of.get(_MEMBERS.get(kind, "")))
+    name = _text(member, "name") or ""
+    if not name or not name.isprintable():
+        return None
+    ttl = parse_duration(_text(member, "ttl") or "")
+    lasting = ttl if ttl is not None and ttl >= timedelta() else None
+    return HashPolicy(kind, name, terminal, lasting, _text(member, "path") or "")
+
+
+def check(spec: Fields, at: At) -> Iterator[Problem]:
+    yield from check_strategy(POLICY, spec, at)
+
+
+POLICY = PolicyType(
     kind="MeshLoadBalancingStrategy",
     slug="mesh_load_balancing_strategy",
+    decode=decode,
     check=check,
+    merge=merge,
     top_kinds=(*PROXY_KINDS, GATEWAY),
     needs_list=False,
 )
