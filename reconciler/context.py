@@ -96,6 +96,7 @@ class _Cached:
     inbound: dict[Hashable, tuple[tuple[Selection, ...], Conf | None]] = field(default_factory=dict)
     endpoints: dict[_Asked, tuple[Service, Endpoints]] = field(default_factory=dict)
     views: dict[ResourceKey, Any] = field(default_factory=dict)  # the last of each; `view` fills it
+    beyond: Any = None  # the last `egress.Beyond`
     callers: WeakValueDictionary[Hashable, Callers] = field(default_factory=WeakValueDictionary)
     hosts: WeakValueDictionary[Hashable, Hosts] = field(default_factory=WeakValueDictionary)
 

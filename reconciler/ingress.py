@@ -69,7 +69,7 @@ def backends(route: MeshResource) -> Iterator[BackendRef]:
             yield from (f.backend for f in rule.filters or () if isinstance(f, MirrorRef))
 
 
-def cluster(offer: Offer, tag_sets: tuple[Tags, ...]) -> EdsCluster:
+def ingress_cluster(offer: Offer, tag_sets: tuple[Tags, ...]) -> EdsCluster:
     keys = {tuple(sorted(key for key, _ in tags)) for tags in tag_sets if tags}
     return EdsCluster(
         name=names.ingress_cluster_name(*offer),
@@ -159,12 +159,18 @@ def chains(
     found: dict[str, SniChain] = {}
     for (mesh, service), tag_sets in sorted(ways.items()):
         for tags in tag_sets:
-            sni = names.tag_sni(tuple(sorted(((SERVICE, service), *tags))), mesh)
-            chain = SniChain(sni, names.ingress_cluster_name(mesh, service), tags)
-            found.setdefault(sni.lower(), chain)
+            chain = ingress_chain((mesh, service), tags)
+            found.setdefault(chain.sni.lower(), chain)
     for chain in more:
         found.setdefault(chain.sni.lower(), chain)
     return tuple(sorted(found.values(), key=lambda chain: chain.sni))
+
+
+def ingress_chain(offer: Offer, tags: Tags) -> SniChain:
+    """The way to these instances of a service; an egress asks for them by the same name."""
+    mesh, service = offer
+    sni = names.tag_sni(tuple(sorted(((SERVICE, service), *tags))), mesh)
+    return SniChain(sni, names.ingress_cluster_name(mesh, service), tags)
 
 
 def idle_answer(node_id: str, zone: str) -> str:

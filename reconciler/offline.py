@@ -7,10 +7,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from reconciler.model.spec import DataplaneSpec, ZoneIngressSpec
+from reconciler.model.spec import DataplaneSpec, ZoneIngressSpec, ZoneProxySpec
 from reconciler.registration import NotAdmitted, from_document, node_id
 from reconciler.state import MeshState, from_resources
-from reconciler.view import Origins, ProxyTraits, ingress_view, mesh_context, sidecar_view
+from reconciler.topology import by_egress
+from reconciler.view import (
+    Origins,
+    ProxyTraits,
+    egress_view,
+    ingress_view,
+    mesh_context,
+    sidecar_view,
+)
 from xds.build.secrets import placeholder
 from xds.translate import Builders, translate
 
@@ -50,10 +58,14 @@ class Offline:
         if proxy is None:
             raise CannotRender(f"no {wanted}: give its file with --file")
         traits = ProxyTraits(node_id=node_id(wanted.mesh, wanted.name))
-        names = as_written((*state.of("Dataplane"), *state.of("ZoneIngress")))
+        named = ("Dataplane", "ZoneIngress", "ZoneEgress")
+        names = as_written(proxy for type_ in named for proxy in state.of(type_))
         context = None
         if wanted.type == "ZoneIngress":
             result = ingress_view(state, proxy, zone, frozenset(), traits, names)
+        elif wanted.type == "ZoneEgress":
+            contexts = [_context(state, mesh, zone, names, None) for mesh in by_egress(state)]
+            result = egress_view(contexts, proxy, zone, traits, names)
         else:
             known = before.context if before is not None else None
             context = _context(state, wanted.mesh, zone, names, known)
@@ -89,8 +101,13 @@ def rendered(
 
 def as_written(proxies: Iterable[MeshResource]) -> Mapping[str, str]:
     """Host names stand for the addresses that only their zone can look up."""
-    specs = [p.spec for p in proxies if isinstance(p.spec, DataplaneSpec | ZoneIngressSpec)]
-    return {host: host for s in specs for host in (s.address, s.advertised_address) if host}
+    found: list[str] = []
+    for spec in (proxy.spec for proxy in proxies):
+        if isinstance(spec, DataplaneSpec | ZoneProxySpec):
+            found.append(spec.address)
+        if isinstance(spec, DataplaneSpec | ZoneIngressSpec):
+            found.append(spec.advertised_address)
+    return {host: host for host in found if host}
 
 
 def _context(

@@ -36,6 +36,7 @@ from xds.view import Endpoint, Protocol
 
 if TYPE_CHECKING:
     from reconciler.collection import Difference
+    from reconciler.state import MeshState
 
 # What a protocol can be read as, best first.
 _STACKS: Mapping[Protocol, tuple[Protocol, ...]] = {
@@ -235,6 +236,16 @@ def ingress_topology(dataplanes: Iterable[MeshResource], place: Place) -> Topolo
 
 
 # --- services of other zones ---
+
+
+def by_egress(state: MeshState) -> tuple[str, ...]:
+    """The meshes whose traffic to other zones goes through egresses, sorted."""
+    specs = ((mesh.key.name, mesh.spec) for mesh in state.of("Mesh"))
+    return tuple(
+        name
+        for name, spec in specs
+        if isinstance(spec, MeshSpec) and spec.zone_egress and spec.mtls is not None
+    )
 
 
 def egress_targets(egresses: Iterable[MeshResource], place: Place) -> tuple[Target, ...]:

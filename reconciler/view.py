@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from reconciler import egress as egress_parts
 from reconciler import ingress as ingress_parts
 from reconciler.admin import admin_clusters, admin_listener
 from reconciler.context import mesh_context as mesh_context  # part of this module's interface
@@ -40,6 +41,8 @@ from xds.view import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from reconciler.context import MeshContext
     from reconciler.inbound import Chosen
     from reconciler.model.resource import MeshResource, ResourceKey
@@ -257,7 +260,7 @@ def ingress_view(
     parts = _Parts()
     address = resolver(place.resolved)(spec.address)
     for offer, tag_sets in ways.items():
-        cluster = ingress_parts.cluster(offer, tag_sets)
+        cluster = ingress_parts.ingress_cluster(offer, tag_sets)
         parts.clusters[cluster.name] = cluster
         parts.endpoints[cluster.name] = ingress_parts.endpoints(offer, topologies[offer[0]])
     more: list[SniChain] = []
@@ -278,16 +281,29 @@ def ingress_view(
 
 
 def egress_view(
-    egress: MeshResource, traits: ProxyTraits, resolved: Mapping[str, str] | None = None
+    contexts: Iterable[MeshContext],
+    egress: MeshResource,
+    zone: str,
+    traits: ProxyTraits,
+    resolved: Mapping[str, str] | None = None,
 ) -> ViewResult:
-    """The view of an egress: its admin listener. Envoy takes no listener without a chain, and there
-    is none before services are reached through egresses.
-    """
+    """The view of an egress of `zone`: every service of other zones, of the meshes `by_egress`."""
     spec = egress.spec
     assert isinstance(spec, ZoneEgressSpec)
+    beyond = tuple([egress_parts.beyond(context) for context in contexts])
     parts = _Parts()
-    _add_admin(parts, traits, resolver(resolved or {})(spec.address))
-    return parts.result(traits.node_id)
+    address = resolver(resolved or {})(spec.address)
+    if address is not None:
+        listener = ingress_parts.listener(
+            (address, spec.port),
+            egress_parts.chains(beyond),
+            idle_body=ingress_parts.idle_answer(traits.node_id, zone),
+            reuse_port=traits.reuse_port,
+        )
+        parts.listeners[listener.name] = listener
+    _add_admin(parts, traits, address)
+    view = ProxyView(traits.node_id, parts.half(), (), egress_parts.half(beyond))
+    return ViewResult(view, ())
 
 
 # --- what a change touches ---

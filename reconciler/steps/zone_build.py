@@ -17,6 +17,7 @@ from reconciler.model.resource import MeshResource, ResourceKey
 from reconciler.registration import node_id
 from reconciler.steps import zone_admin, zone_certificates, zone_proxies, zone_report
 from reconciler.steps.zone_state import BuildSoon, Effect, Note, Outcome, WakeAt, ZoneState
+from reconciler.topology import by_egress
 from reconciler.view import (
     ViewResult,
     egress_view,
@@ -201,7 +202,12 @@ def _view(
         resolved = dict(state.resolved)
         return state, ingress_view(state.merged, resource, zone, absent, traits, resolved)
     if resource.key.type == "ZoneEgress":
-        return state, egress_view(resource, traits, dict(state.resolved))
+        contexts: list[MeshContext] = []
+        for mesh in by_egress(state.policy):
+            state, found = context_of(state, mesh)
+            contexts += [found] if found is not None else []
+        resolved = dict(state.resolved)
+        return state, egress_view(contexts, resource, state.settings.zone, traits, resolved)
     state, context = context_of(state, resource.key.mesh)
     return state, sidecar_view(context, resource, traits) if context is not None else None
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.instances import Place
-from reconciler.model.spec import MeshSpec
 from reconciler.steps.zone_state import Note, Outcome, ZoneState
-from reconciler.topology import egress_targets
+from reconciler.topology import by_egress, egress_targets
 from xds.copying import replace
 
 if TYPE_CHECKING:
@@ -19,12 +18,7 @@ if TYPE_CHECKING:
 def without_egress(state: ZoneState) -> tuple[str, ...]:
     """Those that have proxies here, sorted."""
     asking = tuple(
-        mesh.key.name
-        for mesh in state.policy.of("Mesh")
-        if isinstance(mesh.spec, MeshSpec)
-        and mesh.spec.zone_egress
-        and mesh.spec.mtls is not None
-        and len(state.local.collection("Dataplane", mesh.key.name))
+        mesh for mesh in by_egress(state.policy) if len(state.local.collection("Dataplane", mesh))
     )
     if not asking:
         return ()

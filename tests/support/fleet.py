@@ -139,6 +139,15 @@ class Fleet(Planes):
         self._dataplane(name, zone, document, token)
         return at
 
+    def egress(self, name: str, zone: str) -> tuple[str, int]:
+        """Where it listens."""
+        host, (port, admin) = HOSTS[zone], free_ports(2)
+        networking = {"address": host, "port": port, "admin": {"port": admin}}
+        document = {"type": "ZoneEgress", "name": name, "networking": networking}
+        token = ("token", "zone-proxy", "--zone", zone, "--scope", "egress")
+        self._dataplane(name, zone, document, token)
+        return host, port
+
     async def all_acked(self, **counts: int) -> None:
         for zone, count in counts.items():
             await self.until(

@@ -1,4 +1,4 @@
-"""A ZoneEgress is admitted, kept and told of; it runs its admin listener and nothing else yet."""
+"""A ZoneEgress is admitted, kept and told of, and calls go through it as long as it is there."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ def served() -> tuple[Zone, str]:
     return made, stream
 
 
-def test_its_view_is_the_admin_listener_and_it_counts_as_acknowledged() -> None:
+def test_with_nothing_to_pass_on_it_listens_and_counts_as_acknowledged() -> None:
+    """So that whoever comes before the first service is told so, and not refused."""
     made, _ = served()
     snapshot = made.state.proxies[".egress"].snapshot
     assert snapshot is not None
-    assert list(snapshot.listeners) == [ADMIN_LISTENER]
+    assert list(snapshot.listeners) == ["inbound:10.0.0.8:10002", ADMIN_LISTENER]
     assert sorted(snapshot.clusters) == ["kuma:envoy:admin", "kuma:readiness"]
     assert (snapshot.endpoints, snapshot.secrets) == ({}, {})
     report = report_of(made.state)

@@ -1,0 +1,117 @@
+"""With `routing.zoneEgress` calls leave a zone through its egresses and not otherwise: real control
+planes, real Envoys, observed traffic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.fleet import ALLOW_ALL, HOSTS, App, Fleet, a_mesh
+from tests.support.real_envoy import application, get
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(150)]
+
+BY_EGRESS = a_mesh(routing={"zoneEgress": True})
+CALLS = 20
+
+
+class Zones(Fleet):
+    """East calls, west answers; what west has is behind its ingress."""
+
+    async def start_zones(self) -> None:
+        await self.start_global()
+        await asyncio.gather(self.start_zone("east"), self.start_zone("west"))
+
+    def connections(self, name: str) -> int:
+        """That came in at the port of a zone proxy."""
+        found = self.stats(name, r"^listener\..*downstream_cx_total$")
+        return sum(value for stat, value in found.items() if "admin" not in stat)
+
+    def lacking(self, zone: str) -> object:
+        return self.status(zone).get("without_egress")
+
+    def told(self, zone: str) -> list[str]:
+        """Events of its log about egresses."""
+        log = (self.folder / "logs" / f"zone-{zone}.log").read_text().splitlines()
+        events = [json.loads(line)["event"] for line in log if line.startswith("{")]
+        return [event for event in events if event.startswith("egress.")]
+
+    async def answers(self, port: int, *wanted: str) -> None:
+        """Until all of these have answered, and nobody else does."""
+        seen: set[str] = set()
+
+        async def asked() -> bool:
+            status, body = await get(port)
+            seen.add(body if status == 200 else str(status))
+            return status == 200 and set(wanted) <= seen
+
+        await self.until(f"{wanted}, after {seen}", asked)
+
+
+@pytest.fixture
+async def zones(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Zones]:
+    """In a folder with a short name: paths of sockets are."""
+    made = Zones(tmp_path_factory.mktemp("z"), mesh=BY_EGRESS, allow=ALLOW_ALL)
+    try:
+        await made.start_zones()
+        yield made
+    finally:
+        made.stop()
+
+
+async def test_calls_to_another_zone_leave_through_the_egresses_of_the_own_one(
+    zones: Zones,
+) -> None:
+    async with AsyncExitStack() as apps:
+        here = await apps.enter_async_context(application("front"))
+        there = await apps.enter_async_context(application("from west"))
+        ingress = zones.ingress("gate-west", "west")
+        zones.sidecar("backend-west", "west", App("backend", there))
+        caller = zones.sidecar("front", "east", App("front", here), to=("backend",))
+        port = caller.calls["backend"]
+        await zones.all_acked(east=1, west=2)
+        await zones.until("what is missing", lambda: zones.lacking("east") == ["default"])
+        assert (await get(port))[0] == 503  # There is a way, and it is not taken.
+        text = await asyncio.to_thread(
+            zones.run_once, "status", "--state-dir", str(zones.state("east"))
+        )
+        assert "mesh default has routing.zoneEgress, and zone east has no egress" in text
+
+        first = zones.egress("out-1", "east")
+        await zones.answers(port, "from west")
+        assert zones.lacking("east") == []
+        second = zones.egress("out-2", "east")
+        await zones.until(
+            "both egresses",
+            lambda: zones.endpoints("front").get("backend", {}).keys() == {first, second},
+        )
+        for _ in range(CALLS):
+            assert await get(port) == (200, "from west")
+        assert all(zones.connections(name) > 0 for name in ("out-1", "out-2"))
+        assert ingress[0] == HOSTS["west"]
+        for name in ("out-1", "out-2"):
+            assert set(zones.endpoints(name)["default:backend"]) == {ingress}
+        told = {host for found in zones.endpoints("front").values() for host, _ in found}
+        assert HOSTS["west"] not in told
+
+        zones.processes.pop("proxy-out-1").kill_now()
+        await zones.until(
+            "the other one alone",
+            lambda: zones.endpoints("front")["backend"].keys() == {second},
+        )
+        for _ in range(CALLS):
+            assert await get(port) == (200, "from west")
+        assert zones.lacking("east") == []
+
+        zones.processes.pop("proxy-out-2").kill_now()
+        await zones.until("the hole", lambda: zones.lacking("east") == ["default"])
+        wanted = ["egress.missing", "egress.found", "egress.missing"]
+        await zones.until("a line for each", lambda: zones.told("east") == wanted)
