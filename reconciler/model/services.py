@@ -16,7 +16,7 @@ from reconciler.model.decode import (
     tags_of,
     text_of,
 )
-from reconciler.model.resource import MESH, canonical_json
+from reconciler.model.resource import Labels, canonical_json
 from reconciler.model.spec import (
     Identity,
     LabelsSelector,
@@ -143,9 +143,7 @@ def decisive(resource: MeshResource) -> MeshResource:
 def matched(multi: MeshResource, services: Iterable[MeshResource]) -> tuple[MeshResource, ...]:
     """The MeshServices of its mesh that a MeshMultiZoneService stands for, in the order given."""
     assert isinstance(multi.spec, MultiZoneSpec)
-    wanted, mesh = set(multi.spec.match_labels), multi.key.mesh
-    return tuple(
-        service
-        for service in services
-        if service.key.mesh == mesh and wanted <= {(MESH, mesh), *service.labels.pairs}
-    )
+    wanted, mesh = Labels(multi.spec.match_labels), multi.key.mesh
+    if not wanted.pairs:
+        return ()
+    return tuple(s for s in services if s.key.mesh == mesh and s.labels.contain(wanted))

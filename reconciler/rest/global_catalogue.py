@@ -8,8 +8,10 @@ from reconciler.decode import mesh_resource
 from reconciler.fleet import cluster_id
 from reconciler.kds.codec import canonical_data
 from reconciler.model.resource import Labels, ResourceKey
+from reconciler.model.services import MULTI_ZONE
 from reconciler.rest.catalogue import Catalogue, no_times
 from reconciler.rest.mesh_insights import MeshInsights
+from reconciler.rest.service_statuses import MultiZoneServices
 from reconciler.state import MeshState, from_resources
 from reconciler.steps.global_insights import zone_insight
 
@@ -61,6 +63,7 @@ def _derived(state: GlobalState) -> Mapping[str, Callable[[Catalogue], Shelf]]:
         "ZoneInsight": lambda _catalogue: _zone_insights(state),
         "ServiceInsight": lambda _catalogue: state.service_insights,
         "MeshInsight": MeshInsights,
+        MULTI_ZONE: MultiZoneServices,
     }
 
 

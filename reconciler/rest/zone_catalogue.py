@@ -11,9 +11,11 @@ from reconciler.fleet import cluster_id
 from reconciler.kds.codec import canonical_data
 from reconciler.kds.proxy_insight import insight_bytes
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
+from reconciler.model.services import MESH_SERVICE, MULTI_ZONE
 from reconciler.model.spec import InsightSpec
 from reconciler.registration import node_id
 from reconciler.rest.catalogue import Catalogue, no_times
+from reconciler.rest.service_statuses import MultiZoneServices, OwnServices
 from reconciler.rest.zone_config import computed
 from reconciler.state import from_resources
 from reconciler.steps.global_insights import moment
@@ -48,6 +50,8 @@ def of_zone(
         layers=(state.merged,),
         derived={
             **{type_: partial(_insights_of, state, type_, now) for type_ in INSIGHTS},
+            MESH_SERVICE: lambda _catalogue: OwnServices(state.merged, state.local),
+            MULTI_ZONE: MultiZoneServices,
             "Zone": lambda _catalogue: from_resources((_zone(state),)),
             "ZoneInsight": lambda _catalogue: from_resources(_zone_insight(state)),
         },

@@ -295,10 +295,10 @@ def _received(
     news = narrowed(record.owned, change)
     owned = apply(record.owned, news)
     travels = KINDS[type_].across
-    after = record
+    after, relayed = record, ResourceDiff()
     if news:
-        relayed = apply(record.relayed, change) if travels else record.relayed
-        after = replace(record, owned=owned, relayed=relayed)
+        relayed = narrowed(record.relayed, _bare(change)) if travels else relayed
+        after = replace(record, owned=owned, relayed=apply(record.relayed, relayed))
     if not KINDS[type_].read_only:
         after = _dated(after, change, news, event.now)
     if after.remembered and type_ == "ZoneIngress":
@@ -315,14 +315,21 @@ def _received(
             state, zone, record.owned, owned, keys, event.now
         )
         told = (*told, *counted)
-    if not travels or not keys:
+    if not relayed:
         return state, told, found
-    keep = KeepRelayed(zone, change.put, change.drop)
+    keep = KeepRelayed(zone, relayed.put, relayed.drop)
     if state.published is None:
         return state, (keep, *told), found
-    pairs = tuple((record.owned.get(key), owned.get(key)) for key in keys)
+    keys = (*(r.key for r in relayed.put), *relayed.drop)
+    pairs = tuple((record.relayed.get(key), after.relayed.get(key)) for key in keys)
     state, relay = global_slices.relay(state, zone, pairs)
     return state, (keep, *relay, *told), found
+
+
+def _bare(change: ResourceDiff) -> ResourceDiff:
+    """Without statuses: no other zone is sent one, and they change with every proxy."""
+    put = (r if r.status is None else replace(r, status=None) for r in change.put)
+    return ResourceDiff(tuple(put), change.drop)
 
 
 def _dated(record: ZoneRecord, told: ResourceDiff, news: ResourceDiff, now: float) -> ZoneRecord:

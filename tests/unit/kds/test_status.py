@@ -65,6 +65,20 @@ def test_the_zones_status_is_kept_and_its_change_is_a_change() -> None:
         assert held.status == status
 
 
+def test_a_status_alone_is_kept_for_no_other_zone() -> None:
+    """It changes with every proxy."""
+    plane = Global()
+    plane.publish()
+    plane.connect("east")
+    first = send(plane, "1", encode_carried(zone_carried("east", service('{"tls":{}}'))))
+    (kept,) = (e for e in first if isinstance(e, g.KeepRelayed))
+    assert [r.status for r in kept.put] == [None]
+    changes = plane.state.changes
+    second = send(plane, "2", encode_carried(zone_carried("east", service('{"vips":[]}'))))
+    assert not any(isinstance(e, g.KeepRelayed) for e in second)
+    assert plane.state.changes == changes
+
+
 def test_a_status_that_changes_makes_a_difference_of_states() -> None:
     before, after = from_resources([service("{}")]), from_resources([service('{"a":1}')])
     assert diff(before, after).put == (service('{"a":1}'),)

@@ -1,0 +1,105 @@
+"""What is shown of services: a zone's own statuses whole, and which MeshServices are one in a
+MeshMultiZoneService, at the global and in a zone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconciler.rest.service_statuses import MultiZoneServices
+from reconciler.rest.zone_catalogue import of_zone
+from tests.support.rest import ask, catalogue, made
+from tests.support.zone import START, dataplane, zone
+from tests.unit.steps.test_zone_services import mesh
+
+if TYPE_CHECKING:
+    from reconciler.model.resource import MeshResource
+    from reconciler.rest.catalogue import Catalogue
+
+MULTI = "/meshes/default/meshmultizoneservices/all"
+
+
+def multi(**labels: str) -> MeshResource:
+    wanted = {f"kuma.io/{name.replace('_', '-')}": value for name, value in labels.items()}
+    spec = {"selector": {"meshService": {"matchLabels": wanted}}, "ports": [{"port": 80}]}
+    return made("MeshMultiZoneService", "all", spec)
+
+
+def at_global(*resources: MeshResource) -> Catalogue:
+    derived = {"MeshMultiZoneService": MultiZoneServices}
+    return catalogue(made("Mesh", "default"), *resources, derived=derived)
+
+
+def told(shown: Catalogue) -> dict[str, Any]:
+    status, found = ask(shown, MULTI)
+    assert status == 200
+    (listed,) = ask(shown, "/meshes/default/meshmultizoneservices")[1]["items"]
+    assert listed == found
+    return dict(found["status"])
+
+
+def test_a_multi_zone_service_says_which_services_are_one_in_it() -> None:
+    labels = {"display_name": "backend"}
+    shown = at_global(
+        multi(display_name="backend"),
+        made("MeshService", "backend-2", zone="west", **labels),
+        made("MeshService", "backend-1", zone="east", **labels),
+        made("MeshService", "other", zone="east", display_name="other"),
+        made("MeshService", "backend-3", zone="east", **labels, mesh="payments"),
+    )
+    place = {"name": "backend", "namespace": "", "mesh": "default"}
+    assert told(shown) == {
+        "conditions": [
+            {
+                "type": "MeshServicesMatched",
+                "status": "True",
+                "reason": "MatchesFound",
+                "message": "Matched 2 MeshService(s)",
+            }
+        ],
+        "meshServices": [{**place, "zone": "east"}, {**place, "zone": "west"}],
+    }
+
+
+def test_the_namespace_of_a_service_is_told() -> None:
+    service = made("MeshService", "backend-1", zone="east", display_name="backend")
+    labels = service.labels.with_labels({"k8s.kuma.io/namespace": "shop"})
+    shown = at_global(multi(display_name="backend"), replace(service, labels=labels))
+    (found,) = told(shown)["meshServices"]
+    assert found["namespace"] == "shop"
+
+
+def test_a_multi_zone_service_that_matches_nothing_says_so() -> None:
+    assert told(at_global(multi(display_name="backend"))) == {
+        "conditions": [
+            {
+                "type": "MeshServicesMatched",
+                "status": "False",
+                "reason": "NoMatchesFound",
+                "message": "Selector does not match any MeshService in this zone",
+            }
+        ]
+    }
+
+
+def test_a_zone_shows_its_own_services_with_their_status_and_matches_all_zones() -> None:
+    other = made("MeshService", "backend-x", zone="west", display_name="backend")
+    east = zone(mesh(), multi(display_name="backend"), other)
+    east.connect(dataplane("backend-0", "backend"))
+    east.tick(1)
+    shown = of_zone(east.state, hostname="zone", now=START + 5, items_max=1000)
+    own = ask(shown, "/meshes/default/meshservices/backend")[1]
+    assert own["status"]["dataplaneProxies"] == {"connected": 1, "healthy": 1, "total": 1}
+    listed = ask(shown, "/meshes/default/meshservices")[1]["items"]
+    assert listed[0] == own
+    assert [each["name"] for each in listed] == ["backend", "backend-x"]
+    assert [each["zone"] for each in told(shown)["meshServices"]] == ["east", "west"]
+
+
+@pytest.mark.parametrize("path", ["meshservices/none", "meshmultizoneservices/none"])
+def test_what_is_not_there_is_not_found(path: str) -> None:
+    shown = of_zone(zone(mesh()).state, hostname="zone", now=START, items_max=1000)
+    assert ask(shown, f"/meshes/default/{path}")[0] == 404
