@@ -22,6 +22,7 @@ from reconciler.model.resource import (
     MeshResource,
     ResourceKey,
 )
+from reconciler.model.services import VACANT_SINCE
 from xds.copying import replace
 from xds.snapshot import step_from
 
@@ -178,7 +179,7 @@ def _named(zone: str, resource: MeshResource) -> tuple[str, Labels]:
     """Wire name and labels; a proxy and its insight share the name, which is how the global joins
     them.
     """
-    labels = resource.labels.with_labels(
+    labels = resource.labels.without(VACANT_SINCE).with_labels(
         {ORIGIN: "zone", ZONE: zone, DISPLAY_NAME: resource.display_name}
     )
     return hashed_name(resource.key.mesh, resource.display_name, labels), labels

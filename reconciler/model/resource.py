@@ -58,6 +58,11 @@ class Labels:
     def contain(self, wanted: Labels) -> bool:
         return set(wanted.pairs) <= set(self.pairs)
 
+    def without(self, key: str) -> Labels:
+        """The same object where there is no such label."""
+        pairs = tuple(pair for pair in self.pairs if pair[0] != key)
+        return self if pairs == self.pairs else Labels(pairs)
+
     def with_labels(self, extra: Mapping[str, str]) -> Labels:
         return Labels.of({**dict(self.pairs), **extra})
 

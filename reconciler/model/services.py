@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from reconciler.model.resource import MeshResource
 
 MESH_SERVICE, MULTI_ZONE = "MeshService", "MeshMultiZoneService"
+# Until when a zone keeps one without proxies is its own affair: Kuma's zones do not tell it, too.
+VACANT_SINCE = "kuma.io/deletion-grace-period-started-at"
 AVAILABLE, UNAVAILABLE = "Available", "Unavailable"
 READY, NOT_READY = "Ready", "NotReady"
 
@@ -130,14 +132,14 @@ def speaks_tls(service: MeshResource) -> bool:
 
 
 def decisive(resource: MeshResource) -> MeshResource:
-    """A zone's MeshService with as much of its status as a zone computes with: what is counted
-    changes with every proxy, and decides nothing.
+    """A zone's MeshService with as much of it as a zone computes with: what is counted changes with
+    every proxy, and decides nothing.
     """
     if resource.key.type != MESH_SERVICE or not resource.status:
         return resource
     tls = READY if speaks_tls(resource) else NOT_READY
     status = canonical_json({"tls": {"status": tls}})
-    return resource if status == resource.status else replace(resource, status=status)
+    return replace(resource, labels=resource.labels.without(VACANT_SINCE), status=status)
 
 
 def matched(multi: MeshResource, services: Iterable[MeshResource]) -> tuple[MeshResource, ...]:

@@ -33,6 +33,7 @@ from reconciler.model.services import (
     NOT_READY,
     READY,
     UNAVAILABLE,
+    VACANT_SINCE,
     decisive,
     speaks_tls,
 )
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from reconciler.steps.service_members import At, Held, Ports
 
 MANAGED_BY, GENERATOR = "kuma.io/managed-by", "meshservice-generator"
-VACANT_SINCE = "kuma.io/deletion-grace-period-started-at"
 LOOKS = 256  # proxies that are looked at in one turn
 BATCH = 32  # services
 SHOWN = 5  # proxies that a note names
@@ -169,7 +169,7 @@ def _decided(state: ZoneState, now: float) -> Outcome:
             if before is None:
                 room -= 1
                 notes.append(Note("service.generated", _said(at)))
-            if before is None or counts or decisive(before) != decisive(after):
+            if before is None or counts or _decides(before, after):
                 put += [after] if after != before else []
             elif after.status != before.status:
                 waiting.add(at)
@@ -181,6 +181,11 @@ def _decided(state: ZoneState, now: float) -> Outcome:
     state, differ = _differing(replace(state, services=services), batch)
     state, written = _written(state, ResourceDiff(tuple(put), tuple(drop)))
     return state, (*written, *notes, *differ)
+
+
+def _decides(before: MeshResource, after: MeshResource) -> bool:
+    """Or is to be kept."""
+    return decisive(before) != decisive(after) or before.labels != after.labels
 
 
 def _written(state: ZoneState, change: ResourceDiff) -> Outcome:

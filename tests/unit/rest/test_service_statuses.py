@@ -42,13 +42,12 @@ def told(shown: Catalogue) -> dict[str, Any]:
 
 
 def test_a_multi_zone_service_says_which_services_are_one_in_it() -> None:
-    labels = {"display_name": "backend"}
     shown = at_global(
         multi(display_name="backend"),
-        made("MeshService", "backend-2", zone="west", **labels),
-        made("MeshService", "backend-1", zone="east", **labels),
+        made("MeshService", "backend-2", zone="west", display_name="backend"),
+        made("MeshService", "backend-1", zone="east", display_name="backend"),
         made("MeshService", "other", zone="east", display_name="other"),
-        made("MeshService", "backend-3", zone="east", **labels, mesh="payments"),
+        made("MeshService", "backend-3", zone="east", display_name="backend", mesh="payments"),
     )
     place = {"name": "backend", "namespace": "", "mesh": "default"}
     assert told(shown) == {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler.decode import mesh_resource
+from reconciler.kds.codec import decode_entry
 from reconciler.kds.types import MANIFEST
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.model.services import decisive
@@ -22,6 +23,8 @@ from xds.resource import LISTENER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from xds.resource import XdsResource
 
 SINCE = "kuma.io/deletion-grace-period-started-at"
 HOUR = 3600.0
@@ -208,6 +211,22 @@ def test_losing_proxies_is_not_deleting_a_service() -> None:
     assert notes(made, "service.removed") == [{"mesh": "default", "service": "backend"}]
 
 
+def test_since_when_a_service_has_no_proxy_is_told_to_nobody_else() -> None:
+    """As in Kuma: callers in all zones would compute for nothing."""
+    made = zone(mesh())
+    made.lose(made.connect(made_by("backend")))
+    merged, (told,) = made.state.merged, published(made)
+    made.tick(10)
+    assert one(made).labels.get(SINCE) is not None
+    key = one_key("backend")
+    assert made.state.merged.get(key) is merged.get(key)
+    (after,) = published(made)
+    before = decode_entry("MeshService", told.entry)
+    now = decode_entry("MeshService", after.entry)
+    assert (now.labels, now.body) == (before.labels, before.body)
+    assert SINCE not in now.labels
+
+
 def test_the_zone_wakes_for_the_end_of_a_service() -> None:
     made = zone(mesh())
     made.lose(made.connect(made_by("backend")))
@@ -378,7 +397,7 @@ def test_they_go_up_with_their_status_and_are_written_once_all_proxies_are_told(
     followed.connect()
     made.deliver(z.GlobalRequest(followed.session, DeltaRequest("MeshService")))
     made.connect(made_by("backend"), listeners=False)
-    (told,) = {r.name for r in followed_names(made)}
+    (told,) = {r.name for r in published(made)}
     assert told.startswith("backend-")
     assert told.endswith(".default")
     assert any(
@@ -387,9 +406,9 @@ def test_they_go_up_with_their_status_and_are_written_once_all_proxies_are_told(
     )
 
 
-def followed_names(made: Zone) -> list[Any]:
-    published = made.state.published.types["MeshService"]
-    return list(published.values())
+def published(made: Zone) -> list[XdsResource]:
+    """What the global is told of MeshServices."""
+    return list(made.state.published.types["MeshService"].values())
 
 
 def test_none_is_made_while_the_zone_gathers_what_it_lost() -> None:
