@@ -12,6 +12,7 @@ import ssl
 import time
 from typing import TYPE_CHECKING
 
+from reconciler.demo import zones
 from reconciler.demo.calls import Answer, Load, by_version, by_zone, calls
 from reconciler.demo.outage import outage
 from reconciler.demo.seen import EFFECT_TIMEOUT_S, NotSeen, Seen
@@ -100,6 +101,8 @@ class Tour:
             ("4 kill -9 east's backend", self.kill),
             ("5 status commits", self.status_commits),
             ("6 the global is killed", lambda: outage(self)),
+            ("7 near first", lambda: zones.near_first(self)),
+            ("8 a way out by an egress", lambda: zones.way_out(self)),
         )
         for name, step in steps:
             try:

@@ -61,6 +61,8 @@ class ZonePorts:
     ads: int
     ingress: int
     ingress_admin: int
+    egress: int
+    egress_admin: int
     tap: int
 
 
@@ -100,12 +102,12 @@ class World:
         self.work = folder / "work"
         self.processes: dict[str, Process] = {}
         self.taps: dict[str, Tap] = {}
-        ports = free_ports(40)
+        ports = free_ports(44)
         self.kds_port = ports.pop()
         self.refusing_port = ports.pop()
         self.diagnostics = {role: ports.pop() for role in ("global", *self.zones)}
         self.api = {role: (ports.pop(), ports.pop()) for role in ("global", *self.zones)}
-        self.ports = {z: ZonePorts(*(ports.pop() for _ in range(5))) for z in self.zones}
+        self.ports = {z: ZonePorts(*(ports.pop() for _ in range(7))) for z in self.zones}
         self.workloads = self._workloads(ports)
         self.newcomer = Workload(
             "backend-east-2", "backend", "east", "v3", ports.pop(), ports.pop(), ports.pop()
@@ -274,6 +276,17 @@ class World:
         }
         token = ("token", "zone-proxy", "--zone", zone, "--scope", "ingress")
         self._dataplane(f"ingress-{zone}", zone, document, token)
+
+    def run_egress(self, zone: str) -> None:
+        ports = self.ports[zone]
+        networking = {
+            "address": self.host(zone),
+            "port": ports.egress,
+            "admin": {"port": ports.egress_admin},
+        }
+        document = {"type": "ZoneEgress", "name": f"egress-{zone}", "networking": networking}
+        token = ("token", "zone-proxy", "--zone", zone, "--scope", "egress")
+        self._dataplane(f"egress-{zone}", zone, document, token)
 
     def run_sidecar(self, workload: Workload) -> None:
         tags = {

@@ -38,6 +38,8 @@ STEPS = (
     "5 status commits",  # first before 4, then during and after it
     "4 kill -9 east's backend",
     "6 the global is killed",
+    "7 near first",
+    "8 a way out by an egress",
 )
 
 
