@@ -269,7 +269,7 @@ def _real(
         changes,
         dataplanes,
         (topology.instances, resources["Dataplane"]),
-        before.real.into.followed(mesh, ingresses, addresses, place),
+        (before.real.into.followed(mesh, ingresses, addresses, place), topology.egresses),
         place,
     )
 

@@ -10,13 +10,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from operator import is_
 from typing import TYPE_CHECKING
 
-from reconciler.ingress import backends, ingress_chain, ingress_cluster
+from reconciler.ingress import (
+    backends,
+    ingress_chain,
+    ingress_cluster,
+    real_chains,
+    real_cluster,
+)
 from reconciler.instances import without_service
 from reconciler.match import is_effective
 from reconciler.model.resource import ZONE
 from reconciler.policies.mesh_http_route import POLICY
+from reconciler.real import NO_REALS
+from reconciler.real_services import NO_WAYS
 from reconciler.topology import merged_by_address
 from xds import names
 from xds.view import Endpoint, Endpoints, Half
@@ -28,6 +37,8 @@ if TYPE_CHECKING:
     from reconciler.context import MeshContext
     from reconciler.model.resource import MeshResource
     from reconciler.model.spec import Tags
+    from reconciler.real import Reals
+    from reconciler.real_services import Ways
     from reconciler.topology import Offers, Services, Target
     from xds.view import EdsCluster, SniChain
 
@@ -56,6 +67,8 @@ class Beyond:
     remote: tuple[tuple[Target, Offers], ...] = ()
     routes: Collection | None = None
     asked: Mapping[str, TagSets] = field(default_factory=dict)  # further subsets, by service
+    real: tuple[Reals, Ways] = (NO_REALS, NO_WAYS)
+    resources: Mapping[str, Passed] = field(default_factory=dict)  # what `real` comes to
     services: Mapping[str, Passed] = field(default_factory=dict)
 
 
@@ -63,7 +76,8 @@ def beyond(context: MeshContext) -> Beyond:
     """The same object as long as it is the same."""
     before: Beyond = context.cached.beyond or Beyond()
     remote, routes = context.topology.remote, context.resources[POLICY.kind]
-    if before.routes is routes and before.remote == remote:
+    real = context.reals, context.real.into.ways
+    if before.routes is routes and before.remote == remote and all(map(is_, before.real, real)):
         return before
     asked = before.asked if before.routes is routes else _asked(routes)
     targets = [target for target, _ in remote]
@@ -79,8 +93,31 @@ def beyond(context: MeshContext) -> Beyond:
             services[name] = replace(was, offered=offered, endpoints=endpoints)
         else:
             services[name] = was
-    found = context.cached.beyond = Beyond(remote, routes, asked, services)
+    same = all(map(is_, before.real, real))
+    resources = before.resources if same else _resources(context, before.resources)
+    services |= resources
+    found = context.cached.beyond = Beyond(remote, routes, asked, real, resources, services)
     return found
+
+
+def _resources(context: MeshContext, before: Mapping[str, Passed]) -> dict[str, Passed]:
+    """MeshServices of other zones, and MeshMultiZoneServices with one of them."""
+    services: dict[str, Passed] = {}
+    for name in sorted(context.reals.named):
+        to, found = context.reals.destination(name), context.real.elsewhere(name)
+        if to is None or not found:
+            continue
+        endpoints = Endpoints(name, merged_by_address(found))
+        cluster = replace(real_cluster(name), detection=context.detects)
+        chains, was = real_chains(to, name), before.get(name)
+        made = Passed((), NO_TAGS, cluster, endpoints, chains)
+        services[name] = was if was is not None and _alike(was, made) else made
+    return services
+
+
+def _alike(one: Passed, other: Passed) -> bool:
+    same = one.cluster == other.cluster and one.endpoints == other.endpoints
+    return same and one.chains == other.chains
 
 
 def _asked(routes: Iterable[MeshResource]) -> dict[str, TagSets]:

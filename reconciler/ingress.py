@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from reconciler.collection import Collection
     from reconciler.instances import Place
-    from reconciler.real import Reals
+    from reconciler.real import RealDestination, Reals
     from reconciler.real_services import RealServices
     from reconciler.state import MeshState
 
@@ -120,15 +120,17 @@ def real_clusters(
             for name in real.names if real.key.type == MESH_SERVICE or real.members else ():
                 service, to = found.service(name), found.reals.destination(name)
                 if service is not None and to is not None and to.real is real:
-                    snis = {sni for sni in (to.hash_sni, to.kri_sni) if sni is not None}
-                    yield (
-                        _passing(name),
-                        Endpoints(name, merged_by_address(service.endpoints)),
-                        tuple(SniChain(sni, name) for sni in sorted(snis)),
-                    )
+                    endpoints = Endpoints(name, merged_by_address(service.endpoints))
+                    yield real_cluster(name), endpoints, real_chains(to, name)
 
 
-def _passing(name: str) -> EdsCluster:
+def real_chains(to: RealDestination, name: str) -> tuple[SniChain, ...]:
+    """One for each name under which clients ask for it, sorted."""
+    snis = {sni for sni in (to.hash_sni, to.kri_sni) if sni is not None}
+    return tuple(SniChain(sni, name) for sni in sorted(snis))
+
+
+def real_cluster(name: str) -> EdsCluster:
     return EdsCluster(
         name=name, protocol=Protocol.TCP, tls=None, http2_upstream=False, circuit_breakers=False
     )

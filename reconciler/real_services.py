@@ -2,7 +2,8 @@
 other zones at the ways into these zones. Pure.
 
 A MeshService of another zone is reached by the zone's MeshZoneAddresses, else by its ingresses, and
-only while nothing nearer is well (priority 1). A MeshMultiZoneService is where its members are.
+only while nothing nearer is well (priority 1); where the mesh has its calls leave by an egress, by
+the own zone's egresses, which pass them on there. A MeshMultiZoneService is where its members are.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 # The local instances by service, and all Dataplanes.
 Everybody: TypeAlias = "tuple[HashTrieMap[str, Instances], Collection]"
 Ways = Mapping[str, tuple[Target, ...]]  # by zone: where it is entered; sorted
+NO_WAYS: Ways = {}
 
 
 def inside(reals: Reals, everybody: Everybody, place: Place) -> RealServices:
@@ -48,7 +50,7 @@ class WaysInto:
     ingresses: Collection | None = None
     addresses: Collection | None = None
     resolved: Mapping[str, str] = field(default_factory=dict)
-    ways: Ways = field(default_factory=dict)
+    ways: Ways = field(default_factory=lambda: NO_WAYS)
 
     def followed(
         self, mesh: MeshResource, ingresses: Collection, addresses: Collection, place: Place
@@ -60,7 +62,8 @@ class WaysInto:
             and self.resolved == place.resolved
         ):
             return self
-        ways = ways_into(mesh, ingresses, addresses, place)
+        found = ways_into(mesh, ingresses, addresses, place)
+        ways = self.ways if found == self.ways else found
         return WaysInto(mesh, ingresses, addresses, place.resolved, ways)
 
 
@@ -83,6 +86,7 @@ class RealServices:
     reals: Reals = NO_REALS
     chosen: HashTrieMap[ResourceKey, Instances] = field(default_factory=HashTrieMap)
     into: WaysInto = field(default_factory=WaysInto)
+    egresses: tuple[Target, ...] | None = None  # None: calls go to other zones by themselves
     _found: dict[str, _Found] = field(default_factory=dict)
 
     def service(self, name: str) -> Service | None:
@@ -92,13 +96,13 @@ class RealServices:
             return None
         real = destination.real
         instances = self.chosen.get(real.key, NOBODY)
-        ways = () if real.is_local(self.place.zone) else self.into.ways.get(real.zone, ())
+        ways = self._ways(real)
         members = tuple(self._members(destination))
-        rest = (real, destination.port, ways, members)
+        rest = (real, destination.port, ways, self.egresses, members)
         known = self._found.get(name)
         if known is not None and known.instances is instances and known.rest == rest:
             return known.service
-        endpoints = {*self._local(destination, instances), *_remote(real.zone, ways)}
+        endpoints = {*self._local(destination, instances), *self._remote(real.zone, ways)}
         endpoints.update(e for member in members for e in member.endpoints)
         found = tuple(sorted(endpoints, key=endpoint_order))
         service = Service(name, common_protocol((destination.port.protocol,)), found)
@@ -107,16 +111,45 @@ class RealServices:
         self._found[name] = _Found(service, instances, rest)
         return service
 
+    def elsewhere(self, name: str) -> tuple[Endpoint, ...]:
+        """Of other zones, each by the ways into it: where an egress passes calls on to. Sorted."""
+        destination = self.reals.destination(name)
+        reals = [destination.real] if destination is not None else []
+        if destination is not None and destination.real.key.type == MULTI_ZONE:
+            reals = [each.real for each in self._members_of(destination)]
+        found = {
+            Endpoint(*target, 1, ((ZONE, real.zone), ("mesh", real.key.mesh)), real.zone)
+            for real in reals
+            for target in self._ways(real)
+        }
+        return tuple(sorted(found, key=endpoint_order))
+
+    def _ways(self, real: Real) -> tuple[Target, ...]:
+        """Into the zone of a MeshService, unless it is the own one."""
+        return () if real.is_local(self.place.zone) else self.into.ways.get(real.zone, ())
+
+    def _remote(self, zone: str, ways: tuple[Target, ...]) -> Iterator[Endpoint]:
+        """A zone that nobody can enter is not reached by an egress either."""
+        by_egress = self.egresses is not None
+        for target in (self.egresses or ()) if by_egress and ways else ways:
+            yield Endpoint(*target, 1, ((ZONE, zone),), zone, priority=1, via_egress=by_egress)
+
     def _members(self, destination: RealDestination) -> Iterator[Service]:
-        """Of other zones those that say they have somebody."""
+        for member in self._members_of(destination):
+            service = self.service(member.real.name(member.port))
+            if service is not None:
+                yield service
+
+    def _members_of(self, destination: RealDestination) -> Iterator[RealDestination]:
+        """Of a MeshMultiZoneService; of other zones those that say they have somebody."""
         if destination.real.key.type != MULTI_ZONE:
             return
         for name in self.reals.members_at(destination.real, destination.port.port):
             member = self.reals.destination(name)
-            near = member is not None and member.real.is_local(self.place.zone)
-            found = self.service(name) if member is not None else None
-            if found is not None and member is not None and (near or member.real.available):
-                yield found
+            if member is not None and (
+                member.real.is_local(self.place.zone) or member.real.available
+            ):
+                yield member
 
     def _local(self, destination: RealDestination, instances: Instances) -> Iterator[Endpoint]:
         real, resolve = destination.real, resolver(self.place.resolved)
@@ -133,12 +166,14 @@ class RealServices:
         changes: Iterable[Difference],
         dataplanes: Iterable[Difference],
         everybody: Everybody,
-        into: WaysInto,
+        ways: tuple[WaysInto, tuple[Target, ...] | None],
         place: Place,
     ) -> tuple[RealServices, frozenset[str]]:
         """After a change of resources (`changes`), of Dataplanes and of ways, and the destinations
-        that may differ. Beside them the kinds of which any resource does.
+        that may differ. Beside them the kinds of which any resource does. `ways`: into other zones,
+        and the egresses by which calls leave, if they do.
         """
+        into, egresses = ways
         reals, differing = self.reals.followed(changes)
         chosen, touched = self._chosen(reals, dataplanes, place)
         for key in differing:
@@ -150,7 +185,7 @@ class RealServices:
         zones = {
             zone
             for zone in self.into.ways.keys() | into.ways.keys()
-            if self.into.ways.get(zone) != into.ways.get(zone)
+            if self.into.ways.get(zone) != into.ways.get(zone) or self.egresses != egresses
         }
         found, was_at = self._found, self.place
         same = (was_at.zone, was_at.resolved, was_at.affinity)
@@ -162,7 +197,7 @@ class RealServices:
         keys = self.reals.holding(touched | differing) | reals.holding(touched | differing)
         ends = [real for key in keys for real in (self.reals.get(key), reals.get(key)) if real]
         names = {name for real in ends for name in real.names} | {key.type for key in differing}
-        return RealServices(place, reals, chosen, into, found), frozenset(names)
+        return RealServices(place, reals, chosen, into, egresses, found), frozenset(names)
 
     def _chosen(
         self, reals: Reals, dataplanes: Iterable[Difference], place: Place
@@ -204,11 +239,6 @@ def _selects(real: Real, everybody: Everybody, place: Place) -> Instances:
         may = dataplanes
     found = (d for d in may if _takes(real, d, place))
     return HashTrieMap({d.key: (d, d.key not in place.absent) for d in found})
-
-
-def _remote(zone: str, ways: Iterable[Target]) -> Iterator[Endpoint]:
-    for target in ways:
-        yield Endpoint(*target, 1, ((ZONE, zone),), zone, priority=1)
 
 
 def ways_into(

@@ -167,3 +167,21 @@ async def test_a_policy_and_a_route_name_the_resource(world: World) -> None:
     await world.fleet.commit(route=route)
     port = world.outbounds["theirs"]
     assert await asyncio.to_thread(header_of, port, str(HEADER["name"])) == HEADER["value"]
+    await world.fleet.commit(route=None)
+
+
+async def test_where_calls_leave_by_an_egress_the_other_zone_is_reached_by_it_alone(
+    world: World,
+) -> None:
+    fleet = world.fleet
+    egress = fleet.egress("egress", "east")
+    leaving = a_mesh(meshServices={"mode": "Everywhere"}, routing={"zoneEgress": True})
+    await fleet.commit(mesh=leaving)
+    name = f"default_backend__west_msvc_{world.at}"
+    await fleet.until(
+        "the egress as the way", lambda: set(fleet.endpoints("web")[name]) == {egress}
+    )
+    assert await who_answers(world.outbounds["theirs"]) == {"west": 30}
+    assert HOSTS["west"] not in {at[0] for each in fleet.endpoints("web").values() for at in each}
+    passed = fleet.stats("egress", f"cluster.{name}.upstream_cx_total")
+    assert sum(passed.values()) > 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler import egress
 from reconciler.context import mesh_context
 from reconciler.model.resource import NAMESPACE, SERVICE, ZONE, ResourceKey
 from reconciler.model.services import decode_zone_address
@@ -21,6 +22,7 @@ from tests.support.mesh import (
     a_mesh_service,
     a_multi_zone_service,
     a_policy,
+    an_egress,
     an_inbound,
     an_ingress,
     offers,
@@ -337,3 +339,67 @@ def test_long_names_are_cut_where_a_label_ends() -> None:
 @pytest.mark.parametrize("name", ["UPPER", "a.b", "a" * 64])
 def test_no_kri_sni_where_it_is_no_host_name(name: str) -> None:
     assert names.kri_sni("msvc", ("default", "east", ""), name, "80") is None
+
+
+# --- by the zone's own egress ---
+
+LEAVING = a_mesh(zone_egress=True)
+INTO_WEST = an_ingress("west", offers("backend", zone="west"), address="203.0.113.7")
+
+
+def test_where_calls_leave_by_an_egress_other_zones_are_reached_by_it_alone() -> None:
+    ours, theirs = an_instance("b1", "10.0.0.1"), (a_backend("east"), a_backend("west"))
+    asked = web(TO_OURS, TO_THEIRS, replace(TO_ALL, port=8080))
+    rest = (LEAVING, *theirs, INTO_WEST, ours, all_backends(8080), asked)
+    view = view_of(*rest, an_egress("e", address="10.8.0.1"))
+    held = {each.cluster: [e.address for e in each.endpoints] for each in view.endpoints}
+    assert held == {
+        EAST: ["10.0.0.1"],
+        WEST: ["10.8.0.1"],
+        "default_all___mzsvc_8080": ["10.0.0.1", "10.8.0.1"],
+    }
+    assert [e.priority for e in endpoints(view, WEST)] == [1]
+    without = view_of(*rest)
+    assert endpoints(without, WEST) == ()
+
+
+def test_a_zone_that_nobody_can_enter_is_not_reached_by_an_egress_either() -> None:
+    out = an_egress("e", address="10.8.0.1")
+    view = view_of(LEAVING, a_backend("west"), out, web(TO_THEIRS))
+    assert endpoints(view, WEST) == ()
+
+
+def test_egress_passes_on_what_is_of_other_zones_to_their_ingresses() -> None:
+    south = a_backend("south", state="Unavailable")
+    into_south = an_ingress("south", offers("x", zone="south"), address="203.0.113.9")
+    ours = (a_backend("east"), an_instance("b1", "10.0.0.1"), all_backends(8080))
+    resources = (LEAVING, a_backend("west"), south, INTO_WEST, into_south, *ours)
+    state = from_resources(resources)
+    context = mesh_context(state, "default", "east", frozenset(), {})
+    found = egress.beyond(context)
+    where = {name: [e.address for e in p.endpoints.endpoints] for name, p in found.services.items()}
+    assert where == {
+        "backend": ["203.0.113.7"],  # by its tag
+        "x": ["203.0.113.9"],
+        WEST: ["203.0.113.7"],
+        "default_backend__south_msvc_8080": ["203.0.113.9"],
+        "default_all___mzsvc_8080": ["203.0.113.7"],
+    }
+    snis = {chain.sni: chain.cluster for chain in egress.chains((found,))}
+    assert snis[names.hash_sni("all", 8080, "default", "mzms")] == "default_all___mzsvc_8080"
+    assert snis["sni.msvc.default.west.backend.main"] == WEST
+
+
+def test_what_an_egress_passes_on_is_followed() -> None:
+    state = from_resources((LEAVING, a_backend("west"), INTO_WEST))
+    context = mesh_context(state, "default", "east", frozenset(), {})
+    before = egress.beyond(context)
+    other = a_mesh_service("other", {ZONE: "west"}, spec={"ports": [{"port": 1}]})
+    state = apply(state, ResourceDiff(put=(other,)))
+    context = mesh_context(state, "default", "east", frozenset(), {}, context)
+    after = egress.beyond(context)
+    assert after.services[WEST] is before.services[WEST]
+    assert "default_other__west_msvc_1" in after.services
+    state = apply(state, ResourceDiff(drop=(INTO_WEST.key,)))
+    context = mesh_context(state, "default", "east", frozenset(), {}, context)
+    assert egress.beyond(context).services == {}
