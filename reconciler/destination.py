@@ -7,6 +7,7 @@ same: the policies that may concern the destination, and the protocols of the se
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
@@ -39,6 +40,7 @@ from xds import names
 from xds.view import (
     Applied,
     EdsCluster,
+    Hooks,
     OutboundListener,
     Protocol,
     Route,
@@ -258,7 +260,7 @@ def _with_origin(entry: Entry) -> Entry:
 
 def _cluster(reader: _Reader, tags: Tags) -> Cluster:
     protocol = reader.protocol(service_of(tags)) or Protocol.TCP
-    towards_it = _applied(reader, tags, http=protocol.is_http)
+    towards_it = _applied(reader, tags, protocol, _shapes_clusters)
     cluster = EdsCluster(
         name=names.cluster_name(tags),
         protocol=protocol,
@@ -282,6 +284,9 @@ def _upstream_tls(reader: _Reader, tags: Tags) -> UpstreamTls | None:
     )
 
 
+_shapes_clusters, _shapes_listeners = attrgetter("shape_clusters"), attrgetter("shape_listeners")
+
+
 @dataclass(frozen=True, slots=True)
 class _Towards:
     """What every kind does towards a destination, and the policies it comes from."""
@@ -291,17 +296,21 @@ class _Towards:
     wanted: Preferences | None
 
 
-def _applied(reader: _Reader, tags: Tags, *, http: bool) -> _Towards:
+def _applied(
+    reader: _Reader, tags: Tags, protocol: Protocol, shapes: Callable[[Hooks], bool]
+) -> _Towards:
+    """Of the kinds that shape clusters, or of those that shape listeners."""
     applied: list[Applied] = []
     origins: list[ResourceKey] = []
     wanted = None
     for effect in EFFECTS:
-        if effect.on_outbound is None:
+        if effect.on_outbound is None or not shapes(effect.hooks):
             continue
         entries = reader.entries(effect.kind, reader.towards(tags))
         conf = reader.conf(effect.kind, entries, tags)
-        if conf is not None:
-            applied.append(Applied(effect.hooks, effect.on_outbound(conf.value, http)))
+        value = effect.on_outbound(conf.value, protocol) if conf is not None else None
+        if conf is not None and value is not None:
+            applied.append(Applied(effect.hooks, value))
             origins += conf.origins
         if conf is not None and effect.locality is not None:
             zone, near = reader.context.place.zone, reader.callers.near
@@ -312,17 +321,15 @@ def _applied(reader: _Reader, tags: Tags, *, http: bool) -> _Towards:
 def cluster_applied(applied: Iterable[Applied]) -> tuple[Applied, ...]:
     """Those that change clusters; the others would only split shared values."""
     return tuple(
-        [
-            _narrowed(each, each.hooks.of_cluster)
-            for each in applied
-            if each.hooks.on_cluster or each.hooks.on_protocol_options
-        ]
+        [_narrowed(each, each.hooks.of_cluster) for each in applied if each.hooks.shape_clusters]
     )
 
 
 def listener_applied(applied: Iterable[Applied]) -> tuple[Applied, ...]:
-    """What changes listeners and their routes."""
-    return tuple([_narrowed(each, each.hooks.of_listener) for each in applied])
+    """Those that change listeners and their routes."""
+    return tuple(
+        [_narrowed(each, each.hooks.of_listener) for each in applied if each.hooks.shape_listeners]
+    )
 
 
 def _narrowed(applied: Applied, read: Callable[[Any], Hashable] | None) -> Applied:
@@ -337,7 +344,7 @@ def _destination(reader: _Reader, tags: Tags) -> Destination:
         # Nobody has ever declared the service. Where routes are made for it, it must be HTTP.
         protocol = Protocol.HTTP if rules is not None else Protocol.TCP
     http = protocol.is_http
-    towards_it = _applied(reader, tags, http=http)
+    towards_it = _applied(reader, tags, protocol, _shapes_listeners)
     applied, origins = listener_applied(towards_it.applied), towards_it.origins
     in_force = rules.value if rules is not None and http else ()
     all_planned = planned_routes(in_force, tags, lambda ref: _backend_tags(reader, ref))
@@ -346,7 +353,7 @@ def _destination(reader: _Reader, tags: Tags) -> Destination:
     return Destination(
         protocol=protocol,
         routes=tuple(
-            _route(planned, _route_applied(reader, from_.get(planned.origin), applied, http))
+            _route(planned, _route_applied(reader, from_.get(planned.origin), applied, protocol))
             for planned in all_planned
         ),
         clusters=tuple(sorted(clusters, key=lambda c: c.cluster.name)),
@@ -379,7 +386,7 @@ def _route(planned: PlannedRoute, applied: tuple[Applied, ...]) -> Route:
 
 
 def _route_applied(
-    reader: _Reader, resource: MeshResource | None, applied: tuple[Applied, ...], http: bool
+    reader: _Reader, resource: MeshResource | None, applied: tuple[Applied, ...], protocol: Protocol
 ) -> tuple[Applied, ...]:
     """As towards the destination, unless a policy points at the MeshHTTPRoute itself."""
     if resource is None:
@@ -387,13 +394,14 @@ def _route_applied(
     result: list[Applied] = []
     by_kind = {a.hooks.policy: a for a in applied}
     for effect in EFFECTS:
-        if effect.on_outbound is None:
+        if effect.on_outbound is None or not effect.hooks.shape_listeners:
             continue
         entries = reader.entries(effect.kind, towards_route(resource))
         conf = route_conf(entries, resource, MERGE[effect.kind])
         if conf is not None:
-            found = Applied(effect.hooks, effect.on_outbound(conf.value, http))
-            result += listener_applied((found,))
+            value = effect.on_outbound(conf.value, protocol)
+            if value is not None:
+                result += listener_applied((Applied(effect.hooks, value),))
         elif effect.hooks.policy in by_kind:
             result.append(by_kind[effect.hooks.policy])
     return tuple(result)

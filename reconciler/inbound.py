@@ -233,8 +233,9 @@ def _fit(context: MeshContext, chosen: Chosen, index: int, place: InboundPlace) 
             continue
         applied = (Applied(effect.hooks, value),)
         origin = conf.origins if conf is not None else ()
-        listener += listener_applied(applied)
-        origins.append(origin)
+        if at_listener := listener_applied(applied):
+            listener += at_listener
+            origins.append(origin)
         if at_cluster := cluster_applied(applied):
             cluster += at_cluster
             cluster_origins.append(origin)

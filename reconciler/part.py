@@ -172,9 +172,14 @@ def percentage(part: Part) -> Faults:
 
 def percent_of(part: Part) -> float | None:
     """None where no number can be read."""
-    if part.number is not None:
-        return float(part.number)
-    return float(part.text) if _DECIMAL.fullmatch(part.text) else None
+    return number_of(part.value)
+
+
+def number_of(value: object) -> float | None:
+    """A number, or a decimal in quotes; None where none can be read."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    return float(value) if isinstance(value, str) and _DECIMAL.fullmatch(value) else None
 
 
 def word(part: Part, words: Sequence[str]) -> Faults:

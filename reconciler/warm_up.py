@@ -18,6 +18,7 @@ from xds.view import AdminListener, AdminTls
 MESH, ZONE = "warm-up", "here"
 BUILTIN = {"enabledBackend": "ca", "backends": [{"name": "ca", "type": "builtin"}]}
 EVERYTHING = {"kind": "Mesh"}
+HTTP = {"kind": "MeshService", "name": "http"}
 
 
 def warm_up() -> None:
@@ -54,15 +55,27 @@ def _policies() -> tuple[MeshResource, ...]:
         "idleTimeout": "1s",
         "http": {"requestTimeout": "1s", "streamIdleTimeout": "1s"},
     }
+    span = {"baseInterval": "1s", "maxInterval": "1s"}
+    retries = {"numRetries": 1, "backOff": span, "retryOn": ["Unavailable"]}
+    web = {
+        **retries,
+        "retryOn": ["5xx", "503", "HttpMethodGet"],
+        "hostSelection": [{"predicate": "OmitPreviousHosts"}],
+    }
+    detectors = {"totalFailures": {"consecutive": 1}}
+    breaker = {"connectionLimits": {"maxRetries": 1}, "outlierDetection": {"detectors": detectors}}
+    again = {"tcp": {"maxConnectAttempt": 1}, "http": web, "grpc": retries}
     from_all = [{"targetRef": EVERYTHING, "default": {"action": "Allow"}}]
     return (
         _resource("Mesh", "", MESH, {"mtls": BUILTIN}),
         _policy("MeshTrafficPermission", "from", from_all),
         _policy("MeshTimeout", "to", [{"targetRef": EVERYTHING, "default": timeouts}]),
+        _policy("MeshCircuitBreaker", "to", [{"targetRef": HTTP, "default": breaker}]),
+        _policy("MeshRetry", "to", [{"targetRef": EVERYTHING, "default": again}]),
         _policy(
             "MeshHTTPRoute",
             "to",
-            [{"targetRef": {"kind": "MeshService", "name": "http"}, "rules": routes}],
+            [{"targetRef": HTTP, "rules": routes}],
         ),
     )
 

@@ -78,6 +78,26 @@ class Hooks:
     of_cluster: Callable[[Any], Hashable] | None = None
     of_listener: Callable[[Any], Hashable] | None = None
 
+    @property
+    def shape_clusters(self) -> bool:
+        return self.on_cluster is not None or self.on_protocol_options is not None
+
+    @property
+    def shape_listeners(self) -> bool:
+        """Or their routes."""
+        return any(
+            each is not None
+            for each in (
+                self.on_route,
+                self.on_hcm,
+                self.on_tcp_proxy,
+                self.on_http_filters,
+                self.on_network_filters,
+                self.on_listener_filters,
+                self.on_listener,
+            )
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Applied(Key):

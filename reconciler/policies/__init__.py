@@ -32,18 +32,18 @@ POLICIES: tuple[PolicyType, ...] = (
     mesh_load_balancing_strategy.POLICY,
     mesh_timeout.POLICY,
     mesh_traffic_permission.POLICY,
+    mesh_circuit_breaker.POLICY,
+    mesh_retry.POLICY,
 )
 # Carried to zones as they are; their effect on Envoy is not computed here yet.
 CARRIED: tuple[PolicyRules, ...] = (
     mesh_access_log.POLICY,
-    mesh_circuit_breaker.POLICY,
     mesh_fault_injection.POLICY,
     mesh_health_check.POLICY,
     mesh_metric.POLICY,
     mesh_passthrough.POLICY,
     mesh_proxy_patch.POLICY,
     mesh_rate_limit.POLICY,
-    mesh_retry.POLICY,
     mesh_tcp_route.POLICY,
     mesh_tls.POLICY,
     mesh_trace.POLICY,

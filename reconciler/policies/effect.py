@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from reconciler.locality import LocalityConf
     from reconciler.match import Selection
     from reconciler.rules import Conf
-    from xds.view import Hooks
+    from xds.view import Hooks, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,14 @@ class Effect:
 
     `inbound_conf(selections, inbound, mesh)`: what the policies that select an inbound say
     together; cached for all inbounds that the same policies select. `on_inbound` fits it to one
-    inbound, and gets None where no policy speaks. `on_outbound(conf, http)`: towards a destination
-    that is spoken to by HTTP or not. `locality(conf)`: where its endpoints stand; one kind has it.
+    inbound, and gets None where no policy speaks. `on_outbound(conf, protocol)`: towards a
+    destination of this protocol. None of either: no effect there. `locality(conf)`: where its
+    endpoints stand; one kind has it.
     """
 
     kind: str
     hooks: Hooks
     inbound_conf: Callable[[tuple[Selection, ...], int, str], Conf | None] | None = None
     on_inbound: Callable[[Any, InboundPlace], Hashable | None] | None = None
-    on_outbound: Callable[[Any, bool], Hashable] | None = None
+    on_outbound: Callable[[Any, Protocol], Hashable | None] | None = None
     locality: Callable[[Any], LocalityConf] | None = None

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.policies import (
+    mesh_circuit_breaker_hooks,
     mesh_load_balancing_strategy_hooks,
+    mesh_retry_hooks,
     mesh_timeout_hooks,
     mesh_traffic_permission_hooks,
 )
@@ -18,4 +20,6 @@ EFFECTS: tuple[Effect, ...] = (
     mesh_load_balancing_strategy_hooks.EFFECT,
     mesh_timeout_hooks.EFFECT,
     mesh_traffic_permission_hooks.EFFECT,
+    mesh_circuit_breaker_hooks.EFFECT,
+    mesh_retry_hooks.EFFECT,
 )

@@ -7,7 +7,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from envoy_data_plane.envoy.config.cluster.v3 import (
-    ClusterCommonLbConfig,
     ClusterCommonLbConfigLocalityWeightedLbConfig,
     ClusterLbPolicy,
     ClusterLeastRequestLbConfig,
@@ -39,6 +38,7 @@ from reconciler.policies.mesh_load_balancing_strategy import (
     locality,
     strategy,
 )
+from xds.build.clusters import common_lb
 from xds.copying import replace
 from xds.message import new
 from xds.view import Hooks
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from envoy_data_plane.envoy.config.cluster.v3 import Cluster
     from envoy_data_plane.envoy.config.route.v3 import Route
     from envoy_data_plane.envoy.extensions.filters.network.tcp_proxy.v3 import TcpProxy
+
+    from xds.view import Protocol
 
 _POLICIES = {
     "RoundRobin": ClusterLbPolicy.ROUND_ROBIN,
@@ -64,10 +66,8 @@ _BIAS_KEY = "upstream.least_request.active_request_bias"  # Envoy takes no such 
 
 def on_cluster(cluster: Cluster, conf: Strategy) -> None:
     if conf.weighted:
-        if cluster.common_lb_config is None:
-            cluster.common_lb_config = new(ClusterCommonLbConfig)
         weighted = new(ClusterCommonLbConfigLocalityWeightedLbConfig)
-        cluster.common_lb_config.locality_weighted_lb_config = weighted
+        common_lb(cluster).locality_weighted_lb_config = weighted
     if conf.balancer is not None:
         _balance(cluster, conf.balancer)
 
@@ -142,7 +142,7 @@ def of_listener(conf: Strategy) -> Strategy:
     return replace(conf, balancer=None, weighted=False)
 
 
-def on_outbound(conf: StrategyConf, _http: bool) -> Strategy:
+def on_outbound(conf: StrategyConf, _protocol: Protocol) -> Strategy:
     return strategy(conf)
 
 

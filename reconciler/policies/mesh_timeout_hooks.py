@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from envoy_data_plane.envoy.extensions.upstreams.http.v3 import HttpProtocolOptions
 
     from reconciler.match import Selection
+    from xds.view import Protocol
 
 _OFF = timedelta()
 
@@ -82,8 +83,8 @@ def on_inbound(conf: TimeoutConf | None, place: InboundPlace) -> Timeouts | None
     return timeouts(conf, http=place.http) if conf is not None else None
 
 
-def on_outbound(conf: TimeoutConf, http: bool) -> Timeouts:
-    return timeouts(conf, http=http)
+def on_outbound(conf: TimeoutConf, protocol: Protocol) -> Timeouts:
+    return timeouts(conf, http=protocol.is_http)
 
 
 EFFECT = Effect(

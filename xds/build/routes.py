@@ -105,7 +105,7 @@ def _match(match: RouteMatch, path: PathMatch) -> EnvoyRouteMatch:
     """A part: no policy has a say in it."""
     found = new(
         EnvoyRouteMatch,
-        headers=[_header(header) for header in match.headers],
+        headers=[header_matcher(header) for header in match.headers],
         query_parameters=[
             new(QueryParameterMatcher, name=query.name, string_match=_string(query))
             for query in match.query
@@ -124,7 +124,7 @@ def _match(match: RouteMatch, path: PathMatch) -> EnvoyRouteMatch:
     return part(found)
 
 
-def _header(header: ValueMatch) -> HeaderMatcher:
+def header_matcher(header: ValueMatch) -> HeaderMatcher:
     if header.kind in (MatchKind.PRESENT, MatchKind.ABSENT):
         absent = header.kind is MatchKind.ABSENT
         return new(HeaderMatcher, name=header.name, present_match=True, invert_match=absent)

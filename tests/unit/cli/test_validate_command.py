@@ -40,7 +40,7 @@ def test_the_examples_are_clean(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", str(ROOT / "examples-repo")]) == 0
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "4 resources, 0 errors, 0 warnings\n"
+    assert err == "7 resources, 0 errors, 0 warnings\n"
 
 
 def test_an_error_is_told_with_its_place_and_exits_with_1(

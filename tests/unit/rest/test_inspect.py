@@ -268,8 +268,8 @@ ALONE: list[dict[str, Any]] = [
 ]
 
 
-def retry(name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "MeshRetry", "mesh": "m", "name": name, "spec": spec}
+def check(name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "MeshHealthCheck", "mesh": "m", "name": name, "spec": spec}
 
 
 TO_ALL = {"to": [{"targetRef": {"kind": "Mesh"}, "default": {"tcp": {}}}]}
@@ -287,12 +287,12 @@ TO_ALL = {"to": [{"targetRef": {"kind": "Mesh"}, "default": {"tcp": {}}}]}
 def test_a_policy_that_cannot_be_followed_is_told_beside_those_that_can(
     spec: dict[str, Any],
 ) -> None:
-    held = catalogue_of([*ALONE, retry("lost", spec), retry("here", TO_ALL)])
+    held = catalogue_of([*ALONE, check("lost", spec), check("here", TO_ALL)])
     (rule,) = get("/meshes/m/dataplanes/d/_rules", held)["rules"]
     assert len(rule["toResourceRules"]) == 1
     (warning,) = rule["warnings"]
     assert "lost" in warning
-    assert get("/meshes/m/meshretries/lost/_resources/dataplanes", held)["total"] == 0
+    assert get("/meshes/m/meshhealthchecks/lost/_resources/dataplanes", held)["total"] == 0
 
 
 def test_a_shadow_policy_is_not_in_force_but_tells_whom_it_is_for() -> None:
