@@ -66,6 +66,7 @@ EJECTION_LOOK = timedelta(seconds=1)  # how often is looked who may be back
 EJECTION_BASE = timedelta(seconds=5)
 EJECTION_MAX = timedelta(seconds=30)
 PANIC_PERCENT = 1.0  # with less than this share left, which is nobody, all are tried
+MERGE_WINDOW = timedelta(milliseconds=100)  # Envoy waits for 1 s with the second that is out
 SILENCE = timedelta(seconds=1)
 PING_TIMEOUT = timedelta(seconds=1)
 
@@ -107,7 +108,9 @@ def _eds(argument: EdsCluster) -> Cluster:
         cluster.circuit_breakers = _track_remaining()
     if argument.detection:
         cluster.outlier_detection = _detection()
-        common_lb(cluster).healthy_panic_threshold = new(Percent, value=PANIC_PERCENT)
+        common = common_lb(cluster)
+        common.healthy_panic_threshold = new(Percent, value=PANIC_PERCENT)
+        common.update_merge_window = MERGE_WINDOW
     on_cluster(cluster, argument.applied)
     if argument.http2_upstream:
         options = _upstream_options(argument.applied, argument.detection)

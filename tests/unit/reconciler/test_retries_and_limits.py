@@ -112,7 +112,7 @@ def test_what_a_policy_says_of_outliers_takes_the_place_of_our_own(disabled: boo
     item = {"targetRef": {"kind": "Mesh"}, "default": {"outlierDetection": detectors}}
     view = sidecar(backend("http"), a_policy("MeshCircuitBreaker", "c", {"to": [item]}))
     cluster: Any = readable(build_cluster(next(c for c in view.clusters if c.name == "backend")))
-    assert not cluster["commonLbConfig"]  # Our panic threshold goes with it.
+    assert "healthyPanicThreshold" not in cluster["commonLbConfig"]  # It goes with ours.
     assert ("outlierDetection" in cluster) is not disabled
     if not disabled:
         assert cluster["outlierDetection"]["consecutive5Xx"] == 7

@@ -92,7 +92,10 @@ def test_detection_ejects_who_is_not_reached_and_nobody_for_an_answer() -> None:
         "enforcingSuccessRate": 0,
         "enforcingLocalOriginSuccessRate": 0,
     }
-    assert cluster["commonLbConfig"] == {"healthyPanicThreshold": {"value": 1.0}}
+    assert cluster["commonLbConfig"] == {
+        "healthyPanicThreshold": {"value": 1.0},
+        "updateMergeWindow": "0.100s",
+    }
     http2 = options_of(cluster)["explicitHttpConfig"]["http2ProtocolOptions"]
     assert http2 == {"connectionKeepalive": {"connectionIdleInterval": "1s", "timeout": "1s"}}
 
