@@ -51,7 +51,7 @@ def test_new_instance_is_told_to_the_callers_of_its_service(world: World) -> Non
         sent to proxies: ClusterLoadAssignment                     5       3
         sent to proxies: Listener                                  1
         sent to proxies: Secret                                    1
-        bytes to proxies                                       12586    2904
+        bytes to proxies                                       12600    2904
         told to the global: ConvergenceReport                      1
         told to the global: Dataplane                              1
         told to the global: DataplaneInsight                       2       1

@@ -42,7 +42,7 @@ def test_policy_for_one_service_reaches_its_callers_alone(world: World) -> None:
         streams looked at                                          9       9
         sent to proxies: Cluster                                   3       3
         sent to proxies: ClusterLoadAssignment                     3       3
-        bytes to proxies                                        4961    4959
+        bytes to proxies                                        4982    4980
         told to the global: ConvergenceReport                      1       1
         told to the global: DataplaneInsight                       1       1
         """
@@ -139,7 +139,7 @@ def test_change_in_another_mesh_costs_this_one_nothing(world: World) -> None:
         streams looked at                                          3       3
         sent to proxies: Cluster                                   1       1
         sent to proxies: ClusterLoadAssignment                     1       1
-        bytes to proxies                                        1285    1285
+        bytes to proxies                                        1292    1292
         told to the global: ConvergenceReport                      1       1
         told to the global: DataplaneInsight                       1       1
         """
@@ -180,7 +180,7 @@ def test_changes_that_come_while_a_zone_does_not_read_merge(world: World) -> Non
         streams looked at                                         18      27
         sent to proxies: Cluster                                   6       9
         sent to proxies: ClusterLoadAssignment                     6       9
-        bytes to proxies                                        9926   14885
+        bytes to proxies                                        9968   14948
         told to the global: ConvergenceReport                      1       3
         told to the global: DataplaneInsight                       1       1
         """
@@ -223,7 +223,7 @@ def test_changes_that_come_while_proxies_do_not_answer_merge(world: World) -> No
         streams looked at                                         15      27
         sent to proxies: Cluster                                   3       9
         sent to proxies: ClusterLoadAssignment                     3       9
-        bytes to proxies                                        4961   14885
+        bytes to proxies                                        4982   14948
         told to the global: ConvergenceReport                      4       3
         told to the global: DataplaneInsight                       1       1
         """
@@ -258,7 +258,7 @@ def test_proxy_that_does_not_read_is_sent_one_of_five_changes(world: World) -> N
         streams looked at                                         35      45
         sent to proxies: Cluster                                  11      15
         sent to proxies: ClusterLoadAssignment                    11      15
-        bytes to proxies                                       18237   24869
+        bytes to proxies                                       18314   24974
         told to the global: ConvergenceReport                      5       5
         told to the global: DataplaneInsight                       1       1
         """
@@ -280,7 +280,7 @@ def test_proxy_that_reads_again_is_sent_the_newest_alone(world: World) -> None:
         streams looked at                                          4
         sent to proxies: Cluster                                   1
         sent to proxies: ClusterLoadAssignment                     1
-        bytes to proxies                                        1660
+        bytes to proxies                                        1667
         told to the global: ConvergenceReport                      1
         told to the global: DataplaneInsight                       1       1
         """
