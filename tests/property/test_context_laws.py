@@ -71,6 +71,8 @@ def a_proxy(draw: Draw, name: str) -> MeshResource:
     called[30000] = {SERVICE: "web", "version": "v1"}
     refs = {40000 + at: draw.choice(REFS) for at in range(2)}
     labels = {"app": draw.choice(("a", "b")), ZONE: draw.choice(("east", "east", "west"))}
+    if draw.random() < 0.5:
+        labels["node"] = draw.choice(("n1", "n2"))
     return a_dataplane(name, *inbounds, to=called, refs=refs, labels=labels)
 
 
@@ -109,7 +111,7 @@ def some_policy(draw: Draw) -> MeshResource:
     number, labels = draw.randint(0, 4), {"kuma.io/effect": "shadow"}
     shadow = labels if draw.random() < 0.1 else None
     target = a_target(draw)
-    match draw.randint(0, 2):
+    match draw.randint(0, 3):
         case 0:
             span = f"{draw.randint(1, 9)}s"
             conf = draw.choice(({"connectionTimeout": span}, {"http": {"requestTimeout": span}}))
@@ -124,11 +126,37 @@ def some_policy(draw: Draw) -> MeshResource:
             rule = {"matches": [match_], "default": {"backendRefs": [backend]}}
             to = {"targetRef": {"kind": "MeshService", "name": "web"}, "rules": [rule]}
             return a_policy("MeshHTTPRoute", f"r{number}", {"targetRef": target, "to": [to]})
+        case 2:
+            to = {"targetRef": a_destination(draw), "default": a_strategy(draw)}
+            spec = {"targetRef": target, "to": [to]}
+            return a_policy("MeshLoadBalancingStrategy", f"b{number}", spec, labels=shadow)
         case _:
             action = {"action": draw.choice(("Allow", "Deny"))}
             item = {"targetRef": {"kind": "Mesh"}, "default": action}
             spec = {"targetRef": target, "from": [item]}
             return a_policy("MeshTrafficPermission", f"m{number}", spec)
+
+
+def a_strategy(draw: Draw) -> dict[str, object]:
+    tags = draw.sample(("node", "version", "app"), draw.randint(0, 2))
+    only: dict[str, object] = {"type": "Only", "zones": ["west"]}
+    step = draw.choice(({"type": "Any"}, only, {"type": "None"}))
+    locality: dict[str, object] = {
+        "disabled": draw.random() < 0.1,
+        "localZone": {"affinityTags": [{"key": tag} for tag in tags]},
+        "crossZone": {"failover": [{"to": step}]},
+    }
+    said: dict[str, object] = {
+        name: locality[name] for name in draw.sample(sorted(locality), draw.randint(0, 3))
+    }
+    balancer = {"type": draw.choice(("RoundRobin", "Random"))}
+    hashed = [{"type": "Header", "header": {"name": "x-user"}}]
+    conf: dict[str, object] = {
+        "localityAwareness": said,
+        "loadBalancer": balancer,
+        "hashPolicies": hashed,
+    }
+    return {name: conf[name] for name in draw.sample(sorted(conf), draw.randint(1, 3))}
 
 
 def a_real(draw: Draw) -> MeshResource:
@@ -214,6 +242,48 @@ def test_context_that_follows_changes_gives_the_views_of_one_made_from_nothing(s
         plain = mesh_context(state, "default", "east", absent, resolved)
         expected = looked(plain, state)
         assert after == expected
+        told = context.differing
+        for key in before.keys() & after.keys() if told is not None else ():
+            assert told is not None
+            if key not in told.proxies and not told.services & set(before[key].services):
+                assert after[key].view == before[key].view
+        before = after
+
+
+def something_about_places(draw: Draw) -> MeshResource:
+    """One proxy's node, or a policy that names it or does not."""
+    if draw.random() < 0.5:
+        name = draw.choice(NODES)
+        at = f"10.0.0.{NODES.index(name) + 1}"
+        node = {"node": f"n{draw.randint(1, 2)}"}
+        inbound = an_inbound("web", address=at, tags=draw.choice(({}, node)))
+        labels = {ZONE: "east", **draw.choice(({}, node))}
+        outbounds = {20000: {SERVICE: "web"}}
+        return a_dataplane(name, inbound, to=outbounds, refs={40000: REFS[0]}, labels=labels)
+    target = draw.choice(({"kind": "Mesh"}, {"kind": "Dataplane", "name": draw.choice(NODES)}))
+    item = {"targetRef": {"kind": "Mesh"}, "default": a_strategy(draw)}
+    name = f"b{draw.randint(0, 1)}"
+    return a_policy("MeshLoadBalancingStrategy", name, {"targetRef": target, "to": [item]})
+
+
+@given(st.integers(0, 2**32))
+def test_who_is_preferred_follows_changes_too(seed: int) -> None:
+    """Also the tags that are looked at at all: they are those that policies name."""
+    draw = Draw(seed)
+    west = an_ingress("west", offers("web", 1, zone="west"))
+    ports = [{"port": 80, "targetPort": 8080, "appProtocol": "http"}]
+    real = {"selector": {"dataplaneTags": {SERVICE: "web"}}, "ports": ports}
+    state = from_resources([a_mesh(), west, a_mesh_service("web", {}, spec=real)])
+    context = mesh_context(state, "default", "east", frozenset(), {})
+    before: dict[ResourceKey, ViewResult] = {}
+    for _ in range(8):
+        put = {r.key: r for r in (something_about_places(draw) for _ in range(draw.randint(1, 3)))}
+        policies = {k for k in state.by_key if k.type == "MeshLoadBalancingStrategy"}
+        gone = [key for key in sorted(policies - put.keys()) if draw.random() < 0.3]
+        state = apply(state, ResourceDiff(tuple(put.values()), tuple(gone)))
+        context = mesh_context(state, "default", "east", frozenset(), {}, context)
+        after = looked(context, state)
+        assert after == looked(mesh_context(state, "default", "east", frozenset(), {}), state)
         told = context.differing
         for key in before.keys() & after.keys() if told is not None else ():
             assert told is not None
