@@ -8,10 +8,11 @@ of a resource no proxy sees (its status) is not read here, so a change of it cha
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from rpds import HashTrieMap
+from rpds import HashTrieMap, HashTrieSet
 
 from reconciler.model.resource import NAMESPACE, SERVICE, ZONE, Labels, MeshResource, ResourceKey
 from reconciler.model.spec import (
@@ -26,7 +27,7 @@ from reconciler.model.spec import (
 from xds import names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from reconciler.collection import Difference
     from reconciler.model.spec import Identity, Inbound, MultiZonePort, RefDestination, Tags
@@ -113,6 +114,9 @@ def _sni_name(real: Real) -> str:
 
 
 Keys: TypeAlias = "HashTrieMap[str, frozenset[ResourceKey]]"
+MANY = 8  # a change of one in so many is indexed anew as a whole
+
+Pairs: TypeAlias = "HashTrieMap[tuple[str, str], HashTrieSet[ResourceKey]]"
 NO_KEYS: frozenset[ResourceKey] = frozenset()
 
 
@@ -126,6 +130,7 @@ class Reals:
     of_service: Keys = field(default_factory=HashTrieMap)  # selectors that name a service, by it
     others: frozenset[ResourceKey] = NO_KEYS  # MeshServices with another selector
     multi: frozenset[ResourceKey] = NO_KEYS  # MeshMultiZoneServices
+    pairs: Pairs = field(default_factory=HashTrieMap)  # by each of their labels
     _found: dict[str, RealDestination | None] = field(default_factory=dict, repr=False)
 
     def get(self, key: ResourceKey) -> Real | None:
@@ -148,13 +153,12 @@ class Reals:
         nobody = names.spiffe_id(real.key.mesh, name)
         return RealDestination(real, port, tuple(sorted(found)) or (nobody,))
 
-    def of(self, kind: str) -> Iterator[Real]:
-        return (real for real in self.by_key.values() if real.key.type == kind)
-
     def labelled(self, kind: str, labels: Labels) -> list[Real]:
-        """Sorted by key."""
-        found = [real for real in self.of(kind) if real.labels.contain(labels)]
-        return sorted(found, key=lambda real: real.key)
+        """Sorted by key. Of many resources only those are looked at that have the rarest label."""
+        held = [self.pairs.get(pair, NOBODY) for pair in labels.pairs]
+        may = min(held, key=len) if held else self.by_key
+        found = (self.by_key[key] for key in may if key.type == kind)
+        return sorted((r for r in found if r.labels.contain(labels)), key=lambda r: r.key)
 
     def resolved(self, ref: RefDestination, zone: str) -> str | None:
         """The name of what a reference leads to: by name what the zone or nobody's zone has, by
@@ -193,6 +197,9 @@ class Reals:
 
     def followed(self, changes: Iterable[Difference]) -> tuple[Reals, frozenset[ResourceKey]]:
         """After a change of resources, and which of them differ to proxies."""
+        changes = tuple(changes)
+        if MANY * len(changes) > len(self.by_key):
+            return self._anew(changes)
         after, differing = self, set[ResourceKey]()
         for before, now in changes:
             old = self.by_key.get(before.key) if before is not None else None
@@ -207,6 +214,28 @@ class Reals:
                 after, of = after._regathered(old, new)
                 differing |= of
         return after, frozenset(differing)
+
+    def _anew(self, changes: tuple[Difference, ...]) -> tuple[Reals, frozenset[ResourceKey]]:
+        """The same of many, made as a whole: one by one each costs a fifth of a millisecond."""
+        found = dict(self.by_key)
+        for before, now in changes:
+            new = real_of(now)
+            if new is not None:
+                found[new.key] = new
+            elif before is not None:
+                found.pop(before.key, None)
+        indexed = _indexed(found)
+        multi = {key: indexed._gathered(found[key]) for key in indexed.multi}
+        changed = {key for key, real in multi.items() if real != found[key]}
+        found |= multi
+        if changed:
+            indexed = replace(indexed, by_key=indexed.by_key.update(multi))
+        old, keys = self.by_key, self.by_key.keys() | found.keys()
+        differing = {key for key in keys if old.get(key) != found.get(key)}
+        members = [(key, found[key].members) for key in multi]
+        members += [(key, old[key].members) for key in self.multi]
+        differing |= {key for key, of in members if not differing.isdisjoint(of)}
+        return (indexed if differing else self), frozenset(differing)
 
     def _gathered(self, multi: Real) -> Real:
         wanted = Labels(multi.match_labels)
@@ -244,9 +273,10 @@ class Reals:
                 others |= {new.key}
             if new.key.type == MULTI_ZONE:
                 multi |= {new.key}
-        return Reals(by_key, named, shown, of_service, others, multi)
+        return Reals(by_key, named, shown, of_service, others, multi, _paired(self.pairs, old, new))
 
 
+NOBODY: HashTrieSet[ResourceKey] = HashTrieSet()
 NO_REALS = Reals()
 
 
@@ -304,6 +334,46 @@ def _uris(real: Real) -> Iterator[str]:
         yield identity.value if spiffe else names.spiffe_id(real.key.mesh, identity.value)
     if not real.identities:  # Its zone has not said yet who serves it.
         yield from (names.spiffe_id(real.key.mesh, name) for name in selected_services(real))
+
+
+def _indexed(found: Mapping[ResourceKey, Real]) -> Reals:
+    named, shown, of_service, pairs = (defaultdict[Any, set[ResourceKey]](set) for _ in range(4))
+    for key, real in found.items():
+        for index, names_ in (
+            (named, real.names),
+            (shown, (key.name, real.display_name)),
+            (of_service, selected_services(real)),
+            (pairs, real.labels.pairs),
+        ):
+            for name in names_:
+                index[name].add(key)
+    others = (k for k, r in found.items() if r.selector is not None and not selected_services(r))
+    return Reals(
+        by_key=HashTrieMap(found),
+        named=_keys(named),
+        shown=_keys(shown),
+        of_service=_keys(of_service),
+        others=frozenset(others),
+        multi=frozenset(key for key in found if key.type == MULTI_ZONE),
+        pairs=HashTrieMap({pair: HashTrieSet(keys) for pair, keys in pairs.items()}),
+    )
+
+
+def _keys(found: Mapping[str, set[ResourceKey]]) -> Keys:
+    return HashTrieMap({name: frozenset(keys) for name, keys in found.items()})
+
+
+def _paired(pairs: Pairs, old: Real | None, new: Real | None) -> Pairs:
+    had = frozenset(old.labels.pairs) if old is not None else frozenset()
+    has = frozenset(new.labels.pairs) if new is not None else frozenset()
+    for pair in had - has:
+        assert old is not None
+        left = pairs.get(pair, NOBODY).discard(old.key)
+        pairs = pairs.insert(pair, left) if len(left) else pairs.discard(pair)
+    for pair in has - had:
+        assert new is not None
+        pairs = pairs.insert(pair, pairs.get(pair, NOBODY).insert(new.key))
+    return pairs
 
 
 def _with(keys: Keys, of: Iterable[str], key: ResourceKey) -> Keys:

@@ -14,6 +14,7 @@ from reconciler.context import mesh_context
 from reconciler.model.resource import NAMESPACE, SERVICE, ZONE, ResourceKey
 from reconciler.model.services import decode_zone_address
 from reconciler.model.spec import RefDestination
+from reconciler.real import NO_REALS
 from reconciler.state import ResourceDiff, apply, from_resources
 from reconciler.view import ProxyTraits, ingress_view, sidecar_view, touched_meshes
 from tests.support.mesh import (
@@ -403,3 +404,22 @@ def test_what_an_egress_passes_on_is_followed() -> None:
     state = apply(state, ResourceDiff(drop=(INTO_WEST.key,)))
     context = mesh_context(state, "default", "east", frozenset(), {}, context)
     assert egress.beyond(context).services == {}
+
+
+def test_resources_one_by_one_and_at_once_are_the_same() -> None:
+    """Whichever way they are indexed: each change alone, or many together."""
+    zones = [f"z{n}" for n in range(20)]
+    resources = (*map(a_backend, zones), all_backends(8080))
+    at_once, all_keys = NO_REALS.followed([(None, resource) for resource in resources])
+    one_by_one = at_once
+    for zone in zones:  # away and back again
+        one_by_one, _ = one_by_one.followed([(a_backend(zone), None)])
+        one_by_one, keys = one_by_one.followed([(None, a_backend(zone))])
+        assert keys == {a_backend(zone).key, all_backends().key}
+    assert len(all_keys) == len(resources)
+    for index in ("by_key", "named", "shown", "of_service", "others", "multi", "pairs"):
+        assert getattr(one_by_one, index) == getattr(at_once, index), index
+    assert at_once.followed([(resource, resource) for resource in resources]) == (
+        at_once,
+        frozenset(),
+    )
