@@ -189,6 +189,7 @@ def _add(
         tags=inbound.tags,
         tls=downstream_tls(context),
         reuse_port=reuse_port,
+        ready=inbound.healthy or not inbound.probed,
         applied=fitted.listener,
     )
     _note(parts, _Spot(index, place, name, cluster, fitted))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from reconciler.decode import mesh_resource
@@ -29,10 +30,40 @@ PERIOD_MAX_S = 3_600.0
 INTERVAL_MIN_S = 0.1  # a report costs its reader something, also one without news
 # Without a serviceProbe there is only the proxy's own end to tell, and it drains for 30 s: a
 # thousand such proxies would say nothing new 200 times a second.
-UNPROBED_FACTOR = 4
+UNPROBED_S = 20.0
+# Of all proxies with probes together, a second; each costs the zone half a millisecond.
+REPORTS_MAX = 400.0
+SLOWEST_S = 5.0  # Kuma's interval: no fleet is so large that its news is older
 # Where Envoy's own connections come from that must not be taken for the application's.
 TRANSPARENT_SOURCE = {4: "127.0.0.6", 6: "::6"}
 _NONE: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often the proxies with probes report: as often as is asked for while they are few, half
+    as often whenever they would report too much. It goes back at half of that number, so that one
+    proxy that comes and goes changes nothing.
+    """
+
+    probed: int = 0
+    factor: int = 1
+
+    def interval_s(self, fastest_s: float) -> float:
+        return min(fastest_s * self.factor, max(fastest_s, SLOWEST_S))
+
+    def of(self, probed: int, fastest_s: float) -> Pace:
+        factor, most = self.factor, REPORTS_MAX * fastest_s
+        while probed > most * factor and fastest_s * factor < SLOWEST_S:
+            factor *= 2
+        while factor > 1 and probed <= most * factor / 4:
+            factor //= 2
+        return Pace(probed, factor)
+
+
+def is_probed(specifier: Specifier | None) -> bool:
+    """Whether it asks for the health of an application."""
+    return specifier is not None and any(check.cluster != ADMIN for check in specifier.checks)
 
 
 def specifier_of(
@@ -59,7 +90,7 @@ def specifier_of(
         if "serviceProbe" in data and address is not None:
             check = _workload(inbound, data, address, _is_transparent(resource))
             checks.setdefault(check.cluster, check)
-    every_s = interval_s if probed else UNPROBED_FACTOR * interval_s
+    every_s = interval_s if probed else max(UNPROBED_S, interval_s)
     return Specifier(tuple(checks.values()), max(every_s, INTERVAL_MIN_S))
 
 

@@ -332,6 +332,8 @@ class InboundListener(Key):
     tags: Pairs  # listener metadata io.kuma.tags
     tls: DownstreamTls | None
     reuse_port: bool = True
+    # False: who is connected by HTTP is asked to connect anew, and finds another instance.
+    ready: bool = True
     applied: tuple[Applied, ...] = ()
 
 

@@ -264,6 +264,7 @@ def _inbound(data: Fields, path: str, dataplane_address: str, advertised: str) -
         tags=tags,
         protocol=protocol or dict(tags).get("kuma.io/protocol", "tcp"),
         healthy=state == InboundState.READY and ready,
+        probed="serviceProbe" in data,
     )
 
 

@@ -80,6 +80,7 @@ class Inbound:
     tags: Tags
     protocol: str  # field, else tag kuma.io/protocol, else "tcp"
     healthy: bool  # state Ready and (health absent or ready)
+    probed: bool = False  # by a serviceProbe, which decides whether it is healthy
 
     @property
     def service(self) -> str:

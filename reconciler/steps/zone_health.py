@@ -1,8 +1,10 @@
 """The proxies' HDS streams: who may report, what each is asked to check, and what a report changes.
 
-A proxy's HDS and ADS streams arrive in any order, and ADS is the one that registers it: an early
-HDS stream waits, up to a limit. A report moves endpoints in and out at once; that is written to
-disk afterwards, so that no endpoint waits for a disk.
+HDS knows reports at an interval and none in between, so the interval is short; with many probed
+applications it grows (`Pace`), and all are asked anew. A proxy's HDS and ADS streams arrive in any
+order, and ADS is the one that registers it: an early HDS stream waits, up to a limit. A report
+moves endpoints in and out at once; that is written to disk afterwards, so that no endpoint waits
+for a disk.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.ca.tokens import Refused
-from reconciler.proxy_health import specifier_of, with_report
+from reconciler.proxy_health import is_probed, specifier_of, with_report
 from reconciler.state import ResourceDiff
 from reconciler.steps import zone_build, zone_report
 from reconciler.steps.zone_state import (
@@ -30,6 +32,7 @@ from xds.health import HealthReport, Introduction
 if TYPE_CHECKING:
     from reconciler.model.resource import MeshResource
     from reconciler.steps.proxy_state import Proxy
+    from xds.health import Specifier
 
 UNKNOWN, INVALID_ARGUMENT, RESOURCE_EXHAUSTED = 2, 3, 8  # gRPC status numbers
 
@@ -53,7 +56,7 @@ def said(
     if known is None:  # Closed meanwhile.
         return state, ()
     if isinstance(message, Introduction):
-        return _introduced(state, stream, known, message.node_id, now)
+        return _paced(state, _introduced(state, stream, known, message.node_id, now))
     if known.asked is None:
         text = "a health report before the control plane asked for one"
         return _ended(state, stream, INVALID_ARGUMENT, text)
@@ -83,7 +86,7 @@ def registered(state: ZoneState, node: str, now: float) -> Outcome:
     question is the same: what it reports next counts, even if it equals what it said before.
     """
     effects: list[Effect] = []
-    waiting = state.health_waits.get(node)
+    before, waiting = state, state.health_waits.get(node)
     if waiting is not None:
         state, asked = _admitted(state, waiting, now)
         effects += asked
@@ -94,10 +97,10 @@ def registered(state: ZoneState, node: str, now: float) -> Outcome:
         proxy = state.proxies[node]
         resource = state.local.get(proxy.key)
         if resource is not None:
-            state = replace(state, health=state.health.insert(stood, anew))
+            state = _known(state, stood, anew)
             state, asked = _asked(state, stood, proxy, resource)
             effects += asked
-    return state, tuple(effects)
+    return _paced(before, (state, tuple(effects)))
 
 
 def refresh(state: ZoneState, now: float) -> Outcome:
@@ -128,8 +131,7 @@ def _admitted(state: ZoneState, stream: str, now: float) -> Outcome:
 
 def _asked(state: ZoneState, stream: str, proxy: Proxy, resource: MeshResource) -> Outcome:
     known = state.health[stream]
-    interval_s = state.settings.health_interval_s
-    wanted = specifier_of(resource, proxy.traits, interval_s, dict(state.resolved))
+    wanted = _specifier(state, proxy, resource)
     effects: list[Effect] = []
     earlier = state.health_of.get(proxy.node_id)
     if earlier is not None and earlier != stream:  # Its own, which is broken and not noticed yet.
@@ -141,10 +143,40 @@ def _asked(state: ZoneState, stream: str, proxy: Proxy, resource: MeshResource) 
         health_waits=state.health_waits.discard(proxy.node_id),
     )
     if wanted != known.asked:
-        known = replace(known, asked=wanted, token="")
-        state = replace(state, health=state.health.insert(stream, known))
+        state = _known(state, stream, replace(known, asked=wanted, token=""))
         effects.append(AskHealth(stream, wanted))
     return state, tuple(effects)
+
+
+def _specifier(state: ZoneState, proxy: Proxy, resource: MeshResource) -> Specifier:
+    interval_s = state.health_pace.interval_s(state.settings.health_interval_s)
+    return specifier_of(resource, proxy.traits, interval_s, dict(state.resolved))
+
+
+def _known(state: ZoneState, stream: str, known: HealthStream | None) -> ZoneState:
+    """With what is known of the stream, or without the stream; the pace counts who is probed."""
+    before = state.health.get(stream)
+    health = state.health.remove(stream) if known is None else state.health.insert(stream, known)
+    was, now = (is_probed(each.asked) if each is not None else False for each in (before, known))
+    pace = state.health_pace
+    if was != now:
+        pace = pace.of(pace.probed + now - was, state.settings.health_interval_s)
+    return replace(state, health=health, health_pace=pace)
+
+
+def _paced(before: ZoneState, outcome: Outcome) -> Outcome:
+    """With another pace all who are probed are asked to keep it."""
+    state, effects = outcome
+    if state.health_pace.factor == before.health_pace.factor:
+        return outcome
+    asked: list[Effect] = []
+    for node, stream in sorted(state.health_of.items()):
+        known, proxy = state.health[stream], state.proxies.get(node)
+        resource = state.local.get(proxy.key) if proxy is not None else None
+        if proxy is not None and resource is not None and is_probed(known.asked):
+            state, more = _asked(state, stream, proxy, resource)
+            asked += more
+    return state, (*effects, *asked)
 
 
 def _reported(state: ZoneState, node: str, report: HealthReport, now: float) -> Outcome:
@@ -180,18 +212,18 @@ def closed(state: ZoneState, stream: str) -> Outcome:
     known = state.health.get(stream)
     if known is None:
         return state, ()
-    of, waits = state.health_of, state.health_waits
+    before, of, waits = state, state.health_of, state.health_waits
     if of.get(known.node_id) == stream:
         of = of.remove(known.node_id)
     if waits.get(known.node_id) == stream:
         waits = waits.remove(known.node_id)
-    health = state.health.remove(stream)
-    return replace(state, health=health, health_of=of, health_waits=waits), ()
+    state = replace(_known(state, stream, None), health_of=of, health_waits=waits)
+    return _paced(before, (state, ()))
 
 
 def _ended(state: ZoneState, stream: str, code: int, message: str) -> Outcome:
-    state, _ = closed(state, stream)
-    return state, (CloseHealth(stream, code, message),)
+    state, asked = closed(state, stream)
+    return state, (CloseHealth(stream, code, message), *asked)
 
 
 def ended_with(state: ZoneState, node: str, code: int, message: str) -> Outcome:

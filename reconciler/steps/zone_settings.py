@@ -46,7 +46,7 @@ class ZoneSettings:
     status: ZoneStatus = NO_STATUS  # what it announces first
     announce_interval_s: float = 1.0
     retire_after_s: float = 30.0  # drain time of connections on replaced listeners
-    health_interval_s: float = 5.0  # proxies report their health this often
+    health_interval_s: float = 0.5  # proxies with probes report this often, while they are few
     health_wait_s: float = 30.0  # an HDS stream may be this far ahead of its proxy's ADS stream
     services_interval_s: float = 1.0  # from one round of what is counted of services to the next
     services_grace_s: float = 3600.0  # a MeshService stays so long after its last proxy

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from rpds import HashTrieMap
 
 from reconciler.kds.upward import Publication
+from reconciler.proxy_health import Pace
 from reconciler.state import EMPTY as NO_RESOURCES
 from reconciler.state import MeshState
 from reconciler.steps.inventory import Listed
@@ -126,6 +127,7 @@ class ZoneState:
     health_waits: HashTrieMap[str, str] = field(
         default_factory=HashTrieMap
     )  # node id -> stream that waits for its proxy's ADS stream
+    health_pace: Pace = field(default_factory=Pace)
     health_due: float | None = None  # the first time at which a stream may have waited too long
     stale: HashTrieMap[str, MeshContext] = field(
         default_factory=HashTrieMap

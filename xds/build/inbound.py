@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING
 
 from envoy_data_plane.envoy.config.core.v3 import (
     HttpProtocolOptions,
+    Metadata,
     TrafficDirection,
 )
 from envoy_data_plane.envoy.config.listener.v3 import (
@@ -43,9 +45,10 @@ from xds.build.chains import (
     tcp_filters,
     tls_inspector,
 )
+from xds.build.endpoints import tags_struct
 from xds.build.shape import shape_of
 from xds.build.tls import downstream_socket
-from xds.message import Form, new
+from xds.message import Form, new, part
 from xds.names import stat_prefix
 
 if TYPE_CHECKING:
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
 
 
 TAGS_HEADER = "x-kuma-tags"
+READINESS_METADATA = "mesh-reconciler"
 MESH_ALPN = "kuma"
 TCP_IDLE_TIMEOUT = timedelta(seconds=7200)
 HTTP_IDLE_TIMEOUT = timedelta(seconds=7200)
@@ -122,10 +126,22 @@ def _mesh_chain(argument: InboundListener) -> FilterChain:
 
 
 def _inbound_chain(argument: InboundListener, applied: tuple[Applied, ...]) -> FilterChain:
+    """Of another zone somebody is connected through an ingress, which passes a connection on to one
+    instance for as long as it stands, also when that is no endpoint any more. A chain that is
+    another one has Envoy wind up the connections of the old one, with the next answer of each.
+    """
     if argument.protocol.is_http:
         manager = _inbound_hcm(argument, applied)
-        return new(FilterChain, filters=http_filters(manager, argument.protocol, applied))
+        filters = http_filters(manager, argument.protocol, applied)
+        return new(FilterChain, filters=filters, metadata=None if argument.ready else _unready())
     return new(FilterChain, filters=_tcp_filters(argument, applied))
+
+
+@cache
+def _unready() -> Metadata:
+    return part(
+        new(Metadata, filter_metadata={READINESS_METADATA: tags_struct((("ready", "no"),))})
+    )
 
 
 def _tcp_filters(argument: InboundListener, applied: tuple[Applied, ...]) -> list[Filter]:

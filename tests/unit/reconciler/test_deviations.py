@@ -73,6 +73,15 @@ def test_timeouts_reach_the_clusters_of_every_http_protocol(protocol: str) -> No
         }
 
 
+def test_an_inbound_is_ready_unless_its_probe_says_otherwise() -> None:
+    """An Envoy that ends makes all inbounds not ready, and winds up its connections by itself."""
+    for probed, healthy in ((True, True), (True, False), (False, True), (False, False)):
+        web = a_dataplane("web", replace(an_inbound("web", healthy=healthy), probed=probed))
+        (listener,) = sidecar(web).own.listeners
+        assert isinstance(listener, InboundListener)
+        assert listener.ready == (healthy or not probed)
+
+
 @pytest.mark.parametrize("protocol", ["TLS", "mysql", "Kafka", "TCP"])
 def test_a_protocol_without_rules_is_carried_as_tcp_whatever_its_case(protocol: str) -> None:
     """Kuma's MeshTimeout passes over `tls` and `mysql`."""

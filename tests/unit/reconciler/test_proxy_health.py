@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.model.resource import MeshResource
-from reconciler.proxy_health import ADMIN, specifier_of, with_kept_health, with_report
+from reconciler.proxy_health import ADMIN, Pace, specifier_of, with_kept_health, with_report
 from reconciler.registration import from_document
 from reconciler.view import ProxyTraits
 from tests.support.zone import dataplane
@@ -64,8 +64,26 @@ def test_who_has_nothing_to_probe_reports_less_often() -> None:
     """A thousand reports in five seconds that say nothing would be most of an idle zone's work."""
     plain = made({"port": 80, "servicePort": 8080})
     probed = made({"port": 80, "servicePort": 8080, "serviceProbe": PROBE})
-    assert specifier_of(plain, TRAITS, 5.0).interval_s == 20.0
-    assert specifier_of(probed, TRAITS, 5.0).interval_s == 5.0
+    assert specifier_of(plain, TRAITS, 0.5).interval_s == 20.0
+    assert specifier_of(probed, TRAITS, 0.5).interval_s == 0.5
+    assert specifier_of(plain, TRAITS, 60.0).interval_s == 60.0
+
+
+def test_many_probed_proxies_report_less_often_and_never_less_than_with_kuma() -> None:
+    counts = (1, 200, 201, 400, 401, 900, 1_601, 100_000)
+    found, pace = [], Pace()
+    for count in counts:
+        pace = pace.of(count, 0.5)
+        found.append(pace.interval_s(0.5))
+    assert found == [0.5, 0.5, 1.0, 1.0, 2.0, 4.0, 5.0, 5.0]
+    assert pace.of(1, 0.5) == Pace(1, 1)
+    assert Pace().of(100_000, 60.0).interval_s(60.0) == 60.0
+
+
+def test_one_proxy_that_comes_and_goes_changes_no_pace() -> None:
+    fast, slow = Pace().of(200, 0.5), Pace().of(201, 0.5)
+    assert (fast.factor, slow.factor) == (1, 2)
+    assert [slow.of(count, 0.5).factor for count in (200, 101, 100)] == [2, 2, 1]
 
 
 def test_redirected_traffic_is_probed_from_an_address_that_is_not_redirected() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from reconciler import proxy_health
 from reconciler.ca.tokens import Claims, Refused
 from reconciler.model.spec import DataplaneSpec
 from reconciler.proxy_health import ADMIN
@@ -13,6 +14,9 @@ from tests.support.zone import INGRESS, Zone, dataplane, zone
 from xds.discovery import DeltaRequest, Node
 from xds.health import HealthReport, Introduction
 from xds.resource import CLUSTER
+
+if TYPE_CHECKING:
+    import pytest
 
 WELL = {ADMIN: True, "localhost:8080": True}
 
@@ -224,3 +228,35 @@ def test_ready_inbound_of_a_proxy_is_in_the_global_s_inventory() -> None:
     (found,) = made.state.local.of("Dataplane")
     assert isinstance(found.spec, DataplaneSpec)
     assert found.spec.inbounds[0].healthy
+
+
+def test_with_many_probed_proxies_all_are_asked_to_report_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(proxy_health, "REPORTS_MAX", 4.0)  # two proxies, twice a second
+    made = zone()
+    intervals: list[tuple[str, float]] = []
+    for number in range(1, 4):
+        document = probed(f"web-{number}")
+        document["networking"]["inbound"][0]["port"] += number
+        made.connect(document)
+        opened(made, f"h{number}")
+        effects = introduced(made, f"h{number}", f"default.web-{number}")
+        intervals += paces(effects)
+    assert intervals == [
+        ("h1", 0.5),
+        ("h2", 0.5),
+        ("h3", 0.5),
+        ("h1", 1.0),
+        ("h2", 1.0),
+        ("h3", 1.0),
+    ]
+    assert made.state.health_pace.probed == 3
+    made.deliver(z.HealthClosed("h1"))
+    assert paces(made.deliver(z.HealthClosed("h2"))) == [("h3", 0.5)]
+    made.connect(probed("web-3"))  # Again: it is counted once.
+    assert made.state.health_pace.probed == 1
+
+
+def paces(effects: list[z.Effect]) -> list[tuple[str, float]]:
+    return [(e.stream, e.specifier.interval_s) for e in effects if isinstance(e, z.AskHealth)]

@@ -29,6 +29,7 @@ from xds.resource import LISTENER
 from xds.view import (
     AdminListener,
     Applied,
+    DownstreamTls,
     Hooks,
     InboundListener,
     ListenerInput,
@@ -269,6 +270,23 @@ def test_both_ends_pass_websockets_on_but_not_in_grpc(protocol: Protocol) -> Non
         hcm = config(only_chain(listener))
         found = {name: hcm[name] for name in WEBSOCKETS if name in hcm}
         assert found == ({} if protocol is Protocol.GRPC else WEBSOCKETS)
+
+
+@pytest.mark.parametrize("tls", [None, STRICT, PERMISSIVE])
+def test_callers_of_a_probed_inbound_that_is_not_ready_connect_anew(
+    tls: DownstreamTls | None,
+) -> None:
+    """Envoy winds up the connections of a filter chain that is another one, and of no other."""
+    argument = inbound(Protocol.HTTP, tls)
+    well, ill = built(argument), built(replace(argument, ready=False))
+    for before, after in zip(well["filterChains"], ill["filterChains"], strict=True):
+        is_http = config(before)["@type"].endswith("HttpConnectionManager")
+        assert (after != before) == is_http
+        after.pop("metadata", None)
+        assert after == before
+    assert well == ill  # and nothing else: the listener stays bound as it is
+    tcp = inbound(Protocol.TCP, tls)
+    assert built(replace(tcp, ready=False)) == built(tcp)
 
 
 def test_tcp_outbound_uses_one_cluster_or_a_split() -> None:
