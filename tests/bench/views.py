@@ -16,14 +16,14 @@ from reconciler.model.resource import SERVICE, MeshResource
 from reconciler.runtime.collector import seldom
 from reconciler.state import MeshState, ResourceDiff, apply, from_resources
 from reconciler.view import ProxyTraits, ViewResult, sidecar_view
-from tests.bench.figures import Figure, Scale, exponent
-from tests.support.mesh import a_dataplane, a_mesh, a_policy, an_inbound
+from tests.bench.figures import Figure, Scale, at_most, exponent
+from tests.support.mesh import a_dataplane, a_mesh, a_policy, an_inbound, an_ingress, offers
 from xds.build.secrets import ca_secret, identity_secret
 from xds.names import ca_secret_name, identity_secret_name
 from xds.translate import Builders, translate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from xds.snapshot import Resources, Snapshot
 
@@ -139,6 +139,40 @@ def everywhere(milliseconds: int) -> MeshResource:
     return timeout("zz-all", EVERYTHING, EVERYTHING, milliseconds)
 
 
+@dataclass
+class Between:
+    """One caller of many services, each with an instance here and two in each other zone."""
+
+    services: int
+    zones: int
+    world: World = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.caller = proxy(0, self.services, self.services)
+        here = [proxy(n, self.services, 0) for n in range(1, self.services)]
+        away = [self.ingress(zone) for zone in range(1, self.zones)]
+        self.world = World(from_resources((a_mesh(), self.caller, *here, *away)))
+        self.world.look("default", self.caller)
+
+    def ingress(self, zone: int, more: str = "") -> MeshResource:
+        """`more`: a service that has one more instance there."""
+        name, services = f"z{zone}", map(service, range(self.services))
+        listed = [offers(each, 2 + (each == more), zone=name) for each in services]
+        return an_ingress(name, *listed, address=f"203.0.113.{zone}")
+
+    @property
+    def rebuilt(self) -> Mapping[str, int]:
+        return self.world.builders.rebuilt
+
+    def instance_away(self, more: str) -> None:
+        self.world.change(self.ingress(1, more))
+        self.world.look("default", self.caller)
+
+    def instance_here(self, more: str) -> None:
+        self.world.change(proxy(self.services + int(more[1:]), self.services, 0))
+        self.world.look("default", self.caller)
+
+
 # --- what is measured ---
 
 
@@ -149,6 +183,7 @@ async def measure(scale: Scale) -> list[Figure]:
         *_policies(scale.size(10_000, 400), scale.size(1000, 100)),
         *_services(scale.size(1000, 100)),
         *_meshes(scale.size(50, 5)),
+        *_zones(scale.size(1000, 100), 10),
     ]
 
 
@@ -263,3 +298,18 @@ def _meshes(count: int) -> list[Figure]:
     world.change(proxy(1000, 5, 4, meshes[0]))
     world.look(meshes[0], *proxies[meshes[0]])
     return [*found, *_figures("meshes_50.instance_new", world)]
+
+
+def _zones(services: int, zones: int) -> list[Figure]:
+    """One caller of everything. An endpoint that comes is one assignment, wherever it is."""
+    found: list[Figure] = []
+    between = Between(services, zones)
+    between.world.took()
+    for name, comes in (("away", between.instance_away), ("here", between.instance_here)):
+        before = between.rebuilt
+        comes(service(7))
+        key = f"zones_10.endpoint_{name}"
+        found += _figures(key, between.world)
+        built = sum(between.rebuilt.values()) - sum(before.values())
+        found.append(Figure(key=f"{key}.built", values=(built,), check=at_most(1)))
+    return found

@@ -79,9 +79,9 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         for mesh in MESHES:
             for zone in fleet.zones:
                 port = await stack.enter_async_context(application(f"{mesh}-{zone}"))
-                # What a mesh may write in its own files to reach another one's.
-                tricks = {"mesh": "beta"} if mesh == "alpha" else {"mesh": "alpha"}
-                calls: dict[str, dict[str, str]] = {"backend": {}, "nobody": {}}
+                # What a mesh may write in its own files to be taken for the other one.
+                tricks = {"mesh": "beta" if mesh == "alpha" else "alpha"}
+                calls = {"backend": {}, "trick": {"kuma.io/service": "backend", **tricks}}
                 fleet.sidecar(
                     f"{mesh}-{zone}", zone, App("backend", port, tags=tricks), to=calls, mesh=mesh
                 )
@@ -97,9 +97,9 @@ def _knows(fleet: Fleet, ingress: tuple[str, int], mesh: str) -> bool:
 
 async def test_calls_by_one_name_stay_in_their_mesh_in_both_zones(world: World) -> None:
     for mesh in MESHES:
-        port = world.fleet.peers[f"{mesh}-east"].calls["backend"]
-        found = [await get(port) for _ in range(ATTEMPTS)]
-        assert set(found) == {(200, f"{mesh}-east"), (200, f"{mesh}-west")}
+        for port in world.fleet.peers[f"{mesh}-east"].calls.values():
+            found = [await get(port) for _ in range(ATTEMPTS)]
+            assert set(found) == {(200, f"{mesh}-east"), (200, f"{mesh}-west")}
 
 
 def documented(mesh: str, name: str, service: str = "thief") -> dict[str, object]:

@@ -82,6 +82,14 @@ def test_an_inbound_is_ready_unless_its_probe_says_otherwise() -> None:
         assert listener.ready == (healthy or not probed)
 
 
+def test_a_protocol_is_what_it_is_whatever_its_case() -> None:
+    """As Kuma reads it."""
+    web = a_dataplane("web", an_inbound("web", protocol="HTTP"))
+    (listener,) = sidecar(web).own.listeners
+    assert isinstance(listener, InboundListener)
+    assert listener.protocol.is_http
+
+
 @pytest.mark.parametrize("protocol", ["TLS", "mysql", "Kafka", "TCP"])
 def test_a_protocol_without_rules_is_carried_as_tcp_whatever_its_case(protocol: str) -> None:
     """Kuma's MeshTimeout passes over `tls` and `mysql`."""
