@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+from reconciler import external
 from reconciler.collection import EMPTY as NOTHING
 from reconciler.collection import Collection, Difference, differences
 from reconciler.destination import Callers
@@ -49,6 +50,7 @@ from xds import names
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping
 
+    from reconciler.external import External
     from reconciler.locality import Preferences
     from reconciler.policies.effect import Effect
     from reconciler.real import Reals
@@ -97,6 +99,7 @@ class _Cached:
     endpoints: dict[_Asked, tuple[Service, Endpoints]] = field(default_factory=dict)
     views: dict[ResourceKey, Any] = field(default_factory=dict)  # the last of each; `view` fills it
     beyond: Any = None  # the last `egress.Beyond`
+    outside: Any = None  # the last `egress_outside.Outside`
     callers: WeakValueDictionary[Hashable, Callers] = field(default_factory=WeakValueDictionary)
     hosts: WeakValueDictionary[Hashable, Hosts] = field(default_factory=WeakValueDictionary)
 
@@ -231,7 +234,12 @@ def mesh_context(
     gone_or_back = _gone_or_back(state, before.place.absent ^ absent, mesh)
     moved = (*dataplanes, *gone_or_back)
     topology, services = before.topology.followed(
-        found, moved, resources["ZoneIngress"], place, resources["ZoneEgress"]
+        found,
+        moved,
+        resources["ZoneIngress"],
+        place,
+        resources["ZoneEgress"],
+        _externals(state, before, resources),
     )
     real, destinations = _real(before, found, resources, moved, (topology, place))
     after = replace(
@@ -288,10 +296,22 @@ def _affinity(resources: Mapping[str, Collection]) -> Iterator[str]:
                 yield from (tag.key for tag in effect.locality(item.conf).affinity)
 
 
+def _externals(
+    state: MeshState, before: MeshContext, resources: Mapping[str, Collection]
+) -> Mapping[str, External]:
+    """The same object as long as all of them are the same."""
+    known = before.topology.externals
+    if all(resources[type_] is before.resources[type_] for type_ in OUTSIDE):
+        return known
+    return external.followed(known, external.externals(state, before.name))
+
+
+OUTSIDE = ("ExternalService", "Secret")  # all that services outside of the mesh are made of
 _ZONE_PROXIES = ("ZoneIngress", "ZoneEgress")
 _READ = (
     *(policy.kind for policy in POLICIES),
     *REAL_KINDS,
+    *OUTSIDE,
     "MeshZoneAddress",
     "Dataplane",
     *_ZONE_PROXIES,
@@ -384,7 +404,10 @@ def _seen(
         ours, theirs = before.reals.destination, after.reals.destination
         differ |= {name for name in services if ours(name) != theirs(name)}
         differ |= services.intersection(REAL_KINDS)
-    return differ, any(was.protocol is not now.protocol for was, now in pairs)
+    others = (
+        was.protocol is not now.protocol or was.external != now.external for was, now in pairs
+    )
+    return differ, any(others)
 
 
 def _differing(

@@ -17,6 +17,7 @@ from reconciler.model.decode import (
     decode_zone_egress,
     decode_zone_ingress,
 )
+from reconciler.model.decode_external import decode_external_service
 from reconciler.model.proxy_rules import check_proxy_resource as check_proxy_resource
 from reconciler.model.resource import Labels, MeshResource, ResourceKey, canonical_json
 from reconciler.model.services import (
@@ -36,6 +37,7 @@ _DECODERS: Mapping[str, Callable[[Fields], Spec]] = {
     "Dataplane": decode_dataplane,
     "ZoneIngress": decode_zone_ingress,
     "ZoneEgress": decode_zone_egress,
+    "ExternalService": decode_external_service,
     "MeshService": decode_mesh_service,
     "MeshMultiZoneService": decode_multi_zone_service,
     "MeshZoneAddress": decode_zone_address,

@@ -40,6 +40,7 @@ from xds import names
 from xds.view import (
     Applied,
     EdsCluster,
+    ExternalCluster,
     Hooks,
     OutboundListener,
     Protocol,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
     from reconciler.context import MeshContext
+    from reconciler.external import External, OutsideSecret
     from reconciler.model.spec import Outbound, Tags
     from reconciler.policies.mesh_http_route import BackendRef, RouteRules
     from reconciler.real import RealDestination, Reals
@@ -68,10 +70,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    cluster: EdsCluster
+    """`secrets`: of a service outside of the mesh that proxies reach by themselves."""
+
+    cluster: EdsCluster | ExternalCluster
     tags: Tags
     origins: Origin
     wanted: Preferences | None = None  # which of its endpoints, and in what order
+    secrets: tuple[OutsideSecret, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,7 @@ class Reads:
     mesh: MeshResource
     shelves: dict[tuple[str, Shelf], tuple[Ranked, ...]] = field(default_factory=dict)
     protocols: dict[str, Protocol | None] = field(default_factory=dict)
+    externals: dict[str, External | None] = field(default_factory=dict)
     destinations: dict[str, RealDestination | None] = field(default_factory=dict)  # by name
     searched: list[Reals] = field(default_factory=list)
     about: set[str] = field(default_factory=set)  # beside the services of `protocols`
@@ -124,6 +130,7 @@ class Reads:
             self.mesh is context.mesh
             and all(context.index[k].at(s) is was for (k, s), was in self.shelves.items())
             and all(context.service(n).protocol is p for n, p in self.protocols.items())
+            and all(context.service(n).external is e for n, e in self.externals.items())
             and all(context.reals.destination(n) == was for n, was in self.destinations.items())
             and all(was is context.reals for was in self.searched)
         )
@@ -131,6 +138,7 @@ class Reads:
     def add(self, other: Reads) -> None:
         self.shelves.update(other.shelves)
         self.protocols.update(other.protocols)
+        self.externals.update(other.externals)
         self.destinations.update(other.destinations)
         self.searched.extend(other.searched)
         self.about.update(other.about)
@@ -188,6 +196,10 @@ class _Reader:
 
     def protocol(self, service: str) -> Protocol | None:
         found = self.reads.protocols[service] = self.context.service(service).protocol
+        return found
+
+    def external(self, service: str) -> External | None:
+        found = self.reads.externals[service] = self.context.service(service).external
         return found
 
     def real(self, tags: Tags) -> RealDestination | None:
@@ -261,6 +273,9 @@ def _with_origin(entry: Entry) -> Entry:
 def _cluster(reader: _Reader, tags: Tags) -> Cluster:
     protocol = reader.protocol(service_of(tags)) or Protocol.TCP
     towards_it = _applied(reader, tags, protocol, _shapes_clusters)
+    external = reader.external(service_of(tags))
+    if external is not None and not reader.context.spec.by_egress:
+        return _directly(external.subset(tags), tags, towards_it)
     cluster = EdsCluster(
         name=names.cluster_name(tags),
         protocol=protocol,
@@ -271,14 +286,25 @@ def _cluster(reader: _Reader, tags: Tags) -> Cluster:
     return Cluster(cluster, tags, towards_it.origins, towards_it.wanted)
 
 
+def _directly(external: External, tags: Tags, towards_it: _Towards) -> Cluster:
+    """Without egresses each proxy leaves the mesh by itself."""
+    applied = cluster_applied(towards_it.applied)
+    cluster = ExternalCluster(
+        names.cluster_name(tags), external.protocol, external.endpoints, applied
+    )
+    return Cluster(cluster, tags, towards_it.origins, secrets=external.secrets)
+
+
 def _upstream_tls(reader: _Reader, tags: Tags) -> UpstreamTls | None:
     context, to = reader.context, reader.real(tags)
     if context.spec.mtls is None:
         return None
-    mesh = context.name
+    mesh, service = context.name, service_of(tags)
+    # What is outside of the mesh has no identity in it: its egress answers.
+    known_as = names.EGRESS_SERVICE if reader.external(service) is not None else service
     return UpstreamTls(
         sni=to.hash_sni if to is not None else names.tag_sni(tags, mesh),
-        san_uris=to.identities if to is not None else (names.spiffe_id(mesh, service_of(tags)),),
+        san_uris=to.identities if to is not None else (names.spiffe_id(mesh, known_as),),
         identity_secret=names.identity_secret_name(mesh),
         ca_secret=names.ca_secret_name(mesh),
     )
@@ -349,11 +375,16 @@ def _destination(reader: _Reader, tags: Tags) -> Destination:
     in_force = rules.value if rules is not None and http else ()
     all_planned = planned_routes(in_force, tags, lambda ref: _backend_tags(reader, ref))
     clusters = [reader.cluster(each) for each in _targets(all_planned)]
+    outside = frozenset(c.tags for c in clusters if isinstance(c.cluster, ExternalCluster))
     from_: dict[ResourceKey | None, MeshResource] = {e.policy.key: e.policy for e in entries}
     return Destination(
         protocol=protocol,
         routes=tuple(
-            _route(planned, _route_applied(reader, from_.get(planned.origin), applied, protocol))
+            _route(
+                planned,
+                _route_applied(reader, from_.get(planned.origin), applied, protocol),
+                outside,
+            )
             for planned in all_planned
         ),
         clusters=tuple(sorted(clusters, key=lambda c: c.cluster.name)),
@@ -372,7 +403,8 @@ def _targets(planned: Iterable[PlannedRoute]) -> Iterator[Tags]:
     return iter(seen)
 
 
-def _route(planned: PlannedRoute, applied: tuple[Applied, ...]) -> Route:
+def _route(planned: PlannedRoute, applied: tuple[Applied, ...], outside: frozenset[Tags]) -> Route:
+    """`outside`: destinations that know themselves by their own names."""
     return Route(
         name=route_name(planned.match),
         match=planned.match,
@@ -382,6 +414,7 @@ def _route(planned: PlannedRoute, applied: tuple[Applied, ...]) -> Route:
         ),
         filters=mirrored(planned, names.cluster_name),
         applied=applied,
+        host_of_endpoint=any(split.tags in outside for split in planned.splits),
     )
 
 

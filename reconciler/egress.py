@@ -1,18 +1,20 @@
 """The zone egress: one SNI for each way this zone's sidecars may ask for a service of another zone.
 Pure.
 
-It passes TLS through without terminating it, to the ingresses of other zones and to nothing else.
-What it passes on of one mesh (`Beyond`) is kept beside what it was computed from and followed: a
-service that changes is one assignment, whatever else there is.
+It passes TLS through without terminating it, to the ingresses of other zones; only what goes out of
+the mesh from here ends here (`reconciler.egress_outside`). What it passes on of one mesh (`Beyond`)
+is kept beside what it was computed from and followed: a service that changes is one assignment,
+whatever else there is.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from operator import is_
+from operator import attrgetter, is_
 from typing import TYPE_CHECKING
 
+from reconciler.egress_outside import outside, reachable
 from reconciler.ingress import (
     backends,
     ingress_chain,
@@ -23,10 +25,11 @@ from reconciler.ingress import (
 from reconciler.instances import without_service
 from reconciler.match import is_effective
 from reconciler.model.resource import ZONE
+from reconciler.outward import by_name
 from reconciler.policies.mesh_http_route import POLICY
 from reconciler.real import NO_REALS
 from reconciler.real_services import NO_WAYS
-from reconciler.topology import merged_by_address
+from reconciler.topology import differing, merged_by_address
 from xds import names
 from xds.view import Endpoint, Endpoints, Half
 
@@ -35,18 +38,19 @@ if TYPE_CHECKING:
 
     from reconciler.collection import Collection
     from reconciler.context import MeshContext
+    from reconciler.egress_outside import Outside
+    from reconciler.external import External, OutsideSecret
     from reconciler.model.resource import MeshResource
     from reconciler.model.spec import Tags
     from reconciler.real import Reals
     from reconciler.real_services import Ways
     from reconciler.topology import Offers, Services, Target
-    from xds.view import EdsCluster, SniChain
+    from xds.view import EdsCluster, EndedChain, SniChain
 
 TagSets = tuple["Tags", ...]
 NO_TAGS: TagSets = ((),)
-HALVES_KEPT = (
-    4  # egresses of a zone share one; one more for each moment that some of them still see
-)
+WAYS_KEPT = 4  # egresses of a zone share one; one more for each moment that some of them still see
+WAYS_KEPT = 4  # egresses of a zone share one; one more for each moment that some of them still see
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +70,10 @@ class Beyond:
 
     remote: tuple[tuple[Target, Offers], ...] = ()
     routes: Collection | None = None
+    externals: Mapping[str, External] | None = None
+    inside: frozenset[str] = frozenset()  # those of which the mesh has a service of its own
     asked: Mapping[str, TagSets] = field(default_factory=dict)  # further subsets, by service
+    tagged: Mapping[str, Passed] = field(default_factory=dict)  # what `remote` comes to
     real: tuple[Reals, Ways] = (NO_REALS, NO_WAYS)
     resources: Mapping[str, Passed] = field(default_factory=dict)  # what `real` comes to
     services: Mapping[str, Passed] = field(default_factory=dict)
@@ -76,28 +83,54 @@ def beyond(context: MeshContext) -> Beyond:
     """The same object as long as it is the same."""
     before: Beyond = context.cached.beyond or Beyond()
     remote, routes = context.topology.remote, context.resources[POLICY.kind]
-    real = context.reals, context.real.into.ways
-    if before.routes is routes and before.remote == remote and all(map(is_, before.real, real)):
+    real, externals = (context.reals, context.real.into.ways), context.topology.externals
+    inside = _inside(context)
+    same = before.routes is routes and before.externals is externals and before.inside == inside
+    if same and before.remote == remote and all(map(is_, before.real, real)):
         return before
     asked = before.asked if before.routes is routes else _asked(routes)
-    targets = [target for target, _ in remote]
-    known = before.services if targets == [target for target, _ in before.remote] else {}
-    services: dict[str, Passed] = {}
-    for name in sorted({name for _, offers in remote for name in offers}):
-        offered = tuple([offers.get(name, ()) for _, offers in remote])
-        tag_sets, was = asked.get(name, NO_TAGS), known.get(name)
-        if was is None or was.tag_sets != tag_sets:
-            services[name] = _passed(context, name, targets, offered, tag_sets)
-        elif was.offered != offered:
-            endpoints = _endpoints(context.name, name, targets, offered)
-            services[name] = replace(was, offered=offered, endpoints=endpoints)
-        else:
-            services[name] = was
+    tagged = _tagged(context, before, asked)
     same = all(map(is_, before.real, real))
     resources = before.resources if same else _resources(context, before.resources)
-    services |= resources
-    found = context.cached.beyond = Beyond(remote, routes, asked, real, resources, services)
+    found = context.cached.beyond = Beyond(
+        remote, routes, externals, inside, asked, tagged, real, resources, {**tagged, **resources}
+    )
     return found
+
+
+def _inside(context: MeshContext) -> frozenset[str]:
+    found = context.topology
+    return frozenset([name for name in found.externals if found.service(name).external is None])
+
+
+def _tagged(
+    context: MeshContext, before: Beyond, asked: Mapping[str, TagSets]
+) -> Mapping[str, Passed]:
+    """What other zones offer by tags. Where the ways are the same, only what is offered otherwise
+    is looked at, and what else may be asked for, or be outside of the mesh.
+    """
+    remote, externals = context.topology.remote, context.topology.externals
+    targets = [target for target, _ in remote]
+    known = before.tagged if targets == [target for target, _ in before.remote] else {}
+    names = differing(before.remote, remote) if known else {n for _, o in remote for n in o}
+    for was, now in ((before.asked, asked), (before.externals or {}, externals)):
+        if was is not now:
+            names |= {n for n in was.keys() | now.keys() if was.get(n) != now.get(n)}
+    names |= before.inside ^ _inside(context)
+    services = dict(known)
+    for name in names:
+        offered = _passed_on(context, name, tuple([offers.get(name, ()) for _, offers in remote]))
+        tag_sets, was_passed = asked.get(name, NO_TAGS), known.get(name)
+        if not any(offered):
+            services.pop(name, None)
+        elif was_passed is None or was_passed.tag_sets != tag_sets:
+            services[name] = _passed(context, name, targets, offered, tag_sets)
+        elif was_passed.offered != offered:
+            endpoints = _endpoints(context.name, name, targets, offered)
+            services[name] = replace(was_passed, offered=offered, endpoints=endpoints)
+    if services.keys() == known.keys():
+        return services
+    return {name: services[name] for name in sorted(services)}
 
 
 def _resources(context: MeshContext, before: Mapping[str, Passed]) -> dict[str, Passed]:
@@ -118,6 +151,18 @@ def _resources(context: MeshContext, before: Mapping[str, Passed]) -> dict[str, 
 def _alike(one: Passed, other: Passed) -> bool:
     same = one.cluster == other.cluster and one.endpoints == other.endpoints
     return same and one.chains == other.chains
+
+
+def _passed_on(
+    context: MeshContext, name: str, offered: tuple[Services, ...]
+) -> tuple[Services, ...]:
+    """A service outside of the mesh goes to another zone if it is reached from there alone."""
+    if not any(offer.external for offers in offered for offer in offers):
+        return offered
+    external = context.topology.service(name).external
+    if external is not None and not reachable(external, context.place.zone):
+        return offered
+    return tuple([tuple([o for o in offers if not o.external]) for offers in offered])
 
 
 def _asked(routes: Iterable[MeshResource]) -> dict[str, TagSets]:
@@ -167,19 +212,67 @@ def _endpoint(target: Target, tags: Tags, instances: int, mesh: str) -> Endpoint
     )
 
 
-@lru_cache(maxsize=HALVES_KEPT)
-def half(found: tuple[Beyond, ...]) -> Half:
-    """Clusters and endpoints of all meshes: the same for all egresses of a zone."""
-    passed = [each for one in found for each in one.services.values()]
-    passed.sort(key=lambda each: each.cluster.name)
-    return Half(tuple([p.cluster for p in passed]), tuple([p.endpoints for p in passed]))
+@dataclass(frozen=True, slots=True)
+class WaysOut:
+    """All that egresses of a zone have in common. `wanted`: meshes whose TLS ends at an egress, for
+    which it needs a certificate.
+    """
+
+    half: Half
+    chains: tuple[SniChain, ...]
+    ended: tuple[EndedChain, ...]
+    secrets: tuple[OutsideSecret, ...]
+    wanted: tuple[str, ...]
 
 
-def chains(found: tuple[Beyond, ...]) -> tuple[SniChain, ...]:
+def ways(contexts: Iterable[MeshContext], certified: Iterable[str]) -> WaysOut:
+    """Of these meshes; out of the mesh for those that are `certified` alone."""
+    found = tuple([(context.name, beyond(context), context) for context in contexts])
+    out = [(name, outside(context, passing.asked)) for name, passing, context in found]
+    return _ways(
+        tuple([passing for _, passing, _ in found]),
+        tuple([each for name, each in out if name in certified]),
+        tuple([name for name, each in out if each.chains]),
+    )
+
+
+@lru_cache(maxsize=WAYS_KEPT)
+def _ways(
+    passing: tuple[Beyond, ...], out: tuple[Outside, ...], wanted: tuple[str, ...]
+) -> WaysOut:
+    """The same object for all egresses that have the same."""
+    passed = [each for one in passing for each in one.services.values()]
+    clusters = {each.cluster.name: each.cluster for each in passed}
+    outside = {cluster.name: cluster for one in out for cluster in one.clusters}
+    endpoints = sorted((each.endpoints for each in passed), key=attrgetter("cluster"))
+    ended = _distinct(chain for one in out for chain in one.chains)
+    taken = {sni.lower() for chain in ended for sni in chain.snis}
+    return WaysOut(
+        Half(by_name({**clusters, **outside}), tuple(endpoints)),
+        _chains(passed, taken),
+        ended,
+        tuple(secret for one in out for secret in one.secrets),
+        wanted,
+    )
+
+
+def _chains(passed: Iterable[Passed], taken: set[str]) -> tuple[SniChain, ...]:
     """One for each distinct server name in lower case, sorted; see `ingress.chains`."""
-    by_name: dict[str, SniChain] = {}
-    for one in found:
-        for passed in one.services.values():
-            for chain in passed.chains:
-                by_name.setdefault(chain.sni.lower(), chain)
-    return tuple(sorted(by_name.values(), key=lambda chain: chain.sni))
+    found: dict[str, SniChain] = {}
+    for each in passed:
+        for chain in each.chains:
+            if chain.sni.lower() not in taken:
+                found.setdefault(chain.sni.lower(), chain)
+    return tuple(sorted(found.values(), key=attrgetter("sni")))
+
+
+def _distinct(chains: Iterable[EndedChain]) -> tuple[EndedChain, ...]:
+    """As `_chains`; a name that another one has is left out."""
+    taken: set[str] = set()
+    found: list[EndedChain] = []
+    for chain in sorted(chains, key=attrgetter("name")):
+        snis = tuple(sni for sni in chain.snis if sni.lower() not in taken)
+        taken |= {sni.lower() for sni in snis}
+        if snis:
+            found.append(replace(chain, snis=snis) if snis != chain.snis else chain)
+    return tuple(found)

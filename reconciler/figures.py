@@ -171,7 +171,12 @@ def zone_figures(state: ZoneState, report: ConvergenceReport) -> Iterator[Figure
             ((("builder", name),), n) for name, n in sorted(state.settings.builders.rebuilt.items())
         ),
     )  # fmt: skip
-    expiries = [p.certificate.expires_at for p in state.proxies.values() if p.certificate]
+    expiries = [
+        held.certificate.expires_at
+        for proxy in state.proxies.values()
+        for held in proxy.identities.values()
+        if held.certificate is not None
+    ]
     if expiries:
         text = "When the first workload certificate ends, seconds since the epoch."
         yield _one("reconciler_certificate_first_expiry_seconds", text, min(expiries))

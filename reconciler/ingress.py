@@ -1,6 +1,7 @@
 """The zone ingress: one SNI for each way another zone may ask for a service of this zone. Pure.
 
-It passes TLS through without terminating it, to local instances only. SNIs come from what the zone
+It passes TLS through without terminating it, to local instances, and to the zone's own egresses for
+what is outside of the mesh and reached from here alone. SNIs come from what the zone
 offers, combined with the subsets that MeshHTTPRoute backends name: both ends compute them from the
 same policies.
 """
@@ -10,16 +11,17 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from reconciler.instances import without_service
 from reconciler.match import is_effective, service_of
 from reconciler.model.resource import SERVICE, ZONE, MeshResource, canonical_json
 from reconciler.model.spec import PolicySpec, Tags
-from reconciler.offers import available_services
+from reconciler.offers import available_services, external_offers
 from reconciler.policies.mesh_http_route import POLICY, BackendRef, MirrorRef, RouteRule
 from reconciler.real import MESH_SERVICE, MULTI_ZONE, NO_REALS
 from reconciler.real_services import inside
-from reconciler.topology import Topology, ingress_topology, merged_by_address
+from reconciler.topology import Topology, egress_targets, ingress_topology, merged_by_address
 from xds import names
-from xds.view import EdsCluster, Endpoints, Protocol, SniChain, SniListener
+from xds.view import EdsCluster, Endpoint, Endpoints, Protocol, SniChain, SniListener
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -85,6 +87,23 @@ def endpoints(offer: Offer, topology: Topology) -> Endpoints:
     """Each instance with its own tags: subsets choose among them."""
     mesh, service = offer
     return Endpoints(names.ingress_cluster_name(mesh, service), topology.service(service).endpoints)
+
+
+def to_egresses(state: MeshState, place: Place, inside: Iterable[Offer]) -> dict[Offer, Endpoints]:
+    """Services outside of the mesh that this zone alone reaches: they are at its egresses. Those
+    that are `inside` are not among them.
+    """
+    found: dict[Offer, set[Endpoint]] = {}
+    targets = egress_targets(state.of("ZoneEgress"), place)
+    for each in external_offers(state, place):
+        offer, tags = (each.mesh, service_of(each.tags)), without_service(each.tags)
+        if offer not in inside:
+            ways = {Endpoint(*target, 1, tags, place.zone) for target in targets}
+            found.setdefault(offer, set()).update(ways)
+    return {
+        offer: Endpoints(names.ingress_cluster_name(*offer), merged_by_address(ways))
+        for offer, ways in found.items()
+    }
 
 
 # --- real resources ---

@@ -50,7 +50,7 @@ def authority(state: MeshState, mesh: str, backend: CaBackend) -> Authority:
         lacks = [name for name, value in zip(names, found, strict=True) if value is None]
     else:
         parts = {"cert": backend.cert, "key": backend.key}
-        found = [_part(state, mesh, source) for source in parts.values()]
+        found = [part_of(state, mesh, source) for source in parts.values()]
         lacks = [
             f"{part} ({source.secret if source else 'no source that a zone can read'})"
             for (part, source), value in zip(parts.items(), found, strict=True)
@@ -62,7 +62,8 @@ def authority(state: MeshState, mesh: str, backend: CaBackend) -> Authority:
     return Authority(backend, cert, key)
 
 
-def _part(state: MeshState, mesh: str, source: CaSource | None) -> bytes | None:
+def part_of(state: MeshState, mesh: str, source: CaSource | None) -> bytes | None:
+    """None: its secret is not here."""
     if source is None:
         return None
     return _secret(state, mesh, source.secret) if source.secret else source.inline

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from reconciler.instances import inbounds_of, is_local
 from reconciler.model.resource import PROTOCOL, ZONE, MeshResource, ResourceKey
-from reconciler.model.spec import AvailableService, MeshSpec, Tags
+from reconciler.model.spec import AvailableService, ExternalServiceSpec, MeshSpec, Tags
+from reconciler.topology import by_egress, egress_targets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconciler.instances import Place
     from reconciler.state import MeshState
 
 
@@ -41,6 +44,22 @@ def offers_of(
         key=lambda found: (found[0], tag_string(found[1])),
     )
     return tuple(AvailableService(mesh, tags, counts[mesh, tags]) for mesh, tags in ordered)
+
+
+def external_offers(state: MeshState, place: Place) -> tuple[AvailableService, ...]:
+    """Services outside of the mesh that this zone alone reaches, as long as it has an egress: other
+    zones reach them by its ingress. A service of the mesh by the same name goes before.
+    """
+    asking = [m for m in by_egress(state) if len(state.collection("ExternalService", m))]
+    if not asking or not egress_targets(state.of("ZoneEgress"), place):
+        return ()
+    counts: Counter[tuple[str, Tags]] = Counter()
+    for mesh in asking:
+        for resource in state.collection("ExternalService", mesh):
+            spec = resource.spec
+            if isinstance(spec, ExternalServiceSpec) and dict(spec.tags).get(ZONE) == place.zone:
+                counts[mesh, spec.tags] += 1
+    return tuple(replace(found, external=True) for found in offers_of(state, counts))
 
 
 def advertised(dataplane: MeshResource, zone: str) -> list[tuple[str, Tags]]:

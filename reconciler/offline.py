@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from reconciler.external import with_placeholders
 from reconciler.model.spec import DataplaneSpec, ZoneIngressSpec, ZoneProxySpec
 from reconciler.registration import NotAdmitted, from_document, node_id
 from reconciler.state import MeshState, from_resources
@@ -53,7 +54,7 @@ class Offline:
 
     def rendered(self, state: MeshState, before: Rendered | None = None) -> Rendered:
         """`before`: of another state, to follow the change from. Raises CannotRender."""
-        wanted, zone = self.wanted, self.zone
+        wanted, zone, state = self.wanted, self.zone, with_placeholders(state)
         proxy = state.get(wanted)
         if proxy is None:
             raise CannotRender(f"no {wanted}: give its file with --file")
@@ -64,8 +65,9 @@ class Offline:
         if wanted.type == "ZoneIngress":
             result = ingress_view(state, proxy, zone, frozenset(), traits, names)
         elif wanted.type == "ZoneEgress":
-            contexts = [_context(state, mesh, zone, names, None) for mesh in by_egress(state)]
-            result = egress_view(contexts, proxy, zone, traits, names)
+            meshes = by_egress(state)
+            contexts = [_context(state, mesh, zone, names, None) for mesh in meshes]
+            result = egress_view(contexts, proxy, zone, traits, names, meshes)
         else:
             known = before.context if before is not None else None
             context = _context(state, wanted.mesh, zone, names, known)

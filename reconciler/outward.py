@@ -14,13 +14,14 @@ from reconciler.destination import destination
 from reconciler.model.spec import RefDestination, TagDestination
 from reconciler.routes import service_tags
 from xds.resource import CLUSTER, LISTENER
-from xds.view import ClusterInput, Endpoints, Half, ListenerInput
+from xds.view import ClusterInput, EdsCluster, Endpoints, Half, ListenerInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.context import MeshContext
     from reconciler.destination import Callers, Destination, Origin
+    from reconciler.external import OutsideSecret
     from reconciler.model.spec import Outbound, Tags
 
 Outbounds = tuple["Outbound", ...]
@@ -46,6 +47,7 @@ class Outward:
     places: frozenset[tuple[str, int]]  # where it listens
     origins: dict[tuple[str, str], Origin]  # (type URL, xDS name)
     services: tuple[str, ...]  # that it depends on, and no others; sorted
+    secrets: tuple[OutsideSecret, ...] = ()  # each once, by name
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -92,7 +94,8 @@ class Ways:
         if tags is None:
             return known if known is not None and known.to is None else _Part(None, (), (), kinds)
         found = destination(context, tags, self.callers)
-        endpoints = tuple([context.endpoints(c.tags, c.wanted) for c in found.clusters])
+        within = [c for c in found.clusters if isinstance(c.cluster, EdsCluster)]
+        endpoints = tuple([context.endpoints(c.tags, c.wanted) for c in within])
         if known is not None and known.to is found and _are(known.endpoints, endpoints):
             return known
         return _Part(found, tags, endpoints, found.services | kinds)
@@ -134,12 +137,14 @@ def _outward(outbounds: Outbounds, parts: Sequence[_Part], before: Outward | Non
     clusters: dict[str, ClusterInput] = {}
     listeners: dict[str, ListenerInput] = {}
     origins: dict[tuple[str, str], Origin] = {}
+    secrets: dict[str, OutsideSecret] = {}
     for outbound, part in zip(outbounds, parts, strict=True):
         each = part.to
         if each is None:
             continue
         for cluster in each.clusters:
             clusters[cluster.cluster.name] = cluster.cluster
+            secrets |= {secret.name: secret for secret in cluster.secrets}
             if cluster.origins:
                 origins[CLUSTER, cluster.cluster.name] = cluster.origins
         listener = each.listener(outbound, part.tags)
@@ -151,7 +156,7 @@ def _outward(outbounds: Outbounds, parts: Sequence[_Part], before: Outward | Non
     half = Half(by_name(clusters), _endpoints(parts), by_name(listeners))
     if before is not None:
         half = half.after(before.half)
-    return Outward(half, places, origins, services)
+    return Outward(half, places, origins, services, by_name(secrets))
 
 
 def by_name(parts: Mapping[str, T]) -> tuple[T, ...]:

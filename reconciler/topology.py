@@ -36,6 +36,7 @@ from xds.view import Endpoint, Protocol
 
 if TYPE_CHECKING:
     from reconciler.collection import Difference
+    from reconciler.external import External
     from reconciler.state import MeshState
 
 # What a protocol can be read as, best first.
@@ -55,6 +56,7 @@ class Service:
     name: str
     protocol: Protocol | None = None
     endpoints: tuple[Endpoint, ...] = ()  # sorted
+    external: External | None = None  # it is outside of the mesh; without `endpoints` of its own
 
     def subset(self, tags: Tags) -> tuple[Endpoint, ...]:
         """The endpoints that have all these tags; the service tag itself is implied."""
@@ -76,6 +78,7 @@ class _Found:
     service: Service
     instances: Instances
     remote: tuple[Services, ...]
+    external: External | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,19 +118,25 @@ class Topology:
     instances: HashTrieMap[str, Instances] = field(
         default_factory=HashTrieMap
     )  # by service: what is local
+    externals: Mapping[str, External] = field(default_factory=dict)  # by service
     _found: dict[str, _Found] = field(default_factory=dict)
 
     def service(self, name: str) -> Service:
         """A service nobody offers has no endpoints: that is meant, not unknown."""
         instances = self.instances.get(name, NOBODY)
         remote = tuple([offers.get(name, ()) for _, offers in self.remote])
-        known = self._found.get(name)
-        if known is not None and known.instances is instances and known.remote == remote:
+        known, external = self._found.get(name), self.externals.get(name)
+        if (
+            known is not None
+            and known.instances is instances
+            and known.remote == remote
+            and known.external is external
+        ):
             return known.service
         service = self._service(name, instances, remote)
         if known is not None and known.service == service:
             service = known.service
-        self._found[name] = _Found(service, instances, remote)
+        self._found[name] = _Found(service, instances, remote, external)
         return service
 
     def _service(
@@ -137,8 +146,16 @@ class Topology:
         remote: tuple[Services, ...],
     ) -> Service:
         """An instance that is away still says what the service speaks: otherwise a listener would
-        change its type when the last instance goes.
+        change its type when the last instance goes. Whoever is in the mesh goes before a service
+        outside of it with the same name.
         """
+        outside = any(offer.external for offered in remote for offer in offered)
+        if outside:
+            remote = tuple([tuple([o for o in offered if not o.external]) for offered in remote])
+        external = self.externals.get(name)
+        if external is not None and not instances and not any(remote):
+            ways = self._to_outside(external, elsewhere=outside)
+            return Service(name, external.protocol, ways, external)
         protocols = {dict(each.tags).get(PROTOCOL, "tcp") for offered in remote for each in offered}
         endpoints: set[Endpoint | None] = set(self._elsewhere(remote))
         weight = self.weight * (len(self.egresses or ()) or 1 if any(remote) else 1)
@@ -168,6 +185,20 @@ class Topology:
             for tags, instances in counts.items():
                 yield from self._remote_endpoint(target, tags, instances)
 
+    def _to_outside(self, external: External, *, elsewhere: bool) -> tuple[Endpoint, ...]:
+        """By the own egresses, which pass on what only another zone may reach and does offer
+        (`elsewhere`). Without egresses each proxy goes by itself.
+        """
+        homes = (None, self.place.zone)
+        found = {
+            endpoint
+            for target in self.egresses or ()
+            for tags in external.offers
+            if elsewhere or dict(tags).get(ZONE) in homes
+            for endpoint in self._remote_endpoint(target, tags, 1)
+        }
+        return tuple(sorted(found, key=endpoint_order))
+
     def _remote_endpoint(self, target: Target, tags: Tags, instances: int) -> Iterator[Endpoint]:
         if instances < 1:
             return
@@ -188,6 +219,7 @@ class Topology:
         ingresses: Iterable[MeshResource],
         place: Place,
         egresses: Iterable[MeshResource] = (),
+        externals: Mapping[str, External] | None = None,
     ) -> tuple[Topology, frozenset[str]]:
         """After a change, and the services that may differ; `dataplanes` are those that do.
 
@@ -200,8 +232,8 @@ class Topology:
         weight = max(1, len(remote))
         instances, services = instances_followed(self.instances, dataplanes, place)
         locality = mesh.spec.locality_aware
-        ways = egress_targets(egresses, place) if mesh.spec.zone_egress else None
-        services |= _differing(self.remote, remote)
+        ways = egress_targets(egresses, place) if mesh.spec.by_egress else None
+        services |= differing(self.remote, remote)
         found = self._found
         was, now = self.place, place
         same = (was.zone, was.resolved, was.affinity, self.weight, self.locality_aware)
@@ -211,8 +243,12 @@ class Topology:
             others = True
         if others:  # Every service anew, if only to be found equal.
             found = {n: _Found(known.service, HashTrieMap(), ()) for n, known in found.items()}
-            services |= _differing(self.remote, ()) | _differing((), remote)
-        after = Topology(place, locality, weight, remote, source, ways, instances, found)
+            services |= differing(self.remote, ()) | differing((), remote)
+            services |= self.externals.keys()
+        had, has = self.externals, self.externals if externals is None else externals
+        if had is not has:
+            services |= {n for n in had.keys() | has.keys() if had.get(n) is not has.get(n)}
+        after = Topology(place, locality, weight, remote, source, ways, instances, has, found)
         return after, frozenset(services)
 
 
@@ -241,11 +277,7 @@ def ingress_topology(dataplanes: Iterable[MeshResource], place: Place) -> Topolo
 def by_egress(state: MeshState) -> tuple[str, ...]:
     """The meshes whose traffic to other zones goes through egresses, sorted."""
     specs = ((mesh.key.name, mesh.spec) for mesh in state.of("Mesh"))
-    return tuple(
-        name
-        for name, spec in specs
-        if isinstance(spec, MeshSpec) and spec.zone_egress and spec.mtls is not None
-    )
+    return tuple(name for name, spec in specs if isinstance(spec, MeshSpec) and spec.by_egress)
 
 
 def egress_targets(egresses: Iterable[MeshResource], place: Place) -> tuple[Target, ...]:
@@ -300,7 +332,7 @@ def _by_service(services: Services, mesh: str) -> Offers:
     return found
 
 
-def _differing(
+def differing(
     before: tuple[tuple[Target, Offers], ...], after: tuple[tuple[Target, Offers], ...]
 ) -> set[str]:
     """Services that are not offered alike."""

@@ -28,6 +28,7 @@ from reconciler.outward import Outward, by_name
 from reconciler.policies import POLICIES
 from reconciler.real import REAL_KINDS
 from xds import names
+from xds.copying import replace
 from xds.view import (
     AdminTls,
     ClusterInput,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from reconciler.context import MeshContext
+    from reconciler.external import OutsideSecret
     from reconciler.inbound import Chosen
     from reconciler.model.resource import MeshResource, ResourceKey
     from reconciler.state import MeshState, ResourceDiff
@@ -71,12 +73,15 @@ class ProxyTraits:
 @dataclass(frozen=True, slots=True)
 class ViewResult:
     """`shaped`: the policies that shaped each half. `services`: those of the mesh that it depends
-    on, and no others; sorted.
+    on, and no others; sorted. `outside`: secrets of the view for services outside of the mesh.
+    `identities`: of an egress, the meshes it needs a certificate of.
     """
 
     view: ProxyView
     shaped: tuple[Origins, ...]
     services: tuple[str, ...] = ()
+    outside: tuple[OutsideSecret, ...] = ()
+    identities: tuple[str, ...] = ()
     made: _Made | None = field(default=None, repr=False, compare=False)  # of a sidecar
 
     @property
@@ -89,6 +94,7 @@ class _Made:
     """What a view was put together from; the view holds the very halves."""
 
     basis: _Basis
+    secrets: tuple[str, ...]  # beside those of its way out
     chosen: Chosen
     inward: Inward
     outward: Outward
@@ -144,17 +150,21 @@ def sidecar_view(context: MeshContext, dataplane: MeshResource, traits: ProxyTra
         basis = _Basis(dataplane, context.mesh, context.place.resolved, traits)
         inward = inward_of(context, dataplane, chosen, reuse_port=traits.reuse_port)
         own = _own(context, dataplane, traits, inward, outward)
-        secrets = _secrets(context)
+        base = _secrets(context)
     elif before.chosen is chosen and before.outward is outward:
         return known
     else:
-        basis, secrets = before.basis, known.view.secrets
+        basis, base = before.basis, before.secrets
         inward, own = before.inward, known.view.own
         if before.chosen is not chosen:
             inward, own = _followed(context, before, own, chosen, outward)
+    secrets = tuple(sorted((*base, *(each.name for each in outward.secrets))))
+    if known is not None and known.view.secrets == secrets:
+        secrets = known.view.secrets
     view = ProxyView(traits.node_id, own, secrets, outward.half)
-    made = _Made(basis, chosen, inward, outward)
-    found = ViewResult(view, (inward.origins, outward.origins), outward.services, made)
+    made = _Made(basis, base, chosen, inward, outward)
+    shaped = inward.origins, outward.origins
+    found = ViewResult(view, shaped, outward.services, outward.secrets, made=made)
     context.cached.views[dataplane.key] = found
     return found
 
@@ -255,14 +265,16 @@ def ingress_view(
     assert isinstance(spec, ZoneIngressSpec)
     place = Place(zone, absent, resolved or {})
     offers = ingress_parts.offered(state, place)
-    ways = ingress_parts.subsets(state, offers)
+    outside = ingress_parts.to_egresses(state, place, offers)
+    ways = ingress_parts.subsets(state, (*offers, *outside))
     topologies = ingress_parts.topologies(state, offers, place)
     parts = _Parts()
     address = resolver(place.resolved)(spec.address)
     for offer, tag_sets in ways.items():
         cluster = ingress_parts.ingress_cluster(offer, tag_sets)
         parts.clusters[cluster.name] = cluster
-        parts.endpoints[cluster.name] = ingress_parts.endpoints(offer, topologies[offer[0]])
+        found = outside.get(offer) or ingress_parts.endpoints(offer, topologies[offer[0]])
+        parts.endpoints[cluster.name] = found
     more: list[SniChain] = []
     real = ingress_parts.real_services(state, place)
     for cluster, endpoints, chains in ingress_parts.real_clusters(real):
@@ -286,24 +298,29 @@ def egress_view(
     zone: str,
     traits: ProxyTraits,
     resolved: Mapping[str, str] | None = None,
+    certified: Iterable[str] = (),
 ) -> ViewResult:
-    """The view of an egress of `zone`: every service of other zones, of the meshes `by_egress`."""
+    """The view of an egress of `zone`: every service of other zones, of the meshes `by_egress`, and
+    services outside of the meshes that it has a certificate of (`certified`).
+    """
     spec = egress.spec
     assert isinstance(spec, ZoneEgressSpec)
-    beyond = tuple([egress_parts.beyond(context) for context in contexts])
+    ways = egress_parts.ways(contexts, certified)
     parts = _Parts()
     address = resolver(resolved or {})(spec.address)
     if address is not None:
         listener = ingress_parts.listener(
             (address, spec.port),
-            egress_parts.chains(beyond),
+            ways.chains,
             idle_body=ingress_parts.idle_answer(traits.node_id, zone),
             reuse_port=traits.reuse_port,
         )
-        parts.listeners[listener.name] = listener
+        parts.listeners[listener.name] = replace(listener, ended=ways.ended)
     _add_admin(parts, traits, address)
-    view = ProxyView(traits.node_id, parts.half(), (), egress_parts.half(beyond))
-    return ViewResult(view, ())
+    held = {n for c in ways.ended for n in (c.tls.identity_secret, c.tls.ca_secret)}
+    secrets = tuple(sorted((*held, *(secret.name for secret in ways.secrets))))
+    view = ProxyView(traits.node_id, parts.half(), secrets, ways.half)
+    return ViewResult(view, (), outside=ways.secrets, identities=ways.wanted)
 
 
 # --- what a change touches ---
@@ -312,7 +329,7 @@ def egress_view(
 @dataclass(frozen=True, slots=True)
 class Reach:
     """The meshes whose contexts a change makes stale, those whose certificates may be from another
-    CA, and whether ingresses may look different.
+    CA, and whether zone proxies may look different.
     """
 
     meshes: frozenset[str] = frozenset()
@@ -370,9 +387,14 @@ _SHAPING = frozenset(
     (
         *("Mesh", "Dataplane", "ZoneIngress", "ZoneEgress", "MeshZoneAddress", "Secret"),
         *REAL_KINDS,
+        "ExternalService",
         *(policy.kind for policy in POLICIES),
     )
 )
 _INGRESS = frozenset(
-    ("Mesh", "Dataplane", "ZoneIngress", "MeshHTTPRoute", "MeshService", "MeshMultiZoneService")
+    (
+        *("Mesh", "Dataplane", "ZoneIngress", "MeshHTTPRoute", "MeshService"),
+        *("MeshMultiZoneService", "ZoneEgress", "ExternalService", "Secret"),
+        "MeshTrafficPermission",
+    )
 )

@@ -154,3 +154,25 @@ def identity_secret_name(mesh: str) -> str:
 
 def ca_secret_name(mesh: str) -> str:
     return f"mesh_ca:secret:{mesh}"
+
+
+EXTERNAL_IDENTITY = "external_identity:secret:"
+
+
+def external_identity_secret_name(mesh: str, resource: str) -> str:
+    """What a service outside of the mesh, described by that resource, knows its callers by."""
+    return f"{EXTERNAL_IDENTITY}{mesh}:{resource}"
+
+
+def external_ca_secret_name(mesh: str, resource: str) -> str:
+    """The CA that a service outside of the mesh is known by."""
+    return f"external_ca:secret:{mesh}:{resource}"
+
+
+EGRESS_SERVICE = "zone-egress"
+EXTERNAL_SERVICE_TAG = "kuma.io/external-service-name"
+
+
+def egress_chain_name(service: str, mesh: str) -> str:
+    """Of an egress's way to a service outside of the mesh."""
+    return f"{service}_{mesh}"

@@ -22,10 +22,12 @@ from xds.view import (
     DownstreamTls,
     EdsCluster,
     Endpoints,
+    ExternalCluster,
     Half,
     InboundListener,
     ListenerInput,
     ProxyView,
+    SniListener,
     UpstreamTls,
 )
 
@@ -248,5 +250,7 @@ def _secrets_used(half: Half) -> frozenset[str]:
     found: list[UpstreamTls | DownstreamTls | None] = []
     found += [c.tls for c in half.clusters if isinstance(c, EdsCluster)]
     found += [x.tls for x in half.listeners if isinstance(x, InboundListener)]
-    used = [tls for tls in found if tls is not None]
-    return frozenset(name for tls in used for name in (tls.identity_secret, tls.ca_secret))
+    found += [chain.tls for x in half.listeners if isinstance(x, SniListener) for chain in x.ended]
+    outside = (e for c in half.clusters if isinstance(c, ExternalCluster) for e in c.endpoints)
+    used = [tls for tls in (*found, *(each.tls for each in outside)) if tls is not None]
+    return frozenset(name for tls in used for name in (tls.identity_secret, tls.ca_secret) if name)

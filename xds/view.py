@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from envoy_data_plane.envoy.extensions.filters.network.tcp_proxy.v3 import TcpProxy
     from envoy_data_plane.envoy.extensions.upstreams.http.v3 import HttpProtocolOptions
 
+    from xds.external import ExternalEndpoint
+
 Pairs = tuple[tuple[str, str], ...]
 Part = TypeVar("Part")
 
@@ -191,7 +193,19 @@ class HostCluster:
     port: int
 
 
-ClusterInput = EdsCluster | LocalCluster | PassthroughCluster | PipeCluster | HostCluster
+@dataclass(frozen=True, slots=True)
+class ExternalCluster(Key):
+    """A service outside of the mesh, with its endpoints: EDS cannot carry names."""
+
+    name: str
+    protocol: Protocol
+    endpoints: tuple[ExternalEndpoint, ...]
+    applied: tuple[Applied, ...] = ()
+
+
+ClusterInput = (
+    EdsCluster | LocalCluster | ExternalCluster | PassthroughCluster | PipeCluster | HostCluster
+)
 
 
 Locality = tuple[str | None, str]  # zone and subzone, as endpoints have them
@@ -314,6 +328,8 @@ class Route(Key):
     clusters: tuple[WeightedCluster, ...]  # empty only beside a Redirect
     filters: tuple[RouteFilter, ...] = ()
     applied: tuple[Applied, ...] = ()
+    # The host header becomes the name of the endpoint, where it has one.
+    host_of_endpoint: bool = False
 
 
 # --- listeners ---
@@ -362,8 +378,21 @@ class SniChain(Key):
 
 
 @dataclass(frozen=True, slots=True)
+class EndedChain(Key):
+    """The mesh's TLS ends here, and what was in it goes on to a cluster outside of the mesh."""
+
+    name: str
+    snis: tuple[str, ...]
+    cluster: str
+    protocol: Protocol
+    service: str  # virtual host and route configuration name
+    tls: DownstreamTls
+    applied: tuple[Applied, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SniListener(Key):
-    """Zone ingress: routes TLS by SNI without terminating it.
+    """Zone ingress and egress: routes TLS by SNI without terminating it, but for `ended`.
 
     Without chains it answers with a direct response.
     """
@@ -371,7 +400,8 @@ class SniListener(Key):
     name: str
     address: str
     port: int
-    chains: tuple[SniChain, ...]  # sorted by SNI, distinct
+    chains: tuple[SniChain, ...]  # sorted by SNI, distinct; none of those that `ended` has
+    ended: tuple[EndedChain, ...] = ()  # sorted by name
     idle_body: str = ""  # the direct response when there is nothing to route
     reuse_port: bool = True
 

@@ -101,6 +101,27 @@ def not_after(pem: bytes) -> float:
     return min(c.not_valid_after_utc.timestamp() for c in ca_certificates(pem))
 
 
+def certificates_fault(pem: bytes) -> str:
+    """Why nobody can be verified with these certificates; "" when all of them can be read."""
+    try:
+        ca_certificates(pem)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def pair_fault(chain_pem: bytes, key_pem: bytes) -> str:
+    """Why a client cannot present this certificate with this key; "" when it can."""
+    try:
+        first, *_ = ca_certificates(chain_pem)
+        key = _private_key(key_pem)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        return f"cannot be read: {_without_quotes(error)}"
+    public = getattr(key, "public_key", None)
+    same = public is not None and first.public_key() == public()
+    return "" if same else "the key does not belong to the certificate"
+
+
 def _positive_serial(der: bytes) -> bytes:
     """The certificate with a serial of 01 01… in place of 0: Certificate > TBSCertificate >
     serial.

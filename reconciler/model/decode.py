@@ -150,12 +150,12 @@ def _backend(data: Fields, path: str) -> CaBackend:
         certificate_s=certificate_s or CERTIFICATE_S,
         rsa_bits=_rsa_bits(conf, f"{path}.conf.caCert.RSAbits"),
         ca_lifetime_s=ca_s or CA_LIFETIME_S,
-        cert=_ca_source(own.get("cert"), f"{path}.conf.cert"),
-        key=_ca_source(own.get("key"), f"{path}.conf.key"),
+        cert=source_of(own.get("cert"), f"{path}.conf.cert"),
+        key=source_of(own.get("key"), f"{path}.conf.key"),
     )
 
 
-def _ca_source(value: object, path: str) -> CaSource | None:
+def source_of(value: object, path: str) -> CaSource | None:
     """A Kuma data source. None for a file, too: it would be one of the disk of every control plane,
     and what comes over the wire does not choose which of them are read.
     """

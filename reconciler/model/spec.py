@@ -52,6 +52,11 @@ class MeshSpec:
     mesh_services_mode: str = "Disabled"
     skip_initial_policies: tuple[str, ...] = ()
 
+    @property
+    def by_egress(self) -> bool:
+        """Whatever leaves a zone leaves by egresses, which know proxies by mTLS."""
+        return self.zone_egress and self.mtls is not None
+
 
 @dataclass(frozen=True, slots=True)
 class ZoneSpec:
@@ -258,6 +263,32 @@ class InsightSpec:
     message: bytes = field(default=b"", repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class ExternalTlsSpec:
+    """How a service outside of the mesh is spoken to by TLS. Each source is None where none is
+    named; one that is named and cannot be read leaves its endpoint out.
+    """
+
+    ca: CaSource | None = None
+    cert: CaSource | None = None
+    key: CaSource | None = None
+    server_name: str = ""
+    sans: Tags = ()  # further names that its certificate may have: Exact or Prefix, and the value
+    any_name: bool = False  # whatever names its certificate has
+    system_ca: bool = False  # without a CA: those that its host trusts; otherwise any
+    allow_renegotiation: bool = False
+    least: str = ""  # version, as Envoy calls it
+    most: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalServiceSpec:
+    host: str
+    port: int
+    tags: Tags
+    tls: ExternalTlsSpec | None = None
+
+
 ZoneProxySpec = ZoneIngressSpec | ZoneEgressSpec
 ServiceSpec = MeshServiceSpec | MultiZoneSpec | ZoneAddressSpec
 Spec = (
@@ -266,6 +297,7 @@ Spec = (
     | DataplaneSpec
     | ZoneProxySpec
     | ServiceSpec
+    | ExternalServiceSpec
     | PolicySpec
     | OpaqueSpec
     | InsightSpec

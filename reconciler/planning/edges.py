@@ -20,7 +20,7 @@ from reconciler.outward import named_by
 from reconciler.planning.effect import representatives
 from reconciler.policies.mesh_traffic_permission import POLICY, Rbac, allows
 from reconciler.registration import identity_uris
-from xds.view import InboundListener
+from xds.view import ExternalCluster, InboundListener
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -274,6 +274,10 @@ def _states(
     context = world.context(mesh)
     assert context is not None
     service = service_of(cluster.tags)
+    if isinstance(cluster.cluster, ExternalCluster):  # It leaves the mesh where it begins.
+        way = Way.PLAIN if cluster.cluster.endpoints else Way.NO_ENDPOINT
+        yield world.zone, State(way, (), _shut(way, uris, cluster.tags))
+        return
     endpoints = context.service(service).subset(cluster.tags)
     reached = {e.zone or world.zone for e in endpoints if is_called(e, cluster.wanted)}
     if not reached:

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from reconciler.external import with_placeholders
 from reconciler.kds.names import wire_name
 from reconciler.membership import not_a_member
 from reconciler.model.resource import (
@@ -20,7 +21,7 @@ from reconciler.model.resource import (
     ResourceKey,
     canonical_json,
 )
-from reconciler.model.spec import DataplaneSpec, ZoneIngressSpec
+from reconciler.model.spec import DataplaneSpec, ZoneEgressSpec, ZoneIngressSpec
 from reconciler.offers import advertises, available_services, tag_string
 from reconciler.offline import as_written
 from reconciler.registration import node_id
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from reconciler.context import MeshContext
     from reconciler.model.spec import AvailableService
     from reconciler.planning.fleet import ZoneFleet
+
+
+EGRESS_ADDRESS = "192.0.2.1"  # of nobody (RFC 5737)
 
 
 def as_in_zone(resource: MeshResource) -> MeshResource:
@@ -116,10 +120,22 @@ def zone_worlds(
     """The zone as it is, and as it would be with the change."""
     proxies = fleet.proxies
     names = as_written((*proxies, *ingresses.before))
-    first = apply(base.state, ResourceDiff((*proxies, *ingresses.before)))
-    second = apply(first, ResourceDiff((*change.put, *ingresses.after), change.drop))
+    first = with_placeholders(
+        apply(base.state, ResourceDiff((*proxies, *ingresses.before, _egress(fleet.zone))))
+    )
+    second = with_placeholders(
+        apply(first, ResourceDiff((*change.put, *ingresses.after), change.drop))
+    )
     before = ZoneWorld(fleet.zone, first, names)
     return before, ZoneWorld(fleet.zone, second, names, before)
+
+
+def _egress(zone: str) -> MeshResource:
+    """Stands for those of the zone, of which no status ref tells: that there is one is taken for
+    granted.
+    """
+    key = ResourceKey("ZoneEgress", "", f"{zone} egress")
+    return MeshResource(key, Labels(), "{}", ZoneEgressSpec(zone, EGRESS_ADDRESS, 10_002))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from rpds import HashTrieMap
+
 from reconciler.kds.proxy_insight import ProxyInsight
 from xds.ads_stream import AdsStream
+from xds.copying import replace
 
 if TYPE_CHECKING:
     from reconciler.ca.tokens import Claims
@@ -45,6 +48,23 @@ class Failing:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """What a proxy is to others, in one mesh. `trust`: the CAs it verifies others with."""
+
+    certificate: Certificate | None = None
+    trust: XdsResource | None = None
+    issuing: bool = False
+    failing: Failing | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        return self.certificate is not None and self.trust is not None
+
+
+NO_IDENTITY = Identity()
+
+
+@dataclass(frozen=True, slots=True)
 class AdminCertificate:
     """Of a proxy's admin listener; `tls` is None when none could be made for these hosts."""
 
@@ -71,11 +91,10 @@ class Proxy:
     shaped: tuple[Origins, ...] = ()  # by which policies
     snapshot: Snapshot | None = None
 
-    certificate: Certificate | None = None
-    trust: XdsResource | None = None  # the CAs it verifies others with
+    identities: HashTrieMap[str, Identity] = field(
+        default_factory=HashTrieMap
+    )  # by mesh: one of a sidecar, as many of an egress as it has ways out of
     failed: bool = False  # what it is to have now could not be built
-    issuing: bool = False
-    failing: Failing | None = None
     admin: AdminCertificate | None = None
     admin_asked: tuple[str, ...] | None = None  # hosts a certificate is being made for
     lost_at: float | None = None
@@ -109,14 +128,29 @@ class Proxy:
     @property
     def is_watched(self) -> bool:
         """It refuses a type, or a certificate of it is being made or could not be."""
-        return self.issuing or self.failing is not None or self.ads.rejects
+        return self.ads.rejects or any(
+            each.issuing or each.failing is not None for each in self.identities.values()
+        )
 
     @property
     def lacks_certificate(self) -> bool:
-        """Its first one is awaited (not of a zone proxy, nor where mTLS is off), or one failed."""
-        if self.failing is not None:
+        """Its first one is awaited (not where mTLS is off), or one failed."""
+        held = self.identities.values()
+        if any(each.failing is not None for each in held):
             return True
-        return self.certificate is None and self.snapshot is None and bool(self.key.mesh)
+        if not self.key.mesh:
+            return any(each.certificate is None for each in held)
+        return self.snapshot is None and all(each.certificate is None for each in held)
+
+    @property
+    def own(self) -> Identity:
+        """That of a sidecar, in its mesh."""
+        return self.identities.get(self.key.mesh) or NO_IDENTITY
+
+    def with_identity(self, mesh: str, identity: Identity) -> Proxy:
+        if self.identities.get(mesh, NO_IDENTITY) == identity:
+            return self
+        return replace(self, identities=self.identities.insert(mesh, identity))
 
     @property
     def has_counted(self) -> bool:

@@ -145,7 +145,8 @@ def shares_of(dataplane: MeshResource, proxy: Proxy | None) -> Mapping[str, Shar
     named = {inbound.service for inbound in spec.inbounds}
     identities = sorted(filter(None, {*named, dict(spec.gateway_tags).get(SERVICE)}))
     present = proxy is not None and proxy.present
-    backend = proxy.certificate.backend if proxy is not None and proxy.certificate else ""
+    certificate = proxy.own.certificate if proxy is not None else None
+    backend = certificate.backend if certificate is not None else ""
     found: dict[str, Share] = {}
     for service in sorted(name for name in named if _LABEL.fullmatch(name)):
         inbounds = [inbound for inbound in spec.inbounds if inbound.service == service]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rpds import HashTrieMap
 
+from reconciler import external
 from reconciler.model.resource import MeshResource, ResourceKey
 from reconciler.registration import node_id
 from reconciler.steps import zone_admin, zone_certificates, zone_proxies, zone_report
@@ -172,9 +173,14 @@ def _build(state: ZoneState, proxy: Proxy, now: float) -> Outcome:
         return state, (Note("proxy.mesh_missing", {"proxy": proxy.node_id}),)
     if proxy.failed or proxy.services != result.services:
         proxy = replace(proxy, failed=False, services=result.services)
-    proxy, issue = zone_certificates.certificate(state, proxy, resource, now)
+    if resource.key.type == "ZoneEgress":
+        proxy, issue = zone_certificates.certificates(state, proxy, result.identities, now)
+    else:
+        proxy, issue = zone_certificates.certificate(state, proxy, resource, now)
     issue = (*asked, *issue)
     secrets = zone_certificates.secrets(proxy)
+    if result.outside:
+        secrets = {**secrets, **external.bodies(result.outside)}
     if _runs(proxy, result.view, secrets):
         return replace(state, proxies=state.proxies.insert(proxy.node_id, proxy)), issue
     try:
@@ -206,8 +212,9 @@ def _view(
         for mesh in by_egress(state.policy):
             state, found = context_of(state, mesh)
             contexts += [found] if found is not None else []
-        resolved = dict(state.resolved)
-        return state, egress_view(contexts, resource, state.settings.zone, traits, resolved)
+        zone, resolved = state.settings.zone, dict(state.resolved)
+        certified = zone_certificates.certified(proxy)
+        return state, egress_view(contexts, resource, zone, traits, resolved, certified)
     state, context = context_of(state, resource.key.mesh)
     return state, sidecar_view(context, resource, traits) if context is not None else None
 
@@ -272,37 +279,46 @@ def _runs(proxy: Proxy, view: ProxyView, secrets: Resources) -> bool:
 # --- workload certificates ---
 
 
-def certified(state: ZoneState, node: str, certificate: Certificate, now: float) -> Outcome:
+def certified(
+    state: ZoneState, whose: tuple[str, str], certificate: Certificate, now: float
+) -> Outcome:
+    """`whose`: the proxy, and the mesh in which it is that."""
+    node, mesh = whose
     proxy = state.proxies.get(node)
-    if proxy is None:
+    held = proxy.identities.get(mesh) if proxy is not None else None
+    if proxy is None or held is None:
         return state, ()
-    told = replace(
-        proxy.insight,
-        backend=certificate.backend,
-        backends=zone_certificates.backends(state, proxy.key.mesh),
-        expires_at=certificate.expires_at,
-        regenerated_at=now,
-        regenerations=proxy.insight.regenerations + 1,
-    )
-    proxy = replace(proxy, certificate=certificate, issuing=False, failing=None, insight=told)
+    if proxy.key.mesh:
+        told = replace(
+            proxy.insight,
+            backend=certificate.backend,
+            backends=zone_certificates.backends(state, mesh),
+            expires_at=certificate.expires_at,
+            regenerated_at=now,
+            regenerations=proxy.insight.regenerations + 1,
+        )
+        proxy = replace(proxy, insight=told)
+    held = replace(held, certificate=certificate, issuing=False, failing=None)
+    proxy = proxy.with_identity(mesh, held)
     due = certificate.renew_at if state.renew_due is None else state.renew_due
     due = min(due, certificate.renew_at)
     state = replace(state, proxies=state.proxies.insert(node, proxy), renew_due=due)
     state = zone_report.to_tell(state, (proxy.key,))
     state, effects = mark_dirty(state, (node,) if proxy.stream is not None else ())
     state, marked = zone_report.mark(state, now)
-    return state, (*effects, *marked, *zone_certificates.wakes(proxy))
+    return state, (*effects, *marked, *zone_certificates.wakes(held))
 
 
-def not_certified(state: ZoneState, node: str, message: str, now: float) -> Outcome:
+def not_certified(state: ZoneState, whose: tuple[str, str], message: str, now: float) -> Outcome:
     """The proxy keeps what it has; it is tried again after a while."""
+    node, mesh = whose
     proxy = state.proxies.get(node)
-    if proxy is None:
+    if proxy is None or mesh not in proxy.identities:
         return state, ()
-    proxy = zone_certificates.failed(state, proxy, message, now)
+    proxy = zone_certificates.failed(state, proxy, mesh, message, now)
     state = replace(state, proxies=state.proxies.insert(node, proxy))
     note = Note("certificate.failed", {"proxy": node, "message": message})
-    return state, (note, *zone_certificates.wakes(proxy))
+    return state, (note, *zone_certificates.wakes(proxy.identities[mesh]))
 
 
 def renew(state: ZoneState, now: float) -> Outcome:
@@ -312,6 +328,7 @@ def renew(state: ZoneState, now: float) -> Outcome:
         looked: Iterable[Proxy] = proxies.those(proxies.uncertified)
     else:
         looked = proxies.values()
-        later = (p.certificate.renew_at for p in looked if p.certificate is not None)
+        held = (each.certificate for p in looked for each in p.identities.values())
+        later = (certificate.renew_at for certificate in held if certificate is not None)
         state = replace(state, renew_due=min((at for at in later if at > now), default=None))
     return mark_dirty(state, (p.node_id for p in looked if zone_certificates.is_due(p, now)))

@@ -14,11 +14,18 @@ from typing import TYPE_CHECKING
 from reconciler.mesh_ca import authority, expiry_warnings, mesh_spec, trusted_pem
 from reconciler.model.spec import DataplaneSpec
 from reconciler.registration import identity_uris
-from reconciler.steps.proxy_state import Failing, Proxy
+from reconciler.steps.proxy_state import NO_IDENTITY, Failing, Proxy
 from reconciler.steps.zone_state import Effects, IssueCertificate, Note, WakeAt, ZoneState
 from xds.build.secrets import ca_secret
 from xds.copying import replace
-from xds.names import ca_secret_name, identity_secret_name
+from xds.names import (
+    EGRESS_SERVICE,
+    SERVICE_TAG,
+    ca_secret_name,
+    identity_secret_name,
+    spiffe_id,
+    tag_id,
+)
 from xds.resource import digest
 from xds.snapshot import NO_RESOURCES, Resources
 
@@ -29,7 +36,7 @@ if TYPE_CHECKING:
     from reconciler.model.resource import MeshResource
     from reconciler.model.spec import MeshSpec
     from reconciler.state import MeshState
-    from reconciler.steps.proxy_state import Certificate
+    from reconciler.steps.proxy_state import Certificate, Identity
     from xds.resource import XdsResource
 
 RETRY_FIRST_S = 5.0
@@ -88,36 +95,75 @@ def _authorities(policy: MeshState, mesh: str) -> Authorities | None:
 
 
 def secrets(proxy: Proxy) -> Resources:
-    """What a snapshot may hold; without both the proxy is not answered."""
-    if proxy.certificate is None or proxy.trust is None:
-        return NO_RESOURCES
-    identity = proxy.certificate.identity
-    return {identity.name: identity, proxy.trust.name: proxy.trust}
+    """What a snapshot may hold; an identity that is not whole is none."""
+    found: dict[str, XdsResource] = {}
+    for each in proxy.identities.values():
+        if each.certificate is not None and each.trust is not None:
+            identity = each.certificate.identity
+            found |= {identity.name: identity, each.trust.name: each.trust}
+    return found or NO_RESOURCES
+
+
+def certified(proxy: Proxy) -> frozenset[str]:
+    """The meshes in which it has a whole identity."""
+    return frozenset(mesh for mesh, each in proxy.identities.items() if each.is_whole)
 
 
 def certificate(
     state: ZoneState, proxy: Proxy, resource: MeshResource, now: float
 ) -> tuple[Proxy, Effects]:
-    """The proxy with the CAs it is to trust, and the request for a certificate when it has none, or
-    when what it was issued for has changed or is running out.
+    """The sidecar with the CAs it is to trust, and the request for a certificate when it has none,
+    or when what it was issued for has changed or is running out. An ingress has none.
     """
-    mesh = resource.key.mesh
-    found = authorities(state.policy, mesh) if isinstance(resource.spec, DataplaneSpec) else None
-    if found is None:
-        none = proxy.certificate is None and proxy.trust is None and proxy.failing is None
-        proxy = proxy if none else replace(proxy, certificate=None, trust=None, failing=None)
+    if not isinstance(resource.spec, DataplaneSpec):
         return proxy, ()
+    return _identified(state, proxy, (resource.key.mesh, identity_uris(resource)), now)
+
+
+def certificates(
+    state: ZoneState, proxy: Proxy, meshes: tuple[str, ...], now: float
+) -> tuple[Proxy, Effects]:
+    """The same of an egress, in each of these meshes, and in no other one any more."""
+    kept = proxy.identities
+    for mesh in [mesh for mesh in kept if mesh not in meshes]:
+        kept = kept.remove(mesh)
+    if len(kept) != len(proxy.identities):
+        proxy = replace(proxy, identities=kept)
+    effects: Effects = ()
+    for mesh in meshes:
+        proxy, more = _identified(state, proxy, (mesh, egress_uris(mesh)), now)
+        effects += more
+    return proxy, effects
+
+
+def egress_uris(mesh: str) -> tuple[str, ...]:
+    """What every egress is in a mesh."""
+    return spiffe_id(mesh, EGRESS_SERVICE), tag_id(SERVICE_TAG, EGRESS_SERVICE)
+
+
+def _identified(
+    state: ZoneState, proxy: Proxy, wanted: tuple[str, tuple[str, ...]], now: float
+) -> tuple[Proxy, Effects]:
+    """`wanted`: the mesh, and what a certificate of it is to name."""
+    mesh, uris = wanted
+    found = authorities(state.policy, mesh)
+    if found is None:
+        known = mesh in proxy.identities
+        return replace(proxy, identities=proxy.identities.discard(mesh)) if known else proxy, ()
     ca, notes = found.enabled, found.lacking
-    if found.trust is not None and found.trust is not proxy.trust:
-        proxy = replace(proxy, trust=found.trust)
-    if ca.missing or proxy.issuing:
-        return proxy, notes
-    uris, lifetime_s = identity_uris(resource), ca.backend.certificate_s
-    if _is_good(proxy.certificate, (uris, found.digest, lifetime_s), now):
-        return replace(proxy, failing=None) if proxy.failing is not None else proxy, notes
-    wanted = (found.digest, *uris)
-    if proxy.failing is not None and proxy.failing.wanted == wanted and now < proxy.failing.again:
-        return proxy, notes
+    held = proxy.identities.get(mesh) or NO_IDENTITY
+    if found.trust is not None and found.trust is not held.trust:
+        held = replace(held, trust=found.trust)
+    if ca.missing or held.issuing:
+        return proxy.with_identity(mesh, held), notes
+    lifetime_s = ca.backend.certificate_s
+    if _is_good(held.certificate, (uris, found.digest, lifetime_s), now):
+        held = replace(held, failing=None) if held.failing is not None else held
+        return proxy.with_identity(mesh, held), notes
+    described = (found.digest, *uris)
+    failing = held.failing
+    if failing is not None and failing.wanted == described and now < failing.again:
+        return proxy.with_identity(mesh, held), notes
     issue = IssueCertificate(
         proxy.node_id,
         mesh,
@@ -128,7 +174,7 @@ def certificate(
         lifetime_s,
         identity_secret_name(mesh),
     )
-    return replace(proxy, issuing=True), (*notes, issue)
+    return proxy.with_identity(mesh, replace(held, issuing=True)), (*notes, issue)
 
 
 def _missing(policy: MeshState, mesh: str, spec: MeshSpec) -> Effects:
@@ -169,40 +215,59 @@ def backends(state: ZoneState, mesh: str) -> tuple[str, ...]:
 
 
 def is_settled(proxy: Proxy, digests: Mapping[str, str]) -> bool:
-    """Its certificate is of the CA in force: before that a commit that changes the CA has not
+    """Its certificates are of the CAs in force: before that a commit that changes a CA has not
     arrived, and the old CA may not go.
     """
-    wanted = digests.get(proxy.key.mesh)
-    held = proxy.certificate
+    meshes = (proxy.key.mesh,) if proxy.key.mesh else proxy.identities.keys()
+    return all(_is_of(proxy.identities.get(mesh), digests.get(mesh)) for mesh in meshes)
+
+
+def _is_of(identity: Identity | None, wanted: str | None) -> bool:
+    held = identity.certificate if identity is not None else None
     return wanted is None or (held is not None and held.ca_digest == wanted)
 
 
-def failed(state: ZoneState, proxy: Proxy, message: str, now: float) -> Proxy:
+def failed(state: ZoneState, proxy: Proxy, mesh: str, message: str, now: float) -> Proxy:
     """Tried again after a while, which grows; at once when something else is wanted."""
-    resource, of_mesh = state.local.get(proxy.key), authorities(state.policy, proxy.key.mesh)
-    uris = identity_uris(resource) if resource is not None else ()
-    wanted = (of_mesh.digest if of_mesh is not None else "", *uris)
-    before = proxy.failing
+    of_mesh, held = authorities(state.policy, mesh), proxy.identities.get(mesh) or NO_IDENTITY
+    wanted = (of_mesh.digest if of_mesh is not None else "", *_wanted_uris(state, proxy, mesh))
+    before = held.failing
     count = before.count + 1 if before is not None and before.wanted == wanted else 1
     delay = min(RETRY_FIRST_S * 2.0 ** min(count - 1, 20), RETRY_MAX_S)
-    return replace(proxy, issuing=False, failing=Failing(wanted, count, now + delay, message))
+    failing = Failing(wanted, count, now + delay, message)
+    return proxy.with_identity(mesh, replace(held, issuing=False, failing=failing))
 
 
-def wakes(proxy: Proxy) -> Effects:
-    """When this proxy's certificate is to be looked at again."""
-    if proxy.failing is not None:
-        return (WakeAt(proxy.failing.again),)
-    return (WakeAt(proxy.certificate.renew_at),) if proxy.certificate is not None else ()
+def _wanted_uris(state: ZoneState, proxy: Proxy, mesh: str) -> tuple[str, ...]:
+    if not proxy.key.mesh:
+        return egress_uris(mesh)
+    resource = state.local.get(proxy.key)
+    return identity_uris(resource) if resource is not None else ()
+
+
+def wakes(identity: Identity) -> Effects:
+    """When this certificate is to be looked at again."""
+    if identity.failing is not None:
+        return (WakeAt(identity.failing.again),)
+    return (WakeAt(identity.certificate.renew_at),) if identity.certificate is not None else ()
 
 
 def is_due(proxy: Proxy, now: float) -> bool:
     """A certificate past four fifths of its life, a first one that is awaited, a failed one."""
-    if proxy.stream is None or proxy.issuing:
+    if proxy.stream is None:
         return False
-    if proxy.failing is not None:
-        return now >= proxy.failing.again
-    if proxy.certificate is not None:
-        return now >= proxy.certificate.renew_at
+    if proxy.key.mesh and not proxy.identities:
+        return proxy.lacks_certificate
+    return any(_is_due(proxy, each, now) for each in proxy.identities.values())
+
+
+def _is_due(proxy: Proxy, held: Identity, now: float) -> bool:
+    if held.issuing:
+        return False
+    if held.failing is not None:
+        return now >= held.failing.again
+    if held.certificate is not None:
+        return now >= held.certificate.renew_at
     return proxy.lacks_certificate
 
 
@@ -219,8 +284,9 @@ def told(state: ZoneState, now: float) -> tuple[str, ...]:
         if found.missing
     ]
     failing = [
-        f"{p.node_id}: no certificate after {p.failing.count} tries: {p.failing.message}"
+        f"{p.node_id}: no certificate after {held.failing.count} tries: {held.failing.message}"
         for p in state.proxies.values()
-        if p.failing is not None
+        for held in p.identities.values()
+        if held.failing is not None
     ]
     return (*lacking, *expiry_warnings(state.policy, now), *sorted(failing)[:TOLD_MAX])

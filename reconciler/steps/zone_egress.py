@@ -1,4 +1,6 @@
-"""The meshes whose traffic may leave the zone by egresses alone, and has none: no silent hole."""
+"""What does not leave the zone, and why: meshes that may by egresses alone while there is none, and
+services outside of a mesh of which something is missing. No silent hole.
+"""
 
 from __future__ import annotations
 
@@ -35,14 +37,32 @@ def warnings(state: ZoneState) -> Iterator[str]:
             "or turn routing.zoneEgress off"
         )
 
+    yield from (f"{text}; that endpoint is left out" for text in incomplete(state))
+
+
+def incomplete(state: ZoneState) -> tuple[str, ...]:
+    """What services outside of a mesh lack, of meshes that somebody here is of; sorted."""
+    found = (
+        text
+        for context in state.contexts.values()
+        for external in context.topology.externals.values()
+        for text in external.lacks
+    )
+    return tuple(sorted(found))
+
 
 def noticed(state: ZoneState) -> Outcome:
     """A log line once for each, and once when it is over."""
-    found = without_egress(state)
-    if found == state.egressless:
+    found, lacks = without_egress(state), incomplete(state)
+    if found == state.egressless and lacks == state.incomplete:
         return state, ()
     effects: list[Effect] = [
         Note("egress.missing", {"mesh": mesh}) for mesh in found if mesh not in state.egressless
     ]
     effects += [Note("egress.found", {"mesh": m}) for m in state.egressless if m not in found]
-    return replace(state, egressless=found), tuple(effects)
+    effects += [
+        Note("external.incomplete", {"message": text})
+        for text in lacks
+        if text not in state.incomplete
+    ]
+    return replace(state, egressless=found, incomplete=lacks), tuple(effects)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rpds import HashTrieMap
+
 from reconciler.kds.proxy_insight import ProxyInsight, Subscription, said_by
 from reconciler.proxy_health import with_kept_health
 from reconciler.registration import NotAdmitted, traits_of
@@ -21,7 +23,7 @@ from reconciler.steps import (
     zone_names,
     zone_report,
 )
-from reconciler.steps.proxy_state import Proxy
+from reconciler.steps.proxy_state import Identity, Proxy
 from reconciler.steps.zone_admission import (
     admitted,
     token_wake,
@@ -175,8 +177,7 @@ def _registered(
         stream=stream,
         connected_at=now,
         ads=ads,
-        certificate=earlier.certificate if earlier else None,
-        failing=earlier.failing if earlier else None,
+        identities=_kept(earlier),
         admin=earlier.admin if earlier else None,
         claims=claims,
         listening=was_in or zone_gather.brings(received),
@@ -203,6 +204,13 @@ def _registered(
     state, more = zone_build.mark_dirty(state, (node.id,))
     state, published = zone_report.local_changed(state, now)
     return state, (Persist("local", change.put), *built, *more, *published, *wake, note)
+
+
+def _kept(earlier: Proxy | None) -> HashTrieMap[str, Identity]:
+    """Of its last stream: whom to trust is found anew, and nobody answers for that one any more."""
+    held = earlier.identities if earlier is not None else HashTrieMap()
+    known = {m: Identity(i.certificate, failing=i.failing) for m, i in held.items()}
+    return HashTrieMap(known)
 
 
 def _told_open(earlier: Proxy | None, instance: str, node: Node, now: float) -> ProxyInsight:

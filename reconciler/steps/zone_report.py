@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from reconciler.decode import mesh_resource
+from reconciler.instances import Place
 from reconciler.kds.filters import syncs
 from reconciler.kds.manifest import REJECTIONS_MAX, ConvergenceReport, Rejection
 from reconciler.kds.sizes import KUMA_MAX, response_size
@@ -21,7 +22,7 @@ from reconciler.kds.upward import NO_INSIGHT, publication, with_zone
 from reconciler.model.resource import MeshResource, canonical_json
 from reconciler.model.services import decisive
 from reconciler.model.spec import AvailableService, ZoneIngressSpec
-from reconciler.offers import advertised, offers_of
+from reconciler.offers import advertised, external_offers, offers_of
 from reconciler.registration import node_id
 from reconciler.state import ResourceDiff, apply
 from reconciler.status.announcement import StatusMode, ZoneStatus, encode_status
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from reconciler.kds.upward import Publication, Told
     from reconciler.model.resource import ResourceKey
     from reconciler.model.spec import Tags
-    from reconciler.steps.proxy_state import Proxy
+    from reconciler.steps.proxy_state import Identity, Proxy
     from reconciler.steps.tally import Tally
     from reconciler.steps.waiting import Waiting
     from xds.discovery import DeltaRequest
@@ -65,8 +66,12 @@ TELL_MAX = (
 
 
 def services(state: ZoneState) -> tuple[AvailableService, ...]:
-    """Healthy local instances by mesh and tags: what other zones may reach here."""
-    return offers_of(state.merged, _offered(state).counts)
+    """Healthy local instances by mesh and tags, and what is outside and reached from here alone:
+    what other zones may reach here.
+    """
+    place = Place(state.settings.zone, frozenset(state.proxies.absent), dict(state.resolved))
+    inside = offers_of(state.merged, _offered(state).counts)
+    return (*inside, *external_offers(state.merged, place))
 
 
 def _offered(state: ZoneState) -> Tally[tuple[str, Tags]]:
@@ -343,10 +348,14 @@ def _uncertified(state: ZoneState, watched: Iterable[Proxy]) -> set[str]:
     """Those that have all there is for them, but a certificate of the CA in force. Of others that
     is known without: they wait or are pending.
     """
-    making = [p for p in watched if p.issuing or p.failing is not None]
+    making = [p for p in watched if any(map(_is_making, p.identities.values()))]
     digests = zone_certificates.ca_digests(state) if making else {}
     open_ = (p for p in making if not zone_certificates.is_settled(p, digests))
     return {p.node_id for p in open_ if p.is_current and p.node_id not in state.dirty}
+
+
+def _is_making(identity: Identity) -> bool:
+    return identity.issuing or identity.failing is not None
 
 
 def _common(dirty: Waiting, nodes: HashTrieSet[str]) -> int:

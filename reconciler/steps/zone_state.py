@@ -159,6 +159,7 @@ class ZoneState:
     services: Services = field(default_factory=Services)
     refused: Mapping[str, str] = field(default_factory=dict)  # node id -> why, for status
     egressless: tuple[str, ...] = ()  # meshes that were told to lack an egress here
+    incomplete: tuple[str, ...] = ()  # what was told to be missing of services outside of meshes
     renew_due: float | None = None  # some certificate is past four fifths of its life then
     token_due: float | None = None  # the next token of a connected proxy runs out
     away_due: float | None = None  # somebody who is away may be gone for good then, or held no more
@@ -266,6 +267,7 @@ class HealthClosed:
 @dataclass(frozen=True, slots=True)
 class CertificateIssued:
     node_id: str
+    mesh: str
     certificate: Certificate
     now: float
 
@@ -273,6 +275,7 @@ class CertificateIssued:
 @dataclass(frozen=True, slots=True)
 class IssueFailed:
     node_id: str
+    mesh: str
     message: str
     now: float
 

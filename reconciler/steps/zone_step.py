@@ -89,10 +89,10 @@ def step(state: ZoneState, event: Event) -> Outcome:
             return zone_proxies.leaves(state, node, now)
         case HealthOpened() | HealthSaid() | HealthClosed():
             return health(state, event)
-        case CertificateIssued(node, certificate, now):
-            return zone_build.certified(state, node, certificate, now)
-        case IssueFailed(node, message, now):
-            return zone_build.not_certified(state, node, message, now)
+        case CertificateIssued(node, mesh, certificate, now):
+            return zone_build.certified(state, (node, mesh), certificate, now)
+        case IssueFailed(node, mesh, message, now):
+            return zone_build.not_certified(state, (node, mesh), message, now)
         case AdminCertificateIssued(node, admin, message):
             return zone_admin.certified(state, node, admin, message)
         case Resolved(addresses, now):

@@ -152,7 +152,8 @@ def _in_force(state: ZoneState, taking: Taking, now: float) -> Outcome:
     state = zone_build.arrived(state, taking)
     persist = Persist("policy", change.put, change.drop, revision=revision or "")
     # What the ingress offers depends on the meshes: one may have come, gone or changed its mode.
-    report = zone_report.local_changed if "Mesh" in taking.kinds else zone_report.mark
+    offering = taking.kinds & {"Mesh", "ExternalService"}
+    report = zone_report.local_changed if offering else zone_report.mark
     if "Mesh" in taking.kinds:
         state = zone_services.meshes_changed(state, change)
     state, reported = report(state, now)

@@ -18,7 +18,7 @@ def workload_certificate(
         ca = AuthorityPem(wanted.ca_cert_pem, wanted.ca_key_pem)
         issued = issue_workload(wanted.mesh, ca, wanted.uris, now, wanted.lifetime_s)
     except ValueError as error:
-        return z.IssueFailed(wanted.node_id, str(error), now)
+        return z.IssueFailed(wanted.node_id, wanted.mesh, str(error), now)
     certificate = Certificate(
         identity_secret(wanted.identity_secret, issued.chain_pem, issued.key_pem),
         wanted.uris,
@@ -28,7 +28,7 @@ def workload_certificate(
         issued.renew_at,
         issued.not_after,
     )
-    return z.CertificateIssued(wanted.node_id, certificate, now)
+    return z.CertificateIssued(wanted.node_id, wanted.mesh, certificate, now)
 
 
 def admin_certificate(

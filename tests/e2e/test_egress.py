@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.fleet import ALLOW_ALL, HOSTS, App, Fleet, a_mesh
+from tests.support.outside import outside
 from tests.support.real_envoy import application, get
 
 if TYPE_CHECKING:
@@ -115,3 +116,40 @@ async def test_calls_to_another_zone_leave_through_the_egresses_of_the_own_one(
         await zones.until("the hole", lambda: zones.lacking("east") == ["default"])
         wanted = ["egress.missing", "egress.found", "egress.missing"]
         await zones.until("a line for each", lambda: zones.told("east") == wanted)
+
+
+async def test_what_one_zone_alone_reaches_is_called_through_its_ingress_and_egress(
+    zones: Zones,
+) -> None:
+    async with AsyncExitStack() as apps:
+        there = await apps.enter_async_context(outside("from outside"))
+        networking = {"address": f"127.0.0.1:{there.port}"}
+        tags = {"kuma.io/service": "pay", "kuma.io/protocol": "http", "kuma.io/zone": "west"}
+        await asyncio.to_thread(
+            zones.push,
+            {
+                "pay": {
+                    "type": "ExternalService", "mesh": "default", "name": "pay",
+                    "tags": tags, "networking": networking,
+                }
+            },
+        )  # fmt: skip
+        own, other = zones.egress("out-east", "east"), zones.egress("out-west", "west")
+        ingress = zones.ingress("gate-west", "west")
+        gateway = {"tags": {"kuma.io/service": "front"}}
+        port = zones.sidecar("front", "east", to=("pay",), gateway=gateway).calls["pay"]
+        near = zones.sidecar("near", "west", to=("pay",), gateway=gateway).calls["pay"]
+        await zones.all_acked(east=2, west=3)
+        await zones.answers(port, "from outside")
+        await zones.answers(near, "from outside")
+        assert zones.endpoints("front")["pay"].keys() == {own}
+        assert zones.endpoints("near")["pay"].keys() == {other}
+        assert zones.endpoints("out-east")["default:pay"].keys() == {ingress}
+        assert zones.endpoints("gate-west")["default:pay"].keys() == {other}
+        for name in ("out-east", "gate-west", "out-west"):
+            assert zones.connections(name) > 0, name
+
+        zones.processes.pop("proxy-out-west").kill_now()
+        await zones.until("no way", lambda: not zones.endpoints("front").get("pay"))
+        status, _ = await get(port)
+        assert status == 503

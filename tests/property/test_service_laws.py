@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reconciler.decode import mesh_resource
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
-from reconciler.steps.proxy_state import Certificate, Proxy
+from reconciler.steps.proxy_state import Certificate, Identity, Proxy
 from reconciler.steps.service_members import Held, Members
 from reconciler.view import ProxyTraits
 from xds.resource import XdsResource
@@ -43,7 +43,8 @@ def proxy(name: str, backend: str, online: bool, present: bool) -> Proxy:
     found = Proxy(f"m.{name}", ResourceKey("Dataplane", "m", name), ProxyTraits(node_id=name))
     if backend:
         identity = XdsResource("n", "v", b"")
-        found = replace(found, certificate=Certificate(identity, (), backend, "", 1, 0.0, 1.0))
+        certificate = Certificate(identity, (), backend, "", 1, 0.0, 1.0)
+        found = found.with_identity("m", Identity(certificate))
     return replace(found, stream="s" if online else None, listening=present)
 
 

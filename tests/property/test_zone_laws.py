@@ -82,8 +82,9 @@ def act(fleet: StepFleet, what: tuple[object, ...], number: int) -> None:
         case ("certificates", str(how)):
             fleet.issuing = how == "made"
             for proxy in fleet.state.proxies.values() if how == "failed" else ():
-                if proxy.issuing:
-                    fleet.deliver(z.IssueFailed(proxy.node_id, "no entropy", fleet.now))
+                if proxy.own.issuing:
+                    whose = proxy.node_id, proxy.key.mesh
+                    fleet.deliver(z.IssueFailed(*whose, "no entropy", fleet.now))
         case ("commit", str(ca), set(chosen)):
             mesh = mesh_with_mtls(ca) if ca else (MESH,)
             policies = {r.key: r for r in (OPTIONAL[index] for index in sorted(chosen))}
@@ -136,7 +137,7 @@ def holds(state: ZoneState) -> None:
     for proxy in state.proxies.values():
         mesh = state.policy.get(ResourceKey("Mesh", "", proxy.key.mesh))
         is_known = proxy.snapshot is not None and proxy.node_id not in state.dirty
-        waits = state.reached or proxy.issuing or proxy.failing is not None
+        waits = state.reached or proxy.own.issuing or proxy.own.failing is not None
         if is_known and mesh is not None and not waits:
             assert proxy.view == plain_view(state, proxy), proxy.node_id
 

@@ -79,7 +79,8 @@ def check_converged(world: World) -> None:
         assert world.globe.relayed[name] == dict(record.relayed.by_key)
         for proxy in running(world, name):
             assert proxy.envoy.versions() == held(zone, proxy.envoy.node.id)
-        signed = {p.certificate.backend for p in zone.state.proxies.values() if p.certificate}
+        issued = [p.own.certificate for p in zone.state.proxies.values()]
+        signed = {certificate.backend for certificate in issued if certificate is not None}
         assert signed == {f"ca-{world.content.cas[0]}"}
         assert (zone.lost, world.globe.lost) == (set(), False)
         assert zone.state.gathering is None

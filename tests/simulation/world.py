@@ -424,7 +424,9 @@ class World:
             expires_at=self.clock.now + 12 * 86400,
         )
         self.zone_later(
-            zone, 0.002, lambda: z.CertificateIssued(effect.node_id, certificate, self.clock.now)
+            zone,
+            0.002,
+            lambda: z.CertificateIssued(effect.node_id, effect.mesh, certificate, self.clock.now),
         )
 
     # --- KDS streams ---

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from reconciler.decode import mesh_resource
 from reconciler.match import (
     INBOUNDS,
     TOWARDS,
@@ -133,6 +134,24 @@ def an_egress(
 ) -> MeshResource:
     spec = ZoneEgressSpec(zone, address, port)
     return resource(ResourceKey("ZoneEgress", "", name), spec, repr(spec), {ZONE: zone})
+
+
+def an_external(
+    name: str,
+    address: str = "pay.example:443",
+    *,
+    service: str = "",
+    protocol: str = "tcp",
+    tls: Mapping[str, object] | None = None,
+    zone: str = "",
+    mesh: str = "default",
+) -> MeshResource:
+    """A service outside of the mesh, by the name of the resource unless `service` is another."""
+    networking = {"address": address} | ({} if tls is None else {"tls": tls})
+    said = {SERVICE: service or name, "kuma.io/protocol": protocol}
+    said |= {ZONE: zone} if zone else {}
+    key = ResourceKey("ExternalService", mesh, name)
+    return mesh_resource(key, Labels(), {"networking": networking, "tags": said})
 
 
 def offers(

@@ -13,6 +13,7 @@ from envoy_data_plane.envoy.extensions.filters.network.rbac.v3 import Rbac as Ne
 
 from reconciler.ca.admin import issue_admin_server, new_admin_ca
 from xds import names
+from xds.external import EXACT, PREFIX, ExternalEndpoint, ExternalTls
 from xds.message import any_of, new
 from xds.view import (
     AdminListener,
@@ -20,8 +21,10 @@ from xds.view import (
     ClusterInput,
     DownstreamTls,
     EdsCluster,
+    EndedChain,
     Endpoint,
     Endpoints,
+    ExternalCluster,
     HeaderModifier,
     Hooks,
     HostCluster,
@@ -185,6 +188,25 @@ EVERY_ROUTE = (
 )
 
 
+# --- outside of the mesh ---
+
+OUTSIDE_CA = names.external_ca_secret_name("default", "pay")
+OUTSIDE_IDENTITY = names.external_identity_secret_name("default", "pay")
+VERIFIED = ExternalTls(
+    sni="pay.example",
+    ca_secret=OUTSIDE_CA,
+    sans=((EXACT, "pay.example"), (PREFIX, "pay.")),
+    identity_secret=OUTSIDE_IDENTITY,
+    allow_renegotiation=True,
+    least="TLSv1_2",
+    most="TLSv1_3",
+)
+OUTSIDE = (
+    ExternalEndpoint("pay.example", 443, TAGS, VERIFIED, "pay", "west", priority=1),
+    ExternalEndpoint("pay.example", 8443, TAGS, ExternalTls("pay.example"), "pay-2", "east"),
+    ExternalEndpoint("192.0.2.1", 80),
+)
+
 # --- every argument ---
 
 EVERY_CLUSTER: tuple[ClusterInput, ...] = (
@@ -199,6 +221,11 @@ EVERY_CLUSTER: tuple[ClusterInput, ...] = (
         circuit_breakers=False,
         subset_keys=(("version",), ("kuma.io/zone", "version")),
     ),
+    # By names alone: over an address with TLS by SDS in its own bootstrap Envoy 1.40 crashes, over
+    # one that comes by ADS it does not.
+    ExternalCluster("outside", Protocol.HTTP, OUTSIDE[:2], (timeout(3),)),
+    ExternalCluster("outside-grpc", Protocol.GRPC, OUTSIDE[2:]),
+    ExternalCluster("outside-nothing", Protocol.TCP, ()),
     LocalCluster("localhost:8080", "127.0.0.1", 8080, Protocol.HTTP),
     LocalCluster("localhost:8081", "127.0.0.1", 8081, Protocol.GRPC),
     LocalCluster("localhost:8082", "127.0.0.1", 8082, Protocol.TCP),
@@ -251,6 +278,12 @@ CHAINS = (
     SniChain("backend{mesh=default,version=v1}", "default:backend", (("version", "v1"),)),
     SniChain("backend{mesh=default}", "default:backend"),
 )
+ENDED = tuple(
+    EndedChain(f"{p}_default", (f"{p}{{mesh=default}}",), "outside", p, p, STRICT, (rbac,))
+    for p, rbac in (
+        (Protocol.GRPC, HTTP_RBAC), (Protocol.HTTP, HTTP_RBAC), (Protocol.TCP, NETWORK_RBAC),
+    )
+)  # fmt: skip
 SNI_LISTENER = SniListener("inbound:127.0.0.1:10000", "127.0.0.1", 10000, CHAINS)
 
 EVERY_LISTENER: tuple[ListenerInput, ...] = (
@@ -264,6 +297,7 @@ EVERY_LISTENER: tuple[ListenerInput, ...] = (
     outbound(Protocol.TCP, (route(),), timeout(5)),
     outbound(Protocol.TCP, (route(clusters=to("backend", "plain")),)),
     SNI_LISTENER,
+    replace(SNI_LISTENER, ended=ENDED),
     replace(SNI_LISTENER, chains=(), idle_body='{"proxy":".ingress","zone":"east"}'),
     PassthroughListener(names.OUTBOUND_PASSTHROUGH, "127.0.0.1", 15001, names.OUTBOUND_PASSTHROUGH),
     AdminListener(names.ADMIN_LISTENER, "127.0.0.1", 9901, names.ADMIN_CLUSTER),

@@ -167,7 +167,7 @@ def issued(effect: z.IssueCertificate, now: float) -> z.CertificateIssued:
         renew_at=now + 0.8 * effect.lifetime_s,
         expires_at=now + effect.lifetime_s,
     )
-    return z.CertificateIssued(effect.node_id, certificate, now)
+    return z.CertificateIssued(effect.node_id, effect.mesh, certificate, now)
 
 
 def settings(**changes: Any) -> ZoneSettings:

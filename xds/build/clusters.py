@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import cache, lru_cache
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, assert_never
 
 from envoy_data_plane.envoy.config.cluster.v3 import (
@@ -12,12 +13,14 @@ from envoy_data_plane.envoy.config.cluster.v3 import (
     Cluster,
     ClusterCommonLbConfig,
     ClusterDiscoveryType,
+    ClusterDnsLookupFamily,
     ClusterEdsClusterConfig,
     ClusterLbPolicy,
     ClusterLbSubsetConfig,
     ClusterLbSubsetConfigLbSubsetFallbackPolicy,
     ClusterLbSubsetConfigLbSubsetSelector,
     ClusterLbSubsetConfigLbSubsetSelectorLbSubsetSelectorFallbackPolicy,
+    ClusterTransportSocketMatch,
     OutlierDetection,
 )
 from envoy_data_plane.envoy.config.core.v3 import (
@@ -34,8 +37,14 @@ from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
 )
 from envoy_data_plane.envoy.type.v3 import Percent
 
-from xds.build.endpoints import only_endpoint, socket_address
-from xds.build.tls import ads, upstream_socket
+from xds.build.endpoints import (
+    external_assignment,
+    external_tags,
+    only_endpoint,
+    socket_address,
+    tags_struct,
+)
+from xds.build.tls import ads, external_socket, upstream_socket
 from xds.message import PARTS, Form, any_of, encode, form, framer, new, part
 from xds.names import stat_prefix
 from xds.resource import CLUSTER, XdsResource
@@ -43,6 +52,7 @@ from xds.view import (
     Applied,
     ClusterInput,
     EdsCluster,
+    ExternalCluster,
     HostCluster,
     LocalCluster,
     PassthroughCluster,
@@ -53,6 +63,8 @@ from xds.wire import resource
 
 if TYPE_CHECKING:
     from envoy_data_plane.google.protobuf import Any
+
+    from xds.external import ExternalEndpoint
 
 PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 CONNECT_TIMEOUT = timedelta(seconds=5)
@@ -81,6 +93,8 @@ def build_cluster(argument: ClusterInput) -> XdsResource:
             body = encode(_eds(argument))
         case LocalCluster():
             body = _local(argument)
+        case ExternalCluster():
+            body = encode(_external(argument))
         case PassthroughCluster():
             body = encode(_passthrough(argument))
         case PipeCluster(name, path):
@@ -178,6 +192,46 @@ def _subsets(keys: tuple[tuple[str, ...], ...]) -> ClusterLbSubsetConfig | None:
             for names in keys
         ],
     )
+
+
+def _external(argument: ExternalCluster) -> Cluster:
+    """Addresses alone are taken as they are; names are looked up by the proxy, IPv4 first."""
+    prefix, names = stat_prefix(argument.name), any(map(_has_name, argument.endpoints))
+    cluster = new(
+        Cluster,
+        name=argument.name,
+        alt_stat_name=prefix if prefix != argument.name else "",
+        type=ClusterDiscoveryType.STRICT_DNS if names else ClusterDiscoveryType.STATIC,
+        connect_timeout=CONNECT_TIMEOUT,
+        load_assignment=external_assignment(argument.name, argument.endpoints),
+        transport_socket_matches=[
+            new(
+                ClusterTransportSocketMatch,
+                name=each.name or each.address,
+                match=tags_struct(external_tags(each)),
+                transport_socket=external_socket(each.tls),
+            )
+            for each in argument.endpoints
+            if each.tls is not None
+        ],
+        circuit_breakers=_track_remaining(),
+    )
+    if names:
+        cluster.dns_lookup_family = ClusterDnsLookupFamily.V4_PREFERRED
+    on_cluster(cluster, argument.applied)
+    if argument.protocol.is_http:
+        options = _local_options(argument.protocol)
+        on_protocol_options(options, argument.applied)
+        cluster.typed_extension_protocol_options[PROTOCOL_OPTIONS] = any_of(options)
+    return cluster
+
+
+def _has_name(endpoint: ExternalEndpoint) -> bool:
+    try:
+        ip_address(endpoint.address)
+    except ValueError:
+        return True
+    return False
 
 
 def _local(argument: LocalCluster) -> bytes:

@@ -23,10 +23,12 @@ from envoy_data_plane.envoy.config.endpoint.v3 import Endpoint as EnvoyEndpoint
 from envoy_data_plane.google.protobuf import Struct, Value
 
 from xds.message import PARTS, encode, framer, joined, new, number_framer
+from xds.names import EXTERNAL_SERVICE_TAG
 from xds.resource import ENDPOINT, XdsResource
 from xds.wire import resource
 
 if TYPE_CHECKING:
+    from xds.external import ExternalEndpoint
     from xds.view import Endpoint, Endpoints, Locality, Pairs
 
 LB_METADATA = "envoy.lb"
@@ -110,6 +112,33 @@ def only_endpoint(cluster: str, address: bytes) -> ClusterLoadAssignment:
     """The assignment of a static cluster; `address` is encoded."""
     entry = _entry_field(_endpoint_field(_address_field(address)))
     return joined(ClusterLoadAssignment, _name_field(cluster.encode()), _group_field(entry))
+
+
+def external_assignment(
+    cluster: str, endpoints: tuple[ExternalEndpoint, ...]
+) -> ClusterLoadAssignment:
+    """Of a cluster that has its endpoints with it: names may be among them."""
+    groups: defaultdict[tuple[Locality, int], list[bytes]] = defaultdict(list)
+    for each in endpoints:
+        host = encode(new(EnvoyEndpoint, hostname=each.address))
+        address = _address_field(socket_address(each.address, each.port))
+        entry = _endpoint_field(address + host) + _rest(1, external_tags(each))
+        groups[(each.zone, each.subzone), each.priority].append(_entry_field(entry))
+    return joined(
+        ClusterLoadAssignment,
+        _name_field(cluster.encode()),
+        *[
+            _group_field(_group(locality, priority, None, found))
+            for (locality, priority), found in sorted(groups.items(), key=_group_order)
+        ],
+    )
+
+
+def external_tags(endpoint: ExternalEndpoint) -> Pairs:
+    """By which its TLS is found."""
+    if endpoint.tls is None:
+        return endpoint.tags
+    return tuple(sorted((*endpoint.tags, (EXTERNAL_SERVICE_TAG, endpoint.name))))
 
 
 def socket_address(address: str, port: int) -> bytes:

@@ -91,6 +91,9 @@ def _route(route: Route, path: PathMatch) -> EnvoyRoute:
                 found.route.request_mirror_policies.append(_mirror(each))
             case _:
                 pass
+    action = found.route
+    if route.host_of_endpoint and action is not None and action.host_rewrite_literal is None:
+        action.auto_host_rewrite = True
     for applied in route.applied:
         if applied.hooks.on_route is not None:
             applied.hooks.on_route(found, applied.conf)

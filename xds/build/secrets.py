@@ -10,7 +10,7 @@ from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
 )
 
 from xds.message import encode, new
-from xds.names import IDENTITY
+from xds.names import EXTERNAL_IDENTITY, IDENTITY
 from xds.resource import SECRET, XdsResource
 from xds.wire import resource
 
@@ -27,7 +27,7 @@ def identity_secret(name: str, chain_pem: bytes, key_pem: bytes) -> XdsResource:
 
 def placeholder(name: str, text: bytes = b"") -> XdsResource:
     """The secret of a name whose content is not to be shown; which of the two the name tells."""
-    is_identity = name.startswith(IDENTITY)
+    is_identity = name.startswith((IDENTITY, EXTERNAL_IDENTITY))
     return identity_secret(name, text, text) if is_identity else ca_secret(name, text)
 
 

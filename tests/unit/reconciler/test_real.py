@@ -386,7 +386,7 @@ def test_egress_passes_on_what_is_of_other_zones_to_their_ingresses() -> None:
         "default_backend__south_msvc_8080": ["203.0.113.9"],
         "default_all___mzsvc_8080": ["203.0.113.7"],
     }
-    snis = {chain.sni: chain.cluster for chain in egress.chains((found,))}
+    snis = {chain.sni: chain.cluster for chain in egress.ways((context,), ()).chains}
     assert snis[names.hash_sni("all", 8080, "default", "mzms")] == "default_all___mzsvc_8080"
     assert snis["sni.msvc.default.west.backend.main"] == WEST
 

@@ -36,7 +36,7 @@ async def test_certificates_builds_and_bootstraps_share_the_turns(
         return "not yet"
 
     def issue(wanted: z.IssueCertificate, _now: float) -> z.IssueFailed:
-        return z.IssueFailed(wanted.node_id, "", 0)
+        return z.IssueFailed(wanted.node_id, wanted.mesh, "", 0)
 
     def deliver(event: z.Event) -> None:
         work(event.node_id if isinstance(event, z.IssueFailed) else type(event).__name__)

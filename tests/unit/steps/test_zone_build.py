@@ -10,6 +10,7 @@ from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.state import ResourceDiff, apply
 from reconciler.steps import zone_build
 from reconciler.steps import zone_state as z
+from reconciler.steps.proxy_state import Identity
 from tests.support.zone import INGRESS, Zone, dataplane, policy, zone
 from xds.build.clusters import build_cluster
 from xds.discovery import DeltaRequest
@@ -192,9 +193,10 @@ def test_certificate_that_could_not_be_made_is_asked_for_again_soon() -> None:
     made.tick(0.9 * 86400)  # It asks, and the answer is given by hand below.
     state = made.state
     proxy = state.proxies["default.web"]
-    waiting = replace(proxy, issuing=True, certificate=None, snapshot=None)
+    none = Identity(trust=proxy.own.trust, issuing=True)
+    waiting = replace(proxy.with_identity("default", none), snapshot=None)
     made.state = replace(state, proxies=state.proxies.insert("default.web", waiting))
-    effects = made.deliver(z.IssueFailed("default.web", "no entropy", made.now))
+    effects = made.deliver(z.IssueFailed("default.web", "default", "no entropy", made.now))
     wake = min(e.at for e in effects if isinstance(e, z.WakeAt))
     assert made.now < wake <= made.now + 10.0
     made.tick(wake - made.now)

@@ -5,7 +5,7 @@ when that fails.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler import mesh_ca
 from reconciler.decode import mesh_resource
@@ -69,6 +69,11 @@ def proxy(made: Zone) -> Proxy:
     return made.state.proxies[NODE]
 
 
+def holding(proxy: Proxy, **changes: Any) -> Proxy:
+    """With another identity in its mesh."""
+    return proxy.with_identity("default", replace(proxy.own, **changes))
+
+
 def trusts(made: Zone) -> list[bytes]:
     """Which of the CAs are in the bundle that the proxy was last sent."""
     snapshot = proxy(made).snapshot
@@ -124,7 +129,7 @@ def test_provided_ca_comes_from_the_secrets_its_backend_names() -> None:
     pair = secret("corporate-cert", "Y2VydA=="), secret("corporate-key", "a2V5")
     made = zone(mesh("corporate", PROVIDED), *pair)
     made.connect(dataplane("web", "web"))
-    held = proxy(made).certificate
+    held = proxy(made).own.certificate
     assert held is not None
     assert held.backend == "corporate"
     effects = change(made, secret("corporate-cert", "bmV3"))
@@ -144,11 +149,11 @@ def test_failure_to_issue_is_tried_again_after_ever_longer_waits() -> None:
     made.connect(dataplane("web", "web"))
     made.state = replace(
         made.state,
-        proxies=made.state.proxies.insert(NODE, replace(proxy(made), issuing=True)),
+        proxies=made.state.proxies.insert(NODE, holding(proxy(made), issuing=True)),
     )
     waits = []
     for _ in range(9):
-        effects = made.deliver(z.IssueFailed(NODE, "no entropy", made.now))
+        effects = made.deliver(z.IssueFailed(NODE, "default", "no entropy", made.now))
         assert told(effects, "certificate.failed") == [{"proxy": NODE, "message": "no entropy"}]
         (wake,) = [e.at for e in effects if isinstance(e, z.WakeAt)]
         waits.append(wake - made.now)
@@ -157,7 +162,7 @@ def test_failure_to_issue_is_tried_again_after_ever_longer_waits() -> None:
     text = "default.web: no certificate after 9 tries: no entropy"
     assert text in zone_certificates.told(made.state, made.now)
     made.tick(0)
-    assert proxy(made).failing is None  # It was issued, and nothing is told any more.
+    assert proxy(made).own.failing is None  # It was issued, and nothing is told any more.
     assert text not in zone_certificates.told(made.state, made.now)
 
 
@@ -168,7 +173,7 @@ def test_failed_certificate_is_not_asked_for_by_every_build_but_at_once_for_anot
     made.tick(7.9)
     made.state = replace(made.state, proxies=made.state.proxies.insert(NODE, proxy(made)))
     made.now += 0.2
-    made.deliver(z.IssueFailed(NODE, "no entropy", made.now))
+    made.deliver(z.IssueFailed(NODE, "default", "no entropy", made.now))
     made.state, _ = zone_build.mark_dirty(made.state, (NODE,))
     assert issues(made.deliver(z.BuildDue(made.now))) == []
     effects = change(made, mesh("two", builtin("two", "10s")), *TWO)
@@ -184,7 +189,7 @@ def test_each_certificate_is_renewed_at_its_own_time() -> None:
 
     def renewed() -> list[bool]:
         made.tick(0)
-        found = [made.state.proxies[f"default.{name}"].certificate for name in ("web", "api")]
+        found = [made.state.proxies[f"default.{name}"].own.certificate for name in ("web", "api")]
         return [c is not None and c.renew_at > made.now for c in found]
 
     for after_s in (due_s, due_s + 10_000):
@@ -196,8 +201,8 @@ def test_failed_renewal_leaves_the_proxy_what_it_has() -> None:
     made = zone(mesh("one", builtin("one")), *ONE)
     made.connect(dataplane("web", "web"))
     before = proxy(made)
-    made.deliver(z.IssueFailed(NODE, "no entropy", made.now))
-    assert proxy(made).certificate == before.certificate
+    made.deliver(z.IssueFailed(NODE, "default", "no entropy", made.now))
+    assert proxy(made).own.certificate == before.own.certificate
     assert proxy(made).snapshot == before.snapshot
 
 
@@ -211,13 +216,14 @@ def test_commit_that_changes_the_ca_has_arrived_when_the_certificates_have() -> 
     assert made.state.reported.acked == 1
     digests = zone_certificates.ca_digests(made.state)
     assert zone_certificates.is_settled(proxy(made), digests)
-    held = proxy(made).certificate
+    held = proxy(made).own.certificate
     assert held is not None
-    old = replace(proxy(made), certificate=replace(held, ca_digest="of another CA"), issuing=True)
+    other = replace(held, ca_digest="of another CA")
+    old = holding(proxy(made), certificate=other, issuing=True)
     made.state = replace(made.state, proxies=made.state.proxies.insert(NODE, old))
     assert not zone_certificates.is_settled(old, digests)
     made.tick(1.0)
-    made.deliver(z.IssueFailed(NODE, "no entropy", made.now))
+    made.deliver(z.IssueFailed(NODE, "default", "no entropy", made.now))
     made.state, _ = zone_build.mark_dirty(made.state, ())
     made.state = replace(made.state, report_due=made.now)
     made.tick(0.0)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 from reconciler.decode import mesh_resource
 from reconciler.kds.proxy_insight import ProxyInsight
 from reconciler.model.resource import Labels, ResourceKey
+from reconciler.state import ResourceDiff, apply
+from reconciler.steps import zone_build
 from reconciler.steps import zone_state as z
 from reconciler.steps.zone_egress import warnings, without_egress
 from reconciler.steps.zone_report import report_of
+from tests.support.mesh import an_external
 from tests.support.zone import INGRESS, Zone, dataplane, zone
 from xds.discovery import DeltaRequest
 from xds.names import ADMIN_LISTENER
+
+if TYPE_CHECKING:
+    from reconciler.model.resource import MeshResource
 
 EGRESS = {
     "type": "ZoneEgress",
@@ -22,6 +31,16 @@ SAID = {
     "dataplane.admin.socketPath": "/w/admin.sock",
     "dataplane.readinessReporter.port": "9902",
 }
+
+
+def change(made: Zone, *put: MeshResource, drop: tuple[MeshResource, ...] = ()) -> list[z.Effect]:
+    """Global-owned resources that come in at once, and what follows."""
+    diff, state = ResourceDiff(put, tuple(r.key for r in drop)), made.state
+    state = replace(state, policy=apply(state.policy, diff), merged=apply(state.merged, diff))
+    made.state, _ = zone_build.touched(state, diff)
+    made.tick(1.0)
+    effects = made.effects
+    return [*effects, *made.deliver(z.BuildDue(made.now))]
 
 
 def served() -> tuple[Zone, str]:
@@ -182,3 +201,121 @@ def test_calls_go_by_the_egresses_that_are_there_and_change_with_them_at_once() 
     assert ways(made) == ["10.0.0.7", "10.0.0.8"]
     made.lose(first)
     assert ways(made) == ["10.0.0.7"]
+
+
+# --- out of the mesh ---
+
+
+def asking(mesh: str) -> MeshResource:
+    spec = {
+        "mtls": {"enabledBackend": "ca", "backends": [{"name": "ca", "type": "builtin"}]},
+        "routing": {"zoneEgress": True},
+    }
+    return mesh_resource(ResourceKey("Mesh", "", mesh), Labels(), spec)
+
+
+def ca_of(mesh: str) -> tuple[MeshResource, ...]:
+    names = (f"{mesh}.ca-builtin-{part}-ca" for part in ("cert", "key"))
+    return tuple(
+        mesh_resource(ResourceKey("Secret", mesh, name), Labels(), {"data": "eA=="})
+        for name in names
+    )
+
+
+def identities(made: Zone) -> dict[str, tuple[str, ...]]:
+    """What the egress is, by mesh, and only where it has been told."""
+    proxy = made.state.proxies[".egress"]
+    assert proxy.snapshot is not None
+    held = set(proxy.snapshot.secrets)
+    return {
+        mesh: identity.certificate.uris
+        for mesh, identity in proxy.identities.items()
+        if identity.certificate is not None and f"identity_cert:secret:{mesh}" in held
+    }
+
+
+AS_EGRESS = {
+    mesh: (f"spiffe://{mesh}/zone-egress", "kuma://kuma.io/service/zone-egress") for mesh in "ab"
+}
+
+
+def test_an_egress_has_a_certificate_of_each_mesh_that_it_lets_out() -> None:
+    made = zone(*(each for mesh in "ab" for each in (asking(mesh), *ca_of(mesh))))
+    change(made, an_external("pay", mesh="a"), an_external("pay", mesh="b"))
+    made.connect(EGRESS)
+    assert identities(made) == AS_EGRESS
+    change(made, drop=(an_external("pay", mesh="a"),))
+    assert identities(made) == {"b": AS_EGRESS["b"]}
+    assert list(made.state.proxies[".egress"].identities) == ["b"]
+
+
+def test_a_mesh_without_its_ca_holds_up_no_other() -> None:
+    made = zone(asking("a"), asking("b"), *ca_of("b"))
+    change(made, an_external("pay", mesh="a"), an_external("pay", mesh="b"))
+    made.connect(EGRESS)
+    assert identities(made) == {"b": AS_EGRESS["b"]}
+    change(made, *ca_of("a"))
+    assert identities(made) == AS_EGRESS
+
+
+def test_certificates_of_an_egress_are_renewed_and_a_failure_is_tried_again() -> None:
+    made = zone(asking("a"), *ca_of("a"))
+    change(made, an_external("pay", mesh="a"))
+    made.connect(EGRESS)
+    made.tick(0.81 * 86_400)
+    asked = [e for e in made.effects if isinstance(e, z.IssueCertificate)]
+    assert [(e.node_id, e.mesh, e.uris) for e in asked] == [(".egress", "a", AS_EGRESS["a"])]
+    proxy = made.state.proxies[".egress"]
+    held = replace(proxy.identities["a"], issuing=True)
+    proxies = made.state.proxies.insert(".egress", proxy.with_identity("a", held))
+    made.state = replace(made.state, proxies=proxies)
+    made.deliver(z.IssueFailed(".egress", "a", "no entropy", made.now))
+    assert identities(made) == {"a": AS_EGRESS["a"]}
+    assert made.state.proxies[".egress"].identities["a"].failing is not None
+    made.tick(6.0)
+    assert made.state.proxies[".egress"].identities["a"].failing is None
+
+
+def test_an_egress_that_comes_back_keeps_its_certificates() -> None:
+    made = zone(asking("a"), *ca_of("a"))
+    change(made, an_external("pay", mesh="a"))
+    made.lose(made.connect(EGRESS))
+    before = made.state.proxies[".egress"].identities["a"].certificate
+    made.now += 1.0
+    made.connect(EGRESS)
+    assert identities(made) == {"a": AS_EGRESS["a"]}
+    assert made.state.proxies[".egress"].identities["a"].certificate is before
+
+
+def test_a_secret_that_is_missing_is_told_once_and_what_it_is_for() -> None:
+    pay = an_external("pay", tls={"enabled": True, "caCert": {"secret": "pay-ca"}})
+    made = zone(pay)
+    made.connect(dataplane("web-1", "web", "pay"))
+    told = []
+    for _ in range(2):
+        made.tick(1.5)
+        found = [e for e in made.effects if isinstance(e, z.Note)]
+        told += [e.fields["message"] for e in found if e.event == "external.incomplete"]
+        made.connect(dataplane("web-2", "web", address="10.0.0.2"))
+    (text,) = told
+    lacks = 'ExternalService default/pay: caCert is in secret "pay-ca", which is not here'
+    assert text == lacks
+    assert list(warnings(made.state)) == [f"{lacks}; that endpoint is left out"]
+    other = an_external("other", tls={"enabled": True, "caCert": {"secret": "other-ca"}})
+    found = [e for e in change(made, other) if isinstance(e, z.Note)]
+    texts = [str(e.fields["message"]) for e in found if e.event == "external.incomplete"]
+    assert [text.partition(":")[0] for text in texts] == ["ExternalService default/other"]
+
+
+def test_the_ingress_offers_what_is_reached_from_here_alone_while_there_is_an_egress() -> None:
+    made = zone(ASKING, *CA)
+    made.connect(INGRESS)
+    change(made, an_external("pay", zone="east"), an_external("all"))
+    assert made.services == {}
+    stream = made.connect(EGRESS)
+    made.acknowledge_all(stream)
+    assert made.services == {"pay": 1}
+    (kept,) = made.state.local.of("ZoneIngress")
+    assert '"externalService":true' in kept.body
+    made.lose(stream)
+    assert made.services == {}
