@@ -59,7 +59,7 @@ REASONS = (
 )
 _STATUS = re.compile(r"[+-]?0*([0-9]{3})")
 _STATUSES = frozenset(int(status) for status in HTTPStatus)
-_NOTHING = r"[^\x00-\x{10FFFF}]"  # an expression that nothing matches
+_NOTHING = r"\zx"  # an expression that nothing matches: a letter behind the end
 _BASE_INTERVAL = timedelta(milliseconds=25)
 _MATCHES: Mapping[str, MatchKind] = {
     "Exact": MatchKind.EXACT,

@@ -15,7 +15,7 @@ problems it has, as printed. With `expected.yaml`, its first document says what 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -26,6 +26,9 @@ from reconciler.model.resource import Labels, ResourceKey
 from reconciler.offline import proxies_of, rendered
 from reconciler.problems import has_errors
 from xds.readable import readable_snapshot
+
+if TYPE_CHECKING:
+    from xds.snapshot import Snapshot
 
 HERE = Path(__file__).parent
 CASES = sorted(path.parent for path in HERE.glob("*/*/input.yaml"))
@@ -38,6 +41,14 @@ def problems(text: str) -> str:
 
 
 def shown(text: str) -> str:
+    snapshot: Any = readable_snapshot(computed(text))
+    head = next(yaml.safe_load_all(text))
+    answer = {line: _part(snapshot, *line.split(" ", 2)) for line in head["show"]}
+    return yaml.safe_dump(answer, sort_keys=True, width=100)
+
+
+def computed(text: str) -> Snapshot:
+    """Of the proxy that a case is about."""
     head, *documents = list(yaml.safe_load_all(text))
     zone = head.get("zone", "east")
     policies = [d for d in documents if d["type"] not in LOCAL]
@@ -47,10 +58,7 @@ def shown(text: str) -> str:
     remote = [d for d in documents if d["type"] == "ZoneIngress" and d.get("zone", zone) != zone]
     proxies = proxies_of(own, zone)
     wanted = next(p.key for p in proxies if p.key.name == head["proxy"])
-    found = rendered(loaded.resources, proxies, tuple(map(_relayed, remote)), wanted, zone)
-    snapshot: Any = readable_snapshot(found.snapshot)
-    answer = {line: _part(snapshot, *line.split(" ", 2)) for line in head["show"]}
-    return yaml.safe_dump(answer, sort_keys=True, width=100)
+    return rendered(loaded.resources, proxies, tuple(map(_relayed, remote)), wanted, zone).snapshot
 
 
 def _relayed(document: dict[str, Any]) -> Any:
