@@ -186,10 +186,10 @@ async def _ends_and_dies(east: East, apps: Apps, load: Load) -> None:
     assert set(found) == {"one", "two"}, found
     assert found.total() > 500
 
-    # The application dies behind its living sidecar: after a while nobody is sent there.
+    # The application dies behind its living sidecar: retries hide it until nobody is sent there.
     await apps.end("one")
     await load.sees({"two"})
-    assert not _ready(east, "one")
+    await east.until("one is out", lambda: not _ready(east, "one"), 25)
     quiet = time.monotonic()
     await asyncio.sleep(2)
     assert set(load.since(quiet)) == {"two"}
