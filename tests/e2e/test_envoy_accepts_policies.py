@@ -30,13 +30,15 @@ def test_envoy_accepts_what_policies_come_to(slug: str, tmp_path: Path) -> None:
     cases = [c for c in CASES if c.parent.name == slug and (c / "expected.yaml").exists()]
     assert cases
     config = bootstrap()
+    static = config.static_resources
+    assert static is not None
     taken: set[str] = set()
     for number, case in enumerate(cases):
         snapshot = computed((case / "input.yaml").read_text())
         for made in snapshot.clusters.values():
             cluster = Cluster().parse(_body(made))
             cluster.name = f"{case.name} {cluster.name}"
-            config.static_resources.clusters.append(cluster)
+            static.clusters.append(cluster)
         for made in snapshot.listeners.values():
             listener = Listener().parse(_body(made))
             listener.name = f"{case.name} {listener.name}"
@@ -44,6 +46,6 @@ def test_envoy_accepts_what_policies_come_to(slug: str, tmp_path: Path) -> None:
             assert listener.address.socket_address is not None
             listener.address.socket_address.port_value = 20_000 + 100 * number + len(taken)
             taken.add(listener.name)
-            config.static_resources.listeners.append(listener)
+            static.listeners.append(listener)
     assert taken
     assert validate(config, tmp_path) == ""
