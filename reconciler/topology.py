@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import lcm
 from typing import TYPE_CHECKING
 
 from rpds import HashTrieMap
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from reconciler.external import External
     from reconciler.state import MeshState
 
+WHOLE_MAX = 2_520  # all numbers of ways up to ten divide it
 # What a protocol can be read as, best first.
 _STACKS: Mapping[Protocol, tuple[Protocol, ...]] = {
     Protocol.GRPC: (Protocol.GRPC, Protocol.HTTP2, Protocol.TCP),
@@ -81,6 +83,29 @@ class _Found:
     external: External | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """What an instance of a service weighs (`whole`), and by zone the ways into it that offer the
+    service: each of them offers all of the zone's instances, and carries its part of them.
+    """
+
+    whole: int
+    ways: Mapping[str | None, int]
+
+    def weight(self, offer: AvailableService) -> int:
+        if offer.instances < 1:
+            return 0
+        return max(1, offer.instances * self.whole // self.ways[dict(offer.tags).get(ZONE)])
+
+
+def _scale(remote: tuple[Services, ...]) -> _Scale:
+    ways: Counter[str | None] = Counter()
+    for offered in remote:
+        ways.update({dict(offer.tags).get(ZONE) for offer in offered if offer.instances > 0})
+    whole = lcm(*ways.values())
+    return _Scale(whole if whole <= WHOLE_MAX else max(ways.values()), ways)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Ingresses:
     """What the remote offers were read from. `read`: by the object that lists them."""
@@ -102,14 +127,12 @@ class Topology:
     """The services of one mesh, each computed when it is asked for and handed on to the topology
     after a change for as long as nothing of that service differs.
 
-    Each ingress pair carries the weight of its instances; local instances are weighed against the
-    number of pairs (`weight`), so that several replicas of one ingress do not draw too much. Behind
-    egresses it is the same share: each carries that weight, and local instances so many times it.
+    Each instance weighs the same, wherever it is (`_Scale`). Behind egresses, too: each carries the
+    weight of all other zones, and local instances so many times theirs.
     """
 
     place: Place
     locality_aware: bool = False
-    weight: int = 1
     remote: tuple[tuple[Target, Offers], ...] = ()
     ingresses: Ingresses | None = None
     egresses: tuple[Target, ...] | None = (
@@ -157,8 +180,9 @@ class Topology:
             ways = self._to_outside(external, elsewhere=outside)
             return Service(name, external.protocol, ways, external)
         protocols = {dict(each.tags).get(PROTOCOL, "tcp") for offered in remote for each in offered}
-        endpoints: set[Endpoint | None] = set(self._elsewhere(remote))
-        weight = self.weight * (len(self.egresses or ()) or 1 if any(remote) else 1)
+        scale = _scale(remote)
+        endpoints: set[Endpoint | None] = set(self._elsewhere(remote, scale))
+        weight = scale.whole * (len(self.egresses or ()) or 1 if any(remote) else 1)
         resolve = resolver(self.place.resolved)
         for dataplane, present in instances.values():
             for inbound in inbounds_of(dataplane):
@@ -170,20 +194,20 @@ class Topology:
         found = sorted((e for e in endpoints if e is not None), key=endpoint_order)
         return Service(name, common_protocol(protocols), tuple(found))
 
-    def _elsewhere(self, remote: tuple[Services, ...]) -> Iterator[Endpoint]:
+    def _elsewhere(self, remote: tuple[Services, ...], scale: _Scale) -> Iterator[Endpoint]:
         """By each ingress, or by each egress what all ingresses offer together."""
         if self.egresses is None:
             for (target, _), offered in zip(self.remote, remote, strict=True):
                 for offer in offered:
-                    yield from self._remote_endpoint(target, offer.tags, offer.instances)
+                    yield from self._remote_endpoint(target, offer.tags, scale.weight(offer))
             return
-        counts: Counter[Tags] = Counter()
+        weights: Counter[Tags] = Counter()
         for offered in remote:
             for offer in offered:
-                counts[offer.tags] += offer.instances
+                weights[offer.tags] += scale.weight(offer)
         for target in self.egresses:
-            for tags, instances in counts.items():
-                yield from self._remote_endpoint(target, tags, instances)
+            for tags, weight in weights.items():
+                yield from self._remote_endpoint(target, tags, weight)
 
     def _to_outside(self, external: External, *, elsewhere: bool) -> tuple[Endpoint, ...]:
         """By the own egresses, which pass on what only another zone may reach and does offer
@@ -199,13 +223,13 @@ class Topology:
         }
         return tuple(sorted(found, key=endpoint_order))
 
-    def _remote_endpoint(self, target: Target, tags: Tags, instances: int) -> Iterator[Endpoint]:
-        if instances < 1:
+    def _remote_endpoint(self, target: Target, tags: Tags, weight: int) -> Iterator[Endpoint]:
+        if weight < 1:
             return
         home = dict(tags).get(ZONE)
         yield Endpoint(
             *target,
-            instances,
+            weight,
             without_service(tags),
             home,
             priority=1 if self.locality_aware and home not in (None, self.place.zone) else 0,
@@ -229,16 +253,15 @@ class Topology:
         remote, source = self.remote, self.ingresses
         if source is None or not source.is_of(mesh, ingresses, place.resolved):
             remote, source = _remote(ingresses, mesh, place, self)
-        weight = max(1, len(remote))
         instances, services = instances_followed(self.instances, dataplanes, place)
         locality = mesh.spec.locality_aware
         ways = egress_targets(egresses, place) if mesh.spec.by_egress else None
         services |= differing(self.remote, remote)
         found = self._found
         was, now = self.place, place
-        same = (was.zone, was.resolved, was.affinity, self.weight, self.locality_aware)
+        same = (was.zone, was.resolved, was.affinity, self.locality_aware)
         others = self.egresses != ways or [at for at, _ in self.remote] != [at for at, _ in remote]
-        if same != (now.zone, now.resolved, now.affinity, weight, locality):
+        if same != (now.zone, now.resolved, now.affinity, locality):
             services |= {*self.instances, *instances}
             others = True
         if others:  # Every service anew, if only to be found equal.
@@ -248,7 +271,7 @@ class Topology:
         had, has = self.externals, self.externals if externals is None else externals
         if had is not has:
             services |= {n for n in had.keys() | has.keys() if had.get(n) is not has.get(n)}
-        after = Topology(place, locality, weight, remote, source, ways, instances, has, found)
+        after = Topology(place, locality, remote, source, ways, instances, has, found)
         return after, frozenset(services)
 
 

@@ -212,19 +212,35 @@ def weights(view: ProxyView) -> dict[str, int]:
     return {endpoint.address: endpoint.weight for endpoint in found.endpoints}
 
 
-def test_local_instances_weigh_as_many_as_there_are_ways_into_other_zones() -> None:
-    """Each ingress draws the weight of its instances; one that offers nothing at all does not
-    count, one that offers only what belongs to other meshes does.
+def test_every_instance_weighs_the_same_in_whichever_zone_it_is() -> None:
+    """However many zones there are and ways into them; an ingress that does not offer the service
+    counts for nothing.
     """
     caller = a_dataplane("web", an_inbound("web"), to={10001: {SERVICE: "backend"}})
     backend = a_dataplane("backend", an_inbound("backend", address="10.0.0.2"))
     west = an_ingress("west", offers("backend", 3, zone="west"))
-    view = sidecar(caller, backend, west)
+    other = an_ingress("south", offers("other", zone="south"), address="203.0.113.9")
+    view = sidecar(caller, backend, west, other)
     assert weights(view) == {"10.0.0.2": 1, "203.0.113.1": 3}
-    north = an_ingress("north", offers("other", mesh="billing"), address="203.0.113.2")
-    south = an_ingress("south", address="203.0.113.3")
-    view = sidecar(caller, backend, west, north, south)
-    assert weights(view) == {"10.0.0.2": 2, "203.0.113.1": 3}
+    north = [
+        an_ingress("north", offers("backend", 4, zone="north"), name=f"n{n}", address=f"10.9.0.{n}")
+        for n in (1, 2, 3)
+    ]
+    twin = an_ingress("west", offers("backend", 3, zone="west"), name="w2", address="203.0.113.2")
+    found = weights(sidecar(caller, backend, west, twin, other, *north))
+    assert found == {
+        "10.0.0.2": 6,
+        "203.0.113.1": 9,
+        "203.0.113.2": 9,
+        **{f"10.9.0.{n}": 8 for n in (1, 2, 3)},
+    }
+
+
+def test_a_way_that_offers_nobody_draws_nothing_and_takes_nothing() -> None:
+    caller = a_dataplane("web", an_inbound("web"), to={10001: {SERVICE: "backend"}})
+    west = an_ingress("west", offers("backend", 3, zone="west"))
+    old = an_ingress("west", offers("backend", 0, zone="west"), name="o", address="203.0.113.2")
+    assert weights(sidecar(caller, west, old)) == {"203.0.113.1": 3}
 
 
 def test_tag_sets_behind_one_ingress_address_are_one_endpoint_of_their_common_weight() -> None:

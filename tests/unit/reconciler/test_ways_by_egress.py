@@ -94,6 +94,7 @@ def test_calls_are_divided_by_instances_as_they_are_without_egresses() -> None:
         direct = web(seen(there=there, here=here, zone_egress=False))
         own = sum(e.weight for e in direct if e.address.startswith("10.0."))
         assert sum(local) * (sum(e.weight for e in direct) - own) == sum(away) * own
+        assert sum(local) * 4 == sum(away) * 2
         assert len(set(away)) == 1
 
 
