@@ -1,5 +1,6 @@
-"""Two meshes with services of the same names in the same zones, behind the same ingress: no call
-crosses, whatever one mesh tries with all that it has, and a change of one is no push to the other.
+"""Two meshes with services of the same names in the same zones, behind the same egress and ingress:
+no call crosses, whatever one mesh tries with all that it has, and a change of one is no push to the
+other.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ ATTEMPTS = 20
 @dataclass
 class World:
     fleet: Fleet
-    ingress: tuple[str, int]
+    ingress: tuple[str, int]  # of west
+    egress: tuple[str, int]  # of east
 
     def token(self, mesh: str, name: str) -> str:
         return self.fleet.run_once(
@@ -63,7 +65,7 @@ class World:
 def documents() -> dict[str, dict[str, object]]:
     found: dict[str, dict[str, object]] = {}
     for mesh in MESHES:
-        found[mesh] = a_mesh(mesh)
+        found[mesh] = a_mesh(mesh, routing={"zoneEgress": True})
         found[f"allow-{mesh}"] = {**ALLOW_ALL, "mesh": mesh}
     return found
 
@@ -75,7 +77,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         stack.callback(fleet.stop)
         await fleet.start_global()
         await asyncio.gather(*map(fleet.start_zone, fleet.zones))
-        ingress = fleet.ingress("ingress", "west")
+        ingress, egress = fleet.ingress("ingress", "west"), fleet.egress("egress", "east")
         for mesh in MESHES:
             for zone in fleet.zones:
                 port = await stack.enter_async_context(application(f"{mesh}-{zone}"))
@@ -85,14 +87,20 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
                 fleet.sidecar(
                     f"{mesh}-{zone}", zone, App("backend", port, tags=tricks), to=calls, mesh=mesh
                 )
-        await fleet.all_acked(east=2, west=3)
-        made = World(fleet, ingress)
-        await fleet.until("west in east", lambda: all(_knows(fleet, ingress, m) for m in MESHES))
+        await fleet.all_acked(east=3, west=3)
+        made = World(fleet, ingress, egress)
+        await fleet.until("west in east", lambda: all(_knows(made, mesh) for mesh in MESHES))
         yield made
 
 
-def _knows(fleet: Fleet, ingress: tuple[str, int], mesh: str) -> bool:
-    return ingress in fleet.endpoints(f"{mesh}-east").get("backend", {})
+def _knows(world: World, mesh: str) -> bool:
+    known = world.fleet.endpoints(f"{mesh}-east").get("backend", {})
+    return world.egress in known and _behind(world, mesh) == 1
+
+
+def _behind(world: World, mesh: str) -> int:
+    """How many instances the egress of east knows behind the ingress of west."""
+    return world.fleet.endpoints("egress").get(f"{mesh}:backend", {}).get(world.ingress, 0)
 
 
 async def test_calls_by_one_name_stay_in_their_mesh_in_both_zones(world: World) -> None:
@@ -168,7 +176,7 @@ def answer(at: tuple[str, int], sni: str, file: Path | None) -> str:
 async def test_no_credential_of_one_mesh_opens_a_service_of_the_other(
     world: World, tmp_path: Path
 ) -> None:
-    """By a raw client, at the ingress and at the inbound; what each mesh has opens its own."""
+    """By a raw client, at egress, ingress and inbound; what each mesh has opens its own."""
     files = {mesh: await stolen(world, mesh, tmp_path) for mesh in MESHES}
     alien = [files["beta"], forged(world, tmp_path), None]
     inbounds = {mesh: world.fleet.peers[f"{mesh}-west"].inbounds["backend"] for mesh in MESHES}
@@ -177,10 +185,10 @@ async def test_no_credential_of_one_mesh_opens_a_service_of_the_other(
         return answer(at, f"backend{{mesh={target}}}", file)
 
     for mesh in MESHES:
-        for at in (world.ingress, inbounds[mesh]):
+        for at in (world.egress, world.ingress, inbounds[mesh]):
             assert await asyncio.to_thread(asked, at, mesh, files[mesh]) == f"{mesh}-west"
     for file in alien:
-        for at in (world.ingress, inbounds["alpha"]):
+        for at in (world.egress, world.ingress, inbounds["alpha"]):
             assert await asyncio.to_thread(asked, at, "alpha", file) == ""
     assert await asyncio.to_thread(asked, inbounds["alpha"], "beta", files["beta"]) == ""
     assert await _plain(world.ingress) == b""
@@ -226,9 +234,6 @@ async def test_a_change_of_one_mesh_is_no_push_to_the_other(world: World) -> Non
     await fleet.commit(times=timeout)
     await fleet.until("the push", lambda: sum(fleet.stats("alpha-east", PUSHES).values()) > own)
     fleet.sidecar("another", "west", App("backend", 1, tags={"mesh": "beta"}), mesh="alpha")
-    await fleet.until(
-        "the instance in east",
-        lambda: fleet.endpoints("alpha-east")["backend"].get(world.ingress) == 2,
-    )
+    await fleet.until("the instance in east", lambda: _behind(world, "alpha") == 2)
     assert [fleet.stats(name, PUSHES) for name in beta] == before
     assert before[0]

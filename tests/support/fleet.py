@@ -155,6 +155,12 @@ class Fleet(Planes):
                 lambda zone=zone, count=count: self.acked(zone) == count,
             )
 
+    async def leaves(self, name: str) -> None:
+        """A clean end. Many that are killed at once are taken for an outage."""
+        popen = self.processes.pop(f"proxy-{name}").popen
+        popen.terminate()
+        assert await asyncio.to_thread(popen.wait, 30) == 0
+
     # --- what an Envoy says of itself ---
 
     def asked(self, name: str, path: str) -> str:
