@@ -137,11 +137,26 @@ def route(name: str, top: Document | None, target: str, to: str, version: str) -
     return policy("MeshHTTPRoute", name, top, to=to_list)
 
 
+def strategy(name: str, top: Document | None, target: Document, said: Document) -> Document:
+    top = top if top is not None and "sectionName" not in top else None
+    entry = {"targetRef": target, "default": {"localityAwareness": said}}
+    return policy("MeshLoadBalancingStrategy", name, top, to=[entry])
+
+
+PREFERENCES: st.SearchStrategy[Document] = st.sampled_from(
+    (
+        {"disabled": True},
+        {"localZone": {"affinityTags": [{"key": "version"}, {"key": "team"}]}},
+        {"crossZone": {"failover": [{"to": {"type": "Only", "zones": ["west"]}}]}},
+        {"crossZone": {"failoverThreshold": {"percentage": 70}}},
+    )
+)
 NAMES = st.sampled_from(("a", "b", "c", "mesh-timeout-all-default"))
 SPANS = st.integers(1, 3)
 POLICIES = st.one_of(
     st.builds(timeout, NAMES, TOPS, TARGETS, SPANS, st.sampled_from(("to", "from", "rules"))),
     st.builds(permission, NAMES, TOPS, CALLERS, st.sampled_from(("Allow", "Deny"))),
+    st.builds(strategy, NAMES, TOPS, TARGETS, PREFERENCES),
     st.builds(by_id, NAMES, TOPS, st.sampled_from(SERVICES), st.sampled_from(("allow", "deny"))),
     st.builds(
         route,
