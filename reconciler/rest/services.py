@@ -47,17 +47,16 @@ class Service:
 
 
 def services_of(catalogue: Catalogue, mesh: str | None = None) -> Sequence[Service]:
-    """Sorted by mesh and name. A mesh that knows MeshServices alone has none by tag."""
+    """Sorted by mesh and name. A mesh that knows MeshServices alone has only gateways by tag."""
     names = [mesh] if mesh is not None else [each.key.name for each in catalogue.of("Mesh")]
     return [service for name in sorted(names) for service in _of_mesh(catalogue, name)]
 
 
 def _of_mesh(catalogue: Catalogue, mesh: str) -> Sequence[Service]:
     held = catalogue.get(ResourceKey("Mesh", "", mesh))
-    if held is None or (
-        isinstance(held.spec, MeshSpec) and held.spec.mesh_services_mode == EXCLUSIVE
-    ):
+    if held is None:
         return ()
+    exclusive = isinstance(held.spec, MeshSpec) and held.spec.mesh_services_mode == EXCLUSIVE
     times = catalogue.times(held)
     told = {name: _told(data) for name, data in _external(catalogue, mesh)}
     for insight in catalogue.of(TYPE, mesh):
@@ -73,6 +72,7 @@ def _of_mesh(catalogue: Catalogue, mesh: str) -> Sequence[Service]:
             times,
         )
         for name, data in sorted(told.items())
+        if not exclusive or data.get("serviceType") == DELEGATED
     ]
 
 

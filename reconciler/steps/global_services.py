@@ -15,7 +15,7 @@ from rpds import HashTrieMap
 from reconciler.decode import mesh_resource
 from reconciler.kds.types import SERVICE_INSIGHT
 from reconciler.model.resource import SERVICE, Labels, MeshResource, ResourceKey
-from reconciler.model.spec import DataplaneSpec, InsightSpec
+from reconciler.model.spec import DataplaneSpec, InsightSpec, MeshSpec
 from reconciler.state import EMPTY, MeshState, ResourceDiff, apply
 from reconciler.steps import global_slices
 from reconciler.steps.global_counts import Tally
@@ -132,11 +132,15 @@ def _show(state: GlobalState, meshes: frozenset[str]) -> Outcome:
 def _insight(state: GlobalState, key: ResourceKey) -> MeshResource | None:
     assert state.published is not None
     tallies = state.services.tallies.get(key.mesh)
-    if not tallies or state.published.resources.get(ResourceKey("Mesh", "", key.mesh)) is None:
+    mesh = state.published.resources.get(ResourceKey("Mesh", "", key.mesh))
+    if not tallies or mesh is None:
         return None
+    # Where MeshServices take the place of services by tag, gateways still have no other.
+    is_whole = not isinstance(mesh.spec, MeshSpec) or mesh.spec.mesh_services_mode != "Exclusive"
     by_service: dict[str, dict[str, Tally]] = {}
     for (service, zone), tally in tallies.items():
-        by_service.setdefault(service, {})[zone] = tally
+        if is_whole or tally.gateways:
+            by_service.setdefault(service, {})[zone] = tally
     services = {service: _service(service, zones) for service, zones in by_service.items()}
     return mesh_resource(key, Labels(), {"services": services})
 

@@ -292,7 +292,7 @@ def _vacant(
         return None
     at = before.key.mesh, before.key.name
     text = datetime.fromtimestamp(int(now if since is None else since), UTC).isoformat()
-    labels = _labels(state, at).with_labels({VACANT_SINCE: text})
+    labels = _labels(state, at).with_labels({VACANT_SINCE: text.replace("+00:00", "Z")})
     data = {**json.loads(before.body), "state": UNAVAILABLE}
     return mesh_resource(
         before.key, labels, data, _status(before, mesh, certified=False, counts={})

@@ -278,13 +278,13 @@ def test_a_zone_counts_what_it_holds() -> None:
     assert found["policies"]["total"] > 0
 
 
-def test_a_mesh_of_meshservices_alone_has_no_services_by_tag() -> None:
+def test_a_mesh_of_meshservices_alone_has_only_gateways_by_tag() -> None:
     pay = {"tags": {"kuma.io/service": "pay"}, "networking": {"address": "a:1"}}
     mesh = made("Mesh", "default", {"meshServices": {"mode": "Exclusive"}})
-    told = made("ServiceInsight", "s", {"services": {"web": service("online")}})
-    assert (
-        names(catalogue(mesh, told, made("ExternalService", "pay", pay)), "/service-insights") == []
-    )
+    edge = {**service("online"), "serviceType": "gateway_delegated"}
+    told = made("ServiceInsight", "s", {"services": {"web": service("online"), "edge": edge}})
+    shown = catalogue(mesh, told, made("ExternalService", "pay", pay))
+    assert names(shown, "/service-insights") == ["edge"]
 
 
 def test_everything_is_counted_with_its_zeros() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reconciler.decode import mesh_resource
 from reconciler.global_status import zone_row
 from reconciler.kds.admin import AdminKind
 from reconciler.kds.admission import Proof
@@ -24,6 +25,7 @@ from reconciler.model.resource import (
     ROLE,
     ZONE,
     Labels,
+    ResourceKey,
     canonical_json,
 )
 from reconciler.repository_settings import decode_settings
@@ -310,6 +312,19 @@ def test_gateway_is_one_and_everything_online_is_online() -> None:
     plane.deliver(g.Tick(1.0))
     assert services(plane)["edge"]["serviceType"] == "gateway_delegated"
     assert services(plane)["edge"]["status"] == "online"
+
+
+def test_where_mesh_services_take_their_place_only_gateways_are_services_by_tag() -> None:
+    plane = two_zones()
+    gateway = {"gateway": {"tags": {"kuma.io/service": "edge"}}, "inbound": []}
+    proxies = (proxy("a", "web", "east"), proxy("g", "edge", "east", **gateway))
+    says(plane, "east", "Dataplane", 110.0, *proxies)
+    plane.deliver(g.Tick(200.0))
+    assert set(services(plane)) == {"edge", "web"}
+    data = {"meshServices": {"mode": "Exclusive"}}
+    exclusive = mesh_resource(ResourceKey("Mesh", "", "default"), Labels(), data)
+    plane.publish(exclusive, commit="c2")
+    assert set(services(plane)) == {"edge"}
 
 
 def test_nothing_is_kept_of_a_mesh_whose_last_proxy_went() -> None:

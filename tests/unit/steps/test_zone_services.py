@@ -201,7 +201,7 @@ def test_losing_proxies_is_not_deleting_a_service() -> None:
     made.tick(10)
     assert made.state.local.of("Dataplane") == ()
     assert spec(made) == {**before, "state": "Unavailable"}
-    assert one(made).labels.get(SINCE) == "2027-01-15T08:00:10+00:00"
+    assert one(made).labels.get(SINCE) == "2027-01-15T08:00:10Z"
     assert status(made) == {"dataplaneProxies": {}, "tls": {"status": "NotReady"}}
     made.tick(HOUR - 1)
     assert found(made) is not None
@@ -240,7 +240,7 @@ def test_a_service_whose_proxy_returns_stays_and_a_restart_forgets_no_time() -> 
     made.tick(10)
     made.tick(HOUR / 2)
     again = restarted(made)
-    assert one(again).labels.get(SINCE) == "2027-01-15T08:00:10+00:00"
+    assert one(again).labels.get(SINCE) == "2027-01-15T08:00:10Z"
     again.tick(HOUR / 2 - 1)
     assert found(again) is not None
     other = restarted(again)
