@@ -14,6 +14,7 @@ from reconciler.model.resource import Labels, MeshResource, ResourceKey
 MESH = """\
 type: Mesh
 name: default
+meshServices: {{mode: Everywhere}}
 mtls:
   enabledBackend: ca-{enabled}
   backends:

@@ -96,6 +96,7 @@ def check_restart_changes_nothing(world: World) -> None:
         assert {r.key for r in anew.state.local.all()} == {r.key for r in zone.state.local.all()}
         for proxy in running(world, name):
             anew.connect(json.loads(str(proxy.envoy.node.metadata["dataplane.resource"])))
+        anew.tick(anew.state.settings.services_interval_s)  # What is counted is told by then.
         assert anew.state.local == zone.state.local
         for proxy in running(world, name):
             node = proxy.envoy.node.id
@@ -139,6 +140,30 @@ def services_of(world: World, zone: str) -> dict[str, int]:
     return dict(counts)
 
 
+def check_services(world: World) -> None:
+    """Each zone has one MeshService for each service that runs there, which says how many answer,
+    and gives it to the global and to the other zone.
+    """
+    for name, zone in world.zones.items():
+        (other,) = set(world.zones) - {name}
+        own = {r.key.name: r for r in zone.state.local.of("MeshService", "default")}
+        counts = services_of(world, name)
+        counts.pop("ledger", None)  # It runs in a mesh without MeshServices.
+        for service, count in counts.items():
+            wanted = {"connected": count, "healthy": count, "total": count}
+            status = {"dataplaneProxies": wanted, "tls": {"status": "Ready"}}
+            assert json.loads(own[service].status or "") == status
+            assert json.loads(own[service].body)["state"] == "Available"
+        told = world.globe.state.zones[name].owned.of("MeshService")
+        assert {(r.display_name, r.body, r.status) for r in told} == {
+            (r.display_name, r.body, r.status) for r in own.values()
+        }
+        there = world.zones[other].state.relayed.of("MeshService")
+        assert {(r.display_name, r.body, r.status) for r in there} == {
+            (r.display_name, r.body, None) for r in own.values()
+        }
+
+
 def check_status(world: World) -> None:
     """Each zone wrote its own ref, and nobody another's; it says what the zone last wanted."""
     assert set(world.git.refs) == {f"refs/heads/status/{name}" for name in world.zones}
@@ -180,6 +205,7 @@ def check_rejection(world: World) -> None:
 def check(world: World) -> None:
     check_converged(world)
     check_reachable(world)
+    check_services(world)
     check_status(world)
     check_restart_changes_nothing(world)
     check_quiet(world)

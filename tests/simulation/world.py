@@ -54,6 +54,10 @@ CRASH_AMONG_EFFECTS = 0.02  # share of the decisions that write to disk, until h
 # Memos only: equal arguments, equal bytes; sharing them makes a thousand seeds affordable.
 BUILDERS = Builders()
 
+# Why the global ends a zone's session with good reason: a commit says so, or a newer stream came
+# and went before the end of this one was noticed.
+MEANT = ("taken out of the repository", "was here meanwhile")
+
 
 class World:
     def __init__(self, seed: int) -> None:
@@ -234,7 +238,7 @@ class World:
                 self._down(session, response)
             case g.SendRequest(session, request):
                 self._ask_zone(session, request)
-            case g.CloseSession(session, _, message) if "taken out of the repository" in message:
+            case g.CloseSession(session, _, message) if any(why in message for why in MEANT):
                 if session in self.sessions:
                     self.sessions[session][2].cut()
             case g.CloseSession(session, _, message):
