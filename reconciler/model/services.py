@@ -143,9 +143,7 @@ def decisive(resource: MeshResource) -> MeshResource:
 
 
 def matched(multi: MeshResource, services: Iterable[MeshResource]) -> tuple[MeshResource, ...]:
-    """The MeshServices of its mesh that a MeshMultiZoneService stands for, in the order given."""
+    """Of the MeshServices of its mesh those that a MeshMultiZoneService stands for."""
     assert isinstance(multi.spec, MultiZoneSpec)
-    wanted, mesh = Labels(multi.spec.match_labels), multi.key.mesh
-    if not wanted.pairs:
-        return ()
-    return tuple(s for s in services if s.key.mesh == mesh and s.labels.contain(wanted))
+    wanted = Labels(multi.spec.match_labels)
+    return tuple(s for s in services if s.labels.contain(wanted)) if wanted.pairs else ()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,10 +17,12 @@ from reconciler.kds.types import MANIFEST
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.model.services import decisive
 from reconciler.steps import zone_state as z
+from reconciler.steps.zone_services import BATCH, LOOKS
+from reconciler.steps.zone_step import step
 from tests.support.zone import START, Zone, dataplane, settings, zone
 from tests.unit.steps.test_zone_global import OWNED_TYPES, Followed, sliced
-from xds.discovery import DeltaRequest
-from xds.resource import LISTENER
+from xds.discovery import DeltaRequest, Node
+from xds.resource import CLUSTER, LISTENER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -416,11 +419,15 @@ def test_none_is_made_while_the_zone_gathers_what_it_lost() -> None:
     made.deliver(z.Restored(START, (mesh(),), revision="c1", lost=frozenset({"local"})))
     stream = made.connect(made_by("backend"), listeners=False)
     made.request(stream, DeltaRequest(LISTENER, initial_versions={"inbound": "1"}))
+    followed = Followed(made)
+    followed.connect()
+    made.deliver(z.GlobalRequest(followed.session, DeltaRequest("MeshService")))
     made.tick(9)
     assert found(made) is None
     made.tick(10)
     assert spec(made)["state"] == "Available"
-    assert "MeshService" in made.state.published.types
+    up = [e.response for e in made.effects if isinstance(e, z.ToGlobalResponse)]
+    assert [len(r.resources) for r in up if r.type_url == "MeshService"] == [1]
 
 
 def test_more_than_the_limit_are_left_out_and_told_of_until_there_is_room() -> None:
@@ -440,10 +447,37 @@ def test_many_services_are_made_a_few_a_turn() -> None:
     inbounds = document["networking"]["inbound"]
     inbounds += [{"port": 100 + i, "tags": {"kuma.io/service": f"s{i}"}} for i in range(1, 100)]
     made = zone(mesh())
+    counts = [0]
+    state = made.state
     made.connect(document, listeners=False)
-    assert len(made.state.local.of("MeshService")) == 100
-    turns = [e for e in made.effects if isinstance(e, z.BuildSoon)]
-    assert len(turns) > 3
+    for event in (z.ProxyOpened("s", "token"), *first_request(document), *[z.BuildDue(START)] * 9):
+        state, _ = step(state, event)
+        counts.append(len(state.local.of("MeshService")))
+    assert counts[-1] == len(made.state.local.of("MeshService")) == 100
+    assert max(after - before for before, after in pairwise(counts)) == BATCH
+
+
+def first_request(document: dict[str, Any]) -> tuple[z.Event, ...]:
+    metadata = {"dataplane.resource": json.dumps(document)}
+    node = Node(f"default.{document['name']}", metadata=metadata)
+    return (z.ProxyRequest("s", DeltaRequest(CLUSTER, node), START),)
+
+
+def test_of_a_service_half_of_whose_proxies_are_looked_at_nothing_is_said() -> None:
+    """After a start they are looked at a few a turn: here the one that is well comes last."""
+    made = zone(mesh())
+    for i in range(LOOKS):
+        document = made_by("backend", f"backend-{i:03}")
+        document["networking"]["inbound"][0]["state"] = "NotReady"
+        made.connect(document, listeners=False)
+    made.connect(made_by("backend", "healthy"))
+    made.tick(1)
+    before = one(made)
+    assert spec(made)["state"] == "Available"
+    again = restarted(made)
+    assert not again.state.unserved
+    assert again.state.services.written <= 1, "but for what is counted"
+    assert one(again).body == before.body
 
 
 # --- names of a zone's own ---
