@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from tests.support.steady import Call, Steady
     from tests.support.two_zones import TwoZones
 
-QUIET_S = 2.0  # watched before anything is lost: what the machine itself does to such traffic
 CALM_S = 1.0  # of calls without a failure, answered by those who are to answer
 RETURN_S = 60.0
 ANSWERING = "w"  # the instance of the other zone that answers just now
@@ -42,6 +41,7 @@ class Outage:
     how: signal.Signals = signal.SIGKILL
     before: frozenset[str] = EVERYONE
     after: frozenset[str] = EVERYONE
+    quiet_s: float = 2.0  # watched before: what the machine itself does to such traffic
     watch_s: float = 6.0
     prepare: Callable[[TwoZones], Awaitable[None]] | None = None
     restore: Callable[[TwoZones], Awaitable[None]] | None = None
@@ -58,6 +58,7 @@ class Outcome:
     gap: float  # the longest time without a success
     settled: float  # until the last call that failed, or was answered by who should not have
     slowest: float  # of those that succeeded
+    missing: float  # the longest time that one of those who stay answered nothing, until back
     back: float  # from the repair until only who is to answer does, and the planes are whole
     back_floor: float | None  # until the last listener of what was started takes connections
     failed_back: int  # calls that failed from the repair until then
@@ -73,7 +74,7 @@ async def measured(world: TwoZones, load: Steady, outage: Outage) -> Outcome:
         await outage.prepare(world)
     await calm(world, load, outage.before)
     quiet = time.monotonic()
-    await asyncio.sleep(QUIET_S)
+    await asyncio.sleep(outage.quiet_s)
     outage = _chosen(load, outage)
     began = time.monotonic()
     await (outage.breaks or partial(lose, outage=outage))(world)
@@ -94,7 +95,7 @@ def _chosen(load: Steady, outage: Outage) -> Outage:
     """With who answers for the other zone just now in the place of `ANSWERING`."""
     if ANSWERING not in outage.lost:
         return outage
-    recent = load.since(time.monotonic() - QUIET_S)
+    recent = load.since(time.monotonic() - CALM_S)
     chosen = next(call.version for call in reversed(recent) if call.version in WEST)
     return replace(outage, lost=(chosen,), after=outage.after - {chosen})
 
@@ -117,6 +118,7 @@ def _outcome(
         gap=gap(during, began, repaired),
         settled=max([began, *wrong]) - began,
         slowest=slowest(during),
+        missing=missing(load.between(began, back), outage, began, back),
         back=back - repaired,
         back_floor=floor,
         failed_back=len(failed(load.between(repaired, back))),
@@ -125,6 +127,14 @@ def _outcome(
         quiet_failed=len(failed(before)),
         statuses={s: [c.status for c in bad].count(s) for s in sorted({c.status for c in bad})},
     )
+
+
+def missing(calls: list[Call], outage: Outage, since: float, until: float) -> float:
+    stay = outage.before & outage.after
+    others = stay.intersection(WEST)  # One connection may lead to one of them alone.
+    groups = [*({name} for name in stay.intersection(EAST)), *([others] if others else [])]
+    answers = ([call for call in calls if call.version in group] for group in groups)
+    return max((gap(found, since, until) for found in answers), default=0.0)
 
 
 def slowest(calls: list[Call]) -> float:
@@ -274,6 +284,13 @@ OUTAGES = (
         lost=("proxy-ingress-west",),
         after=frozenset(EAST),
         watch_s=16.0,  # its zone deregisters it after 10
+    ),
+    Outage(
+        name="kill_zone",
+        title="kill -9 all of the other zone",
+        lost=("zone-west", "proxy-ingress-west", *WEST),
+        after=frozenset(EAST),
+        watch_s=16.0,  # its endpoints stay: nobody is left to take them out
     ),
     Outage(
         name="kill_own_zone",
