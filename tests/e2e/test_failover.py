@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 WITHIN_S = 1.0  # 0.1 at most on a quiet machine; Kuma fails calls for 11
+SILENT_S = 3.0  # a connection is silent for 1 s, and has 1 s more to answer a ping
 WATCHED_S = 2.0
 NAMED = {outage.name: outage for outage in OUTAGES}
 
@@ -76,6 +77,24 @@ async def test_an_ingress_that_is_killed_fails_calls_for_less_than_a_second(
     outcome = await lost(world, load, "kill_ingress")
     assert outcome.settled < WITHIN_S, outcome
     assert outcome.failed_back == 0, outcome
+
+
+async def test_a_zone_of_which_all_is_killed_is_avoided_though_its_endpoints_stay(
+    world: TwoZones, load: Steady
+) -> None:
+    """Nobody is left in it to take them out."""
+    outcome = await lost(world, load, "kill_zone", 8.0)
+    assert outcome.settled < WITHIN_S, outcome
+    assert outcome.failed_back == 0, outcome
+
+
+@pytest.mark.parametrize("name", ["freeze_instance", "freeze_ingress"])
+async def test_who_says_nothing_more_is_left_out_before_a_control_plane_knows(
+    world: TwoZones, load: Steady, name: str
+) -> None:
+    outcome = await lost(world, load, name, 8.0)
+    assert outcome.settled < SILENT_S, outcome
+    assert outcome.gap < WITHIN_S, outcome
 
 
 @pytest.mark.parametrize("name", ["kill_own_zone", "kill_other_zone", "kill_global"])

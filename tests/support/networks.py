@@ -1,4 +1,4 @@
-"""Networks of their own for the global and two zones, on one switch whose ports can be cut: packets
+"""Networks of their own for the global and two zones, joined by a switch that can be cut: packets
 vanish, and nobody is told. Needs root and `ip` (iproute2).
 """
 
@@ -15,43 +15,40 @@ from tests.support.two_zones import TwoZones
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SWITCH = "switch0"
+SWITCH = "switch"  # the name of its namespace, too
 NUMBERS = {"global": 1, "east": 2, "west": 3}  # the last of address and hardware address
 
 
 class Networks:
-    """One namespace a role. The global's holds the switch."""
+    """One namespace a role, and one for the switch."""
 
     def __init__(self) -> None:
-        self._names = {role: f"reconciler-{os.getpid()}-{role}" for role in NUMBERS}
+        self._names = {role: f"reconciler-{os.getpid()}-{role}" for role in (*NUMBERS, SWITCH)}
 
     def make(self) -> None:
-        for name in self._names.values():
+        for role, name in self._names.items():
             ip("netns", "add", name)
-            ip("-n", name, "link", "set", "dev", "lo", "up")
-        self._in("global", "link", "add", "name", SWITCH, "type", "bridge")
-        self._in("global", "link", "set", "dev", SWITCH, "address", hardware("global"))
-        for role in ("east", "west"):
-            there = self._names[role]
-            self._in(
-                "global", "link", "add", "name", role, "type", "veth",
-                "peer", "name", "eth0", "address", hardware(role), "netns", there,
-            )  # fmt: skip
-            self._in("global", "link", "set", "dev", role, "master", SWITCH, "up")
+            self._in(role, "link", "set", "dev", "lo", "up")
+        self._in(SWITCH, "link", "add", "name", SWITCH, "type", "bridge")
+        self._in(SWITCH, "link", "set", "dev", SWITCH, "up")
         for role in NUMBERS:
-            device = SWITCH if role == "global" else "eth0"
-            self._in(role, "address", "add", f"{address(role)}/24", "dev", device)
-            self._in(role, "link", "set", "dev", device, "up")
-            # As a router's neighbours know it: a host that is cut off is not found to be missing.
-            for other in NUMBERS.keys() - {role}:
+            self._in(
+                SWITCH, "link", "add", "name", role, "type", "veth",
+                "peer", "name", "eth0", "address", hardware(role), "netns", self._names[role],
+            )  # fmt: skip
+            self.plug(role)
+            self._in(SWITCH, "link", "set", "dev", role, "up")
+            self._in(role, "address", "add", f"{address(role)}/24", "dev", "eth0")
+            self._in(role, "link", "set", "dev", "eth0", "up")
+            for other in NUMBERS.keys() - {role}:  # Whom a router leads to is never found missing.
                 self._in(
                     role, "neighbour", "replace", address(other), "lladdr", hardware(other),
-                    "nud", "permanent", "dev", device,
+                    "nud", "permanent", "dev", "eth0",
                 )  # fmt: skip
 
     def remove(self) -> None:
         for name in self._names.values():
-            ip("netns", "delete", name)
+            subprocess.run(["ip", "netns", "delete", name], check=False, stderr=subprocess.DEVNULL)
 
     def file(self, role: str) -> Path:
         return Path("/run/netns") / self._names[role]
@@ -59,19 +56,18 @@ class Networks:
     def inside(self, role: str, arguments: list[str]) -> list[str]:
         return ["ip", "netns", "exec", self._names[role], *arguments]
 
-    def zones_apart(self, cut: bool) -> None:
-        """Between the zones; the global reaches both."""
-        for role in ("east", "west"):
-            state = "on" if cut else "off"
-            self._in(
-                "global", "link", "set", "dev", role, "type", "bridge_slave", "isolated", state
-            )
+    def unplug(self, role: str) -> None:
+        """From everybody."""
+        self._in(SWITCH, "link", "set", "dev", role, "nomaster")
 
-    def unplug(self, zone: str) -> None:
-        self._in("global", "link", "set", "dev", zone, "nomaster")
+    def plug(self, role: str) -> None:
+        self._in(SWITCH, "link", "set", "dev", role, "master", SWITCH)
 
-    def plug(self, zone: str) -> None:
-        self._in("global", "link", "set", "dev", zone, "master", SWITCH)
+    def apart(self, *roles: str) -> None:
+        """These do not reach each other, everybody else reaches them."""
+        for role in NUMBERS:
+            state = "on" if role in roles else "off"
+            self._in(SWITCH, "link", "set", "dev", role, "type", "bridge_slave", "isolated", state)
 
     def _in(self, role: str, *arguments: str) -> None:
         ip("-n", self._names[role], *arguments)
