@@ -42,9 +42,9 @@ from reconciler.model.spec import DataplaneSpec, MeshSpec, PolicySpec, Tags
 from reconciler.outward import Outbounds, Ways, ways_of
 from reconciler.policies import POLICIES
 from reconciler.policies.hooks import EFFECTS
-from reconciler.real import REAL_KINDS
+from reconciler.real import EXTERNAL, REAL_KINDS
 from reconciler.real_services import RealServices
-from reconciler.topology import Topology
+from reconciler.topology import Topology, egress_targets
 from xds import names
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ class MeshContext:
     whole: tuple[tuple[Ranked, ...], ...]  # by kind: of whole classes, about inbounds
     topology: Topology
     real: RealServices
+    outside: Mapping[str, External]  # MeshExternalServices, by the names of their destinations
     era: object
     moment: object
     differing: Differing | None
@@ -251,6 +252,7 @@ def mesh_context(
         whole=whole,
         topology=topology,
         real=real,
+        outside=_outside(state, before, resources),
         moment=object(),
     )
     shelves = {
@@ -269,6 +271,9 @@ def _real(
     """The real destinations after a change, and those that may differ."""
     topology, place = at
     addresses, ingresses = resources["MeshZoneAddress"], resources["ZoneIngress"]
+    into = before.real.into.followed(mesh, ingresses, addresses, place)
+    leaving = len(resources[EXTERNAL]) and isinstance(mesh.spec, MeshSpec) and mesh.spec.mtls
+    outlets = egress_targets(resources["ZoneEgress"], place) if leaving else ()
     changes: list[Difference] = []
     for kind in REAL_KINDS:
         told = differences(before.resources[kind], resources[kind])
@@ -277,7 +282,7 @@ def _real(
         changes,
         dataplanes,
         (topology.instances, resources["Dataplane"]),
-        (before.real.into.followed(mesh, ingresses, addresses, place), topology.egresses),
+        (into, topology.egresses, outlets),
         place,
     )
 
@@ -306,6 +311,16 @@ def _externals(
     return external.followed(known, external.externals(state, before.name))
 
 
+def _outside(
+    state: MeshState, before: MeshContext, resources: Mapping[str, Collection]
+) -> Mapping[str, External]:
+    """As `_externals`, of what egresses alone reach."""
+    if all(resources[type_] is before.resources[type_] for type_ in (EXTERNAL, "Secret")):
+        return before.outside
+    found = external.mesh_externals(state, before.name, before.place.zone)
+    return external.followed(before.outside, found)
+
+
 OUTSIDE = ("ExternalService", "Secret")  # all that services outside of the mesh are made of
 _ZONE_PROXIES = ("ZoneIngress", "ZoneEgress")
 _READ = (
@@ -327,6 +342,7 @@ def _nothing(mesh: MeshResource, zone: str, detection: bool) -> MeshContext:
         whole=tuple(() for _ in POLICIES),
         topology=Topology(Place(zone)),
         real=RealServices(Place(zone)),
+        outside={},
         era=object(),
         moment=object(),
         differing=None,

@@ -17,7 +17,10 @@ from reconciler.model.decode import (
     decode_zone_egress,
     decode_zone_ingress,
 )
-from reconciler.model.decode_external import decode_external_service
+from reconciler.model.decode_external import (
+    decode_external_service,
+    decode_mesh_external_service,
+)
 from reconciler.model.proxy_rules import check_proxy_resource as check_proxy_resource
 from reconciler.model.resource import Labels, MeshResource, ResourceKey, canonical_json
 from reconciler.model.services import (
@@ -38,6 +41,7 @@ _DECODERS: Mapping[str, Callable[[Fields], Spec]] = {
     "ZoneIngress": decode_zone_ingress,
     "ZoneEgress": decode_zone_egress,
     "ExternalService": decode_external_service,
+    "MeshExternalService": decode_mesh_external_service,
     "MeshService": decode_mesh_service,
     "MeshMultiZoneService": decode_multi_zone_service,
     "MeshZoneAddress": decode_zone_address,

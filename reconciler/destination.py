@@ -275,7 +275,7 @@ def _cluster(reader: _Reader, tags: Tags) -> Cluster:
     towards_it = _applied(reader, tags, protocol, _shapes_clusters)
     external = reader.external(service_of(tags))
     if external is not None and not reader.context.spec.by_egress:
-        return _directly(external.subset(tags), tags, towards_it)
+        return _directly(reader.context, external.subset(tags), tags, towards_it)
     cluster = EdsCluster(
         name=names.cluster_name(tags),
         protocol=protocol,
@@ -286,11 +286,16 @@ def _cluster(reader: _Reader, tags: Tags) -> Cluster:
     return Cluster(cluster, tags, towards_it.origins, towards_it.wanted)
 
 
-def _directly(external: External, tags: Tags, towards_it: _Towards) -> Cluster:
+def _directly(
+    context: MeshContext, external: External, tags: Tags, towards_it: _Towards
+) -> Cluster:
     """Without egresses each proxy leaves the mesh by itself."""
-    applied = cluster_applied(towards_it.applied)
     cluster = ExternalCluster(
-        names.cluster_name(tags), external.protocol, external.endpoints, applied
+        names.cluster_name(tags),
+        external.protocol,
+        external.endpoints,
+        cluster_applied(towards_it.applied),
+        detection=context.detection and len(external.endpoints) > 1,
     )
     return Cluster(cluster, tags, towards_it.origins, secrets=external.secrets)
 

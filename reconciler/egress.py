@@ -14,7 +14,7 @@ from functools import lru_cache
 from operator import attrgetter, is_
 from typing import TYPE_CHECKING
 
-from reconciler.egress_outside import outside, reachable
+from reconciler.egress_outside import outside, reachable, trusting
 from reconciler.ingress import (
     backends,
     ingress_chain,
@@ -79,9 +79,14 @@ class Beyond:
     services: Mapping[str, Passed] = field(default_factory=dict)
 
 
+NOTHING_BEYOND = Beyond()
+
+
 def beyond(context: MeshContext) -> Beyond:
     """The same object as long as it is the same."""
-    before: Beyond = context.cached.beyond or Beyond()
+    if not context.spec.by_egress:
+        return NOTHING_BEYOND
+    before: Beyond = context.cached.beyond or NOTHING_BEYOND
     remote, routes = context.topology.remote, context.resources[POLICY.kind]
     real, externals = (context.reals, context.real.into.ways), context.topology.externals
     inside = _inside(context)
@@ -225,25 +230,28 @@ class WaysOut:
     wanted: tuple[str, ...]
 
 
-def ways(contexts: Iterable[MeshContext], certified: Iterable[str]) -> WaysOut:
-    """Of these meshes; out of the mesh for those that are `certified` alone."""
+def ways(contexts: Iterable[MeshContext], certified: Iterable[str], system_ca: str = "") -> WaysOut:
+    """Of these meshes; out of the mesh for those that are `certified` alone. `system_ca`: the file
+    with the CAs that the host trusts.
+    """
     found = tuple([(context.name, beyond(context), context) for context in contexts])
     out = [(name, outside(context, passing.asked)) for name, passing, context in found]
     return _ways(
         tuple([passing for _, passing, _ in found]),
         tuple([each for name, each in out if name in certified]),
         tuple([name for name, each in out if each.chains]),
+        system_ca,
     )
 
 
 @lru_cache(maxsize=WAYS_KEPT)
 def _ways(
-    passing: tuple[Beyond, ...], out: tuple[Outside, ...], wanted: tuple[str, ...]
+    passing: tuple[Beyond, ...], out: tuple[Outside, ...], wanted: tuple[str, ...], system_ca: str
 ) -> WaysOut:
     """The same object for all egresses that have the same."""
     passed = [each for one in passing for each in one.services.values()]
     clusters = {each.cluster.name: each.cluster for each in passed}
-    outside = {cluster.name: cluster for one in out for cluster in one.clusters}
+    outside = {c.name: trusting(c, system_ca) for one in out for c in one.clusters}
     endpoints = sorted((each.endpoints for each in passed), key=attrgetter("cluster"))
     ended = _distinct(chain for one in out for chain in one.chains)
     taken = {sni.lower() for chain in ended for sni in chain.snis}

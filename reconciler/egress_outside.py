@@ -7,7 +7,7 @@ to that zone's ingress and its egress (`reconciler.egress`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from reconciler.external import External, OutsideSecret
     from reconciler.match import PolicyIndex, Selection
     from reconciler.model.spec import Tags
+    from reconciler.policies.effect import Effect
 
 KEPT = 4_096
 
@@ -47,15 +48,20 @@ def outside(context: MeshContext, asked: Mapping[str, tuple[Tags, ...]]) -> Outs
     """`asked`: further tag sets by which services may be asked for. The same object as long as it
     is the same.
     """
-    found = tuple(_let_out(context))
-    basis = (context.mesh, asked, context.index[PERMISSION.kind], *found)
+    found = tuple(_let_out(context)) if context.spec.by_egress else ()
+    further = tuple(context.outside[name] for name in sorted(context.outside))
+    basis = (context.mesh, asked, context.index[PERMISSION.kind], *found, *further)
     before: Outside = context.cached.outside or Outside()
     if len(before.basis) == len(basis) and all(map(_is, before.basis, basis)):
         return before
+    tagged = [_chain(context, each, asked.get(each.name, ((),))) for each in found]
+    clusters = [
+        _cluster(context, names.ingress_cluster_name(context.name, e.name), e) for e in found
+    ]
     made = Outside(
-        tuple([_cluster(context.name, each) for each in found]),
-        tuple([_chain(context, each, asked.get(each.name, ((),))) for each in found]),
-        tuple(secret for each in found for secret in each.secrets),
+        (*clusters, *[_cluster(context, each.name, each) for each in further]),
+        (*tagged, *[_real_chain(context, each) for each in further]),
+        tuple(secret for each in (*found, *further) for secret in each.secrets),
         basis,
     )
     context.cached.outside = made
@@ -84,9 +90,23 @@ def _within(external: External, zone: str) -> External:
     return external.within(zone)
 
 
-def _cluster(mesh: str, external: External) -> ExternalCluster:
-    name = names.ingress_cluster_name(mesh, external.name)
-    return ExternalCluster(name, external.protocol, external.endpoints)
+def _cluster(context: MeshContext, name: str, external: External) -> ExternalCluster:
+    """Where there is another endpoint, who is not reached is left out for a while."""
+    detection = context.detection and len(external.endpoints) > 1
+    return ExternalCluster(name, external.protocol, external.endpoints, detection=detection)
+
+
+def trusting(cluster: ExternalCluster, system_ca: str) -> ExternalCluster:
+    """On a host with that file of CAs; without one nobody could be verified there."""
+    asking = [e.tls is not None and bool(e.tls.ca_file) for e in cluster.endpoints]
+    if not any(asking):
+        return cluster
+    kept = [
+        replace(e, tls=replace(e.tls, ca_file=system_ca)) if asks and e.tls is not None else e
+        for e, asks in zip(cluster.endpoints, asking, strict=True)
+        if system_ca or not asks
+    ]
+    return replace(cluster, endpoints=tuple(kept))
 
 
 def _chain(context: MeshContext, external: External, tag_sets: tuple[Tags, ...]) -> EndedChain:
@@ -105,11 +125,38 @@ def _chain(context: MeshContext, external: External, tag_sets: tuple[Tags, ...])
     )
 
 
+def _real_chain(context: MeshContext, external: External) -> EndedChain:
+    """Of a MeshExternalService: for everybody, or for nobody, as the mesh says."""
+    tls, http = downstream_tls(context), external.protocol.is_http
+    assert tls is not None
+    applied: tuple[Applied, ...] = ()
+    if context.spec.outside_forbidden:
+        effect = _permitting()
+        assert effect.on_inbound is not None
+        place = InboundPlace("" if http else external.name, http, mtls=True)
+        denial = effect.on_inbound(None, place)
+        applied = (Applied(effect.hooks, denial),) if denial is not None else ()
+    return EndedChain(
+        name=external.name,
+        snis=external.snis,
+        cluster=external.name,
+        protocol=external.protocol,
+        service=external.name,
+        tls=tls,
+        applied=applied,
+    )
+
+
+def _permitting() -> Effect:
+    (effect,) = (each for each in EFFECTS if each.kind == PERMISSION.kind)
+    return effect
+
+
 def _permissions(context: MeshContext, external: External) -> tuple[Applied, ...]:
     """Who may call. A service with several sets of tags has a filter for each that differs: a call
     must pass all of them.
     """
-    (effect,) = (each for each in EFFECTS if each.kind == PERMISSION.kind)
+    effect = _permitting()
     assert effect.on_inbound is not None
     asked = _as_inbounds(context.name, external.name, external.offers, str(external.protocol))
     chosen = _about(context.index[PERMISSION.kind], asked)

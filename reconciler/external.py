@@ -18,7 +18,8 @@ from reconciler.match import service_of
 from reconciler.mesh_ca import part_of
 from reconciler.model.proxy_rules import is_ip
 from reconciler.model.resource import PROTOCOL, ZONE, Labels, MeshResource, ResourceKey
-from reconciler.model.spec import ExternalServiceSpec
+from reconciler.model.spec import ExternalServiceSpec, MeshExternalServiceSpec
+from reconciler.real import EXTERNAL, RealDestination, real_of
 from reconciler.state import ResourceDiff, apply
 from reconciler.topology import common_protocol
 from xds.build.secrets import ca_secret, identity_secret
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from xds.resource import XdsResource
     from xds.view import Protocol
 
+SYSTEM_CA = "system"  # stands for the file of a proxy's host with the CAs that it trusts
 WITHHELD = b"withheld"  # stands for a secret's value where values are not at hand
 
 
@@ -58,6 +60,7 @@ class External:
     offers: tuple[Tags, ...] = ()
     secrets: tuple[OutsideSecret, ...] = ()
     lacks: tuple[str, ...] = ()
+    snis: tuple[str, ...] = ()  # of a MeshExternalService, by which it is asked for
 
     def within(self, zone: str) -> External:
         """What of it may be reached from this zone."""
@@ -121,6 +124,53 @@ def _endpoint(
     return ExternalEndpoint(spec.host, spec.port, tags, tls, resource.key.name, zone)
 
 
+# --- MeshExternalService ---
+
+
+def mesh_externals(state: MeshState, mesh: str, zone: str) -> dict[str, External]:
+    """Those that may be reached from this zone, by the names of their destinations."""
+    found: dict[str, External] = {}
+    for resource in state.collection(EXTERNAL, mesh):
+        real = real_of(resource)
+        if real is not None and real.is_local(zone):
+            made = _mesh_external(state, resource, real.names[0])
+            found.setdefault(made.name, made)
+    return found
+
+
+def _mesh_external(state: MeshState, resource: MeshResource, name: str) -> External:
+    """Endpoints of a lower priority are for when none of the ones before is well. Envoy counts
+    priorities without a gap.
+    """
+    spec = resource.spec
+    assert isinstance(spec, MeshExternalServiceSpec)
+    order = sorted({priority for _, _, priority in spec.endpoints})
+    endpoints: list[ExternalEndpoint] = []
+    secrets: dict[str, OutsideSecret] = {}
+    lacks: tuple[str, ...] = ()
+    for index, (address, port, priority) in enumerate(spec.endpoints):
+        tls = None
+        try:
+            if spec.tls is not None:
+                tls, own = outside_tls(state, (resource.key.mesh, name), spec.tls, address)
+                secrets |= {secret.name: secret for secret in own}
+        except _Lacking as missing:  # What they have in common: then all of them do.
+            lacks = (f"{EXTERNAL} {resource.key.mesh}/{resource.display_name}: {missing}",)
+            continue
+        at = order.index(priority)
+        known_as, place = f"{name}:{index}", f"priority-{priority}"
+        endpoints.append(
+            ExternalEndpoint(address, port, (), tls, known_as, None, place, priority=at)
+        )
+    real, protocol = real_of(resource), common_protocol((spec.protocol,))
+    assert real is not None
+    assert protocol is not None
+    to = RealDestination(real, real.ports[0], ())
+    snis = sorted(filter(None, (to.hash_sni, to.kri_sni)))
+    kept = tuple(secrets.values())
+    return External(name, protocol, tuple(endpoints), (), kept, lacks, tuple(snis))
+
+
 # --- TLS ---
 
 
@@ -129,32 +179,33 @@ def _tls(
 ) -> tuple[ExternalTls | None, tuple[OutsideSecret, ...]]:
     if spec.tls is None:
         return None, ()
-    return outside_tls(state, resource.key, spec.tls, spec.host)
+    return outside_tls(state, (resource.key.mesh, resource.key.name), spec.tls, spec.host)
 
 
 def outside_tls(
-    state: MeshState, key: ResourceKey, spec: ExternalTlsSpec, host: str
+    state: MeshState, whose: tuple[str, str], spec: ExternalTlsSpec, host: str
 ) -> tuple[ExternalTls, tuple[OutsideSecret, ...]]:
     """Raises _Lacking. As Kuma: without a CA nobody is verified, and a certificate without its key
-    is none.
+    is none. `whose`: the mesh, and a name by which its secrets are told from others.
     """
+    mesh, name = whose
     secrets: list[OutsideSecret] = []
     if spec.ca is not None:
-        pem = _read(state, key.mesh, "caCert", spec.ca)
+        pem = _read(state, mesh, "caCert", spec.ca)
         _readable("caCert", certificates_fault(pem) if pem != WITHHELD else "")
-        secrets.append(OutsideSecret(external_ca_secret_name(key.mesh, key.name), pem))
+        secrets.append(OutsideSecret(external_ca_secret_name(mesh, name), pem))
     if spec.cert is not None and spec.key is not None:
-        pem = _read(state, key.mesh, "clientCert", spec.cert)
-        private = _read(state, key.mesh, "clientKey", spec.key)
+        pem = _read(state, mesh, "clientCert", spec.cert)
+        private = _read(state, mesh, "clientKey", spec.key)
         _readable("clientCert", pair_fault(pem, private) if WITHHELD not in (pem, private) else "")
-        name = external_identity_secret_name(key.mesh, key.name)
-        secrets.append(OutsideSecret(name, pem, private))
+        identity = external_identity_secret_name(mesh, name)
+        secrets.append(OutsideSecret(identity, pem, private))
     verified = spec.ca is not None or spec.system_ca
     asked = spec.server_name or host
     tls = ExternalTls(
         sni=spec.server_name or ("" if is_ip(host) else host),
         ca_secret=next((s.name for s in secrets if not s.key), ""),
-        ca_file="",
+        ca_file=SYSTEM_CA if spec.ca is None and spec.system_ca else "",
         sans=((EXACT, asked), *spec.sans) if verified and not spec.any_name else (),
         identity_secret=next((s.name for s in secrets if s.key), ""),
         allow_renegotiation=spec.allow_renegotiation,
@@ -197,15 +248,15 @@ def with_placeholders(state: MeshState) -> MeshState:
     """For who computes without the values of secrets: each that is named stands for itself."""
     found = {
         key: mesh_resource(key, Labels(), {"data": "d2l0aGhlbGQ="})
-        for service in state.of("ExternalService")
-        if isinstance(service.spec, ExternalServiceSpec)
+        for service in (*state.of("ExternalService"), *state.of(EXTERNAL))
+        if isinstance(service.spec, ExternalServiceSpec | MeshExternalServiceSpec)
         for key in _named(service.key.mesh, service.spec)
         if state.get(key) is None
     }
     return apply(state, ResourceDiff(tuple(found[key] for key in sorted(found))))
 
 
-def _named(mesh: str, spec: ExternalServiceSpec) -> Iterator[ResourceKey]:
+def _named(mesh: str, spec: ExternalServiceSpec | MeshExternalServiceSpec) -> Iterator[ResourceKey]:
     tls = spec.tls
     for source in (tls.ca, tls.cert, tls.key) if tls is not None else ():
         if source is not None and source.secret:

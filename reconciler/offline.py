@@ -11,7 +11,7 @@ from reconciler.external import with_placeholders
 from reconciler.model.spec import DataplaneSpec, ZoneIngressSpec, ZoneProxySpec
 from reconciler.registration import NotAdmitted, from_document, node_id
 from reconciler.state import MeshState, from_resources
-from reconciler.topology import by_egress
+from reconciler.topology import by_outlet
 from reconciler.view import (
     Origins,
     ProxyTraits,
@@ -65,7 +65,7 @@ class Offline:
         if wanted.type == "ZoneIngress":
             result = ingress_view(state, proxy, zone, frozenset(), traits, names)
         elif wanted.type == "ZoneEgress":
-            meshes = by_egress(state)
+            meshes = by_outlet(state)
             contexts = [_context(state, mesh, zone, names, None) for mesh in meshes]
             result = egress_view(contexts, proxy, zone, traits, names, meshes)
         else:

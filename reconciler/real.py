@@ -18,6 +18,7 @@ from reconciler.model.resource import NAMESPACE, SERVICE, ZONE, Labels, MeshReso
 from reconciler.model.spec import (
     DataplaneSpec,
     LabelsSelector,
+    MeshExternalServiceSpec,
     MeshServiceSpec,
     MultiZoneSpec,
     NameSelector,
@@ -290,6 +291,8 @@ def real_of(resource: MeshResource | None) -> Real | None:
             return Real(*at, ports, selector, available, identities)
         case MultiZoneSpec(match_labels, ports):
             return Real(*at, ports, match_labels=match_labels)
+        case MeshExternalServiceSpec(port, protocol):
+            return Real(*at, (ServicePort(str(port), port, port, protocol),))
         case _:
             return None
 
@@ -329,6 +332,8 @@ def selected_services(real: Real) -> tuple[str, ...]:
 
 
 def _uris(real: Real) -> Iterator[str]:
+    if real.key.type == EXTERNAL:  # What is outside has no identity: its egress answers.
+        yield names.spiffe_id(real.key.mesh, names.EGRESS_SERVICE)
     for identity in real.identities:
         spiffe = identity.type == "SpiffeID"
         yield identity.value if spiffe else names.spiffe_id(real.key.mesh, identity.value)

@@ -17,7 +17,16 @@ from rpds import HashTrieMap
 from reconciler.instances import NOBODY, inbounds_of, is_local, local_endpoint, resolver
 from reconciler.model.resource import ZONE, ResourceKey
 from reconciler.model.spec import DataplaneSpec, MeshSpec, ZoneAddressSpec, ZoneIngressSpec
-from reconciler.real import MULTI_ZONE, NO_REALS, Real, Reals, selected, selected_services, serves
+from reconciler.real import (
+    EXTERNAL,
+    MULTI_ZONE,
+    NO_REALS,
+    Real,
+    Reals,
+    selected,
+    selected_services,
+    serves,
+)
 from reconciler.topology import Service, Target, common_protocol, endpoint_order, is_remote
 from xds.view import Endpoint
 
@@ -87,6 +96,7 @@ class RealServices:
     chosen: HashTrieMap[ResourceKey, Instances] = field(default_factory=HashTrieMap)
     into: WaysInto = field(default_factory=WaysInto)
     egresses: tuple[Target, ...] | None = None  # None: calls go to other zones by themselves
+    outlets: tuple[Target, ...] = ()  # the egresses by which calls leave the mesh
     _found: dict[str, _Found] = field(default_factory=dict)
 
     def service(self, name: str) -> Service | None:
@@ -98,12 +108,14 @@ class RealServices:
         instances = self.chosen.get(real.key, NOBODY)
         ways = self._ways(real)
         members = tuple(self._members(destination))
-        rest = (real, destination.port, ways, self.egresses, members)
+        rest = (real, destination.port, ways, self.egresses, members, self.outlets)
         known = self._found.get(name)
         if known is not None and known.instances is instances and known.rest == rest:
             return known.service
         endpoints = {*self._local(destination, instances), *self._remote(real.zone, ways)}
         endpoints.update(e for member in members for e in member.endpoints)
+        if real.key.type == EXTERNAL and real.is_local(self.place.zone):
+            endpoints.update(Endpoint(*at, 1, (), via_egress=True) for at in self.outlets)
         found = tuple(sorted(endpoints, key=endpoint_order))
         service = Service(name, common_protocol((destination.port.protocol,)), found)
         if known is not None and known.service == service:
@@ -166,14 +178,14 @@ class RealServices:
         changes: Iterable[Difference],
         dataplanes: Iterable[Difference],
         everybody: Everybody,
-        ways: tuple[WaysInto, tuple[Target, ...] | None],
+        ways: tuple[WaysInto, tuple[Target, ...] | None, tuple[Target, ...]],
         place: Place,
     ) -> tuple[RealServices, frozenset[str]]:
         """After a change of resources (`changes`), of Dataplanes and of ways, and the destinations
         that may differ. Beside them the kinds of which any resource does. `ways`: into other zones,
-        and the egresses by which calls leave, if they do.
+        the egresses by which calls go there, if they do, and those by which they leave the mesh.
         """
-        into, egresses = ways
+        into, egresses, outlets = ways
         reals, differing = self.reals.followed(changes)
         chosen, touched = self._chosen(reals, dataplanes, place)
         for key in differing:
@@ -194,10 +206,13 @@ class RealServices:
             touched = set(reals.by_key)
         if zones:
             touched.update(key for key, real in reals.by_key.items() if real.zone in zones)
+        if self.outlets != outlets:
+            touched.update(key for key in reals.by_key if key.type == EXTERNAL)
         keys = self.reals.holding(touched | differing) | reals.holding(touched | differing)
         ends = [real for key in keys for real in (self.reals.get(key), reals.get(key)) if real]
         names = {name for real in ends for name in real.names} | {key.type for key in differing}
-        return RealServices(place, reals, chosen, into, egresses, found), frozenset(names)
+        after = RealServices(place, reals, chosen, into, egresses, outlets, found)
+        return after, frozenset(names)
 
     def _chosen(
         self, reals: Reals, dataplanes: Iterable[Difference], place: Place

@@ -203,7 +203,7 @@ def traits_of(node: Node, resource: MeshResource) -> ProxyTraits:
     admin_port = getattr(resource.spec, "admin_port", 0) or _number(
         metadata, "dataplane.admin.port"
     )
-    pipe = metadata.get("dataplane.admin.socketPath")
+    pipe, system_ca = metadata.get("dataplane.admin.socketPath"), metadata.get("systemCaPath")
     return ProxyTraits(
         node_id=node.id,
         admin_pipe=pipe if isinstance(pipe, str) and pipe else None,
@@ -211,6 +211,7 @@ def traits_of(node: Node, resource: MeshResource) -> ProxyTraits:
         admin_port=admin_port,
         readiness_port=_number(metadata, "dataplane.readinessReporter.port"),
         reuse_port="feature-reuse-port" in listed,
+        system_ca=system_ca if isinstance(system_ca, str) else "",
     )
 
 

@@ -303,6 +303,22 @@ def by_egress(state: MeshState) -> tuple[str, ...]:
     return tuple(name for name, spec in specs if isinstance(spec, MeshSpec) and spec.by_egress)
 
 
+def by_outlet(state: MeshState) -> tuple[str, ...]:
+    """The meshes that need egresses: `by_egress`, and those with mTLS and MeshExternalServices."""
+    meshes = {
+        name
+        for name in state.collections("MeshExternalService")
+        if len(state.collection("MeshExternalService", name))
+    }
+    specs = ((mesh.key.name, mesh.spec) for mesh in state.of("Mesh"))
+    return tuple(
+        name
+        for name, spec in specs
+        if isinstance(spec, MeshSpec)
+        and (spec.by_egress or (spec.mtls is not None and name in meshes))
+    )
+
+
 def egress_targets(egresses: Iterable[MeshResource], place: Place) -> tuple[Target, ...]:
     """Where the egresses of the zone listen that are there, each place once, sorted."""
     resolve = resolver(place.resolved)

@@ -68,6 +68,7 @@ class ProxyTraits:
     admin_tls: AdminTls | None = None  # None: nobody gets at more than /ready
     readiness_port: int = 0  # 0: Envoy's own admin interface answers /ready
     reuse_port: bool = True
+    system_ca: str = ""  # a file of its host with the CAs that are trusted there
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +306,7 @@ def egress_view(
     """
     spec = egress.spec
     assert isinstance(spec, ZoneEgressSpec)
-    ways = egress_parts.ways(contexts, certified)
+    ways = egress_parts.ways(contexts, certified, traits.system_ca)
     parts = _Parts()
     address = resolver(resolved or {})(spec.address)
     if address is not None:
@@ -394,7 +395,7 @@ _SHAPING = frozenset(
 _INGRESS = frozenset(
     (
         *("Mesh", "Dataplane", "ZoneIngress", "MeshHTTPRoute", "MeshService"),
-        *("MeshMultiZoneService", "ZoneEgress", "ExternalService", "Secret"),
+        *("MeshMultiZoneService", "MeshExternalService", "ZoneEgress", "ExternalService", "Secret"),
         "MeshTrafficPermission",
     )
 )

@@ -201,6 +201,7 @@ class ExternalCluster(Key):
     protocol: Protocol
     endpoints: tuple[ExternalEndpoint, ...]
     applied: tuple[Applied, ...] = ()
+    detection: bool = False  # as of an EdsCluster
 
 
 ClusterInput = (

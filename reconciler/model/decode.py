@@ -126,6 +126,7 @@ def decode_mesh(data: Fields) -> MeshSpec:
         backends=backends,
         locality_aware=flag_of(routing.get("localityAwareLoadBalancing"), "routing"),
         zone_egress=flag_of(routing.get("zoneEgress"), "routing.zoneEgress"),
+        outside_forbidden=flag_of(routing.get("defaultForbidMeshExternalServiceAccess"), "routing"),
         passthrough=flag_of(outbound.get("passthrough"), "networking.outbound", default=True),
         mesh_services_mode=_mode(services.get("mode")),
         skip_initial_policies=tuple(text_of(x, "skipCreatingInitialPolicies") for x in skipped),

@@ -48,6 +48,7 @@ class MeshSpec:
     backends: tuple[CaBackend, ...] = ()
     locality_aware: bool = False
     zone_egress: bool = False
+    outside_forbidden: bool = False  # MeshExternalServices, for whom nothing else is said
     passthrough: bool = True
     mesh_services_mode: str = "Disabled"
     skip_initial_policies: tuple[str, ...] = ()
@@ -289,6 +290,16 @@ class ExternalServiceSpec:
     tls: ExternalTlsSpec | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class MeshExternalServiceSpec:
+    """`endpoints`: address, port and priority of each."""
+
+    port: int
+    protocol: str
+    endpoints: tuple[tuple[str, int, int], ...]
+    tls: ExternalTlsSpec | None = None
+
+
 ZoneProxySpec = ZoneIngressSpec | ZoneEgressSpec
 ServiceSpec = MeshServiceSpec | MultiZoneSpec | ZoneAddressSpec
 Spec = (
@@ -298,6 +309,7 @@ Spec = (
     | ZoneProxySpec
     | ServiceSpec
     | ExternalServiceSpec
+    | MeshExternalServiceSpec
     | PolicySpec
     | OpaqueSpec
     | InsightSpec

@@ -18,7 +18,7 @@ from reconciler.model.resource import MeshResource, ResourceKey
 from reconciler.registration import node_id
 from reconciler.steps import zone_admin, zone_certificates, zone_proxies, zone_report
 from reconciler.steps.zone_state import BuildSoon, Effect, Note, Outcome, WakeAt, ZoneState
-from reconciler.topology import by_egress
+from reconciler.topology import by_outlet
 from reconciler.view import (
     ViewResult,
     egress_view,
@@ -209,7 +209,7 @@ def _view(
         return state, ingress_view(state.merged, resource, zone, absent, traits, resolved)
     if resource.key.type == "ZoneEgress":
         contexts: list[MeshContext] = []
-        for mesh in by_egress(state.policy):
+        for mesh in by_outlet(state.policy):
             state, found = context_of(state, mesh)
             contexts += [found] if found is not None else []
         zone, resolved = state.settings.zone, dict(state.resolved)

@@ -7,8 +7,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.instances import Place
+from reconciler.mesh_ca import mesh_spec
 from reconciler.steps.zone_state import Note, Outcome, ZoneState
-from reconciler.topology import by_egress, egress_targets
+from reconciler.topology import by_outlet, egress_targets
 from xds.copying import replace
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def without_egress(state: ZoneState) -> tuple[str, ...]:
     """Those that have proxies here, sorted."""
     asking = tuple(
-        mesh for mesh in by_egress(state.policy) if len(state.local.collection("Dataplane", mesh))
+        mesh for mesh in by_outlet(state.policy) if len(state.local.collection("Dataplane", mesh))
     )
     if not asking:
         return ()
@@ -31,11 +32,18 @@ def without_egress(state: ZoneState) -> tuple[str, ...]:
 def warnings(state: ZoneState) -> Iterator[str]:
     """For `status`: what is the matter, and the cure."""
     for mesh in without_egress(state):
-        yield (
-            f"mesh {mesh} has routing.zoneEgress, and zone {state.settings.zone} has no egress: "
-            "its proxies reach no other zone and no external service; start a ZoneEgress here, "
-            "or turn routing.zoneEgress off"
-        )
+        zone, spec = state.settings.zone, mesh_spec(state.policy, mesh)
+        if spec is not None and spec.by_egress:
+            yield (
+                f"mesh {mesh} has routing.zoneEgress, and zone {zone} has no egress: its proxies "
+                "reach no other zone and no external service; start a ZoneEgress here, or turn "
+                "routing.zoneEgress off"
+            )
+        else:
+            yield (
+                f"mesh {mesh} has MeshExternalServices, and zone {zone} has no egress: its proxies "
+                "reach none of them; start a ZoneEgress here"
+            )
 
     yield from (f"{text}; that endpoint is left out" for text in incomplete(state))
 
@@ -45,7 +53,7 @@ def incomplete(state: ZoneState) -> tuple[str, ...]:
     found = (
         text
         for context in state.contexts.values()
-        for external in context.topology.externals.values()
+        for external in (*context.topology.externals.values(), *context.outside.values())
         for text in external.lacks
     )
     return tuple(sorted(found))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reconciler.demo.world import free_ports
 from tests.support.fleet import ALLOW_ALL, Fleet, a_mesh
 from tests.support.outside import Authority, outside
 from tests.support.real_envoy import get
@@ -157,3 +158,82 @@ async def test_all_calls_leave_by_the_egress(east: East, tmp_path: Path) -> None
         assert east.stats("out", "^cluster.default_plain.upstream_rq_total$")
         told = {host for each in east.endpoints("front").values() for host, _ in each}
         assert told == {egress[0]} | ({"127.0.0.1"} & told)
+
+
+async def test_mesh_external_services_are_called_by_the_egress_alone(
+    east: East, tmp_path: Path
+) -> None:
+    ca = Authority()
+    server = ca.issue("pay.localhost")
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(
+            outside("first", tls=server, callers=ca.cert, folder=tmp_path)
+        )
+        second = await stack.enter_async_context(outside("second", tls=server, folder=tmp_path))
+        client = ca.issue("egress")
+        verification = {
+            "caCert": inline(ca.cert), "clientCert": inline(client.cert),
+            "clientKey": inline(client.key), "serverName": "pay.localhost",
+        }  # fmt: skip
+        unused = free_ports(1)[0]
+
+        def resource(name: str, *ports: int, **more: Any) -> dict[str, Any]:
+            endpoints = [
+                {"address": "127.0.0.1", "port": port, "priority": n}
+                for n, port in enumerate(ports)
+            ]
+            spec = {
+                "match": {"type": "HostnameGenerator", "port": 443, "protocol": "http"},
+                "endpoints": endpoints,
+                "tls": {"enabled": True, "verification": verification | more},
+            }
+            return {
+                "type": "MeshExternalService", "mesh": "default", "name": name, "spec": spec
+            }  # fmt: skip
+
+        documents = (
+            resource("good", first.port),
+            resource("another-name", first.port, serverName="other.localhost"),
+            resource("any-name", first.port, mode="SkipSAN"),
+            resource("anybody", second.port, mode="SkipAll"),
+            resource("fallback", unused, second.port),
+        )
+        east.documents |= {str(d["name"]): d for d in documents}
+        await east.start_global()
+        await east.start_zone("east")
+        ports = dict(zip((d["name"] for d in documents), free_ports(5), strict=True))
+        outbound = [
+            {"port": port, "backendRef": {"kind": "MeshExternalService", "name": name}}
+            for name, port in ports.items()
+        ]
+        gateway = {"tags": {"kuma.io/service": "front"}}
+        east.sidecar("front", "east", gateway=gateway, outbound=outbound)
+        await east.all_acked(east=1)
+        assert (await get(ports["good"]))[0] == 503
+        await east.until("what is missing", lambda: _warned(east, "MeshExternalServices"))
+        egress = east.egress("out", "east")
+        await east.all_acked(east=2)
+        await east.until("the egress", lambda: egress in _places(east))
+        for name, body in (("good", "first"), ("any-name", "first"), ("anybody", "second")):
+            assert await get(ports[name]) == (200, body), name
+        assert (await get(ports["another-name"]))[0] == 503
+
+        async def fell_back() -> bool:
+            return await get(ports["fallback"]) == (200, "second")
+
+        await east.until("the next priority", fell_back)
+        await east.commit(mesh=a_mesh(routing={"defaultForbidMeshExternalServiceAccess": True}))
+
+        async def forbidden() -> bool:
+            return (await get(ports["good"]))[0] == 403
+
+        await east.until("nobody may", forbidden)  # Connections of before drain.
+
+
+def _warned(east: East, word: str) -> bool:
+    warnings = east.status("east").get("warnings")
+    return isinstance(warnings, list) and any(word in str(text) for text in warnings)
+
+
+def _places(east: East) -> set[tuple[str, int]]:
+    return {at for each in east.endpoints("front").values() for at in each}

@@ -218,6 +218,9 @@ def _external(argument: ExternalCluster) -> Cluster:
     )
     if names:
         cluster.dns_lookup_family = ClusterDnsLookupFamily.V4_PREFERRED
+    if argument.detection:
+        cluster.outlier_detection = _detection()
+        common_lb(cluster).healthy_panic_threshold = new(Percent, value=PANIC_PERCENT)
     on_cluster(cluster, argument.applied)
     if argument.protocol.is_http:
         options = _local_options(argument.protocol)

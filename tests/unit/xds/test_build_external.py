@@ -172,6 +172,14 @@ def test_a_host_that_a_route_names_stands_before_that_of_the_endpoint() -> None:
     assert encode(found)
 
 
+def test_of_several_who_is_not_reached_is_left_out() -> None:
+    both = ExternalCluster("outside", Protocol.HTTP, OUTSIDE[:2])
+    made = cast("dict[str, Any]", readable(build_cluster(replace(both, detection=True))))
+    assert made["outlierDetection"]["splitExternalLocalOriginErrors"] is True
+    assert made["commonLbConfig"]["healthyPanicThreshold"] == {"value": 1.0}
+    assert "outlierDetection" not in cast("dict[str, Any]", readable(build_cluster(both)))
+
+
 @pytest.mark.parametrize(
     ("name", "field"), [(OUTSIDE_IDENTITY, "tlsCertificate"), (OUTSIDE_CA, "validationContext")]
 )
