@@ -28,10 +28,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("path", nargs="?", type=Path, default=Path(), help="policy repository")
     parser.add_argument("--dataplane", required=True, help="name of the proxy")
-    parser.add_argument("--mesh", default="default", help='"" for a zone ingress')
+    parser.add_argument("--mesh", default="default", help='"" for a zone ingress or egress')
     parser.add_argument(
         "--file", type=Path, action="append", default=[],
-        help="Dataplane or ZoneIngress of the zone: the proxy itself, and those it may call",
+        help="Dataplane or zone proxy of the zone: the proxy itself, and those it may call",
     )  # fmt: skip
     parser.add_argument("--zone", default="local", help="zone the proxy is in")
     parser.add_argument("--rev", help="policies of this commit instead of the files")
@@ -86,7 +86,10 @@ def _answer(args: argparse.Namespace, loaded: Loaded, blobs: Mapping[str, Blob])
 
     documents = {str(file): single_document(file) for file in args.file}
     proxies = proxies_of(documents, args.zone)
-    wanted = ResourceKey("Dataplane" if args.mesh else "ZoneIngress", args.mesh, args.dataplane)
+    named = {(proxy.key.mesh, proxy.key.name): proxy.key for proxy in proxies}
+    kind = "Dataplane" if args.mesh else "ZoneIngress"
+    unknown = ResourceKey(kind, args.mesh, args.dataplane)
+    wanted = named.get((args.mesh, args.dataplane), unknown)
     resources = (*with_defaults(loaded.resources), *proxies, *_relayed(args))
     positions = Positions(
         loaded.provenance,

@@ -126,3 +126,30 @@ def test_shadow_policies_are_enforced_only_where_asked_for(
     assert shown["shadow"]["changes"] == [
         {"resource": "Cluster backend", "path": "connectTimeout", "now": "5s", "then": "2s"}
     ]
+
+
+def test_an_egress_shows_its_ways_and_the_names_of_secrets_without_their_values(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repo = PolicyRepo.create(
+        tmp_path,
+        {
+            "m.yaml": f"{MESH}routing: {{zoneEgress: true}}\n",
+            "secrets.yaml": "secrets: [{mesh: default, name: pay-ca, file: ca.pem}]\n",
+            "pay.yaml": (
+                "type: ExternalService\nmesh: default\nname: pay\ntags: {kuma.io/service: pay}\n"
+                "networking: {address: 'pay.example:443',"
+                " tls: {enabled: true, caCert: {secret: pay-ca}}}\n"
+            ),
+        },
+    )
+    egress = tmp_path / "out.yaml"
+    egress.write_text("type: ZoneEgress\nname: out\nnetworking: {address: 10.0.0.8, port: 10002}\n")
+    asked = ["render", str(repo.work), "--file", str(egress), "--dataplane", "out", "--mesh", ""]
+    assert main(asked) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [c["name"] for c in shown["clusters"]] == ["default:pay"]
+    assert len(shown["clusters"][0]["loadAssignment"]["endpoints"]) == 1
+    (chain,) = shown["listeners"][0]["filterChains"]
+    assert chain["filterChainMatch"]["serverNames"] == ["pay{mesh=default}"]
+    assert "external_ca:secret:default:pay" in [secret["name"] for secret in shown["secrets"]]
