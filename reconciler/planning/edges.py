@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from reconciler.destination import ROUTE_KIND, destination
+from reconciler.egress_outside import outside
 from reconciler.locality import is_called
 from reconciler.match import service_of
 from reconciler.model.resource import SERVICE, canonical_json
@@ -20,6 +21,7 @@ from reconciler.outward import named_by
 from reconciler.planning.effect import representatives
 from reconciler.policies.mesh_traffic_permission import POLICY, Rbac, allows
 from reconciler.registration import identity_uris
+from reconciler.topology import by_egress
 from xds.view import ExternalCluster, InboundListener
 
 if TYPE_CHECKING:
@@ -192,7 +194,10 @@ class _Door:
 def _doors(side: Side) -> dict[tuple[str, str], list[_Door]]:
     """By mesh and service. Of equal ones one is enough."""
     found: dict[tuple[str, str], dict[object, _Door]] = {}
-    for fleet, _, views in side:
+    for fleet, world, views in side:
+        for mesh, door in _ways_out(world):
+            held = found.setdefault((mesh, service_of(door.tags)), {})
+            held.setdefault((door.zone, door.tags, door.rbac), door)
         for group in fleet.groups:
             for proxy in representatives(group):
                 result = views.get(proxy.key)
@@ -204,6 +209,17 @@ def _doors(side: Side) -> dict[tuple[str, str], list[_Door]]:
                         held = found.setdefault((group.mesh, service_of(door.tags)), {})
                         held.setdefault((door.zone, door.tags, door.rbac), door)
     return {place: list(doors.values()) for place, doors in found.items()}
+
+
+def _ways_out(world: ZoneWorld) -> Iterator[tuple[str, _Door]]:
+    """Of the meshes whose calls leave by egresses: who may call what is outside of them."""
+    for mesh in by_egress(world.state):
+        context = world.context(mesh)
+        for chain in outside(context, {}).chains if context is not None else ():
+            external = context.topology.externals.get(chain.service) if context else None
+            confs = [a.conf for a in chain.applied if isinstance(a.conf, Rbac)]
+            for tags in external.offers if external is not None else ():
+                yield from ((mesh, _Door(world.zone, tags, rbac, ())) for rbac in confs)
 
 
 def _door(zone: str, listener: InboundListener, result: ViewResult) -> _Door:

@@ -276,3 +276,40 @@ def test_of_a_zone_that_tells_of_no_proxies_its_offers_count() -> None:
         ("backend", "OPEN", "NONE", False, True),
         ("other", "NONE", "OPEN", True, False),
     ]
+
+
+# --- out of the mesh ---
+
+PAY: Document = {
+    "type": "ExternalService",
+    "mesh": "default",
+    "name": "pay",
+    "tags": {"kuma.io/service": "pay"},
+    "networking": {"address": "pay.example:443"},
+}
+LEAVING = mesh(routing={"zoneEgress": True})
+PAYING = {"east": [dataplane("web-1", "10.0.1.4", "web", ["pay"])]}
+
+
+def test_a_service_outside_that_goes_is_out_of_reach() -> None:
+    for of in (mesh(), LEAVING):
+        found = planned([of, ALL, PAY], [of, ALL], PAYING)
+        assert [(e.service, e.after.name, e.closes) for e in found.edges] == [
+            ("pay", "NO_ENDPOINT", True)
+        ]
+
+
+def test_who_may_leave_by_an_egress_is_told() -> None:
+    found = planned([LEAVING, ALL, PAY], [LEAVING, NONE, PAY], PAYING)
+    assert [shown(edge) for edge in found.edges] == [("web", "pay", "OPEN", "DENIED", False, True)]
+
+
+def test_by_itself_a_proxy_may_always_leave() -> None:
+    assert planned([mesh(), ALL, PAY], [mesh(), NONE, PAY], PAYING).edges == ()
+
+
+def test_a_service_outside_whose_certificate_cannot_be_read_is_out_of_reach() -> None:
+    tls = {"enabled": True, "caCert": {"file": "/etc/ca.pem"}}
+    unread = PAY | {"networking": {"address": "pay.example:443", "tls": tls}}
+    (edge,) = planned([mesh(), ALL, PAY], [mesh(), ALL, unread], PAYING).edges
+    assert (edge.before.name, edge.after.name) == ("PLAIN", "NO_ENDPOINT")
