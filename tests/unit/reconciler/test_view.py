@@ -238,9 +238,10 @@ def test_every_instance_weighs_the_same_in_whichever_zone_it_is() -> None:
 
 def test_a_way_that_offers_nobody_draws_nothing_and_takes_nothing() -> None:
     caller = a_dataplane("web", an_inbound("web"), to={10001: {SERVICE: "backend"}})
+    backend = a_dataplane("backend", an_inbound("backend", address="10.0.0.2"))
     west = an_ingress("west", offers("backend", 3, zone="west"))
     old = an_ingress("west", offers("backend", 0, zone="west"), name="o", address="203.0.113.2")
-    assert weights(sidecar(caller, west, old)) == {"203.0.113.1": 3}
+    assert weights(sidecar(caller, backend, west, old)) == {"10.0.0.2": 1, "203.0.113.1": 3}
 
 
 def test_tag_sets_behind_one_ingress_address_are_one_endpoint_of_their_common_weight() -> None:
