@@ -184,15 +184,15 @@ def a_real(draw: Draw) -> MeshResource:
 
 def something(draw: Draw) -> MeshResource:
     made = draw.random()
-    if made < 0.45:
+    if made < 0.35:
         return some_policy(draw)
-    if made < 0.8:
+    if made < 0.6:
         return a_proxy(draw, draw.choice(NODES))
-    if made < 0.9:
+    if made < 0.68:
         found = [offers(s, draw.randint(0, 2), zone="west") for s in SERVICES]
         at = f"203.0.113.{draw.randint(1, 2)}"
         return an_ingress("west", *draw.sample(found, draw.randint(0, 3)), address=at)
-    if made < 0.93:
+    if made < 0.73:
         return an_egress(draw.choice(("a", "b")), address=f"10.8.0.{draw.randint(1, 2)}")
     if made < 0.95:
         return a_real(draw)
