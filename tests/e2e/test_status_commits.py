@@ -29,7 +29,7 @@ class StatusPlanes(Planes):
     def run_zone(self, zone: str, *_: str) -> None:
         ports = self.ports[zone]
         self._reconciler(
-            f"zone-{zone}", "zone", "--join", str(self.join_file(zone)),
+            f"zone-{zone}", zone, "zone", "--join", str(self.join_file(zone)),
             "--state-dir", str(self.state(zone)), "--host", "127.0.0.1",
             "--bootstrap-port", str(ports.bootstrap), "--ads-port", str(ports.ads),
             "--diagnostics-port", str(self.diagnostics[zone]), *self.options,

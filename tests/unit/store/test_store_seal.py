@@ -303,7 +303,7 @@ async def test_zone_with_an_edited_policy_serves_none_and_keeps_its_proxies(tmp_
             await plane.outbox.close()
             assert plane.state.revision == revision
             assert len(plane.state.policy.by_key) == (revision is not None)
-            assert set(plane.state.local.by_key) == {proxy.key}
+            assert plane.state.local.of("Dataplane") == (proxy,)
             told = str(ZoneAnswers(plane).status(proxies=False)["store_error"])
             assert ("rows were added, dropped or put back" in told) is (revision is None)
 
