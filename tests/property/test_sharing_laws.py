@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 SECRETS = {
     inputs.IDENTITY: identity_secret(inputs.IDENTITY, b"chain", b"key"),
     inputs.CA: ca_secret(inputs.CA, b"ca"),
+    inputs.OUTSIDE_IDENTITY: identity_secret(inputs.OUTSIDE_IDENTITY, b"chain", b"key"),
+    inputs.OUTSIDE_CA: ca_secret(inputs.OUTSIDE_CA, b"ca"),
 }
 
 
@@ -131,14 +133,14 @@ def fleets(draw: st.DrawFn) -> list[ProxyView]:
         ProxyView,
         node_id=st.sampled_from(("default.a", "default.b")),
         own=halves(LOCAL, OTHERS),
-        secrets=st.just((inputs.IDENTITY, inputs.CA)),
+        secrets=st.just(tuple(SECRETS)),
         shared=st.sampled_from(shared),
     )
     ingresses = st.builds(
         ProxyView,
         node_id=st.just(".ingress"),
         own=halves(inputs.EVERY_CLUSTER, inputs.EVERY_LISTENER),
-        secrets=st.just((inputs.IDENTITY, inputs.CA)),
+        secrets=st.just(tuple(SECRETS)),
     )
     return draw(st.lists(st.one_of(sidecars, sidecars, ingresses), min_size=2, max_size=6))
 

@@ -21,6 +21,7 @@ from reconciler.kds.proxy_insight import (
 from reconciler.kds.stats import Counts
 from reconciler.model.resource import Labels, ResourceKey
 from reconciler.steps import zone_state as z
+from reconciler.steps.proxy_state import Identity
 from reconciler.steps.zone_insights import BATCH, PAUSE_S, counts_of
 from tests.support.zone import START, Zone, dataplane, issued, zone
 
@@ -152,7 +153,8 @@ def test_certificate_is_told_with_how_often_it_was_made() -> None:
     mtls = {"enabledBackend": "ca-1", "backends": backends}
     made = zone(mesh_resource(ResourceKey("Mesh", "", "default"), Labels(), {"mtls": mtls}))
     made.connect(dataplane("web", "web"))
-    proxy = made.state.proxies["default.web"]
+    proxy = made.state.proxies["default.web"].with_identity("default", Identity(issuing=True))
+    made.state = replace(made.state, proxies=made.state.proxies.insert("default.web", proxy))
     issue = z.IssueCertificate("default.web", "default", "ca-1", (), b"ca", b"key", 100, "identity")
     for at in (START, START + 80.0):
         made.deliver(replace(issued(issue, at), now=at))
