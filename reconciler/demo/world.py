@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from random import SystemRandom
 from typing import TYPE_CHECKING
 
 from reconciler.api.client import ControlError, ask
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 5.0
+PORTS = range(20_000, 32_000)
 GIT_IDENTITY = ("-c", "user.name=Demo", "-c", "user.email=demo@example.invalid")
 
 
@@ -80,15 +82,20 @@ class Process:
 
 
 def free_ports(count: int) -> list[int]:
-    """Distinct loopback ports that were free a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in sockets]
-    finally:
-        for sock in sockets:
-            sock.close()
+    """Distinct loopback ports that were free a moment ago. None of those that the kernel gives to
+    connections: one that is opened meanwhile would take it.
+    """
+    found: list[int] = []
+    for port in SystemRandom().sample(PORTS, len(PORTS)):
+        if len(found) == count:
+            break
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+    return found
 
 
 class World:

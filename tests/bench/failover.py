@@ -1,8 +1,8 @@
 """`make bench-failover`: what callers see when a part of a mesh of two zones is lost.
 
 200 requests a second from a caller in east to `backend`, of which each zone has two instances; real
-Envoys, no policy written. The floor of the longest gap is the same traffic just before; that of the
-return is the time until the listener of what was started takes connections.
+Envoys, the policies of examples-repo. The floor of the longest gap is the same traffic just before;
+that of the return is the time until the listener of what was started takes connections.
 
     python -m tests.bench.failover --only kill_instance,kill_ingress --runs 3 --format markdown
 """
