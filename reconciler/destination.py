@@ -37,17 +37,9 @@ from reconciler.routes import (
 )
 from reconciler.rules import Entry, real_conf, route_conf, to_conf, to_entries
 from xds import names
-from xds.view import (
-    Applied,
-    EdsCluster,
-    ExternalCluster,
-    Hooks,
-    OutboundListener,
-    Protocol,
-    Route,
-    UpstreamTls,
-    WeightedCluster,
-)
+from xds.hooks import Applied, Hooks
+from xds.route import Route, WeightedCluster
+from xds.view import EdsCluster, ExternalCluster, OutboundListener, Protocol, UpstreamTls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping

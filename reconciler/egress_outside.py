@@ -20,7 +20,8 @@ from reconciler.policies.effect import InboundPlace
 from reconciler.policies.hooks import EFFECTS
 from reconciler.policies.mesh_traffic_permission import POLICY as PERMISSION
 from xds import names
-from xds.view import Applied, EndedChain, ExternalCluster
+from xds.hooks import Applied
+from xds.view import EndedChain, ExternalCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

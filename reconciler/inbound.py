@@ -19,13 +19,9 @@ from reconciler.policies.hooks import EFFECTS
 from reconciler.topology import protocol_of
 from xds import names
 from xds.copying import replace
+from xds.hooks import Applied
 from xds.resource import CLUSTER, LISTENER
-from xds.view import (
-    Applied,
-    DownstreamTls,
-    InboundListener,
-    LocalCluster,
-)
+from xds.view import DownstreamTls, InboundListener, LocalCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -22,7 +22,7 @@ from reconciler.policies.mesh_http_route import (
     RuleFilter,
 )
 from xds.resource import digest
-from xds.view import MatchKind, Mirror, PathMatch, Redirect, RouteFilter, RouteMatch
+from xds.route import MatchKind, Mirror, PathMatch, Redirect, RouteFilter, RouteMatch
 
 EVERYTHING = RouteMatch(path=PathMatch(MatchKind.PREFIX, "/"))
 

@@ -3,7 +3,7 @@
 A `ProxyView` is a tuple of builder arguments. A builder in `xds/build/` receives exactly one of
 these values and may read nothing else, so the value is the memo key and equal views need no work.
 Nothing here knows Git, zones, KDS or a policy: what a policy does arrives as `Applied`, a set of
-plain functions with the conf they take.
+plain functions with the conf they take (`xds.hooks`).
 
 Strings are Envoy's: addresses, names, SNIs. `Pairs` are (key, value) tuples sorted by key.
 """
@@ -18,19 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from xds.memo import Key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
-
-    from envoy_data_plane.envoy.config.cluster.v3 import Cluster
-    from envoy_data_plane.envoy.config.listener.v3 import Filter, Listener, ListenerFilter
-    from envoy_data_plane.envoy.config.route.v3 import Route as EnvoyRoute
-    from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
-        HttpConnectionManager,
-        HttpFilter,
-    )
-    from envoy_data_plane.envoy.extensions.filters.network.tcp_proxy.v3 import TcpProxy
-    from envoy_data_plane.envoy.extensions.upstreams.http.v3 import HttpProtocolOptions
-
     from xds.external import ExternalEndpoint
+    from xds.hooks import Applied
+    from xds.route import Route
 
 Pairs = tuple[tuple[str, str], ...]
 Part = TypeVar("Part")
@@ -48,68 +38,6 @@ class Protocol(StrEnum):
     @property
     def is_http(self) -> bool:
         return self in (Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC)
-
-
-# --- what a policy may do to a message that a builder has just made, before it is packed ---
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hooks:
-    """Functions of one policy kind: each gets the fresh message and its conf, and changes it.
-
-    `on_http_filters` and `on_network_filters` get the chain's list (RBAC puts itself first),
-    `on_listener_filters` that of an inbound. What many messages share is there as an encoded part
-    (`xds.message`): it can be replaced, not read. Many proxies share what a hook makes of a local
-    cluster, which therefore has neither name nor address yet. The conf is the one beside these
-    hooks in `Applied`; its type is the policy's own, hence Any.
-
-    `of_cluster` and `of_listener` give the conf without what is not read by the functions for
-    clusters, or by the others: a change to the one then leaves the other as it is. None: all of it.
-    """
-
-    policy: str  # slug, e.g. "mesh_timeout"; for counters and provenance
-    on_cluster: Callable[[Cluster, Any], None] | None = None
-    on_protocol_options: Callable[[HttpProtocolOptions, Any], None] | None = None
-    on_route: Callable[[EnvoyRoute, Any], None] | None = None
-    on_hcm: Callable[[HttpConnectionManager, Any], None] | None = None
-    on_tcp_proxy: Callable[[TcpProxy, Any], None] | None = None
-    on_http_filters: Callable[[list[HttpFilter], Any], None] | None = None
-    on_network_filters: Callable[[list[Filter], Any], None] | None = None
-    on_listener_filters: Callable[[list[ListenerFilter], Any], None] | None = None
-    on_listener: Callable[[Listener, Any], None] | None = None
-    of_cluster: Callable[[Any], Hashable] | None = None
-    of_listener: Callable[[Any], Hashable] | None = None
-
-    @property
-    def shape_clusters(self) -> bool:
-        return self.on_cluster is not None or self.on_protocol_options is not None
-
-    @property
-    def shape_listeners(self) -> bool:
-        """Or their routes."""
-        return any(
-            each is not None
-            for each in (
-                self.on_route,
-                self.on_hcm,
-                self.on_tcp_proxy,
-                self.on_http_filters,
-                self.on_network_filters,
-                self.on_listener_filters,
-                self.on_listener,
-            )
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Applied(Key):
-    """One policy kind's merged conf for one place, with what it does there.
-
-    Tuples of these are in application order.
-    """
-
-    hooks: Hooks
-    conf: Hashable
 
 
 # --- TLS ---
@@ -237,100 +165,6 @@ class Endpoints(Key):
     # Percent: a level is used alone while this share of its healthy endpoints is over 100. None:
     # Envoy's 140.
     overprovisioning: int | None = None
-
-
-# --- routes ---
-
-
-class MatchKind(StrEnum):
-    EXACT = "exact"
-    PREFIX = "prefix"
-    REGEX = "regex"
-    PRESENT = "present"
-    ABSENT = "absent"
-
-
-@dataclass(frozen=True, slots=True)
-class PathMatch:
-    kind: MatchKind  # EXACT, PREFIX (of whole path segments) or REGEX
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class ValueMatch:
-    """A header or query parameter; `value` is empty for PRESENT and ABSENT."""
-
-    kind: MatchKind
-    name: str
-    value: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RouteMatch:
-    path: PathMatch | None = None
-    method: str | None = None
-    headers: tuple[ValueMatch, ...] = ()
-    query: tuple[ValueMatch, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class WeightedCluster:
-    name: str
-    weight: int
-
-
-@dataclass(frozen=True, slots=True)
-class HeaderModifier:
-    on_request: bool
-    set: Pairs = ()
-    add: Pairs = ()
-    remove: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PathRewrite:
-    full: str | None = None  # replaces the whole path
-    prefix: str | None = None  # replaces the matched prefix
-
-
-@dataclass(frozen=True, slots=True)
-class Redirect:
-    scheme: str | None
-    hostname: str | None
-    port: int | None
-    path: PathRewrite | None
-    status: int
-
-
-@dataclass(frozen=True, slots=True)
-class Rewrite:
-    hostname: str | None
-    path: PathRewrite | None
-
-
-@dataclass(frozen=True, slots=True)
-class Mirror:
-    cluster: str
-    percent: str  # decimal, 0 to 100
-
-
-RouteFilter = HeaderModifier | Redirect | Rewrite | Mirror
-
-
-@dataclass(frozen=True, slots=True)
-class Route(Key):
-    """One route of an outbound.
-
-    A prefix match other than "/" becomes two Envoy routes (exact, and prefix + "/").
-    """
-
-    name: str
-    match: RouteMatch
-    clusters: tuple[WeightedCluster, ...]  # empty only beside a Redirect
-    filters: tuple[RouteFilter, ...] = ()
-    applied: tuple[Applied, ...] = ()
-    # The host header becomes the name of the endpoint, where it has one.
-    host_of_endpoint: bool = False
 
 
 # --- listeners ---

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from reconciler.locality import LocalityConf
     from reconciler.match import Selection
     from reconciler.rules import Conf
-    from xds.view import Hooks, Protocol
+    from xds.hooks import Hooks
+    from xds.view import Protocol
 
 
 @dataclass(frozen=True, slots=True)

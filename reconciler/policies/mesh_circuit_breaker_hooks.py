@@ -16,8 +16,8 @@ from reconciler.policies.effect import Effect, InboundPlace
 from reconciler.policies.mesh_circuit_breaker import POLICY, BreakerConf, Limits, Outliers
 from reconciler.rules import Conf, catch_all, rule_entries
 from xds.build.clusters import common_lb
+from xds.hooks import Hooks
 from xds.message import PARTS, new, part
-from xds.view import Hooks
 
 if TYPE_CHECKING:
     from envoy_data_plane.envoy.config.cluster.v3 import Cluster

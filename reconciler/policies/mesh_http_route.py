@@ -23,7 +23,7 @@ from reconciler.policies.mesh_http_route_check import (
     path_that_breaks,
 )
 from reconciler.policies.policy import GATEWAY, PROXY_KINDS, SERVICE_KINDS, At, PolicyType
-from xds.view import (
+from xds.route import (
     HeaderModifier,
     MatchKind,
     PathMatch,

@@ -40,8 +40,8 @@ from reconciler.policies.mesh_load_balancing_strategy import (
 )
 from xds.build.clusters import common_lb
 from xds.copying import replace
+from xds.hooks import Hooks
 from xds.message import new
-from xds.view import Hooks
 
 if TYPE_CHECKING:
     from envoy_data_plane.envoy.config.cluster.v3 import Cluster

@@ -34,7 +34,7 @@ from reconciler.policies.policy import (
 )
 from reconciler.policies.re2 import faults
 from reconciler.schema import one_of
-from xds.view import MatchKind, ValueMatch
+from xds.route import MatchKind, ValueMatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -29,8 +29,9 @@ from reconciler.policies.effect import Effect
 from reconciler.policies.mesh_retry import POLICY, HostRule, Retries, RetryConf, waits
 from xds.build.endpoints import LB_METADATA, tags_struct
 from xds.build.routes import header_matcher
+from xds.hooks import Hooks
 from xds.message import PARTS, any_of, new, part
-from xds.view import Hooks, Protocol
+from xds.view import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

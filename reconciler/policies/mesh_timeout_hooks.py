@@ -11,8 +11,8 @@ from reconciler.policies.effect import Effect, InboundPlace
 from reconciler.policies.mesh_timeout import POLICY, TimeoutConf, Timeouts, timeouts
 from reconciler.rules import Conf, catch_all, rule_entries
 from xds.copying import replace
+from xds.hooks import Hooks
 from xds.message import new
-from xds.view import Hooks
 
 if TYPE_CHECKING:
     from envoy_data_plane.envoy.config.cluster.v3 import Cluster

@@ -62,9 +62,9 @@ from reconciler.policies.mesh_traffic_permission import (
 )
 from reconciler.rules import Conf, SubsetRule, from_entries, from_subsets, subset_rules
 from xds.build.chains import TLS_INSPECTOR, tls_inspector
+from xds.hooks import Hooks
 from xds.message import any_of, new, part
 from xds.names import spiffe_id, stat_prefix, tag_id
-from xds.view import Hooks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

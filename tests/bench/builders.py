@@ -21,27 +21,23 @@ from reconciler.policies.mesh_timeout import Timeouts
 from reconciler.policies.mesh_traffic_permission import Permission, Principal, Rbac
 from tests.bench.figures import Figure, Scale, times_floor
 from xds import names
+from xds.hooks import Applied
 from xds.message import encode
+from xds.route import MatchKind, PathMatch, Route, RouteMatch, WeightedCluster
 from xds.translate import Builders
 from xds.view import (
     AdminListener,
-    Applied,
     DownstreamTls,
     EdsCluster,
     Endpoint,
     Endpoints,
     InboundListener,
     LocalCluster,
-    MatchKind,
     OutboundListener,
-    PathMatch,
     Protocol,
-    Route,
-    RouteMatch,
     SniChain,
     SniListener,
     UpstreamTls,
-    WeightedCluster,
 )
 from xds.wire import entry_body, resource
 

@@ -47,21 +47,16 @@ from xds.build.listeners import build_listener
 from xds.build.secrets import ca_secret, identity_secret
 from xds.message import encode
 from xds.readable import readable
-from xds.view import (
-    AdminListener,
-    ClusterInput,
+from xds.route import (
     HeaderModifier,
-    ListenerInput,
-    LocalCluster,
     MatchKind,
     PathRewrite,
-    PipeCluster,
-    Protocol,
     Redirect,
     Rewrite,
     RouteMatch,
     ValueMatch,
 )
+from xds.view import AdminListener, ClusterInput, ListenerInput, LocalCluster, PipeCluster, Protocol
 from xds.wire import entry_body
 
 if TYPE_CHECKING:

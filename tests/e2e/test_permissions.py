@@ -23,8 +23,9 @@ from tests.support import xds_inputs as inputs
 from tests.support.real_envoy import application, envoy, free_port
 from xds.build.clusters import build_cluster
 from xds.build.listeners import build_listener
+from xds.hooks import Applied
 from xds.readable import readable
-from xds.view import Applied, LocalCluster, Protocol
+from xds.view import LocalCluster, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -31,10 +31,11 @@ from xds.build.endpoints import build_endpoints
 from xds.build.inbound import inbound_listener
 from xds.build.listeners import build_listener
 from xds.build.outbound import outbound_listener
+from xds.hooks import Applied
 from xds.message import encode
 from xds.resource import LISTENER, XdsResource
+from xds.route import Route, RouteMatch
 from xds.view import (
-    Applied,
     DownstreamTls,
     EdsCluster,
     Endpoint,
@@ -43,8 +44,6 @@ from xds.view import (
     LocalCluster,
     OutboundListener,
     Protocol,
-    Route,
-    RouteMatch,
     SniChain,
     SniListener,
     UpstreamTls,

@@ -14,10 +14,23 @@ from envoy_data_plane.envoy.extensions.filters.network.rbac.v3 import Rbac as Ne
 from reconciler.ca.admin import issue_admin_server, new_admin_ca
 from xds import names
 from xds.external import EXACT, PREFIX, ExternalEndpoint, ExternalTls
+from xds.hooks import Applied, Hooks
 from xds.message import any_of, new
+from xds.route import (
+    HeaderModifier,
+    MatchKind,
+    Mirror,
+    PathMatch,
+    PathRewrite,
+    Redirect,
+    Rewrite,
+    Route,
+    RouteMatch,
+    ValueMatch,
+    WeightedCluster,
+)
 from xds.view import (
     AdminListener,
-    Applied,
     ClusterInput,
     DownstreamTls,
     EdsCluster,
@@ -25,30 +38,18 @@ from xds.view import (
     Endpoint,
     Endpoints,
     ExternalCluster,
-    HeaderModifier,
-    Hooks,
     HostCluster,
     InboundListener,
     ListenerInput,
     LocalCluster,
-    MatchKind,
-    Mirror,
     OutboundListener,
     PassthroughCluster,
     PassthroughListener,
-    PathMatch,
-    PathRewrite,
     PipeCluster,
     Protocol,
-    Redirect,
-    Rewrite,
-    Route,
-    RouteMatch,
     SniChain,
     SniListener,
     UpstreamTls,
-    ValueMatch,
-    WeightedCluster,
 )
 
 if TYPE_CHECKING:

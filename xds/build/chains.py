@@ -30,11 +30,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 
 from xds.build.endpoints import tags_struct
 from xds.message import PARTS, any_of, new, part
-from xds.view import (
-    Applied,
-    Pairs,
-    Protocol,
-)
+from xds.view import Pairs, Protocol
 
 if TYPE_CHECKING:
     import betterproto2
@@ -42,6 +38,8 @@ if TYPE_CHECKING:
         TcpProxy,
     )
     from envoy_data_plane.google.protobuf import Any
+
+    from xds.hooks import Applied
 
 
 HCM = "envoy.filters.network.http_connection_manager"

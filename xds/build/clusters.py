@@ -49,7 +49,6 @@ from xds.message import PARTS, Form, any_of, encode, form, framer, new, part
 from xds.names import stat_prefix
 from xds.resource import CLUSTER, XdsResource
 from xds.view import (
-    Applied,
     ClusterInput,
     EdsCluster,
     ExternalCluster,
@@ -65,6 +64,7 @@ if TYPE_CHECKING:
     from envoy_data_plane.google.protobuf import Any
 
     from xds.external import ExternalEndpoint
+    from xds.hooks import Applied
 
 PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 CONNECT_TIMEOUT = timedelta(seconds=5)

@@ -52,10 +52,8 @@ from xds.message import Form, new, part
 from xds.names import stat_prefix
 
 if TYPE_CHECKING:
-    from xds.view import (
-        Applied,
-        InboundListener,
-    )
+    from xds.hooks import Applied
+    from xds.view import InboundListener
 
 
 TAGS_HEADER = "x-kuma-tags"

@@ -36,7 +36,8 @@ from xds.message import Form, new
 from xds.names import stat_prefix
 
 if TYPE_CHECKING:
-    from xds.view import OutboundListener, WeightedCluster
+    from xds.route import WeightedCluster
+    from xds.view import OutboundListener
 
 
 def outbound_shape(argument: OutboundListener) -> Form:

@@ -37,7 +37,7 @@ from envoy_data_plane.envoy.type.matcher.v3 import (
 from envoy_data_plane.envoy.type.v3 import FractionalPercent, FractionalPercentDenominatorType
 
 from xds.message import PARTS, new, part
-from xds.view import (
+from xds.route import (
     HeaderModifier,
     MatchKind,
     Mirror,

@@ -23,21 +23,16 @@ from tests.support.rest import BOSS, asked, global_catalogue, zone_catalogue
 from xds.build.clusters import build_cluster
 from xds.build.listeners import build_listener
 from xds.readable import readable
-from xds.view import (
-    EdsCluster,
-    InboundListener,
-    LocalCluster,
-    MatchKind,
-    OutboundListener,
-    Redirect,
-)
+from xds.route import MatchKind, Redirect
+from xds.view import EdsCluster, InboundListener, LocalCluster, OutboundListener
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from reconciler.model.resource import MeshResource
     from reconciler.rest.answer import Answer, Endpoint
-    from xds.view import ProxyView, Route
+    from xds.route import Route
+    from xds.view import ProxyView
 
 SERVICE = "kuma.io/service"
 WEB = a_dataplane("web", an_inbound("web"), to={10001: {SERVICE: "backend"}})

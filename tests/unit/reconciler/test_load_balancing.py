@@ -25,18 +25,11 @@ from reconciler.view import ProxyTraits, ViewResult, mesh_context, sidecar_view
 from tests.support.mesh import a_dataplane, a_mesh, a_policy, an_inbound, an_ingress, offers
 from xds.build.clusters import build_cluster
 from xds.build.listeners import build_listener
+from xds.hooks import Applied
 from xds.readable import readable
 from xds.resource import CLUSTER
-from xds.view import (
-    Applied,
-    EdsCluster,
-    Endpoints,
-    OutboundListener,
-    Protocol,
-    Route,
-    RouteMatch,
-    WeightedCluster,
-)
+from xds.route import Route, RouteMatch, WeightedCluster
+from xds.view import EdsCluster, Endpoints, OutboundListener, Protocol
 
 if TYPE_CHECKING:
     from reconciler.context import MeshContext

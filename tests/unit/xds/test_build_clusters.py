@@ -13,13 +13,12 @@ from tests.support import xds_inputs as inputs
 from tests.support.xds_inputs import CA, IDENTITY, UPSTREAM, timeout
 from xds.build.clusters import build_cluster
 from xds.build.secrets import ca_secret, identity_secret
+from xds.hooks import Applied, Hooks
 from xds.readable import readable
 from xds.resource import CLUSTER, SECRET
 from xds.view import (
-    Applied,
     ClusterInput,
     EdsCluster,
-    Hooks,
     LocalCluster,
     PassthroughCluster,
     PipeCluster,

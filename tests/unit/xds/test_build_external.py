@@ -16,16 +16,8 @@ from xds.build.secrets import placeholder
 from xds.external import ExternalEndpoint, ExternalTls
 from xds.message import encode
 from xds.readable import readable
-from xds.view import (
-    ExternalCluster,
-    MatchKind,
-    PathMatch,
-    Protocol,
-    Rewrite,
-    Route,
-    RouteMatch,
-    WeightedCluster,
-)
+from xds.route import MatchKind, PathMatch, Rewrite, Route, RouteMatch, WeightedCluster
+from xds.view import ExternalCluster, Protocol
 
 ADS = {"ads": {}, "resourceApiVersion": "V3"}
 MATCH = {

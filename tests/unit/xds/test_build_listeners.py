@@ -23,14 +23,13 @@ from tests.support.xds_inputs import (
 from xds import names
 from xds.build.inbound import inbound_listener, inbound_shape
 from xds.build.listeners import build_listener
+from xds.hooks import Applied, Hooks
 from xds.message import encode
 from xds.readable import readable
 from xds.resource import LISTENER
 from xds.view import (
     AdminListener,
-    Applied,
     DownstreamTls,
-    Hooks,
     InboundListener,
     ListenerInput,
     OutboundListener,

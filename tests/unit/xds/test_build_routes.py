@@ -10,7 +10,7 @@ from envoy_data_plane.envoy.config.route.v3 import Route as EnvoyRoute
 from tests.support.xds_inputs import exact, prefix, regex, route, timeout
 from xds.build.routes import envoy_routes, fractional_percent
 from xds.message import encode
-from xds.view import (
+from xds.route import (
     HeaderModifier,
     MatchKind,
     Mirror,
@@ -24,7 +24,7 @@ from xds.view import (
 )
 
 if TYPE_CHECKING:
-    from xds.view import Route
+    from xds.route import Route
 
 Json = dict[str, Any]
 
