@@ -23,6 +23,7 @@ from reconciler.policies.mesh_http_route_check import (
     path_that_breaks,
 )
 from reconciler.policies.policy import GATEWAY, PROXY_KINDS, SERVICE_KINDS, At, PolicyType
+from reconciler.policies.value_match import VALUE_KINDS
 from xds.route import (
     HeaderModifier,
     MatchKind,
@@ -44,13 +45,6 @@ _PATH_KINDS = {
     "PathPrefix": MatchKind.PREFIX,
     "Prefix": MatchKind.PREFIX,  # the 2.1 word
     "RegularExpression": MatchKind.REGEX,
-}
-_VALUE_KINDS = {
-    "Exact": MatchKind.EXACT,
-    "Prefix": MatchKind.PREFIX,
-    "RegularExpression": MatchKind.REGEX,
-    "Present": MatchKind.PRESENT,
-    "Absent": MatchKind.ABSENT,
 }
 
 
@@ -153,7 +147,7 @@ def _match(match: Fields) -> RouteMatch:
 
 
 def _value_match(match: Fields) -> ValueMatch:
-    kind = _VALUE_KINDS[str(match.get("type") or "Exact")]
+    kind = VALUE_KINDS[str(match.get("type") or "Exact")]
     return ValueMatch(kind, str(match.get("name", "")), str(match.get("value") or ""))
 
 

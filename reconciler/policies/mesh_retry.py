@@ -33,6 +33,7 @@ from reconciler.policies.policy import (
     PolicyType,
 )
 from reconciler.policies.re2 import faults
+from reconciler.policies.value_match import VALUE_KINDS
 from reconciler.schema import one_of
 from xds.route import MatchKind, ValueMatch
 
@@ -61,13 +62,6 @@ _STATUS = re.compile(r"[+-]?0*([0-9]{3})")
 _STATUSES = frozenset(int(status) for status in HTTPStatus)
 _NOTHING = r"\zx"  # an expression that nothing matches: a letter behind the end
 _BASE_INTERVAL = timedelta(milliseconds=25)
-_MATCHES: Mapping[str, MatchKind] = {
-    "Exact": MatchKind.EXACT,
-    "Prefix": MatchKind.PREFIX,
-    "RegularExpression": MatchKind.REGEX,
-    "Present": MatchKind.PRESENT,
-    "Absent": MatchKind.ABSENT,
-}
 
 
 # --- conf ---
@@ -198,7 +192,7 @@ def _reset_header(header: object) -> tuple[str, bool]:
 def _header_matches(headers: object) -> Iterator[ValueMatch]:
     """What Envoy would refuse is said in another way: a listener is refused as a whole."""
     for fields in map(mapping, sequence(headers)):
-        kind = _MATCHES[str(fields.get("type") or "Exact")]
+        kind = VALUE_KINDS[str(fields.get("type") or "Exact")]
         value = str(fields.get("value") or "")
         if not value and kind is MatchKind.PREFIX:
             kind = MatchKind.PRESENT

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import socket
 import time
 from typing import TYPE_CHECKING
+
+from reconciler.api.client import UnixConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,24 +16,11 @@ POLL_S = 0.001
 TIMEOUT_S = 20.0
 
 
-class UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket: Envoy's admin."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=5)
-        self.path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(5)
-        self.sock.connect(str(self.path))
-
-
 class Admin:
     """Envoy's own word on which connect timeout its cluster `backend` has."""
 
     def __init__(self, path: Path) -> None:
-        self.connection = UnixConnection(path)
+        self.connection = UnixConnection(path, timeout_s=5)
 
     def connect_timeout_ms(self) -> int:
         """Of the cluster in use; 0 when there is none."""

@@ -38,6 +38,7 @@ from envoy_data_plane.envoy.config.listener.v3 import Listener
 from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import Secret
 
 from tests.support import xds_inputs as inputs
+from tests.support.applications import served
 from tests.support.real_envoy import application, envoy, envoy_binary, free_port
 from tests.support.xds_inputs import exact, outbound, prefix, regex, route, to
 from xds import names
@@ -228,26 +229,17 @@ def _size(headers: dict[str, str]) -> int:
 async def echo() -> AsyncIterator[int]:
     """An application that answers with the head of the request it saw, as JSON."""
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            first, *rest = head.strip().split("\r\n")
-            seen = {"path": first.split()[1], **dict(line.split(": ", 1) for line in rest)}
-            body = json.dumps(seen).encode()
-            answer = f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-            writer.write(answer.encode() + body)
-            await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        first, *rest = head.strip().split("\r\n")
+        seen = {"path": first.split()[1], **dict(line.split(": ", 1) for line in rest)}
+        body = json.dumps(seen).encode()
+        head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        await server.wait_closed()
+    async with served(answer) as port:
+        yield port
 
 
 def static(

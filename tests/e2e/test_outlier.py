@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.demo.world import Workload, free_ports
+from tests.support.applications import served
 from tests.support.planes import Planes
 from tests.support.real_envoy import application, get
 
@@ -228,21 +229,13 @@ async def test_a_frozen_instance_is_avoided_before_its_zone_knows_and_comes_back
 async def tired(status: int) -> AsyncIterator[int]:
     """An application that answers every request with this status."""
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while await reader.readuntil(b"\r\n\r\n"):
-                writer.write(f"HTTP/1.1 {status} No\r\ncontent-length: 5\r\n\r\ntired".encode())
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(f"HTTP/1.1 {status} No\r\ncontent-length: 5\r\n\r\ntired".encode())
+            await writer.drain()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
+    async with served(answer) as port:
+        yield port
 
 
 async def test_an_application_that_answers_with_errors_is_called_all_the_same(

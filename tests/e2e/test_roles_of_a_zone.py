@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import socket
 import sqlite3
 import ssl
 import time
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler.api.client import UnixConnection
 from reconciler.api.read_only import MANAGED
 from reconciler.demo.calls import Load
 from reconciler.kds.codec import decode_entry, encode_carried
@@ -71,16 +71,6 @@ def in_force(planes: Planes) -> tuple[object, object]:
 # --- HTTP ---
 
 
-class _OverUnixSocket(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=10)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(str(self._path))
-
-
 def put(connection: http.client.HTTPConnection, method: str) -> tuple[int, str]:
     with closing(connection):
         headers = {"content-type": "application/json"}
@@ -102,11 +92,11 @@ async def test_a_policy_by_http_is_refused_on_every_port_and_changes_nothing(
             for port in ports:
                 there = http.client.HTTPSConnection("127.0.0.1", port, context=trusting, timeout=10)
                 assert put(there, method) == (405, f"{MANAGED}\n")
-            assert put(_OverUnixSocket(planes.control_socket(role)), method) == (
+            assert put(UnixConnection(planes.control_socket(role), 10), method) == (
                 405,
                 f"{MANAGED}\n",
             )
-    with closing(_OverUnixSocket(planes.control_socket("east"))) as zone:
+    with closing(UnixConnection(planes.control_socket("east"), 10)) as zone:
         zone.request("POST", f"/accept?commit={before[0]}")  # Nor does a zone accept commits.
         assert "a zone has the commits its global gives it" in zone.getresponse().read().decode()
     # The gRPC ports speak HTTP/2 alone: nothing of the request is looked at.

@@ -13,7 +13,8 @@ from reconciler.context import mesh_context
 from reconciler.model.resource import Labels, MeshResource
 from reconciler.state import MeshState, ResourceDiff, apply, from_resources
 from reconciler.view import ProxyTraits, ingress_view, sidecar_view
-from tests.property.test_context_laws import NODES, SERVICES, a_proxy, some_policy, traits
+from tests.property.test_context_laws import NODES, SERVICES, a_proxy, some_policy
+from tests.support.looked import traits
 from tests.support.mesh import a_mesh, a_policy, an_ingress
 from xds.copying import replace
 

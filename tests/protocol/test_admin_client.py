@@ -14,6 +14,7 @@ import pytest
 from reconciler.admin import AdminTarget
 from reconciler.admin_client import CLIENT_FILE, AdminClient, AdminFailed, AdminLimits
 from reconciler.ca.admin import issue_admin_server, new_admin_ca
+from tests.support.applications import served
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -38,28 +39,13 @@ async def envoy(
     serve: Serve, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
 ) -> AsyncIterator[int]:
     """Something that listens where an Envoy would."""
-    tasks: set[asyncio.Task[None]] = set()
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            await reader.readuntil(b"\r\n\r\n")
-            await serve(reader, writer)
-        except (OSError, EOFError, asyncio.CancelledError):
-            pass
-        finally:
-            tasks.discard(task)
-            writer.close()
+        await reader.readuntil(b"\r\n\r\n")
+        await serve(reader, writer)
 
-    server = await asyncio.start_server(one, host, 0, ssl=tls)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
+    async with served(one, tls=tls, host=host) as port:
+        yield port
 
 
 def saying(answer: bytes) -> Serve:

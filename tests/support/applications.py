@@ -25,7 +25,11 @@ UNARY, STREAM = "/test.Echo/Unary", "/test.Echo/Stream"
 
 @asynccontextmanager
 async def served(
-    handler: Handler, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    handler: Handler,
+    *,
+    tls: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
 ) -> AsyncIterator[int]:
     """Yields the port. Who is gone while it is answered is nobody's fault."""
     tasks: set[asyncio.Task[None]] = set()
@@ -36,13 +40,13 @@ async def served(
         tasks.add(task)
         try:
             await handler(reader, writer)
-        except (EOFError, ConnectionError, asyncio.CancelledError):
+        except (EOFError, OSError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
             tasks.discard(task)
 
-    server = await asyncio.start_server(serve, host, 0, ssl=tls, limit=MIB)
+    server = await asyncio.start_server(serve, host, port, ssl=tls, limit=MIB)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

@@ -7,12 +7,11 @@ that an address tells whose it is.
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
-import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from reconciler.api.client import UnixConnection
 from reconciler.demo.world import free_ports
 from tests.support.planes import Planes
 
@@ -165,7 +164,8 @@ class Fleet(Planes):
 
     def asked(self, name: str, path: str) -> str:
         """An answer of the proxy's admin interface."""
-        connection = _Pipe(self.folder / "proxies" / name / "kuma-envoy-admin.sock")
+        socket = self.folder / "proxies" / name / "kuma-envoy-admin.sock"
+        connection = UnixConnection(socket, timeout_s=10)
         try:
             connection.request("GET", path)
             return connection.getresponse().read().decode()
@@ -207,14 +207,3 @@ def _inbound(app: App, port: int) -> dict[str, object]:
         "port": port, "servicePort": app.port, "serviceAddress": "127.0.0.1", "tags": tags
     }  # fmt: skip
     return found if app.probe is None else {**found, "serviceProbe": app.probe}
-
-
-class _Pipe(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("envoy", timeout=10)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(10)
-        self.sock.connect(str(self._path))

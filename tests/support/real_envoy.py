@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.support.applications import served
 from xds.message import encode
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, XdsResource
 from xds.snapshot import Resources, Snapshot
@@ -98,30 +99,16 @@ async def envoy(
 @asynccontextmanager
 async def application(says: str, port: int = 0) -> AsyncIterator[int]:
     """An HTTP/1.1 server that answers every request with `says`; yields its port."""
-    tasks: set[asyncio.Task[None]] = set()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks.add(task := asyncio.current_task())  # type: ignore[arg-type]
-        try:
-            while await reader.readuntil(b"\r\n\r\n"):
-                body = says.encode()
-                head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\n\r\n"
-                writer.write(head.encode() + body)
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.close()
-            tasks.discard(task)
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.readuntil(b"\r\n\r\n"):
+            body = says.encode()
+            head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\n\r\n"
+            writer.write(head.encode() + body)
+            await writer.drain()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", port)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await server.wait_closed()
+    async with served(answer, port=port) as found:
+        yield found
 
 
 class Connection:

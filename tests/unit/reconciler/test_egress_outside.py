@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from reconciler.context import mesh_context
 from reconciler.instances import Place
 from reconciler.offers import external_offers
 from reconciler.policies.mesh_traffic_permission import Permission, Rbac
 from reconciler.state import ResourceDiff, apply, from_resources
-from reconciler.topology import by_egress
 from reconciler.view import ProxyTraits, egress_view, ingress_view
+from tests.support.egress import contexts
 from tests.support.mesh import (
     a_dataplane,
     a_mesh,
@@ -30,22 +29,11 @@ if TYPE_CHECKING:
 
     from reconciler.context import MeshContext
     from reconciler.model.resource import MeshResource
-    from reconciler.state import MeshState
     from reconciler.view import ViewResult
 
 MESH, EGRESS = a_mesh(zone_egress=True), an_egress()
 CA = Authority()
 TLS = {"enabled": True, "caCert": {"inlineString": CA.cert.decode()}}
-
-
-def contexts(
-    state: MeshState, before: dict[str, MeshContext] | None = None
-) -> dict[str, MeshContext]:
-    known = before or {}
-    return {
-        mesh: mesh_context(state, mesh, "east", frozenset(), {}, known.get(mesh))
-        for mesh in by_egress(state)
-    }
 
 
 def view_in(found: dict[str, MeshContext], certified: Iterable[str] = ("default",)) -> ViewResult:

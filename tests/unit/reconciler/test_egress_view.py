@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.context import mesh_context
-from reconciler.state import MeshState, ResourceDiff, apply, from_resources
-from reconciler.topology import by_egress
+from reconciler.state import ResourceDiff, apply, from_resources
 from reconciler.view import ProxyTraits, egress_view
+from tests.support.egress import contexts
 from tests.support.mesh import (
     a_dataplane,
     a_mesh,
@@ -53,16 +52,6 @@ CANARY = a_policy(
         ],
     },
 )
-
-
-def contexts(
-    state: MeshState, before: dict[str, MeshContext] | None = None
-) -> dict[str, MeshContext]:
-    known = before or {}
-    return {
-        mesh: mesh_context(state, mesh, "east", frozenset(), {}, known.get(mesh))
-        for mesh in by_egress(state)
-    }
 
 
 def view_in(found: dict[str, MeshContext]) -> ProxyView:

@@ -10,21 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler import egress
-from reconciler.collection import collected
 from reconciler.context import mesh_context
-from reconciler.instances import Place
-from reconciler.model.resource import DISPLAY_NAME, NAMESPACE, SERVICE, ZONE, ResourceKey
+from reconciler.model.resource import NAMESPACE, SERVICE, ZONE, ResourceKey
 from reconciler.model.services import decode_zone_address
-from reconciler.model.spec import RefDestination
-from reconciler.real import NO_REALS
-from reconciler.real_services import WaysInto, ways_into
 from reconciler.state import ResourceDiff, apply, from_resources
 from reconciler.view import ProxyTraits, ingress_view, sidecar_view, touched_meshes
 from tests.support.mesh import (
     a_dataplane,
     a_mesh,
     a_mesh_service,
-    a_multi_zone_service,
     a_policy,
     an_egress,
     an_inbound,
@@ -32,73 +26,29 @@ from tests.support.mesh import (
     offers,
     resource,
 )
+from tests.support.real import (
+    ALL,
+    EAST,
+    INTO_WEST,
+    LEAVING,
+    TO_ALL,
+    TO_OURS,
+    TO_THEIRS,
+    TRAITS,
+    WEST,
+    a_backend,
+    all_backends,
+    an_instance,
+    cluster,
+    endpoints,
+    view_of,
+    web,
+)
 from xds import names
-from xds.view import EdsCluster, Endpoint, OutboundListener, Protocol, SniListener
+from xds.view import OutboundListener, Protocol, SniListener
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from reconciler.model.resource import MeshResource
-    from reconciler.model.spec import Inbound
-    from xds.view import ProxyView
-
-EAST, WEST = "default_backend__east_msvc_8080", "default_backend__west_msvc_8080"
-ALL = "default_all___mzsvc_80"
-TO_OURS = RefDestination("MeshService", "backend", 8080)
-TO_THEIRS = RefDestination("MeshService", "", 8080, ((ZONE, "west"),))
-TO_ALL = RefDestination("MeshMultiZoneService", "all", 80)
-TRAITS = ProxyTraits(node_id="default.web")
-
-
-SPEC: Mapping[str, object] = {
-    "state": "Available",
-    "selector": {"dataplaneTags": {SERVICE: "backend"}},
-    "ports": [{"port": 8080, "targetPort": 8080, "appProtocol": "http", "name": "main"}],
-    "identities": [{"type": "ServiceTag", "value": "backend"}],
-}
-
-
-def a_backend(zone: str, *, state: str = "Available", **more: object) -> MeshResource:
-    """The MeshService `backend` of a zone; others' come under another name."""
-    spec: Mapping[str, object] = {**SPEC, "state": state, **more}
-    key = "" if zone == "east" else f"backend-{zone}"
-    return a_mesh_service("backend", {ZONE: zone}, spec=spec, key=key)
-
-
-def all_backends(port: int = 80) -> MeshResource:
-    ports = [{"port": port, "appProtocol": "http"}]
-    labels = {"kuma.io/display-name": "backend"}
-    spec = {"selector": {"meshService": {"matchLabels": labels}}, "ports": ports}
-    return a_multi_zone_service("all", spec)
-
-
-def an_instance(name: str, address: str, **more: object) -> MeshResource:
-    inbound = an_inbound("backend", address=address, port=8080, **more)  # type: ignore[arg-type]
-    return a_dataplane(name, inbound, labels={ZONE: "east"})
-
-
-def web(*refs: RefDestination) -> MeshResource:
-    called = {10001 + at: ref for at, ref in enumerate(refs)}
-    return a_dataplane("web", an_inbound("web", address="10.0.0.9"), refs=called)
-
-
-def view_of(*resources: MeshResource, resolved: Mapping[str, str] | None = None) -> ProxyView:
-    """Of the Dataplane `web`, in zone east."""
-    state = from_resources(resources)
-    context = mesh_context(state, "default", "east", frozenset(), resolved or {})
-    found = state.get(ResourceKey("Dataplane", "default", "web"))
-    assert found is not None
-    return sidecar_view(context, found, TRAITS).view
-
-
-def endpoints(view: ProxyView, cluster: str) -> tuple[Endpoint, ...]:
-    return next(each.endpoints for each in view.endpoints if each.cluster == cluster)
-
-
-def cluster(view: ProxyView, name: str) -> EdsCluster:
-    found = next(each for each in view.clusters if each.name == name)
-    assert isinstance(found, EdsCluster)
-    return found
 
 
 def test_mesh_service_of_the_zone_is_at_the_instances_it_selects() -> None:
@@ -350,9 +300,6 @@ def test_no_kri_sni_where_it_is_no_host_name(name: str) -> None:
 
 # --- by the zone's own egress ---
 
-LEAVING = a_mesh(zone_egress=True)
-INTO_WEST = an_ingress("west", offers("backend", zone="west"), address="203.0.113.7")
-
 
 def test_where_calls_leave_by_an_egress_other_zones_are_reached_by_it_alone() -> None:
     ours, theirs = an_instance("b1", "10.0.0.1"), (a_backend("east"), a_backend("west"))
@@ -410,159 +357,3 @@ def test_what_an_egress_passes_on_is_followed() -> None:
     state = apply(state, ResourceDiff(drop=(INTO_WEST.key,)))
     context = mesh_context(state, "default", "east", frozenset(), {}, context)
     assert egress.beyond(context).services == {}
-
-
-def test_resources_one_by_one_and_at_once_are_the_same() -> None:
-    """Whichever way they are indexed: each change alone, or many together."""
-    zones = [f"z{n}" for n in range(20)]
-    resources = (*map(a_backend, zones), all_backends(8080))
-    at_once, all_keys = NO_REALS.followed([(None, resource) for resource in resources])
-    one_by_one = at_once
-    for zone in zones:  # away and back again
-        one_by_one, _ = one_by_one.followed([(a_backend(zone), None)])
-        one_by_one, keys = one_by_one.followed([(None, a_backend(zone))])
-        assert keys == {a_backend(zone).key, all_backends().key}
-    assert len(all_keys) == len(resources)
-    for index in ("by_key", "named", "shown", "of_service", "others", "multi", "pairs"):
-        assert getattr(one_by_one, index) == getattr(at_once, index), index
-    assert at_once.followed([(resource, resource) for resource in resources]) == (
-        at_once,
-        frozenset(),
-    )
-
-
-# --- whom a MeshService selects ---
-
-
-def selecting(selector: Mapping[str, object], target: int | str, *inbounds: Inbound) -> list[int]:
-    """The ports of the inbounds that are behind a port with that target."""
-    ports = [{"port": 8080, "targetPort": target, "appProtocol": "http"}]
-    service = a_backend("east", selector=selector, ports=ports)
-    instance = a_dataplane("b1-shown", *inbounds, labels={ZONE: "east", DISPLAY_NAME: "b1"})
-    return [e.port for e in endpoints(view_of(a_mesh(), service, instance, web(TO_OURS)), EAST)]
-
-
-def test_inbounds_are_chosen_by_port_or_name() -> None:
-    two = (an_inbound("backend", port=8080), an_inbound("backend", port=9090, name="main"))
-    by_tag = {"dataplaneTags": {SERVICE: "backend"}}
-    assert selecting(by_tag, 9090, *two) == [9090]
-    assert selecting(by_tag, "main", *two) == [9090]
-    assert selecting(by_tag, "none", *two) == []
-
-
-def test_tags_choose_among_the_inbounds_of_one_proxy() -> None:
-    one = an_inbound("backend", address="10.0.0.1", tags={"version": "v1"})
-    other = an_inbound("backend", address="10.0.0.2", tags={"version": "v2"})
-    selector = {"dataplaneTags": {SERVICE: "backend", "version": "v2"}}
-    service = a_backend("east", selector=selector)
-    view = view_of(a_mesh(), service, a_dataplane("b1", one, other), web(TO_OURS))
-    assert [e.address for e in endpoints(view, EAST)] == ["10.0.0.2"]
-
-
-def test_a_proxy_is_chosen_by_either_of_its_names_or_by_labels() -> None:
-    inbound = an_inbound("backend", port=8080)
-    for name in ("b1", "b1-shown"):
-        assert selecting({"dataplaneRef": {"name": name}}, 8080, inbound) == [8080]
-    assert selecting({"dataplaneRef": {"name": "b2"}}, 8080, inbound) == []
-    labels = {DISPLAY_NAME: "b1"}
-    assert selecting({"dataplaneLabels": {"matchLabels": labels}}, 8080, inbound) == [8080]
-
-
-def test_by_name_the_own_zones_resource_goes_before_one_of_no_zone() -> None:
-    spec = {"ports": [{"port": 8080, "appProtocol": "http"}]}
-    of_none = a_mesh_service("backend", {}, spec=spec, key="a-backend")
-    view = view_of(a_mesh(), of_none, a_backend("east"), web(TO_OURS))
-    assert [each.cluster for each in view.endpoints] == [EAST]
-
-
-def test_the_own_zones_address_is_no_way_for_its_own_proxies() -> None:
-    spec = decode_zone_address({"address": "203.0.113.30", "port": 10009})
-    key = ResourceKey("MeshZoneAddress", "default", "gate")
-    ours = resource(key, spec, repr(spec), {ZONE: "east"})
-    found = ways_into(a_mesh(), (INTO_WEST,), (ours,), Place("east"))
-    assert found == {"west": (("203.0.113.7", 10001),)}
-
-
-def test_ways_that_are_the_same_are_the_same_object() -> None:
-    """An ingress that offers one service more makes nobody look at the ways again."""
-    first = WaysInto().followed(a_mesh(), collected((INTO_WEST,)), collected(()), Place("east"))
-    more = an_ingress(
-        "west", offers("backend", 9, zone="west"), offers("x", zone="west"), address="203.0.113.7"
-    )
-    after = first.followed(a_mesh(), collected((more,)), collected(()), Place("east"))
-    assert after.ways is first.ways
-
-
-# --- what follows a change ---
-
-
-class Followed:
-    """The proxy `web` before and after a change of the mesh, each context made from the last."""
-
-    def __init__(self, *resources: MeshResource) -> None:
-        self.state = from_resources(resources)
-        self.context = mesh_context(self.state, "default", "east", frozenset(), {})
-
-    def view(self) -> ProxyView:
-        found = self.state.get(ResourceKey("Dataplane", "default", "web"))
-        assert found is not None
-        return sidecar_view(self.context, found, TRAITS).view
-
-    def put(self, *resources: MeshResource, absent: frozenset[ResourceKey] = frozenset()) -> None:
-        self.state = apply(self.state, ResourceDiff(put=resources))
-        self.context = mesh_context(self.state, "default", "east", absent, {}, self.context)
-
-
-def test_an_instance_that_is_away_is_no_endpoint_until_it_is_back() -> None:
-    instance = an_instance("b1", "10.0.0.1")
-    followed = Followed(a_mesh(), a_backend("east"), instance, web(TO_OURS))
-    assert len(endpoints(followed.view(), EAST)) == 1
-    followed.put(absent=frozenset((instance.key,)))
-    assert endpoints(followed.view(), EAST) == ()
-    followed.put()
-    assert len(endpoints(followed.view(), EAST)) == 1
-
-
-def test_a_resource_that_moves_to_another_zone_selects_nobody_here() -> None:
-    followed = Followed(a_mesh(), a_backend("east"), an_instance("b1", "10.0.0.1"), web(TO_ALL))
-    named = a_backend("east")
-    assert len(followed.context.real.chosen[named.key]) == 1
-    moved = a_mesh_service("backend", {ZONE: "west"}, spec=SPEC)
-    assert moved.key == named.key
-    followed.put(moved)
-    assert moved.key not in followed.context.real.chosen
-
-
-def test_another_egress_is_told_to_those_who_call_other_zones() -> None:
-    out = an_egress("e", address="10.8.0.1")
-    followed = Followed(LEAVING, a_backend("west"), INTO_WEST, out, web(TO_THEIRS))
-    assert [e.address for e in endpoints(followed.view(), WEST)] == ["10.8.0.1"]
-    followed.put(an_egress("e", address="10.8.0.2"))
-    differing = followed.context.differing
-    assert differing is None or WEST in differing.services
-    assert [e.address for e in endpoints(followed.view(), WEST)] == ["10.8.0.2"]
-
-
-def test_another_identity_is_told_to_callers_though_no_endpoint_differs() -> None:
-    followed = Followed(a_mesh(), a_backend("east"), an_instance("b1", "10.0.0.1"), web(TO_OURS))
-    followed.view()
-    followed.put(a_backend("east", identities=[{"type": "ServiceTag", "value": "other"}]))
-    differing = followed.context.differing
-    assert differing is not None
-    assert EAST in differing.services
-    tls = cluster(followed.view(), EAST).tls
-    assert tls is not None
-    assert tls.san_uris == ("spiffe://default/other",)
-
-
-def test_a_resource_that_labels_find_first_is_told_to_who_looked_for_them() -> None:
-    by_labels = RefDestination("MeshService", "", 8080, ((DISPLAY_NAME, "backend"),))
-    followed = Followed(a_mesh(), a_backend("west"), web(by_labels))
-    assert [each.cluster for each in followed.view().endpoints] == [WEST]
-    before = followed.context
-    followed.put(a_mesh_service("backend", {ZONE: "east"}, spec=SPEC, key="a"))
-    differing = followed.context.differing
-    assert differing is not None
-    web_before = sidecar_view(before, followed.state.by_key[web().key], TRAITS)
-    assert not differing.services.isdisjoint(web_before.services)
-    assert [each.cluster for each in followed.view().endpoints] == [EAST]
