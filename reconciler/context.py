@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from reconciler.external import External
     from reconciler.locality import Preferences
     from reconciler.policies.effect import Effect
+    from reconciler.reachability import Target
     from reconciler.real import Reals
     from reconciler.rules import Conf
     from reconciler.state import MeshState
@@ -204,6 +205,7 @@ def mesh_context(
     previous: MeshContext | None = None,
     *,
     detection: bool = True,
+    silent: frozenset[Target] = frozenset(),
 ) -> MeshContext:
     """Raises KeyError when the state does not hold the mesh.
 
@@ -223,7 +225,7 @@ def mesh_context(
     affinity = before.place.affinity
     if any(policies[effect.kind] for effect in _LOCATING):
         affinity = frozenset(_affinity(resources))
-    place = Place(zone, absent, resolved, affinity)
+    place = Place(zone, absent, resolved, affinity, silent)
     index = {
         kind: before.index[kind].changed(changes) if changes else before.index[kind]
         for kind, changes in policies.items()

@@ -42,9 +42,10 @@ if TYPE_CHECKING:
     from reconciler.external import External, OutsideSecret
     from reconciler.model.resource import MeshResource
     from reconciler.model.spec import Tags
+    from reconciler.reachability import Target
     from reconciler.real import Reals
     from reconciler.real_services import Ways
-    from reconciler.topology import Offers, Services, Target
+    from reconciler.topology import Offers, Services
     from xds.view import EdsCluster, EndedChain, SniChain
 
 TagSets = tuple["Tags", ...]
@@ -77,6 +78,7 @@ class Beyond:
     real: tuple[Reals, Ways] = (NO_REALS, NO_WAYS)
     resources: Mapping[str, Passed] = field(default_factory=dict)  # what `real` comes to
     services: Mapping[str, Passed] = field(default_factory=dict)
+    silent: frozenset[Target] = frozenset()  # of `remote` and `real`
 
 
 NOTHING_BEYOND = Beyond()
@@ -89,16 +91,26 @@ def beyond(context: MeshContext) -> Beyond:
     before: Beyond = context.cached.beyond or NOTHING_BEYOND
     remote, routes = context.topology.remote, context.resources[POLICY.kind]
     real, externals = (context.reals, context.real.into.ways), context.topology.externals
-    inside = _inside(context)
+    inside, silent = _inside(context), context.place.silent
     same = before.routes is routes and before.externals is externals and before.inside == inside
+    same = same and before.silent == silent
     if same and before.remote == remote and all(map(is_, before.real, real)):
         return before
     asked = before.asked if before.routes is routes else _asked(routes)
     tagged = _tagged(context, before, asked)
-    same = all(map(is_, before.real, real))
+    same = all(map(is_, before.real, real)) and before.silent == silent
     resources = before.resources if same else _resources(context, before.resources)
     found = context.cached.beyond = Beyond(
-        remote, routes, externals, inside, asked, tagged, real, resources, {**tagged, **resources}
+        remote,
+        routes,
+        externals,
+        inside,
+        asked,
+        tagged,
+        real,
+        resources,
+        {**tagged, **resources},
+        silent,
     )
     return found
 
@@ -122,6 +134,8 @@ def _tagged(
         if was is not now:
             names |= {n for n in was.keys() | now.keys() if was.get(n) != now.get(n)}
     names |= before.inside ^ _inside(context)
+    turned = before.silent ^ context.place.silent
+    names |= {n for target, offers in remote if target in turned for n in offers}
     services = dict(known)
     for name in names:
         offered = _passed_on(context, name, tuple([offers.get(name, ()) for _, offers in remote]))
@@ -130,8 +144,8 @@ def _tagged(
             services.pop(name, None)
         elif was_passed is None or was_passed.tag_sets != tag_sets:
             services[name] = _passed(context, name, targets, offered, tag_sets)
-        elif was_passed.offered != offered:
-            endpoints = _endpoints(context.name, name, targets, offered)
+        elif was_passed.offered != offered or turned:
+            endpoints = _endpoints(context, name, targets, offered)
             services[name] = replace(was_passed, offered=offered, endpoints=endpoints)
     if services.keys() == known.keys():
         return services
@@ -192,16 +206,17 @@ def _passed(
         offered=offered,
         tag_sets=tag_sets,
         cluster=replace(ingress_cluster((mesh, name), tag_sets), detection=detection),
-        endpoints=_endpoints(mesh, name, targets, offered),
+        endpoints=_endpoints(context, name, targets, offered),
         chains=tuple([ingress_chain((mesh, name), tags) for tags in tag_sets]),
     )
 
 
 def _endpoints(
-    mesh: str, name: str, targets: list[Target], offered: tuple[Services, ...]
+    context: MeshContext, name: str, targets: list[Target], offered: tuple[Services, ...]
 ) -> Endpoints:
+    mesh, silent = context.name, context.place.silent
     found = merged_by_address(
-        _endpoint(target, offer.tags, offer.instances, mesh)
+        replace(_endpoint(target, offer.tags, offer.instances, mesh), healthy=target not in silent)
         for target, offers in zip(targets, offered, strict=True)
         for offer in offers
         if offer.instances

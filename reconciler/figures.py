@@ -142,6 +142,18 @@ def _standings(report: ConvergenceReport) -> tuple[tuple[str, int], ...]:
     )
 
 
+def probe_figures(answers: Mapping[str, int], silent: int) -> Iterator[Figure]:
+    """Of the ingresses of other zones, which a zone asks."""
+    yield _one(
+        "reconciler_ingresses_silent", "Other zones' ingresses that stopped answering.", silent
+    )
+    yield Figure(
+        "reconciler_ingress_probes", "counter",
+        "What came of asking other zones' ingresses: answered, silent, or an error of this host.",
+        tuple(((("result", name),), n) for name, n in sorted(answers.items())),
+    )  # fmt: skip
+
+
 def zone_figures(state: ZoneState, report: ConvergenceReport) -> Iterator[Figure]:
     """`report` is what the zone says of itself now."""
     revision = (("revision", state.revision or ""),)

@@ -19,6 +19,7 @@ from xds.view import Endpoint
 
 if TYPE_CHECKING:
     from reconciler.collection import Difference
+    from reconciler.reachability import Target
 
 Resolve = Callable[[str], str | None]
 Instance = tuple[MeshResource, bool]  # a Dataplane, and whether its endpoints are in
@@ -30,13 +31,15 @@ NOBODY: Instances = HashTrieMap()
 @dataclass(frozen=True, slots=True)
 class Place:
     """From where the mesh is looked at. `absent`: Dataplanes whose endpoints are out for now.
-    `affinity`: the tags and labels that say how near an instance is to its callers.
+    `affinity`: the tags and labels that say how near an instance is to its callers. `silent`: where
+    ingresses of other zones do not answer just now.
     """
 
     zone: str
     absent: frozenset[ResourceKey] = frozenset()
     resolved: Mapping[str, str] = field(default_factory=dict)
     affinity: frozenset[str] = frozenset()
+    silent: frozenset[Target] = frozenset()
 
 
 def instances_followed(

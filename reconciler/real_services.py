@@ -17,6 +17,7 @@ from rpds import HashTrieMap
 from reconciler.instances import NOBODY, inbounds_of, is_local, local_endpoint, resolver
 from reconciler.model.resource import ZONE, ResourceKey
 from reconciler.model.spec import DataplaneSpec, MeshSpec, ZoneAddressSpec, ZoneIngressSpec
+from reconciler.reachability import Target
 from reconciler.real import (
     EXTERNAL,
     MULTI_ZONE,
@@ -27,7 +28,7 @@ from reconciler.real import (
     selected_services,
     serves,
 )
-from reconciler.topology import Service, Target, common_protocol, endpoint_order, is_remote
+from reconciler.topology import Service, common_protocol, endpoint_order, is_remote
 from xds.view import Endpoint
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ class RealServices:
         instances = self.chosen.get(real.key, NOBODY)
         ways = self._ways(real)
         members = tuple(self._members(destination))
-        rest = (real, destination.port, ways, self.egresses, members, self.outlets)
+        silent = self.place.silent.intersection(ways)
+        rest = (real, destination.port, ways, silent, self.egresses, members, self.outlets)
         known = self._found.get(name)
         if known is not None and known.instances is instances and known.rest == rest:
             return known.service
@@ -130,7 +132,13 @@ class RealServices:
         if destination is not None and destination.real.key.type == MULTI_ZONE:
             reals = [each.real for each in self._members_of(destination)]
         found = {
-            Endpoint(*target, 1, ((ZONE, real.zone), ("mesh", real.key.mesh)), real.zone)
+            Endpoint(
+                *target,
+                1,
+                ((ZONE, real.zone), ("mesh", real.key.mesh)),
+                real.zone,
+                healthy=target not in self.place.silent,
+            )
             for real in reals
             for target in self._ways(real)
         }
@@ -144,7 +152,15 @@ class RealServices:
         """A zone that nobody can enter is not reached by an egress either."""
         by_egress = self.egresses is not None
         for target in (self.egresses or ()) if by_egress and ways else ways:
-            yield Endpoint(*target, 1, ((ZONE, zone),), zone, priority=1, via_egress=by_egress)
+            yield Endpoint(
+                *target,
+                1,
+                ((ZONE, zone),),
+                zone,
+                priority=1,
+                healthy=target not in self.place.silent,
+                via_egress=by_egress,
+            )
 
     def _members(self, destination: RealDestination) -> Iterator[Service]:
         for member in self._members_of(destination):
@@ -199,6 +215,8 @@ class RealServices:
             for zone in self.into.ways.keys() | into.ways.keys()
             if self.into.ways.get(zone) != into.ways.get(zone) or self.egresses != egresses
         }
+        turned = self.place.silent ^ place.silent
+        zones |= {z for z, ways_in in into.ways.items() if not turned.isdisjoint(ways_in)}
         found, was_at = self._found, self.place
         same = (was_at.zone, was_at.resolved, was_at.affinity)
         if same != (place.zone, place.resolved, place.affinity):

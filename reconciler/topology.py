@@ -38,6 +38,7 @@ from xds.view import Endpoint, Protocol
 if TYPE_CHECKING:
     from reconciler.collection import Difference
     from reconciler.external import External
+    from reconciler.reachability import Target
     from reconciler.state import MeshState
 
 WHOLE_MAX = 2_520  # all numbers of ways up to ten divide it
@@ -68,7 +69,6 @@ class Service:
         )
 
 
-Target = tuple[str, int]  # address and port of an ingress of another zone, or of an own egress
 Services = tuple[AvailableService, ...]
 Offers = Mapping[str, Services]  # by service
 
@@ -81,6 +81,11 @@ class _Found:
     instances: Instances
     remote: tuple[Services, ...]
     external: External | None = None
+
+
+def _anew(known: _Found) -> _Found:
+    """To be computed again, if only to be found equal."""
+    return _Found(known.service, HashTrieMap(), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +238,7 @@ class Topology:
             without_service(tags),
             home,
             priority=1 if self.locality_aware and home not in (None, self.place.zone) else 0,
+            healthy=target not in self.place.silent,
             via_egress=self.egresses is not None,
         )
 
@@ -264,8 +270,11 @@ class Topology:
         if same != (now.zone, now.resolved, now.affinity, locality):
             services |= {*self.instances, *instances}
             others = True
+        turned = {n for t in was.silent ^ now.silent for n in dict(remote).get(t, ())}
+        services |= turned
+        found = {**found, **{n: _anew(found[n]) for n in turned & found.keys()}}
         if others:  # Every service anew, if only to be found equal.
-            found = {n: _Found(known.service, HashTrieMap(), ()) for n, known in found.items()}
+            found = {n: _anew(known) for n, known in found.items()}
             services |= differing(self.remote, ()) | differing((), remote)
             services |= self.externals.keys()
         had, has = self.externals, self.externals if externals is None else externals
@@ -435,6 +444,7 @@ def _both(one: Endpoint, other: Endpoint) -> Endpoint:
         zone=one.zone if one.zone == other.zone else None,
         priority=min(one.priority, other.priority),
         subzone=one.subzone if one.subzone == other.subzone else "",
+        healthy=one.healthy or other.healthy,
         labels=tuple(sorted(set(one.labels) & set(other.labels))),
         via_egress=one.via_egress and other.via_egress,
     )

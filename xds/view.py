@@ -149,6 +149,7 @@ class Endpoint(Key):
     zone: str | None = None  # locality.zone; None: no locality
     priority: int = 0
     subzone: str = ""  # locality.sub_zone
+    healthy: bool = True  # health_status: one that is not is used when nobody is
     labels: Pairs = ()  # not encoded: those of its proxy that may say which callers it is near
     # Not encoded: the address is that of the own zone's egress, and what it leads to is elsewhere.
     via_egress: bool = False

@@ -148,6 +148,13 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "MeshCircuitBreaker (default: on)",
     )
     parser.add_argument(
+        "--ingress-probes",
+        choices=("on", "off"),
+        default="on",
+        help="ask other zones' ingresses once a second whether they are there, and send calls "
+        "elsewhere while one that answered does not (default: on)",
+    )
+    parser.add_argument(
         "--token-age-max",
         type=seconds,
         default=math.inf,
@@ -258,6 +265,7 @@ async def _serve(
         hosts=hosts_of(certificate.cert_pem),
         xds_host=args.xds_host,
         reloadable_tokens=args.reloadable_tokens,
+        ingress_probes=args.ingress_probes == "on",
         dial=Dial(
             host=host,
             port=port,

@@ -36,8 +36,15 @@ def computed(state: ZoneState, key: ResourceKey, with_shadow: bool) -> Config | 
     if proxy is None or proxy.key != key or dataplane is None or mesh is None:
         return None
     names, zone = dict(state.resolved), state.settings.zone
-    detection = state.settings.outlier_detection
-    context = mesh_context(held, key.mesh, zone, absent(state), names, detection=detection)
+    context = mesh_context(
+        held,
+        key.mesh,
+        zone,
+        absent(state),
+        names,
+        detection=state.settings.outlier_detection,
+        silent=frozenset(state.silent),
+    )
     view = sidecar_view(context, dataplane, traits(proxy)).view
     secrets = {name: placeholder(name, PLACEHOLDER) for name in view.secrets}
     return readable_by_type(translate(view, secrets, Builders()))

@@ -114,6 +114,7 @@ def note(log: logging.Logger, event: str, **fields: object) -> None:
     """One event. Failures and refusals are warnings."""
     words = (
         "failed", "refused", "rejected", "missing", "incomplete", "problem", "disconnected",
+        "silent",
     )  # fmt: skip
     NOTED[event] += 1
     level = logging.WARNING if any(word in event for word in words) else logging.INFO

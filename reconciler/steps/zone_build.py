@@ -241,8 +241,8 @@ def _context(
     before: MeshContext | None,
 ) -> MeshContext:
     zone, detection = state.settings.zone, state.settings.outlier_detection
-    names = dict(state.resolved)
-    return mesh_context(held, mesh, zone, absent, names, before, detection=detection)
+    names, silent = dict(state.resolved), frozenset(state.silent)
+    return mesh_context(held, mesh, zone, absent, names, before, detection=detection, silent=silent)
 
 
 def on_the_way(state: ZoneState, taking: Taking, meshes: Iterable[str]) -> Taking:

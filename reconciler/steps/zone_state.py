@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from reconciler.kds.manifest import ConvergenceReport
     from reconciler.model.resource import MeshResource, ResourceKey
     from reconciler.model.spec import Tags
+    from reconciler.reachability import Target
     from reconciler.state import ResourceDiff
     from reconciler.status.announcement import ZoneStatus
     from reconciler.status.document import StatusInput
@@ -135,6 +136,8 @@ class ZoneState:
     reached: frozenset[str] = frozenset()  # meshes that have changed since the last turn
     dirty: Waiting = field(default_factory=Waiting)  # node ids whose view may have changed
     resolved: HashTrieMap[str, str] = field(default_factory=HashTrieMap)  # host name -> IP
+    # Ingresses of other zones that answered once and do not now -> since when
+    silent: HashTrieMap[Target, float] = field(default_factory=HashTrieMap)
     report_due: float | None = None
     insights_due: float | None = None  # when counters of proxies go up
     counting: Round | None = None  # they go up now
@@ -298,6 +301,14 @@ class Resolved:
 
 
 @dataclass(frozen=True, slots=True)
+class IngressesAsked:
+    """Of other zones' ingresses all that do not answer any more, and since when."""
+
+    silent: Mapping[Target, float]
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
 class BuildDue:
     """Time to say who is there and to build the next few dirty proxies; answers `BuildSoon`."""
 
@@ -326,6 +337,7 @@ Event = (
     | IssueFailed
     | AdminCertificateIssued
     | Resolved
+    | IngressesAsked
     | BuildDue
     | Tick
 )

@@ -7,9 +7,9 @@ out.
 The parts: `zone_global` (policies in), `zone_staging` (a revision as it comes), `zone_taking` (into
 force, as a whole), `zone_admission` (who may be a proxy), `zone_tokens` (and no longer),
 `zone_proxies` (registration, streams, liveness), `zone_health` (what proxies report), `zone_names`
-(where they are by name), `zone_services` (the MeshServices they make), `zone_build` (views and
-snapshots, a few at a time), `zone_gather` (after a loss of the store) and `zone_report` (ledger,
-status, what goes up).
+(where they are by name), `zone_reachability` (which other zones do not answer), `zone_services`
+(the MeshServices they make), `zone_build` (views and snapshots, a few at a time), `zone_gather`
+(after a loss of the store) and `zone_report` (ledger, status, what goes up).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from reconciler.steps import (
     zone_insights,
     zone_names,
     zone_proxies,
+    zone_reachability,
     zone_report,
     zone_services,
     zone_staging,
@@ -49,6 +50,7 @@ from reconciler.steps.zone_state import (
     HealthClosed,
     HealthOpened,
     HealthSaid,
+    IngressesAsked,
     IssueFailed,
     Note,
     Outcome,
@@ -97,6 +99,8 @@ def step(state: ZoneState, event: Event) -> Outcome:
             return zone_admin.certified(state, node, admin, message)
         case Resolved(addresses, now):
             return zone_names.resolved(state, addresses, now)
+        case IngressesAsked(silent, now):
+            return zone_reachability.asked(state, silent, now)
         case BuildDue(now):
             return turn(state, now)
         case Tick(now):

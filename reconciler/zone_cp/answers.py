@@ -13,14 +13,17 @@ from reconciler.figures import (
     admin_figures,
     api_figures,
     door_figures,
+    probe_figures,
     process_figures,
     status_figures,
     zone_figures,
 )
 from reconciler.inspection import NO_ZONE, Inspected, Inspection, outcome
 from reconciler.runtime.log import NOTED
+from reconciler.steps import zone_reachability
 from reconciler.steps.zone_certificates import told
 from reconciler.steps.zone_egress import warnings, without_egress
+from reconciler.steps.zone_reachability import written
 from reconciler.steps.zone_report import rejections, report_of
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from reconciler.api.rest_figures import ApiFigures
     from reconciler.figures import Figure
     from reconciler.steps.proxy_state import Proxy
+    from reconciler.zone_cp.ingress_probes import IngressProbes
     from reconciler.zone_cp.plane import ZoneControlPlane
 
 UNKNOWN_FLEET = "it has not said yet whose keys it has; this zone goes by what it has until then"
@@ -38,13 +42,14 @@ class ZoneAnswers:
     def __init__(self, plane: ZoneControlPlane) -> None:
         self.plane = plane
         self.api: ApiFigures | None = None
+        self.probes: IngressProbes | None = None
 
     # ControlSource
 
     def status(self, *, proxies: bool) -> Mapping[str, object]:
         plane, state = self.plane, self.plane.state
         status = plane.status_follower
-        report = report_of(state)
+        report, now = report_of(state), time.time()
         found: dict[str, object] = {
             "role": "zone",
             "zone": state.settings.zone,
@@ -60,8 +65,13 @@ class ZoneAnswers:
             },
             "store_error": plane.outbox.error or plane.store.loss,
             "gathering": sorted(state.gathering.lost) if state.gathering else [],
-            "warnings": [*told(state, time.time()), *warnings(state)],
+            "warnings": [
+                *told(state, now),
+                *warnings(state),
+                *zone_reachability.warnings(state, now),
+            ],
             "without_egress": list(without_egress(state)),
+            "silent_ingresses": list(map(written, sorted(state.silent))),
             "status_error": status.error if status else "",
             "status_commits": status.facts() if status else None,
             "proxies": {
@@ -118,6 +128,8 @@ class ZoneAnswers:
             yield from status_figures(status.state, len(status.errors))
         if self.api is not None:
             yield from api_figures(self.api.figures)
+        if self.probes is not None:
+            yield from probe_figures(self.probes.answers, len(plane.state.silent))
         if plane.door is not None:
             yield from door_figures(plane.door.figures)
         if plane.admin is not None:

@@ -23,6 +23,7 @@ from reconciler.warm_up import warm_up
 from reconciler.zone_cp.answers import ZoneAnswers
 from reconciler.zone_cp.bootstrap import ZoneBootstrap
 from reconciler.zone_cp.host_names import HostNames
+from reconciler.zone_cp.ingress_probes import IngressProbes
 from reconciler.zone_cp.rest import ZoneRest
 from xds.server import AdsServer
 
@@ -56,6 +57,7 @@ class ZoneProcess:
     ads_limits: AdsLimits
     xds_host: str = ""
     reloadable_tokens: bool = False
+    ingress_probes: bool = True
 
 
 async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Event) -> None:
@@ -73,6 +75,7 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
         plane.stalls.start()
         plane.restore()
     names = HostNames(plane)
+    probes = answers.probes = IngressProbes(plane)
     with suppress(TimeoutError):  # What is not known yet would be taken from proxies that have it.
         async with asyncio.timeout(RESOLVE_START_S):
             await names.resolve()
@@ -107,7 +110,8 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
     for server in (diagnostics, bootstrap, plane.door, control, api):
         await server.start()
     plane.client.start()
-    resolving = asyncio.create_task(names.resolve_forever())
+    looking = [names.resolve_forever(), *([probes.ask_forever()] if process.ingress_probes else [])]
+    beside = list(map(asyncio.create_task, looking))
     note(plane.log, "zone.started", zone=plane.state.settings.zone, ads_port=ads_port)
     manager.ready()
     await stop.wait()
@@ -116,7 +120,8 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
     plane.stop()
     # Beside all else: a remote that hangs has a few seconds, and the others need not wait for it.
     flushing = asyncio.create_task(_flush(plane.status_follower))
-    resolving.cancel()
+    for task in beside:
+        task.cancel()
     await plane.client.stop()
     await asyncio.gather(bootstrap.stop(), plane.ads.stop(1.0))
     await plane.door.stop()

@@ -32,6 +32,7 @@ from xds.build.secrets import ca_secret
 from xds.translate import Builders, translate
 
 if TYPE_CHECKING:
+    from reconciler.reachability import Target
     from reconciler.view import ViewResult
     from xds.snapshot import Snapshot
     from xds.view import ProxyView
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 SERVICES = ("web", "api", "db_shop_svc_80")
 NODES = tuple(f"p{n}" for n in range(6))
 HOSTS = ("one.example", "two.example")
+INGRESSES = (("203.0.113.1", 10001), ("203.0.113.2", 10001))
 REFS = (
     RefDestination("MeshService", "web", 80),
     RefDestination("MeshService", "", 80, (("team", "x"),)),
@@ -214,15 +216,18 @@ def test_context_that_follows_changes_gives_the_views_of_one_made_from_nothing(s
     context = mesh_context(state, "default", "east", frozenset(), {})
     before = looked(context, state)
     resolved: dict[str, str] = {}
+    silent: frozenset[Target] = frozenset()
     for _ in range(8):
         state = apply(state, a_change(draw, state))
         keys = [r.key for type_ in ("Dataplane", "ZoneEgress") for r in state.of(type_)]
         absent = frozenset(draw.sample(keys, draw.randint(0, min(2, len(keys)))))
         if draw.random() < 0.3:
             resolved = {h: f"10.0.1.{draw.randint(1, 3)}" for h in HOSTS if draw.random() < 0.7}
-        context = mesh_context(state, "default", "east", absent, resolved, context)
+        if draw.random() < 0.3:
+            silent = frozenset(draw.sample(INGRESSES, draw.randint(0, 2)))
+        context = mesh_context(state, "default", "east", absent, resolved, context, silent=silent)
         after = looked(context, state)
-        plain = mesh_context(state, "default", "east", absent, resolved)
+        plain = mesh_context(state, "default", "east", absent, resolved, silent=silent)
         expected = looked(plain, state)
         assert after == expected
         told = context.differing

@@ -26,6 +26,15 @@ class TwoZones(Planes):
         super().__init__(folder)
         self.ports = {z: replace(ports, tap=ports.ingress) for z, ports in self.ports.items()}
 
+    def seed(self) -> None:
+        """The mesh, and who may call: no policy that says how."""
+        super().seed()
+        folder = self.work / "policies"
+        names = sorted(file.name for file in folder.iterdir() if file.name != "allow-all.yaml")
+        self.git(folder, "rm", "--quiet", *names)
+        self.git(self.work, "commit", "--quiet", "--message", "No policies but who may call")
+        self.git(self.work, "push", "--quiet")
+
     @staticmethod
     def _workloads(ports: list[int]) -> dict[str, Workload]:
         outbound = {"backend": ports.pop()}

@@ -11,7 +11,7 @@ from collections import defaultdict
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from envoy_data_plane.envoy.config.core.v3 import Address, Metadata, SocketAddress
+from envoy_data_plane.envoy.config.core.v3 import Address, HealthStatus, Metadata, SocketAddress
 from envoy_data_plane.envoy.config.core.v3 import Locality as EnvoyLocality
 from envoy_data_plane.envoy.config.endpoint.v3 import (
     ClusterLoadAssignment,
@@ -98,14 +98,18 @@ def _policy(overprovisioning: int | None) -> bytes:
 def _entry(endpoint: Endpoint) -> tuple[tuple[Locality, int], bytes]:
     """What an endpoint is in every assignment it stands in: its group, and its bytes, framed."""
     address = _address_field(socket_address(endpoint.address, endpoint.port))
-    entry = _entry_field(_endpoint_field(address) + _rest(endpoint.weight, endpoint.tags))
+    rest = _rest(endpoint.weight, endpoint.tags, endpoint.healthy)
+    entry = _entry_field(_endpoint_field(address) + rest)
     return ((endpoint.zone, endpoint.subzone), endpoint.priority), entry
 
 
 @lru_cache(PARTS)
-def _rest(weight: int, tags: Pairs) -> bytes:
+def _rest(weight: int, tags: Pairs, healthy: bool) -> bytes:
     """All of an endpoint but its address: the same for most endpoints of a service."""
-    return encode(new(LbEndpoint, load_balancing_weight=weight, metadata=_metadata(tags)))
+    rest = new(LbEndpoint, load_balancing_weight=weight, metadata=_metadata(tags))
+    if not healthy:
+        rest.health_status = HealthStatus.UNHEALTHY
+    return encode(rest)
 
 
 def only_endpoint(cluster: str, address: bytes) -> ClusterLoadAssignment:
@@ -122,7 +126,7 @@ def external_assignment(
     for each in endpoints:
         host = encode(new(EnvoyEndpoint, hostname=each.address))
         address = _address_field(socket_address(each.address, each.port))
-        entry = _endpoint_field(address + host) + _rest(1, external_tags(each))
+        entry = _endpoint_field(address + host) + _rest(1, external_tags(each), True)
         groups[(each.zone, each.subzone), each.priority].append(_entry_field(entry))
     return joined(
         ClusterLoadAssignment,
