@@ -101,6 +101,7 @@ class _Cached:
     views: dict[ResourceKey, Any] = field(default_factory=dict)  # the last of each; `view` fills it
     beyond: Any = None  # the last `egress.Beyond`
     outside: Any = None  # the last `egress_outside.Outside`
+    anybody: Any = None  # the `egress_policies.Anybody`
     callers: WeakValueDictionary[Hashable, Callers] = field(default_factory=WeakValueDictionary)
     hosts: WeakValueDictionary[Hashable, Hosts] = field(default_factory=WeakValueDictionary)
 

@@ -164,11 +164,11 @@ class Callers:
 
 
 def destination(context: MeshContext, tags: Tags, callers: Callers) -> Destination:
-    return _kept(context, callers, callers.destinations, tags, _destination).value
+    return kept(context, callers, callers.destinations, tags, _destination).value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Reader:
+class Reader:
     """A context as one computation towards a destination sees it: what it reads is noted."""
 
     context: MeshContext
@@ -230,17 +230,17 @@ class _Reader:
         return self.context.reals
 
     def cluster(self, tags: Tags) -> Cluster:
-        kept = _kept(self.context, self.callers, self.callers.clusters, tags, _cluster)
-        self.reads.add(kept.reads)
-        return kept.value
+        found = kept(self.context, self.callers, self.callers.clusters, tags, _cluster)
+        self.reads.add(found.reads)
+        return found.value
 
 
-def _kept(
+def kept(
     context: MeshContext,
     callers: Callers,
     results: dict[Tags, Kept[T]],
     tags: Tags,
-    compute: Callable[[_Reader, Tags], T],
+    compute: Callable[[Reader, Tags], T],
 ) -> Kept[T]:
     known = results.get(tags)
     if known is not None and known.era is context.era:
@@ -249,11 +249,11 @@ def _kept(
         known.era = context.era
         return known
     reads = Reads(context.mesh)
-    value = compute(_Reader(context, callers, reads), tags)
+    value = compute(Reader(context, callers, reads), tags)
     if known is not None and known.value == value:
         value = known.value
-    kept = results[tags] = Kept(value, reads, context.era)
-    return kept
+    found = results[tags] = Kept(value, reads, context.era)
+    return found
 
 
 def _with_origin(entry: Entry) -> Entry:
@@ -262,9 +262,9 @@ def _with_origin(entry: Entry) -> Entry:
     return Entry(entry.policy, replace(entry.item, conf=stamped))
 
 
-def _cluster(reader: _Reader, tags: Tags) -> Cluster:
+def _cluster(reader: Reader, tags: Tags) -> Cluster:
     protocol = reader.protocol(service_of(tags)) or Protocol.TCP
-    towards_it = _applied(reader, tags, protocol, _shapes_clusters)
+    towards_it = applied_towards(reader, tags, protocol, _shapes_clusters)
     external = reader.external(service_of(tags))
     if external is not None and not reader.context.spec.by_egress:
         return _directly(reader.context, external.subset(tags), tags, towards_it)
@@ -278,9 +278,7 @@ def _cluster(reader: _Reader, tags: Tags) -> Cluster:
     return Cluster(cluster, tags, towards_it.origins, towards_it.wanted)
 
 
-def _directly(
-    context: MeshContext, external: External, tags: Tags, towards_it: _Towards
-) -> Cluster:
+def _directly(context: MeshContext, external: External, tags: Tags, towards_it: Towards) -> Cluster:
     """Without egresses each proxy leaves the mesh by itself."""
     cluster = ExternalCluster(
         names.cluster_name(tags),
@@ -292,7 +290,7 @@ def _directly(
     return Cluster(cluster, tags, towards_it.origins, secrets=external.secrets)
 
 
-def _upstream_tls(reader: _Reader, tags: Tags) -> UpstreamTls | None:
+def _upstream_tls(reader: Reader, tags: Tags) -> UpstreamTls | None:
     context, to = reader.context, reader.real(tags)
     if context.spec.mtls is None:
         return None
@@ -311,7 +309,7 @@ _shapes_clusters, _shapes_listeners = attrgetter("shape_clusters"), attrgetter("
 
 
 @dataclass(frozen=True, slots=True)
-class _Towards:
+class Towards:
     """What every kind does towards a destination, and the policies it comes from."""
 
     applied: tuple[Applied, ...]
@@ -319,9 +317,9 @@ class _Towards:
     wanted: Preferences | None
 
 
-def _applied(
-    reader: _Reader, tags: Tags, protocol: Protocol, shapes: Callable[[Hooks], bool]
-) -> _Towards:
+def applied_towards(
+    reader: Reader, tags: Tags, protocol: Protocol, shapes: Callable[[Hooks], bool]
+) -> Towards:
     """Of the kinds that shape clusters, or of those that shape listeners."""
     applied: list[Applied] = []
     origins: list[ResourceKey] = []
@@ -338,7 +336,7 @@ def _applied(
         if conf is not None and effect.locality is not None:
             zone, near = reader.context.place.zone, reader.callers.near
             wanted = preferences(effect.locality(conf.value), zone, near)
-    return _Towards(tuple(applied), tuple(origins), wanted)
+    return Towards(tuple(applied), tuple(origins), wanted)
 
 
 def cluster_applied(applied: Iterable[Applied]) -> tuple[Applied, ...]:
@@ -359,7 +357,7 @@ def _narrowed(applied: Applied, read: Callable[[Any], Hashable] | None) -> Appli
     return applied if read is None else Applied(applied.hooks, read(applied.conf))
 
 
-def _destination(reader: _Reader, tags: Tags) -> Destination:
+def _destination(reader: Reader, tags: Tags) -> Destination:
     entries = reader.entries(ROUTE_KIND, reader.towards(tags))
     rules = reader.conf(ROUTE_KIND, entries, tags)
     protocol = reader.protocol(service_of(tags))
@@ -367,7 +365,7 @@ def _destination(reader: _Reader, tags: Tags) -> Destination:
         # Nobody has ever declared the service. Where routes are made for it, it must be HTTP.
         protocol = Protocol.HTTP if rules is not None else Protocol.TCP
     http = protocol.is_http
-    towards_it = _applied(reader, tags, protocol, _shapes_listeners)
+    towards_it = applied_towards(reader, tags, protocol, _shapes_listeners)
     applied, origins = listener_applied(towards_it.applied), towards_it.origins
     in_force = rules.value if rules is not None and http else ()
     all_planned = planned_routes(in_force, tags, lambda ref: _backend_tags(reader, ref))
@@ -416,7 +414,7 @@ def _route(planned: PlannedRoute, applied: tuple[Applied, ...], outside: frozens
 
 
 def _route_applied(
-    reader: _Reader, resource: MeshResource | None, applied: tuple[Applied, ...], protocol: Protocol
+    reader: Reader, resource: MeshResource | None, applied: tuple[Applied, ...], protocol: Protocol
 ) -> tuple[Applied, ...]:
     """As towards the destination, unless a policy points at the MeshHTTPRoute itself."""
     if resource is None:
@@ -437,7 +435,7 @@ def _route_applied(
     return tuple(result)
 
 
-def _backend_tags(reader: _Reader, ref: BackendRef) -> Tags | None:
+def _backend_tags(reader: Reader, ref: BackendRef) -> Tags | None:
     """None: an unknown resource, a service that is not HTTP, or a name that would lead to the proxy
     itself. A MeshService with a port is the resource, where there is one.
     """

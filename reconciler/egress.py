@@ -15,6 +15,7 @@ from operator import attrgetter, is_
 from typing import TYPE_CHECKING
 
 from reconciler.egress_outside import outside, reachable, trusting
+from reconciler.egress_policies import NO_ORDER, is_placed, placed
 from reconciler.ingress import (
     backends,
     ingress_chain,
@@ -23,13 +24,14 @@ from reconciler.ingress import (
     real_cluster,
 )
 from reconciler.instances import without_service
+from reconciler.locality import assignment
 from reconciler.match import is_effective
 from reconciler.model.resource import ZONE
 from reconciler.outward import by_name
 from reconciler.policies.mesh_http_route import POLICY
 from reconciler.real import NO_REALS
 from reconciler.real_services import NO_WAYS
-from reconciler.topology import differing, merged_by_address
+from reconciler.topology import differing
 from xds import names
 from xds.view import Endpoint, Endpoints, Half
 
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from reconciler.context import MeshContext
     from reconciler.egress_outside import Outside
     from reconciler.external import External, OutsideSecret
+    from reconciler.locality import Preferences
     from reconciler.model.resource import MeshResource
     from reconciler.model.spec import Tags
     from reconciler.reachability import Target
@@ -79,6 +82,7 @@ class Beyond:
     resources: Mapping[str, Passed] = field(default_factory=dict)  # what `real` comes to
     services: Mapping[str, Passed] = field(default_factory=dict)
     silent: frozenset[Target] = frozenset()  # of `remote` and `real`
+    wanted: Mapping[str, Preferences] = field(default_factory=dict)  # by service, if policies say
 
 
 NOTHING_BEYOND = Beyond()
@@ -92,14 +96,15 @@ def beyond(context: MeshContext) -> Beyond:
     remote, routes = context.topology.remote, context.resources[POLICY.kind]
     real, externals = (context.reals, context.real.into.ways), context.topology.externals
     inside, silent = _inside(context), context.place.silent
+    wanted = _wanted(context, remote)
     same = before.routes is routes and before.externals is externals and before.inside == inside
-    same = same and before.silent == silent
+    same = same and before.silent == silent and before.wanted is wanted
     if same and before.remote == remote and all(map(is_, before.real, real)):
         return before
     asked = before.asked if before.routes is routes else _asked(routes)
-    tagged = _tagged(context, before, asked)
-    same = all(map(is_, before.real, real)) and before.silent == silent
-    resources = before.resources if same else _resources(context, before.resources)
+    tagged = _tagged(context, before, asked, wanted)
+    same = all(map(is_, before.real, real)) and before.silent == silent and before.wanted is wanted
+    resources = before.resources if same else _resources(context, before.resources, wanted)
     found = context.cached.beyond = Beyond(
         remote,
         routes,
@@ -111,6 +116,7 @@ def beyond(context: MeshContext) -> Beyond:
         resources,
         {**tagged, **resources},
         silent,
+        wanted,
     )
     return found
 
@@ -120,8 +126,21 @@ def _inside(context: MeshContext) -> frozenset[str]:
     return frozenset([name for name in found.externals if found.service(name).external is None])
 
 
+def _wanted(
+    context: MeshContext, remote: tuple[tuple[Target, Offers], ...]
+) -> Mapping[str, Preferences]:
+    """The same object as long as it is the same."""
+    if not is_placed(context):
+        return NO_ORDER
+    names = {name for _, offers in remote for name in offers} | set(context.reals.named)
+    return placed(context, sorted(names))
+
+
 def _tagged(
-    context: MeshContext, before: Beyond, asked: Mapping[str, TagSets]
+    context: MeshContext,
+    before: Beyond,
+    asked: Mapping[str, TagSets],
+    wanted: Mapping[str, Preferences],
 ) -> Mapping[str, Passed]:
     """What other zones offer by tags. Where the ways are the same, only what is offered otherwise
     is looked at, and what else may be asked for, or be outside of the mesh.
@@ -130,7 +149,12 @@ def _tagged(
     targets = [target for target, _ in remote]
     known = before.tagged if targets == [target for target, _ in before.remote] else {}
     names = differing(before.remote, remote) if known else {n for _, o in remote for n in o}
-    for was, now in ((before.asked, asked), (before.externals or {}, externals)):
+    pairs: tuple[tuple[Mapping[str, object], Mapping[str, object]], ...] = (
+        (before.asked, asked),
+        (before.externals or {}, externals),
+        (before.wanted, wanted),
+    )
+    for was, now in pairs:
         if was is not now:
             names |= {n for n in was.keys() | now.keys() if was.get(n) != now.get(n)}
     names |= before.inside ^ _inside(context)
@@ -143,23 +167,28 @@ def _tagged(
         if not any(offered):
             services.pop(name, None)
         elif was_passed is None or was_passed.tag_sets != tag_sets:
-            services[name] = _passed(context, name, targets, offered, tag_sets)
-        elif was_passed.offered != offered or turned:
-            endpoints = _endpoints(context, name, targets, offered)
-            services[name] = replace(was_passed, offered=offered, endpoints=endpoints)
+            cluster, chains = _passed(context, name, tag_sets)
+            endpoints = _endpoints(context, name, targets, offered, wanted.get(name))
+            services[name] = Passed(offered, tag_sets, cluster, endpoints, chains)
+        else:
+            endpoints = _endpoints(context, name, targets, offered, wanted.get(name))
+            if was_passed.offered != offered or was_passed.endpoints != endpoints:
+                services[name] = replace(was_passed, offered=offered, endpoints=endpoints)
     if services.keys() == known.keys():
         return services
     return {name: services[name] for name in sorted(services)}
 
 
-def _resources(context: MeshContext, before: Mapping[str, Passed]) -> dict[str, Passed]:
+def _resources(
+    context: MeshContext, before: Mapping[str, Passed], wanted: Mapping[str, Preferences]
+) -> dict[str, Passed]:
     """MeshServices of other zones, and MeshMultiZoneServices with one of them."""
     services: dict[str, Passed] = {}
     for name in sorted(context.reals.named):
         to, found = context.reals.destination(name), context.real.elsewhere(name)
         if to is None or not found:
             continue
-        endpoints = Endpoints(name, merged_by_address(found))
+        endpoints = assignment(name, found, wanted.get(name))
         cluster = replace(real_cluster(name), detection=context.detects)
         chains, was = real_chains(to, name), before.get(name)
         made = Passed((), NO_TAGS, cluster, endpoints, chains)
@@ -195,33 +224,28 @@ def _asked(routes: Iterable[MeshResource]) -> dict[str, TagSets]:
 
 
 def _passed(
+    context: MeshContext, name: str, tag_sets: TagSets
+) -> tuple[EdsCluster, tuple[SniChain, ...]]:
+    offer = context.name, name
+    cluster = replace(ingress_cluster(offer, tag_sets), detection=context.detects)
+    return cluster, tuple([ingress_chain(offer, tags) for tags in tag_sets])
+
+
+def _endpoints(
     context: MeshContext,
     name: str,
     targets: list[Target],
     offered: tuple[Services, ...],
-    tag_sets: TagSets,
-) -> Passed:
-    mesh, detection = context.name, context.detects
-    return Passed(
-        offered=offered,
-        tag_sets=tag_sets,
-        cluster=replace(ingress_cluster((mesh, name), tag_sets), detection=detection),
-        endpoints=_endpoints(context, name, targets, offered),
-        chains=tuple([ingress_chain((mesh, name), tags) for tags in tag_sets]),
-    )
-
-
-def _endpoints(
-    context: MeshContext, name: str, targets: list[Target], offered: tuple[Services, ...]
+    wanted: Preferences | None,
 ) -> Endpoints:
     mesh, silent = context.name, context.place.silent
-    found = merged_by_address(
+    found = (
         replace(_endpoint(target, offer.tags, offer.instances, mesh), healthy=target not in silent)
         for target, offers in zip(targets, offered, strict=True)
         for offer in offers
         if offer.instances
     )
-    return Endpoints(names.ingress_cluster_name(mesh, name), found)
+    return assignment(names.ingress_cluster_name(mesh, name), found, wanted)
 
 
 def _endpoint(target: Target, tags: Tags, instances: int, mesh: str) -> Endpoint:

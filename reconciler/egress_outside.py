@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from reconciler.egress_policies import said
 from reconciler.inbound import about_inbounds, downstream_tls
 from reconciler.match import INBOUNDS, selections, wanted
 from reconciler.model.resource import SERVICE, ZONE, Labels, MeshResource, ResourceKey
@@ -51,17 +52,28 @@ def outside(context: MeshContext, asked: Mapping[str, tuple[Tags, ...]]) -> Outs
     """
     found = tuple(_let_out(context)) if context.spec.by_egress else ()
     further = tuple(context.outside[name] for name in sorted(context.outside))
-    basis = (context.mesh, asked, context.index[PERMISSION.kind], *found, *further)
+    told = {each.name: said(context, each.name) for each in (*found, *further)}
+    basis = (context.mesh, asked, context.index[PERMISSION.kind], *found, *further, *told.values())
     before: Outside = context.cached.outside or Outside()
     if len(before.basis) == len(basis) and all(map(_is, before.basis, basis)):
         return before
-    tagged = [_chain(context, each, asked.get(each.name, ((),))) for each in found]
     clusters = [
-        _cluster(context, names.ingress_cluster_name(context.name, e.name), e) for e in found
+        *[_cluster(context, names.ingress_cluster_name(context.name, e.name), e) for e in found],
+        *[_cluster(context, each.name, each) for each in further],
     ]
+    chains = [
+        *[_chain(context, each, asked.get(each.name, ((),))) for each in found],
+        *[_real_chain(context, each) for each in further],
+    ]
+    policies = [told[each.name] for each in (*found, *further)]
     made = Outside(
-        (*clusters, *[_cluster(context, each.name, each) for each in further]),
-        (*tagged, *[_real_chain(context, each) for each in further]),
+        tuple([replace(c, applied=p.of_cluster) for c, p in zip(clusters, policies, strict=True)]),
+        tuple(
+            [
+                replace(c, applied=(*c.applied, *p.of_chain))
+                for c, p in zip(chains, policies, strict=True)
+            ]
+        ),
         tuple(secret for each in (*found, *further) for secret in each.secrets),
         basis,
     )

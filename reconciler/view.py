@@ -26,6 +26,7 @@ from reconciler.model.spec import (
 )
 from reconciler.outward import Outward, by_name
 from reconciler.policies import POLICIES
+from reconciler.policies.hooks import EFFECTS
 from reconciler.real import REAL_KINDS
 from xds import names
 from xds.copying import replace
@@ -330,13 +331,14 @@ def egress_view(
 @dataclass(frozen=True, slots=True)
 class Reach:
     """The meshes whose contexts a change makes stale, those whose certificates may be from another
-    CA, and whether zone proxies may look different.
+    CA, and whether zone proxies may look different: all, or egresses.
     """
 
     meshes: frozenset[str] = frozenset()
     all_meshes: bool = False
     ingresses: bool = False
     certificates: frozenset[str] = frozenset()
+    egresses: bool = False
 
     def __or__(self, other: Reach) -> Reach:
         return Reach(
@@ -344,6 +346,7 @@ class Reach:
             self.all_meshes or other.all_meshes,
             self.ingresses or other.ingresses,
             self.certificates | other.certificates,
+            self.egresses or other.egresses,
         )
 
 
@@ -370,6 +373,7 @@ def touched_meshes(change: ResourceDiff, state: MeshState, zone: str = "") -> Re
         remote,
         any(key.type in _INGRESS for key in own),
         frozenset(key.mesh for key, _ in relevant if key.type == "Secret"),
+        any(key.type in _EGRESS for key in own),
     )
 
 
@@ -398,4 +402,7 @@ _INGRESS = frozenset(
         *("MeshMultiZoneService", "MeshExternalService", "ZoneEgress", "ExternalService", "Secret"),
         "MeshTrafficPermission",
     )
+)
+_EGRESS = frozenset(  # beside these: what is said of a destination holds where calls leave
+    effect.kind for effect in EFFECTS if effect.on_outbound and effect.hooks.shape_clusters
 )

@@ -101,7 +101,7 @@ def free_ports(count: int) -> list[int]:
 class World:
     """All parts of one demo. `start` brings them up in order; `stop` ends whatever was started."""
 
-    zones = ("east", "west")
+    zones: tuple[str, ...] = ("east", "west")
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -109,7 +109,7 @@ class World:
         self.work = folder / "work"
         self.processes: dict[str, Process] = {}
         self.taps: dict[str, Tap] = {}
-        ports = free_ports(44)
+        ports = free_ports(24 + 10 * len(self.zones))
         self.kds_port = ports.pop()
         self.refusing_port = ports.pop()
         self.diagnostics = {role: ports.pop() for role in ("global", *self.zones)}

@@ -65,9 +65,16 @@ def reaches(state: ZoneState, reach: Reach) -> Outcome:
     dirty = state.dirty
     for mesh in reach.certificates:
         dirty = dirty.with_queued(state.proxies.in_mesh(mesh))
-    if reach.ingresses:
-        dirty = dirty.with_gathered(state.proxies.in_mesh(""))
+    if reach.ingresses or reach.egresses:
+        dirty = dirty.with_gathered(_zone_proxies(state, egresses_only=not reach.ingresses))
     return replace(state, dirty=dirty), (BuildSoon(),)
+
+
+def _zone_proxies(state: ZoneState, *, egresses_only: bool) -> Iterable[str]:
+    nodes = state.proxies.in_mesh("")
+    if not egresses_only:
+        return nodes
+    return [node for node in nodes if state.proxies[node].key.type == "ZoneEgress"]
 
 
 def reached(state: ZoneState) -> Outcome:

@@ -67,7 +67,7 @@ def asked(state: ZoneState, silent: Mapping[Target, float], now: float) -> Outco
             fields = {"zone": zones[at], "address": written(at), "after_s": now - before[at]}
             notes.append(Note("ingress.answers", fields))
     state = replace(state, silent=HashTrieMap(dict(silent)))
-    state, built = zone_build.reaches(state, Reach(all_meshes=True, ingresses=True))
+    state, built = zone_build.reaches(state, Reach(all_meshes=True, egresses=True))
     return state, (*built, *notes)
 
 

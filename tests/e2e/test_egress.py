@@ -56,6 +56,20 @@ class Zones(Fleet):
 
         await self.until(f"{wanted}, after {seen}", asked)
 
+    async def _answer(self, port: int) -> str:
+        try:
+            return (await get(port))[1]
+        except (OSError, EOFError):
+            return "nothing"
+
+    async def answered_alone(self, port: int, wanted: str) -> None:
+        """Until many calls in a row, each by a connection of its own, have this answer."""
+
+        async def alone() -> bool:
+            return {await self._answer(port) for _ in range(CALLS)} == {wanted}
+
+        await self.until(wanted, alone)
+
 
 @pytest.fixture
 async def zones(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Zones]:
@@ -153,3 +167,45 @@ async def test_what_one_zone_alone_reaches_is_called_through_its_ingress_and_egr
         await zones.until("no way", lambda: not zones.endpoints("front").get("pay"))
         status, _ = await get(port)
         assert status == 503
+
+
+class ThreeZones(Zones):
+    zones = ("east", "west", "north")
+
+
+def in_order(*first: str) -> dict[str, object]:
+    """These zones one after the other, and no other one."""
+    steps = [{"to": {"type": "Only", "zones": [zone]}} for zone in first]
+    item = {
+        "targetRef": {"kind": "MeshService", "name": "backend"},
+        "default": {"localityAwareness": {"crossZone": {"failover": steps}}},
+    }
+    spec = {"targetRef": {"kind": "Mesh"}, "to": [item]}
+    return {"type": "MeshLoadBalancingStrategy", "mesh": "default", "name": "order", "spec": spec}
+
+
+async def test_an_egress_calls_other_zones_in_the_order_of_a_policy(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    made = ThreeZones(tmp_path_factory.mktemp("z"), mesh=BY_EGRESS, allow=ALLOW_ALL)
+    async with AsyncExitStack() as stack:
+        stack.callback(made.stop)
+        await made.start_global()
+        await asyncio.gather(*map(made.start_zone, made.zones))
+        for zone in ("west", "north"):
+            there = await stack.enter_async_context(application(zone))
+            made.ingress(f"gate-{zone}", zone)
+            made.sidecar(f"backend-{zone}", zone, App("backend", there, protocol="tcp"))
+        made.egress("out", "east")
+        gateway = {"tags": {"kuma.io/service": "front"}}
+        port = made.sidecar("front", "east", to=("backend",), gateway=gateway).calls["backend"]
+        await made.all_acked(east=2, west=2, north=2)
+        await made.answers(port, "west", "north")
+
+        for first, second in (("north", "west"), ("west", "north")):
+            await made.commit(order=in_order(first, second))
+            await made.answered_alone(port, first)
+        made.processes.pop("proxy-gate-west").kill_now()
+        await made.answered_alone(port, "north")
+        await made.commit(order=in_order("west"))
+        await made.answered_alone(port, "nothing")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-HOSTS = {"east": "127.0.1.1", "west": "127.0.2.1"}
+HOSTS = {"east": "127.0.1.1", "west": "127.0.2.1", "north": "127.0.3.1"}
 ALLOW_ALL = {
     "type": "MeshTrafficPermission",
     "mesh": "default",

@@ -113,6 +113,9 @@ def _outside_hcm(chain: EndedChain) -> HttpConnectionManager:
     """The host header becomes that of the endpoint. What proxies say of callers stays inside."""
     action = new(RouteAction, cluster=chain.cluster, auto_host_rewrite=True, timeout=NO_TIMEOUT)
     route = new(EnvoyRoute, match=new(RouteMatch, prefix="/"), route=action)
+    for each in chain.applied:
+        if each.hooks.on_route is not None:
+            each.hooks.on_route(route, each.conf)
     config = new(
         RouteConfiguration,
         name=f"outbound:{chain.service}",

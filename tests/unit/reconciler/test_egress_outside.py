@@ -22,6 +22,8 @@ from tests.support.mesh import (
     offers,
 )
 from tests.support.outside import Authority
+from xds.build.clusters import build_cluster
+from xds.readable import readable
 from xds.view import EndedChain, ExternalCluster, SniListener
 
 if TYPE_CHECKING:
@@ -210,6 +212,61 @@ def test_a_service_of_the_mesh_that_comes_takes_the_name_of_one_outside() -> Non
         state = apply(state, change)
         known = contexts(state, known)
         assert passed(view_in(known)) == expected
+
+
+def to_pay(
+    kind: str, default: dict[str, Any], target: dict[str, object] | None = None
+) -> MeshResource:
+    item = {"targetRef": {"kind": "MeshService", "name": "pay"}, "default": default}
+    return a_policy(kind, "to-pay", {"targetRef": target or {"kind": "Mesh"}, "to": [item]})
+
+
+def built(result: ViewResult) -> dict[str, Any]:
+    (cluster,) = (c for c in result.view.clusters if isinstance(c, ExternalCluster))
+    return dict(readable(build_cluster(cluster)))
+
+
+HASHED = to_pay(
+    "MeshLoadBalancingStrategy",
+    {
+        "loadBalancer": {"type": "RingHash"},
+        "hashPolicies": [{"type": "Header", "header": {"name": "x-user"}}],
+    },
+)
+
+
+def test_what_policies_say_of_a_service_outside_holds_where_calls_leave() -> None:
+    pay = an_external("pay", "192.0.2.1:80", protocol="http")
+    assert "lbPolicy" not in built(view(pay))
+    assert built(view(pay, HASHED))["lbPolicy"] == "RING_HASH"
+    timed = built(view(pay, to_pay("MeshTimeout", {"connectionTimeout": "3s"})))
+    assert timed["connectTimeout"] == "3s"
+    limits = {"connectionLimits": {"maxConnections": 7}}
+    limited = built(view(pay, to_pay("MeshCircuitBreaker", limits)))
+    assert [each["maxConnections"] for each in limited["circuitBreakers"]["thresholds"]] == [7]
+    some: dict[str, object] = {"kind": "Dataplane", "labels": {"app": "web"}}
+    unsaid = built(view(pay, to_pay("MeshTimeout", {"connectionTimeout": "3s"}, some)))
+    assert unsaid["connectTimeout"] == "5s"
+
+
+def test_a_call_is_hashed_where_it_leaves_and_retried_by_its_caller_alone() -> None:
+    pay = an_external("pay", "192.0.2.1:80", protocol="http")
+    retry = to_pay("MeshRetry", {"http": {"numRetries": 3}})
+    (chain,) = ended(view(pay, HASHED, retry, allow("all", {"kind": "Mesh"})))
+    assert [each.hooks.policy for each in chain.applied] == [
+        "mesh_traffic_permission", "mesh_load_balancing_strategy"
+    ]  # fmt: skip
+
+
+def test_policies_that_come_and_go_are_followed_there() -> None:
+    state = from_resources([MESH, an_external("pay", "192.0.2.1:80", protocol="http")])
+    known = contexts(state)
+    before = view_in(known)
+    for change in (ResourceDiff((HASHED,)), ResourceDiff((), (HASHED.key,))):
+        state = apply(state, change)
+        known = contexts(state, known)
+        assert view_in(known).view == view(*state.all()).view
+    assert view_in(known).view == before.view
 
 
 # --- the zone's ingress ---

@@ -10,6 +10,8 @@ from tests.support.egress import contexts
 from tests.support.mesh import (
     a_dataplane,
     a_mesh,
+    a_mesh_service,
+    a_multi_zone_service,
     a_policy,
     an_egress,
     an_inbound,
@@ -19,6 +21,8 @@ from tests.support.mesh import (
 from xds.view import EdsCluster, Endpoints, ProxyView, SniListener
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from reconciler.context import MeshContext
     from reconciler.model.resource import MeshResource
 
@@ -179,3 +183,92 @@ def test_assignments_have_the_names_of_clusters() -> None:
     assert [c.name for c in found.clusters] == ["default:a", "default:b"]
     assert [e.cluster for e in found.endpoints] == ["default:a", "default:b"]
     assert all(isinstance(e, Endpoints) for e in found.endpoints)
+
+
+# --- in the order that policies say ---
+
+
+def a_strategy(*failover: Mapping[str, object], **target: object) -> MeshResource:
+    cross = {"failover": list(failover), "failoverThreshold": {"percentage": 70}}
+    conf = {"localityAwareness": {"crossZone": cross}}
+    item = {"targetRef": {"kind": "MeshService", "name": "web"}, "default": conf}
+    spec = {"targetRef": target or {"kind": "Mesh"}, "to": [item]}
+    return a_policy("MeshLoadBalancingStrategy", "order", spec)
+
+
+THREE = (
+    an_ingress("west", offers("web", 1, zone="west"), offers("api", 1, zone="west")),
+    an_ingress("north", offers("web", 1, zone="north"), address="203.0.113.2"),
+    an_ingress("south", offers("web", 1, zone="south"), address="203.0.113.3"),
+)
+NORTH_FIRST: tuple[Mapping[str, object], ...] = (
+    {"to": {"type": "Only", "zones": ["north"]}},
+    {"to": {"type": "Any"}},
+)
+BUT_SOUTH: tuple[Mapping[str, object], ...] = ({"to": {"type": "AnyExcept", "zones": ["south"]}},)
+
+
+def levels(found: ProxyView, cluster: str = "default:web") -> dict[str | None, int]:
+    """By zone."""
+    (assignment,) = (e for e in found.endpoints if e.cluster == cluster)
+    return {e.zone: e.priority for e in assignment.endpoints}
+
+
+def test_zones_are_called_in_the_order_of_a_policy_for_all_callers() -> None:
+    found = view(BY_EGRESS, *THREE, a_strategy(*NORTH_FIRST))
+    assert levels(found) == {"north": 1, "west": 2, "south": 2}
+    (assignment,) = (e for e in found.endpoints if e.cluster == "default:web")
+    assert (assignment.overprovisioning, assignment.weights) == (143, ())
+    assert levels(found, "default:api") == {"west": 0}
+    assert levels(view(BY_EGRESS, *THREE, a_strategy(*BUT_SOUTH))) == {"west": 1, "north": 1}
+
+
+def test_what_is_said_for_some_callers_is_not_for_an_egress_to_know() -> None:
+    labels = {"kind": "Dataplane", "labels": {"app": "web"}}
+    found = view(BY_EGRESS, *THREE, a_strategy(*NORTH_FIRST, **labels))
+    assert set(levels(found).values()) == {0}
+
+
+def test_an_order_that_comes_changes_and_goes_is_followed() -> None:
+    state = from_resources([BY_EGRESS, *THREE])
+    known = contexts(state)
+    before = view_in(known)
+    for order in (NORTH_FIRST, BUT_SOUTH):
+        state = apply(state, ResourceDiff((a_strategy(*order),)))
+        known = contexts(state, known)
+        after = view_in(known)
+        assert after == view(*state.all())
+        (same,) = (e for e in after.endpoints if e.cluster == "default:api")
+        assert any(same is was for was in before.endpoints)
+    state = apply(state, ResourceDiff((), (a_strategy().key,)))
+    assert view_in(contexts(state, known)) == before
+
+
+def test_real_services_of_several_zones_are_called_in_that_order_too() -> None:
+    ports = [{"port": 80, "targetPort": 8080, "appProtocol": "http"}]
+    reals = [
+        a_mesh_service(
+            "web",
+            {"kuma.io/zone": zone, "team": "x"},
+            spec={"ports": ports, "state": "Available"},
+            key=f"web-{zone}",
+        )
+        for zone in ("west", "north")
+    ]
+    chosen = {"selector": {"meshService": {"matchLabels": {"team": "x"}}}, "ports": ports}
+    every = a_multi_zone_service("every", chosen)
+    cross = {"failover": list(NORTH_FIRST)}
+    item = {
+        "targetRef": {"kind": "MeshMultiZoneService", "name": "every"},
+        "default": {"localityAwareness": {"crossZone": cross}},
+    }
+    spec = {"targetRef": {"kind": "Mesh"}, "to": [item]}
+    order = a_policy("MeshLoadBalancingStrategy", "order", spec)
+    state = from_resources([BY_EGRESS, *THREE, *reals, every])
+    known = contexts(state)
+    view_in(known)
+    state = apply(state, ResourceDiff((order,)))
+    found = view_in(contexts(state, known))
+    (cluster,) = (e.cluster for e in found.endpoints if "_every_" in e.cluster)
+    assert levels(found, cluster) == {"north": 1, "west": 2}
+    assert found == view(*state.all())

@@ -27,24 +27,35 @@ if TYPE_CHECKING:
 HELLO = client_hello()
 
 
+class Ingress(asyncio.Protocol):
+    """One that is well ends what it does not know; one that hangs takes it and is still."""
+
+    def __init__(self, held: list[asyncio.Transport], *, ends: bool) -> None:
+        self.held, self.ends = held, ends
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.held.append(transport)
+
+    def data_received(self, data: bytes) -> None:
+        assert NOBODY.encode() in data
+        if self.ends:
+            self.transport.close()
+
+
 @asynccontextmanager
 async def listening(*, ends: bool, port: int = 0) -> AsyncIterator[tuple[str, int]]:
-    """An ingress that is well ends what it does not know; one that hangs takes it and is still."""
-    held: list[asyncio.StreamWriter] = []
-
-    async def took(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        held.append(writer)
-        if ends:
-            await reader.read(1)
-            writer.close()
-
-    server = await asyncio.start_server(took, "127.0.0.1", port)
+    held: list[asyncio.Transport] = []
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Ingress(held, ends=ends), "127.0.0.1", port)
     try:
         yield server.sockets[0].getsockname()
     finally:
         server.close()
-        for writer in held:
-            writer.transport.abort()
+        for transport in held:
+            transport.abort()
+        await asyncio.sleep(0)  # Until they have closed.
 
 
 @pytest.fixture
