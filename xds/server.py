@@ -38,7 +38,7 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_send_message_length", -1),  # our own messages; the client sets what it takes
     ("grpc.max_concurrent_streams", 1_000_000),
     # Who says nothing is out before its callers try it again (`EJECTION_BASE` of their clusters).
-    ("grpc.keepalive_time_ms", 4_000),
+    ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 8_000),
     ("grpc.http2.ping_timeout_ms", 8_000),
     ("grpc.server_handshake_timeout_ms", 10_000),

@@ -35,7 +35,7 @@ Found = dict[str, list[Outcome]]  # outcomes of an outage, one a run
 NONE_FAIL = ("leave", "leave_remote", "kill_own_zone", "kill_other_zone", "kill_global")
 WITHIN_S = 1.0  # what is killed fails no call after that
 # What says nothing more is known by its silence alone: of a second, and another one for an answer.
-SILENT_S, SILENT = 3.0, ("freeze_instance", "freeze_ingress")
+SILENT_S, SILENT = 3.0, ("freeze_instance", "freeze_remote", "freeze_ingress")
 # kill -9 of the only local instance with its sidecar, at 200 requests a second, on a machine of
 # this kind with Kuma 2.14.3: it looks for what is gone once a second and keeps it for ten.
 KUMA_S, KUMA_FAILED = 11.3, 2251

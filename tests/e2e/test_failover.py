@@ -92,7 +92,7 @@ async def test_a_zone_of_which_all_is_killed_is_avoided_though_its_endpoints_sta
 async def test_who_says_nothing_more_is_left_out_before_a_control_plane_knows(
     world: TwoZones, load: Steady, name: str
 ) -> None:
-    outcome = await lost(world, load, name, 20.0)
+    outcome = await lost(world, load, name, 25.0)
     assert outcome.settled < SILENT_S, outcome
     assert outcome.gap < WITHIN_S, outcome
 

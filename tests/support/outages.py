@@ -309,14 +309,14 @@ OUTAGES = (
         lost=("e1",),
         how=signal.SIGSTOP,
         after=_without("e1"),
-        watch_s=24.0,  # past the time at which who was left out is tried again
+        watch_s=28.0,  # past the time at which who was left out is tried again
     ),
     Outage(
         name="freeze_remote",
         title="an instance of the other zone says nothing more (SIGSTOP)",
         lost=(ANSWERING,),
         how=signal.SIGSTOP,
-        watch_s=24.0,
+        watch_s=28.0,
     ),
     Outage(
         name="freeze_ingress",
@@ -324,7 +324,7 @@ OUTAGES = (
         lost=("proxy-ingress-west",),
         how=signal.SIGSTOP,
         after=frozenset(EAST),
-        watch_s=24.0,
+        watch_s=28.0,
     ),
     Outage(
         name="local_first",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 SETTLED_S = 3.0  # a connection that is silent for 1 s is asked, and given up after one more
-WATCHED_S = 25.0  # who is out would be tried again after 15 s, if nobody knew
+WATCHED_S = 28.0  # who is out would be tried again after 20 s, if nobody knew
 BACK_S = 5.0  # its ingress is asked once a second
 NOTICED_S = 40.0  # a keep-alive of 15 s and as long for its answer, twice at the most
 

@@ -72,11 +72,11 @@ LOCAL_CONNECT_TIMEOUT = timedelta(seconds=10)
 LOCAL_IDLE_TIMEOUT = timedelta(seconds=7200)
 NO_TIMEOUT = timedelta(0)
 
-# Our own detection. Whoever is out is tried again after 15 s, then after 30 s: by calls, which wait
+# Our own detection. Whoever is out is tried again after 20 s, then after 30 s: by calls, which wait
 # until connecting takes too long. Before, the control plane finds out by itself who is not there.
 UNREACHED = 3  # calls in a row that did not get through
 EJECTION_LOOK = timedelta(seconds=1)  # how often is looked who may be back
-EJECTION_BASE = timedelta(seconds=15)
+EJECTION_BASE = timedelta(seconds=20)
 EJECTION_MAX = timedelta(seconds=30)
 PANIC_PERCENT = 1.0  # with less than this share left, which is nobody, all are tried
 MERGE_WINDOW = timedelta(milliseconds=100)  # Envoy waits for 1 s with the second that is out

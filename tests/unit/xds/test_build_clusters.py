@@ -84,7 +84,7 @@ def test_detection_ejects_who_is_not_reached_and_nobody_for_an_answer() -> None:
         "splitExternalLocalOriginErrors": True,
         "consecutiveLocalOriginFailure": 3,
         "interval": "1s",
-        "baseEjectionTime": "15s",
+        "baseEjectionTime": "20s",
         "maxEjectionTime": "30s",
         "maxEjectionPercent": 100,
         "enforcingConsecutive5Xx": 0,
