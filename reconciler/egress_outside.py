@@ -52,8 +52,8 @@ def outside(context: MeshContext, asked: Mapping[str, tuple[Tags, ...]]) -> Outs
     """
     found = tuple(_let_out(context)) if context.spec.by_egress else ()
     further = tuple(context.outside[name] for name in sorted(context.outside))
-    told = {each.name: said(context, each.name) for each in (*found, *further)}
-    basis = (context.mesh, asked, context.index[PERMISSION.kind], *found, *further, *told.values())
+    policies = said(context, [each.name for each in (*found, *further)])
+    basis = (context.mesh, asked, context.index[PERMISSION.kind], *found, *further, *policies)
     before: Outside = context.cached.outside or Outside()
     if len(before.basis) == len(basis) and all(map(_is, before.basis, basis)):
         return before
@@ -65,7 +65,6 @@ def outside(context: MeshContext, asked: Mapping[str, tuple[Tags, ...]]) -> Outs
         *[_chain(context, each, asked.get(each.name, ((),))) for each in found],
         *[_real_chain(context, each) for each in further],
     ]
-    policies = [told[each.name] for each in (*found, *further)]
     made = Outside(
         tuple([replace(c, applied=p.of_cluster) for c, p in zip(clusters, policies, strict=True)]),
         tuple(

@@ -21,7 +21,7 @@ from reconciler.routes import service_tags
 from xds.view import Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from reconciler.context import MeshContext
     from reconciler.destination import Kept
@@ -61,10 +61,12 @@ def anybody(context: MeshContext) -> Anybody:
     return found
 
 
-def said(context: MeshContext, service: str) -> Said:
-    """Of a service outside of the mesh: the same object as long as it is the same."""
-    asking = anybody(context)
-    return kept(context, asking.callers, asking.said, service_tags(service), _said).value
+def said(context: MeshContext, services: Sequence[str]) -> list[Said]:
+    """Of each service outside of the mesh: the same object as long as it is the same."""
+    asking, tags = anybody(context), list(map(service_tags, services))
+    found = [kept(context, asking.callers, asking.said, each, _said) for each in tags]
+    asking.said = dict(zip(tags, found, strict=True))  # Of no service that has gone.
+    return [each.value for each in found]
 
 
 def _said(reader: Reader, tags: Tags) -> Said:
@@ -79,16 +81,15 @@ def is_placed(context: MeshContext) -> bool:
     return len(context.resources[PLACING.kind]) > 0
 
 
-def placed(context: MeshContext, services: Iterable[str]) -> Mapping[str, Preferences]:
+def placed(context: MeshContext, services: Sequence[str]) -> Mapping[str, Preferences]:
     """In which order other zones are called, for services of which somebody says so. The same
     object as long as it is the same.
     """
-    asking, found = anybody(context), dict[str, Preferences]()
-    for service in services:
-        tags = service_tags(service)
-        order = kept(context, asking.callers, asking.orders, tags, _order).value
-        if order is not None:
-            found[service] = order
+    asking, tags = anybody(context), list(map(service_tags, services))
+    known = [kept(context, asking.callers, asking.orders, each, _order) for each in tags]
+    asking.orders = dict(zip(tags, known, strict=True))
+    orders = ((name, each.value) for name, each in zip(services, known, strict=True))
+    found = {name: order for name, order in orders if order is not None}
     if found != asking.placed:
         asking.placed = found
     return asking.placed

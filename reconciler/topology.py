@@ -271,8 +271,9 @@ class Topology:
             services |= {*self.instances, *instances}
             others = True
         turned = {n for t in was.silent ^ now.silent for n in dict(remote).get(t, ())}
-        services |= turned
-        found = {**found, **{n: _anew(found[n]) for n in turned & found.keys()}}
+        if turned:
+            services |= turned
+            found = {n: _anew(known) if n in turned else known for n, known in found.items()}
         if others:  # Every service anew, if only to be found equal.
             found = {n: _anew(known) for n, known in found.items()}
             services |= differing(self.remote, ()) | differing((), remote)

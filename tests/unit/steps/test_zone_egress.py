@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler.decode import mesh_resource
 from reconciler.kds.proxy_insight import ProxyInsight
@@ -13,10 +13,11 @@ from reconciler.steps import zone_build
 from reconciler.steps import zone_state as z
 from reconciler.steps.zone_egress import warnings, without_egress
 from reconciler.steps.zone_report import report_of
-from tests.support.mesh import an_external
-from tests.support.zone import INGRESS, Zone, dataplane, zone
+from tests.support.mesh import a_mesh, a_policy, an_external, an_ingress, offers
+from tests.support.zone import INGRESS, START, Zone, dataplane, settings, zone
 from xds.discovery import DeltaRequest
 from xds.names import ADMIN_LISTENER
+from xds.readable import readable
 
 if TYPE_CHECKING:
     from reconciler.model.resource import MeshResource
@@ -106,6 +107,27 @@ def test_two_zone_proxies_of_one_name_would_be_one_node() -> None:
         if there:
             made.lose(stream)
     assert made.state.local.of("ZoneIngress") == ()
+
+
+def test_what_policies_say_of_other_zones_reaches_an_egress_that_stands() -> None:
+    there = [
+        an_ingress(zone, offers("web", zone=zone), address=f"203.0.113.{n}")
+        for n, zone in enumerate(("west", "north"), 1)
+    ]
+    made = Zone(z.ZoneState(settings=settings()))
+    made.deliver(z.Restored(START, (a_mesh(zone_egress=True),), relayed=tuple(there)))
+    made.connect(EGRESS)
+    steps = [{"to": {"type": "Only", "zones": [zone]}} for zone in ("north", "west")]
+    conf = {"localityAwareness": {"crossZone": {"failover": steps}}}
+    item = {"targetRef": {"kind": "MeshService", "name": "web"}, "default": conf}
+    spec = {"targetRef": {"kind": "Mesh"}, "to": [item]}
+    change(made, a_policy("MeshLoadBalancingStrategy", "order", spec))
+    snapshot = made.state.proxies[".egress"].snapshot
+    assert snapshot is not None
+    found: Any = readable(snapshot.endpoints["default:web"])
+    assert {e["locality"]["zone"]: e["priority"] for e in found["endpoints"]} == {
+        "north": 1, "west": 2
+    }  # fmt: skip
 
 
 # --- none is there ---
