@@ -5,6 +5,7 @@ policy written. `make bench-failover` prints the same losses as figures (docs/pe
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,13 @@ async def lost(world: TwoZones, load: Steady, name: str, watch_s: float = WATCHE
     return outcome
 
 
+def said(world: TwoZones) -> list[str]:
+    """What east's control plane tells of other zones' ingresses."""
+    lines = (world.folder / "logs" / "zone-east.log").read_text().splitlines()
+    events = [json.loads(line)["event"] for line in lines if line.startswith("{")]
+    return [event for event in events if event.startswith("ingress.")]
+
+
 @pytest.mark.parametrize("name", ["leave", "leave_remote"])
 async def test_an_instance_that_leaves_fails_no_call(
     world: TwoZones, load: Steady, name: str
@@ -92,9 +100,13 @@ async def test_a_zone_of_which_all_is_killed_is_avoided_though_its_endpoints_sta
 async def test_who_says_nothing_more_is_left_out_before_a_control_plane_knows(
     world: TwoZones, load: Steady, name: str
 ) -> None:
+    told = said(world)
     outcome = await lost(world, load, name, 25.0)
     assert outcome.settled < SILENT_S, outcome
     assert outcome.gap < WITHIN_S, outcome
+    # Its own zone takes it out before it answers again.
+    expected = ["ingress.silent"] if name == "freeze_ingress" else []
+    assert said(world)[len(told) :] == expected
 
 
 @pytest.mark.parametrize("name", ["kill_own_zone", "kill_other_zone", "kill_global"])

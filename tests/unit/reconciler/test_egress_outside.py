@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from tests.support.mesh import (
 )
 from tests.support.outside import Authority
 from xds.build.clusters import build_cluster
+from xds.build.listeners import build_listener
 from xds.readable import readable
 from xds.view import EndedChain, ExternalCluster, SniListener
 
@@ -256,6 +258,10 @@ def test_a_call_is_hashed_where_it_leaves_and_retried_by_its_caller_alone() -> N
     assert [each.hooks.policy for each in chain.applied] == [
         "mesh_traffic_permission", "mesh_load_balancing_strategy"
     ]  # fmt: skip
+    (made,) = view(pay, HASHED, allow("all", {"kind": "Mesh"})).view.listeners
+    assert isinstance(made, SniListener)
+    text = json.dumps(readable(build_listener(made)))
+    assert text.count('"hashPolicy": [{"header": {"headerName": "x-user"}}]') == 1
 
 
 def test_policies_that_come_and_go_are_followed_there() -> None:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from rpds import HashTrieMap
 
-from reconciler.figures import ProcessFigures, global_figures, process_figures, zone_figures
+from reconciler.figures import (
+    ProcessFigures,
+    global_figures,
+    probe_figures,
+    process_figures,
+    zone_figures,
+)
 from reconciler.kds.manifest import ConvergenceReport
 from reconciler.steps import global_state as g
 from reconciler.steps.zone_record import ZoneRecord
@@ -70,6 +76,14 @@ def test_a_zone_counts_its_proxies_and_what_was_built_for_them() -> None:
     assert after["reconciler_proxies_registered"] == {(): 1}
     assert sum(after["reconciler_proxies"].values()) == 1
     assert sum(after["reconciler_built"].values()) > 0
+
+
+def test_a_zone_counts_what_became_of_asking_other_zones() -> None:
+    found = values(probe_figures({"silent": 2, "answered": 7}, 1))
+    assert found["reconciler_ingresses_silent"] == {(): 1}
+    assert found["reconciler_ingress_probes"] == {
+        (("result", "answered"),): 7, (("result", "silent"),): 2
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("error", "up"), [("", 1), ("disk full", 0)])

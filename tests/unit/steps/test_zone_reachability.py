@@ -28,6 +28,11 @@ THERE = (
     an_ingress("west", offers("web", 2, zone="west"), offers("api", zone="west")),
     an_ingress("north", offers("web", 1, zone="north"), address=NORTH[0]),
 )
+WEST_BACKEND = a_mesh_service(
+    "web",
+    {"kuma.io/zone": "west", "kuma.io/origin": "global"},
+    spec={"ports": [{"port": 80, "targetPort": 8080, "appProtocol": "http"}]},
+)
 EGRESS = {
     "type": "ZoneEgress",
     "name": "egress",
@@ -90,10 +95,7 @@ def test_only_assignments_that_lead_there_are_sent_anew() -> None:
 
 
 def test_real_services_of_the_zone_behind_it_are_told_too() -> None:
-    ports = [{"port": 80, "targetPort": 8080, "appProtocol": "http"}]
-    labels = {"kuma.io/zone": "west", "kuma.io/origin": "global"}
-    there = a_mesh_service("web", labels, spec={"ports": ports})
-    made = a_zone(*THERE, there)
+    made = a_zone(*THERE, WEST_BACKEND)
     document = dataplane("caller", "caller")
     ref = {"kind": "MeshService", "labels": {"kuma.io/zone": "west"}, "port": 80}
     document["networking"]["outbound"] = [{"port": 10001, "backendRef": ref}]
@@ -120,6 +122,18 @@ def test_an_egress_is_told_and_those_who_go_by_it_are_not() -> None:
     assert caller not in made.sent
     told(made, {})
     assert health(made, ".egress", "default:web") == {WEST[0]: True, NORTH[0]: True}
+
+
+def test_real_services_behind_an_egress_are_told_there() -> None:
+    made = a_zone(*THERE, WEST_BACKEND, mesh=a_mesh(zone_egress=True))
+    made.connect(EGRESS)
+    snapshot = made.state.proxies[".egress"].snapshot
+    assert snapshot is not None
+    (cluster,) = (name for name in snapshot.of(ENDPOINT) if name.endswith("_msvc_80"))
+    told(made, {WEST: START})
+    assert health(made, ".egress", cluster) == {WEST[0]: False}
+    told(made, {})
+    assert health(made, ".egress", cluster) == {WEST[0]: True}
 
 
 def test_one_that_has_gone_is_not_said_to_answer() -> None:
