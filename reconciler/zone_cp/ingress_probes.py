@@ -67,7 +67,7 @@ class IngressProbes:
             del self._asked[at]
         if gone:
             self._tell()
-        pause = max(self.interval_s / max(1, len(wanted)), 1 / PER_SECOND)
+        pause = pause_s(self.interval_s, len(wanted))
         if not wanted:
             await asyncio.sleep(pause)
         for at in wanted:
@@ -98,6 +98,11 @@ class IngressProbes:
     def _tell(self) -> None:
         silent = {at: found.since for at, found in self._asked.items() if found.since is not None}
         self.plane.deliver(z.IngressesAsked(silent, time.time()))
+
+
+def pause_s(interval_s: float, count: int) -> float:
+    """From one question to the next, of so many."""
+    return max(interval_s / max(1, count), 1 / PER_SECOND)
 
 
 async def answers(at: Target, hello: bytes) -> bool | None:

@@ -223,6 +223,23 @@ def test_zones_are_called_in_the_order_of_a_policy_for_all_callers() -> None:
     assert levels(view(BY_EGRESS, *THREE, a_strategy(*BUT_SOUTH))) == {"west": 1, "north": 1}
 
 
+def test_what_is_said_of_the_own_zone_alone_changes_nothing_of_others() -> None:
+    """Weights of localities would be for a cluster that asks for them."""
+    local = {"localZone": {"affinityTags": [{"key": "node"}]}}
+    for said, expected in (
+        ({"disabled": False}, {0}),
+        ({**local, "crossZone": {"failover": list(NORTH_FIRST)}}, {1, 2}),
+    ):
+        item = {
+            "targetRef": {"kind": "MeshService", "name": "web"},
+            "default": {"localityAwareness": said},
+        }
+        spec = {"targetRef": {"kind": "Mesh"}, "to": [item]}
+        found = view(BY_EGRESS, *THREE, a_policy("MeshLoadBalancingStrategy", "near", spec))
+        assert set(levels(found).values()) == expected
+        assert all(each.weights == () for each in found.endpoints)
+
+
 def test_what_is_said_for_some_callers_is_not_for_an_egress_to_know() -> None:
     labels = {"kind": "Dataplane", "labels": {"app": "web"}}
     found = view(BY_EGRESS, *THREE, a_strategy(*NORTH_FIRST, **labels))

@@ -15,7 +15,7 @@ from reconciler.state import from_resources
 from reconciler.steps import zone_reachability
 from reconciler.store import Store
 from reconciler.zone_cp import ingress_probes
-from reconciler.zone_cp.ingress_probes import NOBODY, IngressProbes, answers, client_hello
+from reconciler.zone_cp.ingress_probes import NOBODY, IngressProbes, answers, client_hello, pause_s
 from reconciler.zone_cp.plane import ZoneControlPlane
 from tests.support.mesh import a_mesh, an_ingress, offers
 from tests.support.zone import settings
@@ -99,6 +99,11 @@ async def seen(claim: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not claim():  # noqa: ASYNC110 (nobody tells)
             await asyncio.sleep(0.005)
+
+
+def test_each_is_asked_once_an_interval_and_many_less_often() -> None:
+    assert [pause_s(1.0, count) for count in (0, 1, 10)] == [1.0, 1.0, 0.1]
+    assert pause_s(1.0, 200) == 1 / ingress_probes.PER_SECOND
 
 
 def test_the_question_is_for_a_server_that_nobody_is() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from reconciler.decode import mesh_resource
 from reconciler.model.resource import Labels, ResourceKey
+from reconciler.rest.zone_config import computed
 from reconciler.steps import zone_state as z
 from reconciler.steps.zone_reachability import targets, warnings
 from tests.support.mesh import a_mesh, a_mesh_service, an_ingress, offers
@@ -77,6 +79,9 @@ def test_what_leads_to_a_silent_ingress_stays_and_is_told_to_be_unhealthy() -> N
     assert told(made, {WEST: START}) == [("ingress.silent", "203.0.113.1:10001")]
     assert health(made, "default.caller", "web") == {WEST[0]: False, NORTH[0]: True}
     assert health(made, "default.caller", "api") == {WEST[0]: False}  # Used: there is no other.
+    shown = computed(made.state, ResourceKey("Dataplane", "default", "caller"), with_shadow=False)
+    assert shown is not None
+    assert json.dumps(shown).count('"healthStatus": "UNHEALTHY"') == 2  # As it was computed.
     assert told(made, {}) == [("ingress.answers", "203.0.113.1:10001")]
     assert health(made, "default.caller", "web") == {WEST[0]: True, NORTH[0]: True}
 
@@ -90,8 +95,7 @@ def test_only_assignments_that_lead_there_are_sent_anew() -> None:
     sent = [r for response in made.sent.get(stream, ()) for r in response.resources]
     assert [r.name for r in sent] == ["web"]
     made.sent.clear()
-    told(made, {NORTH: START})
-    assert made.sent == {}
+    assert made.deliver(z.IngressesAsked({NORTH: START}, made.now)) == []
 
 
 def test_real_services_of_the_zone_behind_it_are_told_too() -> None:
