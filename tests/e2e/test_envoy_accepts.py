@@ -210,14 +210,16 @@ async def ask(port: int, path: str, method: str = "GET", **headers: str) -> Answ
     lines = [f"{method} {path} HTTP/1.1", "host: test", "connection: close"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
-    async with asyncio.timeout(10):
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().strip()
-        first, *rest = head.split("\r\n")
-        found = {name: value for name, _, value in (line.partition(": ") for line in rest)}
-        # An answer of Envoy's own keeps the connection a second longer than it needs.
-        chunked = "transfer-encoding" in found
-        body = await (reader.read() if chunked else reader.readexactly(_size(found)))
-    writer.close()
+    try:
+        async with asyncio.timeout(10):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().strip()
+            first, *rest = head.split("\r\n")
+            found = {name: value for name, _, value in (line.partition(": ") for line in rest)}
+            # An answer of Envoy's own keeps the connection a second longer than it needs.
+            chunked = "transfer-encoding" in found
+            body = await (reader.read() if chunked else reader.readexactly(_size(found)))
+    finally:
+        writer.close()
     return Answer(int(first.split()[1]), found, body.decode())
 
 

@@ -70,13 +70,15 @@ class World:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.at[service])
         said = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
         found: Counter[str] = Counter()
-        for _ in range(count):
-            writer.write(f"GET / HTTP/1.1\r\nhost: test\r\n{said}\r\n".encode())
-            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-            length = int(head.partition("content-length: ")[2].partition("\r\n")[0] or 0)
-            body = (await reader.readexactly(length)).decode()
-            found[body if head.split()[1] == "200" else head.split()[1]] += 1
-        writer.close()
+        try:
+            for _ in range(count):
+                writer.write(f"GET / HTTP/1.1\r\nhost: test\r\n{said}\r\n".encode())
+                head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+                length = int(head.partition("content-length: ")[2].partition("\r\n")[0] or 0)
+                body = (await reader.readexactly(length)).decode()
+                found[body if head.split()[1] == "200" else head.split()[1]] += 1
+        finally:
+            writer.close()
         return found
 
     async def answered_by(self, *wanted: str, service: str = "backend") -> None:

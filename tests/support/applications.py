@@ -155,9 +155,13 @@ class WebSocket:
             "GET /chat HTTP/1.1\r\nhost: test\r\nconnection: Upgrade\r\nupgrade: websocket\r\n"
             f"sec-websocket-version: 13\r\nsec-websocket-key: {key}\r\n\r\n".encode()
         )
-        line, headers = head_of(await reader.readuntil(b"\r\n\r\n"))
-        if " 101 " not in line:
-            raise ConnectionRefusedError(line)
+        try:
+            line, headers = head_of(await reader.readuntil(b"\r\n\r\n"))
+            if " 101 " not in line:
+                raise ConnectionRefusedError(line)
+        except (OSError, EOFError):
+            writer.close()
+            raise
         proof = hashlib.sha1((key + WEBSOCKET).encode()).digest()
         assert headers["sec-websocket-accept"] == base64.b64encode(proof).decode()
         return cls(reader, writer)
