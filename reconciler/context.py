@@ -51,9 +51,9 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping
 
     from reconciler.external import External
+    from reconciler.instances import Target
     from reconciler.locality import Preferences
     from reconciler.policies.effect import Effect
-    from reconciler.reachability import Target
     from reconciler.real import Reals
     from reconciler.rules import Conf
     from reconciler.state import MeshState

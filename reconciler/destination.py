@@ -264,7 +264,7 @@ def _with_origin(entry: Entry) -> Entry:
 
 def _cluster(reader: Reader, tags: Tags) -> Cluster:
     protocol = reader.protocol(service_of(tags)) or Protocol.TCP
-    towards_it = applied_towards(reader, tags, protocol, _shapes_clusters)
+    towards_it = applied_towards(reader, tags, protocol, shapes_clusters)
     external = reader.external(service_of(tags))
     if external is not None and not reader.context.spec.by_egress:
         return _directly(reader.context, external.subset(tags), tags, towards_it)
@@ -305,7 +305,7 @@ def _upstream_tls(reader: Reader, tags: Tags) -> UpstreamTls | None:
     )
 
 
-_shapes_clusters, _shapes_listeners = attrgetter("shape_clusters"), attrgetter("shape_listeners")
+shapes_clusters, _shapes_listeners = attrgetter("shape_clusters"), attrgetter("shape_listeners")
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,10 +42,10 @@ if TYPE_CHECKING:
     from reconciler.context import MeshContext
     from reconciler.egress_outside import Outside
     from reconciler.external import External, OutsideSecret
+    from reconciler.instances import Target
     from reconciler.locality import Preferences
     from reconciler.model.resource import MeshResource
     from reconciler.model.spec import Tags
-    from reconciler.reachability import Target
     from reconciler.real import Reals
     from reconciler.real_services import Ways
     from reconciler.topology import Offers, Services
@@ -97,26 +97,28 @@ def beyond(context: MeshContext) -> Beyond:
     real, externals = (context.reals, context.real.into.ways), context.topology.externals
     inside, silent = _inside(context), context.place.silent
     wanted = _wanted(context, remote)
+    placed_alike = before.silent == silent and before.wanted is wanted
+    real_alike = placed_alike and all(map(is_, before.real, real))
     same = before.routes is routes and before.externals is externals and before.inside == inside
-    same = same and before.silent == silent and before.wanted is wanted
-    if same and before.remote == remote and all(map(is_, before.real, real)):
+    if same and real_alike and before.remote == remote:
         return before
     asked = before.asked if before.routes is routes else _asked(routes)
     tagged = _tagged(context, before, asked, wanted)
-    same = all(map(is_, before.real, real)) and before.silent == silent and before.wanted is wanted
-    resources = before.resources if same else _resources(context, before.resources, wanted)
+    resources = before.resources
+    if not real_alike:
+        resources = _resources(context, before.resources, wanted)
     found = context.cached.beyond = Beyond(
-        remote,
-        routes,
-        externals,
-        inside,
-        asked,
-        tagged,
-        real,
-        resources,
-        {**tagged, **resources},
-        silent,
-        wanted,
+        remote=remote,
+        routes=routes,
+        externals=externals,
+        inside=inside,
+        asked=asked,
+        tagged=tagged,
+        real=real,
+        resources=resources,
+        services={**tagged, **resources},
+        silent=silent,
+        wanted=wanted,
     )
     return found
 

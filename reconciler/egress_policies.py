@@ -9,9 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from reconciler.destination import Callers, Reader, applied_towards, cluster_applied, kept
-from reconciler.destination import listener_applied as of_listeners
-from reconciler.locality import Preferences, preferences
+from reconciler.destination import (
+    Callers,
+    Reader,
+    applied_towards,
+    cluster_applied,
+    kept,
+    listener_applied,
+    shapes_clusters,
+)
 from reconciler.match import service_of
 from reconciler.model.resource import ZONE, Labels, MeshResource, ResourceKey
 from reconciler.model.spec import DataplaneSpec
@@ -25,8 +31,9 @@ if TYPE_CHECKING:
 
     from reconciler.context import MeshContext
     from reconciler.destination import Kept
+    from reconciler.locality import Preferences
     from reconciler.model.spec import Tags
-    from xds.hooks import Applied
+    from xds.hooks import Applied, Hooks
 
 NO_ORDER: Mapping[str, Preferences] = {}
 (PLACING,) = (effect for effect in EFFECTS if effect.locality is not None)
@@ -71,9 +78,9 @@ def said(context: MeshContext, services: Sequence[str]) -> list[Said]:
 
 def _said(reader: Reader, tags: Tags) -> Said:
     protocol = reader.protocol(service_of(tags)) or Protocol.TCP
-    found = applied_towards(reader, tags, protocol, lambda _: True).applied
-    strategies = [each for each in found if each.hooks is PLACING.hooks]
-    return Said(cluster_applied(found), of_listeners(strategies))
+    found = applied_towards(reader, tags, protocol, shapes_clusters).applied
+    strategies = [each for each in found if _places(each.hooks)]
+    return Said(cluster_applied(found), listener_applied(strategies))
 
 
 def is_placed(context: MeshContext) -> bool:
@@ -96,9 +103,9 @@ def placed(context: MeshContext, services: Sequence[str]) -> Mapping[str, Prefer
 
 
 def _order(reader: Reader, tags: Tags) -> Preferences | None:
-    entries = reader.entries(PLACING.kind, reader.towards(tags))
-    conf = reader.conf(PLACING.kind, entries, tags)
-    if conf is None or PLACING.locality is None:
-        return None
-    found = preferences(PLACING.locality(conf.value), reader.context.place.zone, ())
-    return replace(found, weighted=False) if found.ranked else None
+    found = applied_towards(reader, tags, Protocol.TCP, _places).wanted
+    return replace(found, weighted=False) if found is not None and found.ranked else None
+
+
+def _places(hooks: Hooks) -> bool:
+    return hooks is PLACING.hooks

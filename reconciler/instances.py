@@ -19,9 +19,9 @@ from xds.view import Endpoint
 
 if TYPE_CHECKING:
     from reconciler.collection import Difference
-    from reconciler.reachability import Target
 
 Resolve = Callable[[str], str | None]
+Target = tuple[str, int]  # address, never a name, and port of a zone proxy
 Instance = tuple[MeshResource, bool]  # a Dataplane, and whether its endpoints are in
 Instances: TypeAlias = "HashTrieMap[ResourceKey, Instance]"
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rpds import HashTrieMap
 
-from reconciler.instances import NOBODY, inbounds_of, is_local, local_endpoint, resolver
+from reconciler.instances import NOBODY, Target, inbounds_of, is_local, local_endpoint, resolver
 from reconciler.model.resource import ZONE, ResourceKey
-from reconciler.model.spec import DataplaneSpec, MeshSpec, ZoneAddressSpec, ZoneIngressSpec
-from reconciler.reachability import Target
+from reconciler.model.spec import DataplaneSpec, MeshSpec
+from reconciler.reachability import addressed, advertised
 from reconciler.real import (
     EXTERNAL,
     MULTI_ZONE,
@@ -28,7 +28,7 @@ from reconciler.real import (
     selected_services,
     serves,
 )
-from reconciler.topology import Service, common_protocol, endpoint_order, is_remote
+from reconciler.topology import Service, common_protocol, endpoint_order
 from xds.view import Endpoint
 
 if TYPE_CHECKING:
@@ -291,20 +291,11 @@ def ways_into(
     own: dict[str, set[Target]] = {}
     open_: dict[str, set[Target]] = {}
     idle: dict[str, set[Target]] = {}
-    resolve = resolver(place.resolved)
-    for resource in addresses:
-        spec, zone = resource.spec, resource.labels.get(ZONE) or ""
-        if isinstance(spec, ZoneAddressSpec) and zone not in ("", place.zone):
-            address = resolve(spec.address)
-            if address is not None and spec.port:
-                own.setdefault(zone, set()).add((address, spec.port))
-    for resource in ingresses:
-        spec = resource.spec
-        if isinstance(spec, ZoneIngressSpec) and is_remote(spec, place.zone):
-            address = resolve(spec.advertised_address)
-            if address is not None:
-                offering = open_ if spec.available_services else idle
-                offering.setdefault(spec.zone, set()).add((address, spec.advertised_port))
+    for at, zone in addressed(addresses, place):
+        own.setdefault(zone, set()).add(at)
+    for at, spec in advertised(ingresses, place):
+        offering = open_ if spec.available_services else idle
+        offering.setdefault(spec.zone, set()).add(at)
     exclusive = mesh.spec.mesh_services_mode == "Exclusive"
     found = {**(idle if exclusive else {}), **open_, **own}
     return {zone: tuple(sorted(targets)) for zone, targets in sorted(found.items())}

@@ -31,14 +31,14 @@ from reconciler.model.spec import (
     MeshSpec,
     Tags,
     ZoneEgressSpec,
-    ZoneIngressSpec,
 )
+from reconciler.reachability import advertised
 from xds.view import Endpoint, Protocol
 
 if TYPE_CHECKING:
     from reconciler.collection import Difference
     from reconciler.external import External
-    from reconciler.reachability import Target
+    from reconciler.instances import Target
     from reconciler.state import MeshState
 
 WHOLE_MAX = 2_520  # all numbers of ways up to ten divide it
@@ -356,13 +356,10 @@ def _remote(
     known = before.ingresses.read if before.ingresses is not None else {}
     read: dict[int, tuple[Services, Offers]] = {}
     seen: dict[Target, Offers] = {}
-    resolve = resolver(place.resolved)
-    for ingress in sorted(ingresses, key=lambda r: r.key) if mesh.spec.mtls is not None else ():
-        spec = ingress.spec
-        assert isinstance(spec, ZoneIngressSpec)
-        address = resolve(spec.advertised_address) if is_remote(spec, place.zone) else None
-        if address is not None and spec.available_services:
-            services, at = spec.available_services, (address, spec.advertised_port)
+    ordered = sorted(ingresses, key=lambda r: r.key) if mesh.spec.mtls is not None else ()
+    for at, spec in advertised(ordered, place):
+        services = spec.available_services
+        if services:
             offers = known.get(id(services)) or (services, _by_service(services, mesh.key.name))
             read[id(services)] = offers
             seen[at] = seen.get(at) or offers[1]
@@ -391,11 +388,6 @@ def differing(
         if old is not new:
             services |= {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
     return services
-
-
-def is_remote(spec: ZoneIngressSpec, zone: str) -> bool:
-    reachable = bool(spec.advertised_address and spec.advertised_port)
-    return reachable and spec.zone not in ("", zone)
 
 
 # --- assembling ---

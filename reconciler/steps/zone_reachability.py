@@ -10,46 +10,35 @@ from typing import TYPE_CHECKING
 
 from rpds import HashTrieMap
 
-from reconciler.instances import resolver
-from reconciler.model.resource import ZONE
-from reconciler.model.spec import MeshSpec, ZoneAddressSpec, ZoneIngressSpec
+from reconciler.instances import Place
+from reconciler.model.spec import MeshSpec
+from reconciler.reachability import addressed, advertised
 from reconciler.steps import zone_build
 from reconciler.steps.zone_state import Note, Outcome, ZoneState
-from reconciler.topology import is_remote
 from reconciler.view import Reach
 from xds.copying import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from reconciler.reachability import Target
+    from reconciler.instances import Target
     from reconciler.steps.zone_state import Effect
 
 
 def targets(state: ZoneState) -> dict[Target, str]:
     """Whom to ask, each with its zone, sorted: all that proxies here may be sent to. Without mTLS
-    nothing leaves the zone.
+    nothing leaves the zone. An ingress that offers nothing is a way for Exclusive meshes alone.
     """
-    specs = (mesh.spec for mesh in state.policy.of("Mesh"))
-    if not any(isinstance(spec, MeshSpec) and spec.mtls is not None for spec in specs):
+    meshes = [m.spec for m in state.policy.of("Mesh") if isinstance(m.spec, MeshSpec)]
+    modes = {spec.mesh_services_mode for spec in meshes if spec.mtls is not None}
+    if not modes:
         return {}
-    return dict(sorted(_advertised(state)))
-
-
-def _advertised(state: ZoneState) -> Iterator[tuple[Target, str]]:
-    zone, resolve = state.settings.zone, resolver(dict(state.resolved))
-    for ingress in state.relayed.of("ZoneIngress"):
-        spec = ingress.spec
-        if isinstance(spec, ZoneIngressSpec) and is_remote(spec, zone) and spec.available_services:
-            address = resolve(spec.advertised_address)
-            if address is not None:
-                yield (address, spec.advertised_port), spec.zone
-    for resource in state.relayed.of("MeshZoneAddress"):
-        spec, home = resource.spec, resource.labels.get(ZONE) or ""
-        if isinstance(spec, ZoneAddressSpec) and spec.port and home not in ("", zone):
-            address = resolve(spec.address)
-            if address is not None:
-                yield (address, spec.port), home
+    place = Place(state.settings.zone, resolved=dict(state.resolved))
+    found = dict(addressed(state.relayed.of("MeshZoneAddress"), place))
+    for at, spec in advertised(state.relayed.of("ZoneIngress"), place):
+        if spec.available_services or "Exclusive" in modes:
+            found[at] = spec.zone
+    return dict(sorted(found.items()))
 
 
 def asked(state: ZoneState, silent: Mapping[Target, float], now: float) -> Outcome:

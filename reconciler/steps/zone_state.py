@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.context import MeshContext
+    from reconciler.instances import Target
     from reconciler.kds.manifest import ConvergenceReport
     from reconciler.model.resource import MeshResource, ResourceKey
     from reconciler.model.spec import Tags
-    from reconciler.reachability import Target
     from reconciler.state import ResourceDiff
     from reconciler.status.announcement import ZoneStatus
     from reconciler.status.document import StatusInput

@@ -75,7 +75,7 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
         plane.stalls.start()
         plane.restore()
     names = HostNames(plane)
-    probes = answers.probes = IngressProbes(plane)
+    probes = answers.probes = IngressProbes(plane, asks=process.ingress_probes)
     with suppress(TimeoutError):  # What is not known yet would be taken from proxies that have it.
         async with asyncio.timeout(RESOLVE_START_S):
             await names.resolve()
@@ -110,8 +110,7 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
     for server in (diagnostics, bootstrap, plane.door, control, api):
         await server.start()
     plane.client.start()
-    looking = [names.resolve_forever(), *([probes.ask_forever()] if process.ingress_probes else [])]
-    beside = list(map(asyncio.create_task, looking))
+    beside = asyncio.gather(names.resolve_forever(), probes.ask_forever())
     note(plane.log, "zone.started", zone=plane.state.settings.zone, ads_port=ads_port)
     manager.ready()
     await stop.wait()
@@ -120,8 +119,7 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
     plane.stop()
     # Beside all else: a remote that hangs has a few seconds, and the others need not wait for it.
     flushing = asyncio.create_task(_flush(plane.status_follower))
-    for task in beside:
-        task.cancel()
+    beside.cancel()
     await plane.client.stop()
     await asyncio.gather(bootstrap.stop(), plane.ads.stop(1.0))
     await plane.door.stop()

@@ -56,19 +56,20 @@ class Zones(Fleet):
 
         await self.until(f"{wanted}, after {seen}", asked)
 
-    async def _answer(self, port: int) -> str:
+    async def answer(self, port: int) -> str:
         try:
             return (await get(port))[1]
         except (OSError, EOFError):
             return "nothing"
 
-    async def answered_alone(self, port: int, wanted: str) -> None:
-        """Until many calls in a row, each by a connection of its own, have this answer."""
+    async def answers_in_the_end(self, port: int, wanted: str) -> set[str]:
+        """Of many calls, each by a connection of its own, once this was the answer of many."""
 
         async def alone() -> bool:
-            return {await self._answer(port) for _ in range(CALLS)} == {wanted}
+            return {await self.answer(port) for _ in range(CALLS)} == {wanted}
 
         await self.until(wanted, alone)
+        return {await self.answer(port) for _ in range(CALLS)}
 
 
 @pytest.fixture
@@ -204,8 +205,8 @@ async def test_an_egress_calls_other_zones_in_the_order_of_a_policy(
 
         for first, second in (("north", "west"), ("west", "north")):
             await made.commit(order=in_order(first, second))
-            await made.answered_alone(port, first)
+            assert await made.answers_in_the_end(port, first) == {first}
         made.processes.pop("proxy-gate-west").kill_now()
-        await made.answered_alone(port, "north")
+        assert await made.answers_in_the_end(port, "north") == {"north"}
         await made.commit(order=in_order("west"))
-        await made.answered_alone(port, "nothing")
+        assert await made.answers_in_the_end(port, "nothing") == {"nothing"}

@@ -32,7 +32,7 @@ from xds.build.secrets import ca_secret
 from xds.translate import Builders, translate
 
 if TYPE_CHECKING:
-    from reconciler.reachability import Target
+    from reconciler.instances import Target
     from reconciler.view import ViewResult
     from xds.snapshot import Snapshot
     from xds.view import ProxyView

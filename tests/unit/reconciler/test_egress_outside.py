@@ -251,10 +251,11 @@ def test_what_policies_say_of_a_service_outside_holds_where_calls_leave() -> Non
     assert unsaid["connectTimeout"] == "5s"
 
 
-def test_a_call_is_hashed_where_it_leaves_and_retried_by_its_caller_alone() -> None:
+def test_a_call_is_hashed_where_it_leaves_and_timed_and_retried_by_its_caller_alone() -> None:
     pay = an_external("pay", "192.0.2.1:80", protocol="http")
     retry = to_pay("MeshRetry", {"http": {"numRetries": 3}})
-    (chain,) = ended(view(pay, HASHED, retry, allow("all", {"kind": "Mesh"})))
+    timeout = to_pay("MeshTimeout", {"http": {"requestTimeout": "3s"}})
+    (chain,) = ended(view(pay, HASHED, retry, timeout, allow("all", {"kind": "Mesh"})))
     assert [each.hooks.policy for each in chain.applied] == [
         "mesh_traffic_permission", "mesh_load_balancing_strategy"
     ]  # fmt: skip

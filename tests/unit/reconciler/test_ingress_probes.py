@@ -166,6 +166,14 @@ async def test_one_that_is_advertised_no_more_is_forgotten(plane: ZoneControlPla
         assert not plane.state.silent
 
 
+async def test_turned_off_it_asks_nobody(plane: ZoneControlPlane) -> None:
+    async with listening(ends=True) as at, asyncio.timeout(10):
+        advertised(plane, at)
+        probes = IngressProbes(plane, asks=False)
+        await probes.ask_forever()  # It ends.
+    assert not probes.answers
+
+
 @pytest.mark.usefixtures("quick")
 async def test_a_fault_of_ours_costs_one_round(
     plane: ZoneControlPlane, monkeypatch: pytest.MonkeyPatch

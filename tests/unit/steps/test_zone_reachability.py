@@ -153,6 +153,23 @@ def test_ingresses_of_other_zones_are_asked_where_they_advertise_each_address_on
     assert targets(a_zone(*THERE, again, idle, own).state) == {WEST: "west", NORTH: "north"}
 
 
+def test_whom_exclusive_meshes_enter_by_is_asked_though_it_offers_nothing() -> None:
+    idle = an_ingress("south", address="203.0.113.9")
+    made = a_zone(idle, mesh=a_mesh(mesh_services_mode="Exclusive"))
+    assert targets(made.state) == {("203.0.113.9", 10001): "south"}
+
+
+def test_a_mesh_zone_address_of_another_zone_is_asked() -> None:
+    def at(zone: str, address: str) -> MeshResource:
+        key = ResourceKey("MeshZoneAddress", "default", zone)
+        return mesh_resource(
+            key, Labels((("kuma.io/zone", zone),)), {"address": address, "port": 10001}
+        )
+
+    made = a_zone(at("west", "198.51.100.1"), at("east", "198.51.100.2"))
+    assert targets(made.state) == {("198.51.100.1", 10001): "west"}
+
+
 def test_without_mtls_nobody_is_asked() -> None:
     assert targets(a_zone(mesh=a_mesh(mtls=None)).state) == {}
 
