@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from contextlib import asynccontextmanager
+import socketserver
+import threading
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -27,35 +29,41 @@ if TYPE_CHECKING:
 HELLO = client_hello()
 
 
-class Ingress(asyncio.Protocol):
+class Ingress(socketserver.ThreadingTCPServer):
     """One that is well ends what it does not know; one that hangs takes it and is still."""
 
-    def __init__(self, held: list[asyncio.Transport], *, ends: bool) -> None:
-        self.held, self.ends = held, ends
+    allow_reuse_address = True
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        self.held.append(transport)
+    def __init__(self, port: int, *, ends: bool) -> None:
+        super().__init__(("127.0.0.1", port), _Took)
+        self.over = threading.Event()
+        if ends:
+            self.over.set()
 
-    def data_received(self, data: bytes) -> None:
-        assert NOBODY.encode() in data
-        if self.ends:
-            self.transport.close()
+    def end(self) -> None:
+        self.over.set()
+        self.shutdown()
+        self.server_close()  # Waits for those who were served.
+
+
+class _Took(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        with suppress(OSError):  # The other side may have gone.
+            self.request.recv(4096)
+        assert isinstance(self.server, Ingress)
+        self.server.over.wait()
 
 
 @asynccontextmanager
 async def listening(*, ends: bool, port: int = 0) -> AsyncIterator[tuple[str, int]]:
-    held: list[asyncio.Transport] = []
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Ingress(held, ends=ends), "127.0.0.1", port)
+    server = Ingress(port, ends=ends)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
     try:
-        yield server.sockets[0].getsockname()
+        yield "127.0.0.1", server.server_address[1]
     finally:
-        server.close()
-        for transport in held:
-            transport.abort()
-        await asyncio.sleep(0)  # Until they have closed.
+        await asyncio.to_thread(server.end)
+        thread.join()
 
 
 @pytest.fixture
