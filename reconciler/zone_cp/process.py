@@ -124,6 +124,7 @@ async def serve(plane: ZoneControlPlane, process: ZoneProcess, stop: asyncio.Eve
     await asyncio.gather(bootstrap.stop(), plane.ads.stop(1.0))
     await plane.door.stop()
     await asyncio.gather(control.stop(), diagnostics.stop(), api.stop())
+    await asyncio.gather(beside, return_exceptions=True)
     await flushing
     await plane.outbox.close()
     plane.stalls.stop()
