@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from reconciler.instances import Target
     from reconciler.locality import Preferences
     from reconciler.model.resource import MeshResource
-    from reconciler.model.spec import Tags
+    from reconciler.model.spec import AvailableService, Tags
     from reconciler.real import Reals
     from reconciler.real_services import Ways
     from reconciler.topology import Offers, Services
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
 
 TagSets = tuple["Tags", ...]
 NO_TAGS: TagSets = ((),)
-WAYS_KEPT = 4  # egresses of a zone share one; one more for each moment that some of them still see
 WAYS_KEPT = 4  # egresses of a zone share one; one more for each moment that some of them still see
 
 
@@ -242,7 +241,7 @@ def _endpoints(
 ) -> Endpoints:
     mesh, silent = context.name, context.place.silent
     found = (
-        replace(_endpoint(target, offer.tags, offer.instances, mesh), healthy=target not in silent)
+        _endpoint(target, offer, mesh, healthy=target not in silent)
         for target, offers in zip(targets, offered, strict=True)
         for offer in offers
         if offer.instances
@@ -250,12 +249,11 @@ def _endpoints(
     return assignment(names.ingress_cluster_name(mesh, name), found, wanted)
 
 
-def _endpoint(target: Target, tags: Tags, instances: int, mesh: str) -> Endpoint:
+def _endpoint(target: Target, offer: AvailableService, mesh: str, *, healthy: bool) -> Endpoint:
     """As Kuma's: the mesh is one of its tags."""
-    home = dict(tags).get(ZONE)
-    return Endpoint(
-        *target, instances, tuple(sorted((*without_service(tags), ("mesh", mesh)))), home
-    )
+    tags = tuple(sorted((*without_service(offer.tags), ("mesh", mesh))))
+    home = dict(offer.tags).get(ZONE)
+    return Endpoint(*target, offer.instances, tags, home, healthy=healthy)
 
 
 @dataclass(frozen=True, slots=True)
