@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.egress import beyond
 from reconciler.state import ResourceDiff, apply, from_resources
 from reconciler.view import ProxyTraits, egress_view
 from tests.support.egress import contexts
@@ -259,6 +260,14 @@ def test_an_order_that_comes_changes_and_goes_is_followed() -> None:
         assert any(same is was for was in before.endpoints)
     state = apply(state, ResourceDiff((), (a_strategy().key,)))
     assert view_in(contexts(state, known)) == before
+
+
+def test_what_has_nothing_to_do_with_it_leaves_it_the_same_object() -> None:
+    state = from_resources([BY_EGRESS, *THREE, a_strategy(*NORTH_FIRST)])
+    known = contexts(state)
+    before = beyond(known["default"])
+    state = apply(state, ResourceDiff((a_dataplane("more", an_inbound("more")),)))
+    assert beyond(contexts(state, known)["default"]) is before
 
 
 def test_real_services_of_several_zones_are_called_in_that_order_too() -> None:

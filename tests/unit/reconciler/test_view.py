@@ -12,7 +12,7 @@ from reconciler.policies.mesh_timeout import Timeouts
 from reconciler.policies.mesh_traffic_permission import Rbac
 from reconciler.routes import EVERYTHING, route_name
 from reconciler.state import MeshState, from_resources
-from reconciler.view import ProxyTraits, ViewResult, ingress_view, mesh_context, sidecar_view
+from reconciler.view import ProxyTraits, Reach, ViewResult, ingress_view, mesh_context, sidecar_view
 from tests.support.mesh import (
     MTLS,
     a_dataplane,
@@ -339,3 +339,17 @@ def test_ingress_with_a_host_name_listens_once_the_name_has_an_address() -> None
     known = ingress_view(state, ingress, "east", frozenset(), traits, {"gate.example": "10.0.0.5"})
     (listener,) = known.view.listeners
     assert listener.name == "inbound:10.0.0.5:10001"
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        Reach(meshes=frozenset(["a"])),
+        Reach(all_meshes=True),
+        Reach(ingresses=True),
+        Reach(certificates=frozenset(["a"])),
+        Reach(egresses=True),
+    ],
+)
+def test_what_one_part_of_a_change_reaches_the_whole_reaches(one: Reach) -> None:
+    assert Reach() | one == one | Reach() == one | one == one
