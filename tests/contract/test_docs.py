@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.policies import POLICIES
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -85,6 +87,13 @@ def test_the_readme_lists_every_command() -> None:
     rows = "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
     commands = {command.name for command in import_module("reconciler.cli.main").COMMANDS}
     assert set(re.findall(r"`([a-z]+)`", rows)) == commands
+
+
+def test_the_page_on_interoperation_names_the_policies_that_are_carried_out() -> None:
+    text = " ".join((ROOT / "docs" / "interop.md").read_text().split())
+    told = re.search(r"A zone of this program carries out ([^.]+)\.", text)
+    assert told is not None
+    assert re.split(r", | and ", told[1]) == sorted(policy.kind for policy in POLICIES)
 
 
 def test_decisions_are_dated_and_complete() -> None:
