@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.support.namespaces import ip
 from tests.support.two_zones import TwoZones
 
 if TYPE_CHECKING:
@@ -103,8 +104,3 @@ def address(role: str) -> str:
 
 def hardware(role: str) -> str:
     return f"02:00:00:00:00:0{NUMBERS[role]}"
-
-
-def ip(*arguments: str) -> None:
-    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"ip {' '.join(arguments)}: {done.stderr.strip()}"

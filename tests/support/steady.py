@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import json
-import os
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from tests.support.namespaces import enter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 PER_SECOND = 200.0
 KEPT = 16  # connections that are open from the beginning; more when these are busy
 ANSWER_S = 5.0  # no answer by then: a failed request
-CLONE_NEWNET = 0x40000000
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,16 +143,6 @@ class Steady:
             else:
                 writer.close()
         return status, str(json.loads(body)["version"]) if status == 200 else ""
-
-
-def enter(namespace: Path) -> None:
-    """This thread, and no other, from now on sees that network."""
-    fd = os.open(namespace, os.O_RDONLY)
-    try:
-        if ctypes.CDLL(None, use_errno=True).setns(fd, CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), "setns", str(namespace))
-    finally:
-        os.close(fd)
 
 
 # --- what they tell ---
