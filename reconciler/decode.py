@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 from reconciler.model.decode import (
     DecodeError,
     Fields,
-    decode_dataplane,
     decode_mesh,
     decode_zone,
-    decode_zone_egress,
-    decode_zone_ingress,
 )
 from reconciler.model.decode_external import (
     decode_external_service,
     decode_mesh_external_service,
+)
+from reconciler.model.decode_proxies import (
+    decode_dataplane,
+    decode_zone_egress,
+    decode_zone_ingress,
 )
 from reconciler.model.proxy_rules import check_proxy_resource as check_proxy_resource
 from reconciler.model.resource import Labels, MeshResource, ResourceKey, canonical_json

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
+from reconciler import node_capture
 from reconciler.admin import ADMIN_ADDRESSES
 from reconciler.decode import check_proxy_resource, mesh_resource
 from reconciler.kds.codec import spec_bytes
@@ -31,6 +32,7 @@ from reconciler.model.resource import (
     ResourceKey,
 )
 from reconciler.model.spec import DataplaneSpec, TagDestination, ZoneProxySpec
+from reconciler.node_capture import port_of
 from reconciler.proxy_health import unprobed
 from reconciler.view import ProxyTraits
 from xds.names import is_own_cluster, spiffe_id, tag_id
@@ -46,7 +48,6 @@ PROXY_TYPES: Mapping[str, str] = {
     "ZoneIngress": "zoneingress",
     "ZoneEgress": "zoneegress",
 }
-PORT_MAX = 65535
 URIS_KEPT = 4_096  # of services, a few hundred bytes each
 META_FIELDS = ("type", "mesh", "name", "labels", "creationTime", "modificationTime", "kri", "spec")
 
@@ -77,7 +78,7 @@ def declared(node: Node, zone: str) -> MeshResource | NotAdmitted:
     data = document_of(text)
     if isinstance(data, NotAdmitted):
         return NotAdmitted(f"dataplane.resource: {data.reason}")
-    return from_document(data, zone)
+    return from_document(node_capture.told(data, node.metadata), zone)
 
 
 def document_of(text: str) -> Mapping[str, object] | NotAdmitted:
@@ -200,27 +201,20 @@ def traits_of(node: Node, resource: MeshResource) -> ProxyTraits:
     metadata = node.metadata
     features = metadata.get("features")
     listed = features if isinstance(features, list | tuple) else ()
-    admin_port = getattr(resource.spec, "admin_port", 0) or _number(
+    admin_port = getattr(resource.spec, "admin_port", 0) or port_of(
         metadata, "dataplane.admin.port"
     )
     pipe, system_ca = metadata.get("dataplane.admin.socketPath"), metadata.get("systemCaPath")
     return ProxyTraits(
         node_id=node.id,
+        capture=node_capture.traits_of(metadata, listed),
         admin_pipe=pipe if isinstance(pipe, str) and pipe else None,
         admin_address=str(metadata.get("dataplane.admin.address", "")),
         admin_port=admin_port,
-        readiness_port=_number(metadata, "dataplane.readinessReporter.port"),
+        readiness_port=port_of(metadata, "dataplane.readinessReporter.port"),
         reuse_port="feature-reuse-port" in listed,
         system_ca=system_ca if isinstance(system_ca, str) else "",
     )
-
-
-def _number(metadata: Mapping[str, object], key: str) -> int:
-    """Ports in node metadata are strings; what is none counts as absent."""
-    value = metadata.get(key)
-    if not isinstance(value, str) or not value.isdecimal() or len(value) > len(str(PORT_MAX)):
-        return 0
-    return int(value) if int(value) <= PORT_MAX else 0
 
 
 def identity_uris(resource: MeshResource) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from reconciler.model.spec import (
     ZoneEgressSpec,
     ZoneIngressSpec,
 )
+from reconciler.node_capture import NOTHING, CaptureTraits
 from reconciler.outward import Outward, by_name
 from reconciler.policies import POLICIES
 from reconciler.policies.hooks import EFFECTS
@@ -70,6 +71,7 @@ class ProxyTraits:
     readiness_port: int = 0  # 0: Envoy's own admin interface answers /ready
     reuse_port: bool = True
     system_ca: str = ""  # a file of its host with the CAs that are trusted there
+    capture: CaptureTraits = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,9 +119,47 @@ class Outbound:
 
 
 @dataclass(frozen=True, slots=True)
+class ReachableBackend:
+    """A real resource that a proxy may call. By `labels`, or by name; `port` 0 is each of its
+    ports, `namespace` "" the proxy's own or none.
+    """
+
+    kind: str
+    name: str = ""
+    namespace: str = ""
+    port: int = 0
+    labels: Tags = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TransparentProxying:
+    """What is captured of an application that knows nothing of its proxy. A port of 0: that way is
+    not captured.
+    """
+
     redirect_port_inbound: int
     redirect_port_outbound: int
+    ipv6: bool = True
+    reachable_services: tuple[str, ...] = ()  # services by tag; none: all
+    reachable_backends: tuple[ReachableBackend, ...] | None = None  # None: not said
+    direct_access: tuple[str, ...] = ()  # services whose instances are called by address; "*": all
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeEndpoint:
+    """A path of the probes' port leads to a path of an inbound's application."""
+
+    inbound_port: int  # the application's
+    inbound_path: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """Health checks of applications from outside of the mesh, without mTLS."""
+
+    port: int
+    endpoints: tuple[ProbeEndpoint, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +172,7 @@ class DataplaneSpec:
     gateway_tags: Tags = ()
     admin_port: int = 0  # 0: the default, 9901
     transparent: TransparentProxying | None = None
+    probes: Probes | None = None
 
 
 @dataclass(frozen=True, slots=True)

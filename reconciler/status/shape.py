@@ -31,7 +31,7 @@ from reconciler.model.spec import DataplaneSpec, TagDestination
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reconciler.model.spec import Inbound, Outbound
+    from reconciler.model.spec import Inbound, Outbound, ReachableBackend, TransparentProxying
 
 OUTBOUNDS_KEPT = 1_024  # most proxies of a service have the same
 LISTED_MAX = 10_000  # inbounds or outbounds of one class
@@ -57,12 +57,35 @@ def shape_of(dataplane: MeshResource) -> str:
     if spec.outbounds:
         parts.append(f'"outbounds":{_outbounds(spec.outbounds)}')
     if spec.transparent is not None:
-        ports = {
-            "redirectPortInbound": spec.transparent.redirect_port_inbound,
-            "redirectPortOutbound": spec.transparent.redirect_port_outbound,
-        }
-        parts.append(f'"transparentProxying":{canonical_json(ports)}')
+        parts.append(f'"transparentProxying":{canonical_json(_capture(spec.transparent))}')
     return "{" + ",".join(parts) + "}"  # Canonical: the keys are in order.
+
+
+def _capture(transparent: TransparentProxying) -> Fields:
+    """As a Dataplane says it, without what is as it is for most."""
+    found: Fields = {
+        "redirectPortInbound": transparent.redirect_port_inbound,
+        "redirectPortOutbound": transparent.redirect_port_outbound,
+        "ipFamilyMode": "" if transparent.ipv6 else "IPv4",
+        "directAccessServices": list(transparent.direct_access),
+        "reachableServices": list(transparent.reachable_services),
+    }
+    found = {key: value for key, value in found.items() if value}
+    if transparent.reachable_backends is not None:
+        refs = [_reachable(each) for each in transparent.reachable_backends]
+        found["reachableBackends"] = {"refs": refs}
+    return found
+
+
+def _reachable(backend: ReachableBackend) -> Fields:
+    ref: Fields = {
+        "kind": backend.kind,
+        "name": backend.name,
+        "namespace": backend.namespace,
+        "port": backend.port,
+        "labels": dict(backend.labels),
+    }
+    return {key: value for key, value in ref.items() if value}
 
 
 def _labels(dataplane: MeshResource) -> dict[str, str]:

@@ -9,11 +9,10 @@ from reconciler.legacy_fields import read_legacy
 from reconciler.model.decode import (
     DecodeError,
     Fields,
-    decode_dataplane,
     decode_mesh,
-    decode_zone_ingress,
     lifetime_s,
 )
+from reconciler.model.decode_proxies import decode_dataplane, decode_zone_ingress
 from reconciler.model.resource import Labels, ResourceKey
 from reconciler.model.spec import Inbound, OpaqueSpec, RefDestination, TagDestination
 from reconciler.model.targetref import (
