@@ -70,9 +70,9 @@ def _redirect(proxying: Mapping[str, object], way: str) -> int:
     if not isinstance(found, dict) or found.get("enabled") is not True:
         return 0
     port = found.get("port")  # Numbers of a protobuf Struct are floats.
-    if isinstance(port, bool) or not isinstance(port, int | float) or port != int(port):
+    if isinstance(port, bool) or not isinstance(port, int | float) or not 0 < port <= PORT_MAX:
         return 0
-    return int(port) if 0 < port <= PORT_MAX else 0
+    return int(port) if port == int(port) else 0
 
 
 def traits_of(metadata: Mapping[str, object], features: Collection[object]) -> CaptureTraits:
