@@ -14,7 +14,7 @@ from reconciler.destination import destination
 from reconciler.model.spec import RefDestination, TagDestination
 from reconciler.routes import service_tags
 from xds.resource import CLUSTER, LISTENER
-from xds.view import ClusterInput, EdsCluster, Endpoints, Half, ListenerInput
+from xds.view import ClusterInput, EdsCluster, Endpoints, Half, ListenerInput, tcp_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -152,7 +152,7 @@ def _outward(outbounds: Outbounds, parts: Sequence[_Part], before: Outward | Non
         if each.origins:
             origins[LISTENER, listener.name] = each.origins
     services = tuple(sorted(frozenset[str]().union(*[part.services for part in parts])))
-    places = frozenset((listener.address, listener.port) for listener in listeners.values())
+    places = frozenset(found for found in map(tcp_place, listeners.values()) if found is not None)
     half = Half(by_name(clusters), _endpoints(parts), by_name(listeners))
     if before is not None:
         half = half.after(before.half)

@@ -41,6 +41,7 @@ from xds.view import (
     PassthroughListener,
     ProxyView,
     SniChain,
+    tcp_place,
 )
 
 if TYPE_CHECKING:
@@ -248,8 +249,8 @@ def _add_admin(
     listener = admin_listener(traits, address)
     if listener is None:
         return
-    taken = taken.union((other.address, other.port) for other in parts.listeners.values())
-    if (listener.address, listener.port) not in taken:
+    taken = taken.union(filter(None, map(tcp_place, parts.listeners.values())))
+    if tcp_place(listener) not in taken:
         parts.listeners[listener.name] = listener
 
 

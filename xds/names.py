@@ -19,7 +19,14 @@ READINESS_CLUSTER = "kuma:readiness"
 ADS_CLUSTER = "ads_cluster"
 ACCESS_LOG_CLUSTER = "access_log_sink"
 OUTBOUND_PASSTHROUGH = "outbound:passthrough:ipv4"
+OUTBOUND_PASSTHROUGH_V6 = "outbound:passthrough:ipv6"
 INBOUND_PASSTHROUGH = "inbound:passthrough:ipv4"
+INBOUND_PASSTHROUGH_V6 = "inbound:passthrough:ipv6"
+NO_DESTINATION_CLUSTER = "self_transparentproxy_no_destination_inbound"
+DIRECT_ACCESS_CLUSTER = "direct_access"
+DNS_LISTENER = "kuma:dns"
+DYNAMIC_CONFIG_LISTENER = "_kuma:dynamicconfig"
+PROBE_LISTENER = "probe:listener"
 _LOCAL = "localhost:"
 _OWN_CLUSTERS = frozenset(
     (
@@ -28,7 +35,11 @@ _OWN_CLUSTERS = frozenset(
         ADS_CLUSTER,
         ACCESS_LOG_CLUSTER,
         OUTBOUND_PASSTHROUGH,
+        OUTBOUND_PASSTHROUGH_V6,
         INBOUND_PASSTHROUGH,
+        INBOUND_PASSTHROUGH_V6,
+        NO_DESTINATION_CLUSTER,
+        DIRECT_ACCESS_CLUSTER,
     )
 )
 LABEL_MAX, HOST_MAX = 63, 253  # characters of a DNS label and of a host name
@@ -48,6 +59,11 @@ def inbound_listener_name(address: str, port: int) -> str:
 
 def outbound_listener_name(address: str, port: int) -> str:
     return f"outbound:{authority(address, port)}"
+
+
+def direct_access_listener_name(address: str, port: int) -> str:
+    """An IPv6 address has no brackets here."""
+    return f"{DIRECT_ACCESS_CLUSTER}_{address}:{port}"
 
 
 def local_cluster_name(port: int) -> str:

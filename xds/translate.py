@@ -19,6 +19,7 @@ from xds.snapshot import EMPTY, NO_RESOURCES, Composed, Resources, Snapshot
 from xds.view import (
     NOTHING,
     ClusterInput,
+    DirectCluster,
     DownstreamTls,
     EdsCluster,
     Endpoints,
@@ -248,7 +249,7 @@ def _check_secrets(view: ProxyView, *used: frozenset[str]) -> None:
 
 def _secrets_used(half: Half) -> frozenset[str]:
     found: list[UpstreamTls | DownstreamTls | None] = []
-    found += [c.tls for c in half.clusters if isinstance(c, EdsCluster)]
+    found += [c.tls for c in half.clusters if isinstance(c, EdsCluster | DirectCluster)]
     found += [x.tls for x in half.listeners if isinstance(x, InboundListener)]
     found += [chain.tls for x in half.listeners if isinstance(x, SniListener) for chain in x.ended]
     outside = (e for c in half.clusters if isinstance(c, ExternalCluster) for e in c.endpoints)

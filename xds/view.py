@@ -47,11 +47,12 @@ class Protocol(StrEnum):
 class UpstreamTls(Key):
     """Client side of mTLS; secrets are SDS names on the ADS stream."""
 
-    sni: str
+    sni: str  # "": none is sent
     san_uris: tuple[str, ...]  # exact matches, any of them
     identity_secret: str
     ca_secret: str
     alpn: tuple[str, ...] = ("kuma",)
+    san_uri_prefixes: tuple[str, ...] = ()  # where who is reached is known by its mesh alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +87,41 @@ class EdsCluster(Key):
 
 @dataclass(frozen=True, slots=True)
 class LocalCluster(Key):
-    """The application behind an inbound: `localhost:<port>`, STATIC, one endpoint."""
+    """The application behind an inbound: `localhost:<port>`, STATIC, one endpoint.
+
+    `source`: the address it is connected from, where the rules of redirection know the proxy's own
+    connections by it.
+    """
 
     name: str
     address: str
     port: int
     protocol: Protocol
     applied: tuple[Applied, ...] = ()
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PassthroughCluster:
-    """ORIGINAL_DST cluster for destinations outside the mesh."""
+    """ORIGINAL_DST: wherever a redirected connection was meant to go; outside of the mesh, or the
+    application itself. `source` as of a LocalCluster.
+    """
+
+    name: str
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectCluster:
+    """ORIGINAL_DST, by mTLS: instances of the mesh that are called by their own addresses."""
+
+    name: str
+    tls: UpstreamTls | None
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyCluster:
+    """STATIC, without endpoints: what is sent there is refused."""
 
     name: str
 
@@ -133,7 +157,14 @@ class ExternalCluster(Key):
 
 
 ClusterInput = (
-    EdsCluster | LocalCluster | ExternalCluster | PassthroughCluster | PipeCluster | HostCluster
+    EdsCluster
+    | LocalCluster
+    | ExternalCluster
+    | PassthroughCluster
+    | DirectCluster
+    | EmptyCluster
+    | PipeCluster
+    | HostCluster
 )
 
 
@@ -187,6 +218,7 @@ class InboundListener(Key):
     # False: who is connected by HTTP is asked to connect anew, and finds another instance.
     ready: bool = True
     applied: tuple[Applied, ...] = ()
+    captured: bool = False  # not bound: a passthrough listener hands over what is for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +236,7 @@ class OutboundListener(Key):
     tags: Pairs
     routes: tuple[Route, ...]
     applied: tuple[Applied, ...] = ()
+    captured: bool = False  # as of an inbound
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,12 +277,81 @@ class SniListener(Key):
 
 @dataclass(frozen=True, slots=True)
 class PassthroughListener:
-    """`outbound:passthrough:ipv4`: transparent proxying's way out; ORIGINAL_DST."""
+    """Where redirection leads, `outbound:passthrough:ipv4` and its like. A connection goes on to
+    the listener of its original destination, and to `cluster` where there is none.
+
+    `ports`: of the original destination; any other is refused. Without them all are taken.
+    """
 
     name: str
     address: str
     port: int
     cluster: str
+    inbound: bool = False
+    ports: tuple[int, ...] = ()
+    reuse_port: bool = False  # of an inbound
+
+
+@dataclass(frozen=True, slots=True)
+class DirectListener:
+    """`direct_access_<ip>:<port>`: an instance of the mesh, called by its own address."""
+
+    name: str
+    address: str
+    port: int
+    cluster: str
+    captured: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DnsListener(Key):
+    """`kuma:dns`: answers for the names of the mesh, on UDP.
+
+    `forwards`: other names are looked up, of `resolvers` (of those of the host without any);
+    else they do not exist.
+    """
+
+    name: str
+    addresses: tuple[str, ...]  # at least one
+    port: int
+    records: tuple[tuple[str, tuple[str, ...]], ...]  # names and their addresses, sorted, distinct
+    forwards: bool
+    ttl_s: int = 30
+    reuse_port: bool = True  # without it an Envoy of several workers refuses the listener
+    resolvers: tuple[tuple[str, int], ...] = ()  # addresses and ports
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicConfigListener(Key):
+    """`_kuma:dynamicconfig`: documents for kuma-dp, on a unix socket, each with an ETag."""
+
+    name: str
+    path: str  # of the socket
+    documents: tuple[tuple[str, str], ...]  # paths and bodies, sorted by path
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRoute(Key):
+    """GET `path` asks the application of `cluster` for `to_path`. Without a cluster the answer is
+    a redirect there, on `port` of the same host.
+    """
+
+    path: str
+    to_path: str
+    cluster: str = ""
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeListener(Key):
+    """`probe:listener`: health checks of the applications, without mTLS and without policies."""
+
+    name: str
+    address: str
+    port: int
+    routes: tuple[ProbeRoute, ...]
+    captured: bool
+    reuse_port: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,8 +382,23 @@ class AdminListener:
 
 
 ListenerInput = (
-    InboundListener | OutboundListener | SniListener | PassthroughListener | AdminListener
+    InboundListener
+    | OutboundListener
+    | SniListener
+    | PassthroughListener
+    | DirectListener
+    | DnsListener
+    | DynamicConfigListener
+    | ProbeListener
+    | AdminListener
 )
+
+
+def tcp_place(listener: ListenerInput) -> tuple[str, int] | None:
+    """Where it takes TCP connections: of two at the same place Envoy refuses one."""
+    if isinstance(listener, DnsListener | DynamicConfigListener):
+        return None
+    return listener.address, listener.port
 
 
 class _Remembering(Key):

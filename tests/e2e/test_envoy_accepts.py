@@ -57,7 +57,16 @@ from xds.route import (
     RouteMatch,
     ValueMatch,
 )
-from xds.view import AdminListener, ClusterInput, ListenerInput, LocalCluster, PipeCluster, Protocol
+from xds.view import (
+    AdminListener,
+    ClusterInput,
+    DirectCluster,
+    DynamicConfigListener,
+    ListenerInput,
+    LocalCluster,
+    PipeCluster,
+    Protocol,
+)
 from xds.wire import entry_body
 
 if TYPE_CHECKING:
@@ -70,6 +79,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore::DeprecationWa
 
 
 # --- every shape is accepted ---
+
+# Without names and with TLS by SDS, in its own bootstrap Envoy 1.40 crashes over it; not over one
+# that comes by ADS.
+STATIC = tuple(each for each in inputs.EVERY_CLUSTER if not isinstance(each, DirectCluster))
 
 
 def bootstrap(
@@ -129,13 +142,19 @@ def _label(argument: ClusterInput | ListenerInput) -> str:
     return f"{type(argument).__name__}-{getattr(argument, 'protocol', '')}-{mode}-{size}"
 
 
+def _elsewhere(argument: ListenerInput, name: str, port: int) -> ListenerInput:
+    if isinstance(argument, DynamicConfigListener):  # on a socket of its own
+        return replace(argument, name=name)
+    return replace(argument, name=name, port=port)
+
+
 def test_envoy_accepts_every_listener(tmp_path: Path) -> None:
     """All in one process, each under a name that a complaint quotes."""
     apart = tuple(
-        replace(argument, name=f"{index} {_label(argument)}", port=20_000 + index)
+        _elsewhere(argument, f"{index} {_label(argument)}", 20_000 + index)
         for index, argument in enumerate(inputs.EVERY_LISTENER)
     )
-    config = bootstrap(clusters=inputs.EVERY_CLUSTER, listeners=apart)
+    config = bootstrap(clusters=STATIC, listeners=apart)
     assert validate(config, tmp_path) == ""
 
 
@@ -144,7 +163,7 @@ def test_envoy_accepts_every_cluster_and_assignment(tmp_path: Path) -> None:
         ClusterLoadAssignment().parse(_body(build_endpoints(each)))
         for each in inputs.EVERY_ENDPOINTS
     )
-    config = bootstrap(clusters=inputs.EVERY_CLUSTER, endpoints=assignments)
+    config = bootstrap(clusters=STATIC, endpoints=assignments)
     assert validate(config, tmp_path) == ""
 
 
@@ -158,7 +177,7 @@ def test_envoy_accepts_secrets(tmp_path: Path) -> None:
 def test_envoy_says_no_to_what_is_wrong(tmp_path: Path) -> None:
     """So an empty answer above means something."""
     same = replace(inputs.SNI_LISTENER, chains=(inputs.CHAINS[0], inputs.CHAINS[0]))
-    config = bootstrap(clusters=inputs.EVERY_CLUSTER, listeners=(same,))
+    config = bootstrap(clusters=STATIC, listeners=(same,))
     assert "filter chain" in validate(config, tmp_path)
 
 
@@ -166,9 +185,9 @@ def test_envoy_takes_server_names_that_differ_in_case_only_for_equal(tmp_path: P
     """Why the ingress has one chain for them: of two, the whole listener would be refused."""
     upper = replace(inputs.CHAINS[0], sni=inputs.CHAINS[0].sni.upper())
     alone = replace(inputs.SNI_LISTENER, chains=(upper,))
-    assert validate(bootstrap(clusters=inputs.EVERY_CLUSTER, listeners=(alone,)), tmp_path) == ""
+    assert validate(bootstrap(clusters=STATIC, listeners=(alone,)), tmp_path) == ""
     both = replace(inputs.SNI_LISTENER, chains=(upper, inputs.CHAINS[0]))
-    config = bootstrap(clusters=inputs.EVERY_CLUSTER, listeners=(both,))
+    config = bootstrap(clusters=STATIC, listeners=(both,))
     assert "overlapping matching rules" in validate(config, tmp_path)
 
 

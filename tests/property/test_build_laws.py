@@ -36,13 +36,17 @@ from xds.message import encode
 from xds.resource import LISTENER, XdsResource
 from xds.route import Route, RouteMatch
 from xds.view import (
+    DnsListener,
     DownstreamTls,
+    DynamicConfigListener,
     EdsCluster,
     Endpoint,
     Endpoints,
     InboundListener,
     LocalCluster,
     OutboundListener,
+    ProbeListener,
+    ProbeRoute,
     Protocol,
     SniChain,
     SniListener,
@@ -69,6 +73,7 @@ sockets = st.builds(
     san_uris=st.lists(names, max_size=2).map(tuple),
     identity_secret=names,
     ca_secret=names,
+    san_uri_prefixes=st.lists(names, max_size=2).map(tuple),
 )
 servers = st.builds(
     DownstreamTls,
@@ -116,6 +121,7 @@ local = st.builds(
     port=ports,
     protocol=protocols,
     applied=st.lists(timeouts(True), max_size=1).map(tuple),
+    source=st.just("") | addresses,
 )
 route = st.builds(
     Route,
@@ -140,6 +146,7 @@ def _inbound(protocol: Protocol) -> st.SearchStrategy[InboundListener]:
         tls=st.none() | servers,
         reuse_port=st.booleans(),
         applied=st.tuples(timeouts(http), permissions(http)) | st.just(()),
+        captured=st.booleans(),
     )
 
 
@@ -154,6 +161,7 @@ def _outbound(protocol: Protocol) -> st.SearchStrategy[OutboundListener]:
         tags=tags,
         routes=st.lists(route, min_size=1, max_size=3).map(tuple),
         applied=st.lists(timeouts(protocol.is_http), max_size=1).map(tuple),
+        captured=st.booleans(),
     )
 
 
@@ -165,6 +173,34 @@ ingress = st.builds(
     address=addresses,
     port=ports,
     chains=st.lists(st.builds(SniChain, names, names, tags), max_size=4).map(tuple),
+)
+dns = st.builds(
+    DnsListener,
+    name=names,
+    addresses=st.lists(addresses, min_size=1, max_size=3).map(tuple),
+    port=ports,
+    records=st.dictionaries(names, st.lists(addresses, min_size=1, max_size=9).map(tuple)).map(
+        lambda found: tuple(sorted(found.items()))
+    ),
+    forwards=st.booleans(),
+    ttl_s=st.integers(30, 2**31),
+    reuse_port=st.booleans(),
+    resolvers=st.lists(st.tuples(addresses, ports), max_size=2).map(tuple),
+)
+documents = st.builds(
+    DynamicConfigListener,
+    name=names,
+    path=names,
+    documents=st.dictionaries(names, names, max_size=3).map(lambda d: tuple(sorted(d.items()))),
+)
+probes = st.builds(
+    ProbeListener,
+    name=names,
+    address=addresses,
+    port=ports,
+    routes=st.lists(st.builds(ProbeRoute, names, names, names, ports), max_size=3).map(tuple),
+    captured=st.booleans(),
+    reuse_port=st.booleans(),
 )
 endpoints = st.builds(
     Endpoints,
@@ -193,7 +229,7 @@ def _resources(
 anything = st.one_of(
     _resources(build_cluster, eds | local),
     _resources(build_endpoints, endpoints),
-    _resources(build_listener, st.one_of(inbounds, outbounds, ingress)),
+    _resources(build_listener, st.one_of(inbounds, outbounds, ingress, dns, documents, probes)),
 )
 
 

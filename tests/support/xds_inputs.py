@@ -32,8 +32,13 @@ from xds.route import (
 from xds.view import (
     AdminListener,
     ClusterInput,
+    DirectCluster,
+    DirectListener,
+    DnsListener,
     DownstreamTls,
+    DynamicConfigListener,
     EdsCluster,
+    EmptyCluster,
     EndedChain,
     Endpoint,
     Endpoints,
@@ -46,6 +51,8 @@ from xds.view import (
     PassthroughCluster,
     PassthroughListener,
     PipeCluster,
+    ProbeListener,
+    ProbeRoute,
     Protocol,
     SniChain,
     SniListener,
@@ -67,6 +74,7 @@ BACKEND = (("kuma.io/service", "backend"),)
 TAGS = (("kuma.io/protocol", "http"), ("kuma.io/zone", "east"), ("version", "v1"))
 
 UPSTREAM = UpstreamTls("backend{mesh=default}", ("spiffe://default/backend",), IDENTITY, CA)
+ANY_OF_MESH = UpstreamTls("", (), IDENTITY, CA, san_uri_prefixes=("spiffe://default/",))
 STRICT = DownstreamTls(("spiffe://default/",), IDENTITY, CA)
 PERMISSIVE = replace(STRICT, permissive=True)
 
@@ -230,7 +238,11 @@ EVERY_CLUSTER: tuple[ClusterInput, ...] = (
     LocalCluster("localhost:8080", "127.0.0.1", 8080, Protocol.HTTP),
     LocalCluster("localhost:8081", "127.0.0.1", 8081, Protocol.GRPC),
     LocalCluster("localhost:8082", "127.0.0.1", 8082, Protocol.TCP),
+    LocalCluster("localhost:8083", "10.0.0.1", 8083, Protocol.HTTP, source="127.0.0.6"),
     PassthroughCluster(names.OUTBOUND_PASSTHROUGH),
+    PassthroughCluster(names.INBOUND_PASSTHROUGH_V6, "::6"),
+    DirectCluster(names.DIRECT_ACCESS_CLUSTER, ANY_OF_MESH),
+    EmptyCluster(names.NO_DESTINATION_CLUSTER),
     PipeCluster(names.ADMIN_CLUSTER, "/run/envoy-admin.sock"),
     HostCluster(names.READINESS_CLUSTER, "127.0.0.1", 9902),
 )
@@ -287,6 +299,17 @@ ENDED = tuple(
 )  # fmt: skip
 SNI_LISTENER = SniListener("inbound:127.0.0.1:10000", "127.0.0.1", 10000, CHAINS)
 
+RECORDS = (
+    ("backend.mesh", ("240.0.0.0", "::ffff:f000:0")),
+    ("web.mesh", ("240.0.0.1", "::ffff:f000:1")),
+)
+DNS = DnsListener(names.DNS_LISTENER, ("127.0.0.1", "127.0.0.2"), 15054, RECORDS, forwards=False)
+DOCUMENTS = (("/dns", '{"records":[],"ttl":30}'), ("/meshmetric", "{}"))
+PROBES = (
+    ProbeRoute("/8080/healthz", "/healthz", "localhost:8080"),
+    ProbeRoute("/8090/ready", "/ready", port=8090),
+)
+
 EVERY_LISTENER: tuple[ListenerInput, ...] = (
     *(inbound(Protocol.HTTP, tls, timeout(5), HTTP_RBAC) for tls in (None, STRICT, PERMISSIVE)),
     *(inbound(Protocol.TCP, tls, timeout(5), NETWORK_RBAC) for tls in (None, STRICT, PERMISSIVE)),
@@ -300,7 +323,22 @@ EVERY_LISTENER: tuple[ListenerInput, ...] = (
     SNI_LISTENER,
     replace(SNI_LISTENER, ended=ENDED),
     replace(SNI_LISTENER, chains=(), idle_body='{"proxy":".ingress","zone":"east"}'),
+    replace(inbound(Protocol.HTTP, STRICT), captured=True),
+    replace(outbound(Protocol.HTTP, (route(),)), captured=True),
     PassthroughListener(names.OUTBOUND_PASSTHROUGH, "127.0.0.1", 15001, names.OUTBOUND_PASSTHROUGH),
+    PassthroughListener(
+        names.INBOUND_PASSTHROUGH_V6,
+        "127.0.0.1",
+        15006,
+        names.INBOUND_PASSTHROUGH_V6,
+        inbound=True,
+        ports=(8080, 49151),
+    ),
+    DirectListener("direct_access_10.0.0.2:80", "10.0.0.2", 80, names.DIRECT_ACCESS_CLUSTER),
+    DNS,
+    replace(DNS, forwards=True, resolvers=(("127.0.0.1", 53),)),
+    DynamicConfigListener(names.DYNAMIC_CONFIG_LISTENER, "/tmp/config.sock", DOCUMENTS),
+    ProbeListener(names.PROBE_LISTENER, "127.0.0.1", 9000, PROBES, captured=True, reuse_port=True),
     AdminListener(names.ADMIN_LISTENER, "127.0.0.1", 9901, names.ADMIN_CLUSTER),
     AdminListener(
         names.ADMIN_LISTENER,

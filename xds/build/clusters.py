@@ -25,10 +25,12 @@ from envoy_data_plane.envoy.config.cluster.v3 import (
 )
 from envoy_data_plane.envoy.config.core.v3 import (
     Address,
+    BindConfig,
     Http1ProtocolOptions,
     Http2ProtocolOptions,
     KeepaliveSettings,
     Pipe,
+    SocketAddress,
 )
 from envoy_data_plane.envoy.config.core.v3 import HttpProtocolOptions as CommonHttpProtocolOptions
 from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
@@ -50,7 +52,9 @@ from xds.names import stat_prefix
 from xds.resource import CLUSTER, XdsResource
 from xds.view import (
     ClusterInput,
+    DirectCluster,
     EdsCluster,
+    EmptyCluster,
     ExternalCluster,
     HostCluster,
     LocalCluster,
@@ -61,6 +65,7 @@ from xds.view import (
 from xds.wire import resource
 
 if TYPE_CHECKING:
+    from envoy_data_plane.envoy.config.core.v3 import TransportSocket
     from envoy_data_plane.google.protobuf import Any
 
     from xds.external import ExternalEndpoint
@@ -96,8 +101,13 @@ def build_cluster(argument: ClusterInput) -> XdsResource:
             body = _local(argument)
         case ExternalCluster():
             body = encode(_external(argument))
-        case PassthroughCluster():
-            body = encode(_passthrough(argument))
+        case PassthroughCluster(name, source):
+            body = encode(_original_destination(name, _bound_to(source), None))
+        case DirectCluster(name, tls):
+            socket = upstream_socket(tls) if tls is not None else None
+            body = encode(_original_destination(name, None, socket))
+        case EmptyCluster():
+            body = encode(_empty(argument))
         case PipeCluster(name, path):
             body = encode(_own_host(name, encode(new(Address, pipe=new(Pipe, path=path)))))
         case HostCluster(name, address, port):
@@ -241,7 +251,7 @@ def _has_name(endpoint: ExternalEndpoint) -> bool:
 def _local(argument: LocalCluster) -> bytes:
     """Every proxy has its own: those of many differ in name and address only."""
     assignment = only_endpoint(argument.name, socket_address(argument.address, argument.port))
-    return _local_form(argument.protocol, argument.applied).filled(
+    return _local_form(argument.protocol, argument.applied, argument.source).filled(
         _name_field(argument.name.encode()),
         _stat_name_field(stat_prefix(argument.name).encode()),
         _assignment_field(encode(assignment)),
@@ -249,12 +259,13 @@ def _local(argument: LocalCluster) -> bytes:
 
 
 @lru_cache(PARTS)
-def _local_form(protocol: Protocol, applied: tuple[Applied, ...]) -> Form:
+def _local_form(protocol: Protocol, applied: tuple[Applied, ...], source: str) -> Form:
     cluster = new(
         Cluster,
         type=ClusterDiscoveryType.STATIC,
         connect_timeout=LOCAL_CONNECT_TIMEOUT,
         circuit_breakers=_track_remaining(),
+        upstream_bind_config=_bound_to(source),
     )
     on_cluster(cluster, applied)
     if protocol.is_http:
@@ -285,13 +296,37 @@ def _local_options(protocol: Protocol) -> HttpProtocolOptions:
     )
 
 
-def _passthrough(argument: PassthroughCluster) -> Cluster:
+def _original_destination(
+    name: str, bound: BindConfig | None, socket: TransportSocket | None
+) -> Cluster:
+    prefix = stat_prefix(name)
+    return new(
+        Cluster,
+        name=name,
+        alt_stat_name=prefix if prefix != name else "",
+        type=ClusterDiscoveryType.ORIGINAL_DST,
+        lb_policy=ClusterLbPolicy.CLUSTER_PROVIDED,
+        connect_timeout=CONNECT_TIMEOUT,
+        upstream_bind_config=bound,
+        transport_socket=socket,
+    )
+
+
+@lru_cache(PARTS)
+def _bound_to(source: str) -> BindConfig | None:
+    """Any port of that address."""
+    if not source:
+        return None
+    address = new(SocketAddress, address=source, port_value=0)
+    return part(new(BindConfig, source_address=address))
+
+
+def _empty(argument: EmptyCluster) -> Cluster:
     return new(
         Cluster,
         name=argument.name,
         alt_stat_name=stat_prefix(argument.name),
-        type=ClusterDiscoveryType.ORIGINAL_DST,
-        lb_policy=ClusterLbPolicy.CLUSTER_PROVIDED,
+        type=ClusterDiscoveryType.STATIC,
         connect_timeout=CONNECT_TIMEOUT,
     )
 

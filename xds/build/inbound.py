@@ -76,6 +76,7 @@ def inbound_listener(argument: InboundListener) -> Listener:
         address=address_of(argument.address, argument.port) if argument.name else None,
         traffic_direction=TrafficDirection.INBOUND,
         enable_reuse_port=argument.reuse_port,
+        bind_to_port=False if argument.captured else None,
         metadata=tags_metadata(argument.tags),
     )
     if argument.tls is None:

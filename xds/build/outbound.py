@@ -55,6 +55,7 @@ def outbound_listener(argument: OutboundListener) -> Listener:
         name=argument.name,
         address=address_of(argument.address, argument.port) if argument.name else None,
         traffic_direction=TrafficDirection.OUTBOUND,
+        bind_to_port=False if argument.captured else None,
         metadata=tags_metadata(argument.tags),
         filter_chains=[new(FilterChain, filters=filters)],
     )

@@ -217,11 +217,16 @@ def _path_change(
     A replaced prefix keeps exactly one slash before what follows it (Kuma 2.14.3 loses it).
     """
     if change.full is not None:
-        return None, _substitute(".*", change.full)
+        return None, whole_path(change.full)
     value = (change.prefix or "").rstrip("/")
     if path.kind is MatchKind.EXACT:
-        return None, _substitute(".*", value or "/")
+        return None, whole_path(value or "/")
     return f"{value}/", None
+
+
+def whole_path(replacement: str) -> RegexMatchAndSubstitute:
+    """In the place of the path, whatever it was; the query stays."""
+    return _substitute(".*", replacement)
 
 
 def _substitute(pattern: str, replacement: str) -> RegexMatchAndSubstitute:

@@ -58,7 +58,10 @@ def downstream_socket(tls: DownstreamTls) -> TransportSocket:
 @lru_cache(PARTS)
 def upstream_socket(tls: UpstreamTls) -> TransportSocket:
     """The client's side: SNI names the service, and the server must be that service."""
-    matchers = [new(StringMatcher, exact=uri) for uri in tls.san_uris]
+    matchers = [
+        *(new(StringMatcher, exact=uri) for uri in tls.san_uris),
+        *(new(StringMatcher, prefix=prefix) for prefix in tls.san_uri_prefixes),
+    ]
     context = new(
         UpstreamTlsContext,
         sni=tls.sni,

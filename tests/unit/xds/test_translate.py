@@ -14,7 +14,15 @@ from tests.support.xds_inputs import CA, IDENTITY, STRICT, inbound, outbound, ro
 from xds.build.secrets import ca_secret, identity_secret
 from xds.memo import Memo
 from xds.translate import Builders, IncompleteView, InconsistentView, translate
-from xds.view import EdsCluster, Endpoints, Half, LocalCluster, Protocol, ProxyView
+from xds.view import (
+    DirectCluster,
+    EdsCluster,
+    Endpoints,
+    Half,
+    LocalCluster,
+    Protocol,
+    ProxyView,
+)
 from xds.wire import resource
 
 if TYPE_CHECKING:
@@ -27,6 +35,7 @@ SECRETS: Resources = {
 }
 BACKEND = EdsCluster("backend", Protocol.HTTP, inputs.UPSTREAM)
 LOCAL = LocalCluster("localhost:8080", "127.0.0.1", 8080, Protocol.HTTP)
+DIRECT = DirectCluster("direct_access", inputs.ANY_OF_MESH)
 IN, OUT = inbound(Protocol.HTTP, STRICT), outbound(Protocol.HTTP, (route(),))
 OWN = Half(clusters=(LOCAL,), listeners=(IN,))
 SHARED = Half((BACKEND,), (Endpoints("backend", ()),), (OUT,))
@@ -176,6 +185,7 @@ def test_a_secret_on_its_way_leaves_the_view_incomplete() -> None:
         (replace(VIEW, own=replace(OWN, listeners=(IN, OUT))), OUT.name),
         (replace(VIEW, secrets=(CA,)), IDENTITY),
         (replace(VIEW, secrets=(IDENTITY,)), CA),
+        (ProxyView("default.web-1", Half((DIRECT,)), (IDENTITY,)), CA),
     ],
 )
 def test_a_dangling_reference_never_reaches_a_proxy(view: ProxyView, named: str) -> None:
