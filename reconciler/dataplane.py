@@ -17,13 +17,19 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from reconciler.drain import Leaving, drain
 from reconciler.keys.secret_store import write_private
+from reconciler.probe_calls import Application
+from reconciler.probe_proxy import probe_proxy
+from reconciler.proxy_user import comes_back
+from reconciler.redirected import PROXY_UID, Redirected, announced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +63,9 @@ class DataplaneOptions:
     token: str = field(repr=False)
     workdir: Path
     ca_file: Path | None = None
+    ca_pem: str = ""  # what is in `ca_file`, where this user may not read it
+    redirected: Redirected | None = None
+    probe_proxy_port: int = 0  # 0: none
     concurrency: int = 1
     log_level: str = "warning"
     drain_s: float = DRAIN_S  # how long requests under way may hold up the end
@@ -64,7 +73,15 @@ class DataplaneOptions:
 
 
 def find_envoy() -> Path:
-    """Beside this program, or on PATH. Raises Fatal."""
+    """That of the package, beside this program, or on PATH. Raises Fatal.
+
+    Beside this program is a script that asks for this Python, which Envoy's user may not run.
+    """
+    package = find_spec("envoy")
+    if package is not None and package.origin is not None:
+        packaged = Path(package.origin).parent / "_bin" / "envoy"
+        if os.access(packaged, os.X_OK):
+            return packaged
     beside = Path(sys.executable).parent / "envoy"
     if beside.exists():
         return beside
@@ -100,7 +117,12 @@ def bootstrap_request(options: DataplaneOptions) -> dict[str, object]:
     type_ = str(document.get("type", ""))
     if type_ not in PROXY_TYPES:
         raise Fatal(f'type "{type_}" is not a proxy; use {", ".join(PROXY_TYPES)}')
-    ca = options.ca_file.read_text() if options.ca_file is not None else ""  # `_context` read it
+    ca = options.ca_pem  # else what `_context` has read
+    if not ca and options.ca_file is not None:
+        ca = options.ca_file.read_text()
+    redirected = options.redirected
+    if redirected is not None and type_ != "Dataplane":
+        raise Fatal(f"nothing is redirected to a {type_}; leave out --transparent-proxy")
     if not document.get("name"):
         raise Fatal(f"the {type_} has no name")
     mesh = str(document.get("mesh") or "default") if type_ == "Dataplane" else ""
@@ -113,7 +135,10 @@ def bootstrap_request(options: DataplaneOptions) -> dict[str, object]:
         "version": _versions(options),
         "caCert": ca,
         "dynamicMetadata": {},
-        "features": list(FEATURES),
+        "features": [*FEATURES, *(redirected.features if redirected is not None else ())],
+        **announced(redirected),
+        # Its name says the opposite of what it means.
+        **({"appProbeProxyDisabled": True} if options.probe_proxy_port else {}),
         "workdir": str(options.workdir),
         "resources": {},
         "operatingSystem": "linux",
@@ -151,7 +176,10 @@ def _connection(options: DataplaneOptions) -> http.client.HTTPSConnection:
     if url.scheme != "https" or not host:
         raise Fatal(f"--zone-address must be https://host:port, not {address}")
     try:
-        context = ssl.create_default_context(cafile=options.ca_file)
+        if options.ca_pem:
+            context = ssl.create_default_context(cadata=options.ca_pem)
+        else:
+            context = ssl.create_default_context(cafile=options.ca_file)
     except OSError as error:
         raise Fatal(f"{options.ca_file}: is no file with the CA of the zone: {error}") from error
     return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
@@ -181,13 +209,15 @@ def bootstrap_with_retry(options: DataplaneOptions, report: Callable[[str], None
 def run(options: DataplaneOptions, report: Callable[[str], None]) -> int:
     """Until Envoy ends; its exit code. Raises Fatal."""
     envoy = find_envoy()
+    if options.redirected is not None:
+        _refuse_loops(options.redirected, report)
     options = replace(options, envoy_build=envoy_build(envoy))
     options.workdir.mkdir(mode=0o700, parents=True, exist_ok=True)
     config = options.workdir / "bootstrap.yaml"
     write_private(config, bootstrap_with_retry(options, report).encode())
     (options.workdir / "kuma-envoy-admin.sock").unlink(missing_ok=True)
     leaving = _leaving(options)
-    with _Forwarding(lambda: drain(leaving, report)) as child:
+    with _probing(options), _Forwarding(lambda: drain(leaving, report)) as child:
         process = subprocess.Popen(  # noqa: S603 - Envoy
             [
                 str(envoy), "--config-path", str(config), "--disable-hot-restart",
@@ -201,6 +231,32 @@ def run(options: DataplaneOptions, report: Callable[[str], None]) -> int:
         report(f"envoy runs as process {process.pid}")
         code = process.wait()
     return 0 if code in (0, -signal.SIGTERM, -signal.SIGINT) else 128 - code if code < 0 else code
+
+
+def _probing(options: DataplaneOptions) -> AbstractContextManager[object]:
+    """Answers probes as long as the block lasts, where that is asked for."""
+    if not options.probe_proxy_port:
+        return nullcontext()
+    networking = options.document.get("networking")
+    address = networking.get("address") if isinstance(networking, Mapping) else None
+    where = Application(str(address or "127.0.0.1"), options.redirected is not None)
+    return probe_proxy(options.probe_proxy_port, where)
+
+
+def _refuse_loops(redirected: Redirected, report: Callable[[str], None]) -> None:
+    """What Envoy sends must not come back to it. Raises Fatal."""
+    uid = os.geteuid()
+    cure = f"start it as the user of the rules ({PROXY_UID} by default), or with --run-as as root"
+    if redirected.outbound_port is not None and comes_back(redirected.outbound_port):
+        raise Fatal(
+            f"the rules of this host redirect the traffic of user {uid}, so what this proxy sends "
+            f"would come back to it without end; {cure}"
+        )
+    if uid != PROXY_UID:
+        report(
+            f"warning: this proxy runs as user {uid}; rules that do not leave that user's traffic "
+            f"alone would let it come back without end; {cure}"
+        )
 
 
 def _leaving(options: DataplaneOptions) -> Leaving:
@@ -288,7 +344,8 @@ def default_workdir(name: str) -> Path:
     """
     if NAME.fullmatch(name) is None:
         raise Fatal(f'"{name}" is not the name of a proxy; use a-z, 0-9, "-" and "."')
-    above = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    own = os.environ.get("XDG_RUNTIME_DIR", "")  # not of who became another user since
+    above = Path(own if os.access(own, os.W_OK) else tempfile.gettempdir())
     folder = above / f"mesh-reconciler-{os.getuid()}"
     for made in (folder, folder / name):
         made.mkdir(mode=0o700, exist_ok=True)

@@ -6,12 +6,23 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.cli.options import count, port
+from reconciler.cli.options import count, port, port_or_off
 from reconciler.cli.running import words_of
 from reconciler.cli.wait import seconds
+from reconciler.redirected import (
+    DNS_PORT,
+    FAMILIES,
+    INBOUND_PORT,
+    OUTBOUND_PORT,
+    PROXY_UID,
+    Redirected,
+)
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
+
+    from reconciler.dataplane import DataplaneOptions
 
 LEVELS = ("trace", "debug", "info", "warning", "error", "critical", "off")
 EXAMPLE = (
@@ -57,17 +68,64 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="Envoy's; debug and trace leave out the headers of requests, of which one holds this "
         "proxy's token (default: warning)",
     )
+    _add_redirection(parser)
+    parser.add_argument(
+        "--application-probe-proxy-port",
+        type=port,
+        default=0,
+        metavar="PORT",
+        help="answers /PORT/PATH, /tcp/PORT and /grpc/PORT with the health of the application "
+        "there, for who is outside of the mesh (default: 0, off)",
+    )
+
+
+def _add_redirection(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--transparent-proxy",
+        action="store_true",
+        help="this host redirects its applications' traffic to the proxy, as `reconciler install "
+        "transparent-proxy` sets it up",
+    )
+    parser.add_argument(
+        "--redirect-outbound-port",
+        type=port_or_off,
+        default=OUTBOUND_PORT,
+        metavar="PORT",
+        help=f"where outgoing connections are redirected to, or off (default: {OUTBOUND_PORT})",
+    )
+    parser.add_argument(
+        "--redirect-inbound-port",
+        type=port_or_off,
+        default=INBOUND_PORT,
+        metavar="PORT",
+        help=f"where incoming connections are redirected to, or off (default: {INBOUND_PORT})",
+    )
+    parser.add_argument(
+        "--redirect-dns-port",
+        type=port_or_off,
+        default=DNS_PORT,
+        metavar="PORT",
+        help="where questions to name servers are redirected to, which Envoy then answers or "
+        f"passes on; or off (default: {DNS_PORT})",
+    )
+    parser.add_argument(
+        "--ip-family-mode",
+        choices=FAMILIES,
+        default=FAMILIES[0],
+        help=f"what is redirected (default: {FAMILIES[0]})",
+    )
+    parser.add_argument(
+        "--run-as",
+        metavar="USER|UID",
+        help="as root: be this user, and Envoy too, once files that only root may read are read; "
+        f"the rules of `install transparent-proxy` leave out {PROXY_UID} by default",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    from reconciler.dataplane import (
-        DataplaneOptions,
-        Fatal,
-        default_workdir,
-        read_token,
-        with_admin_port,
-    )
+    from reconciler.dataplane import Fatal
     from reconciler.dataplane import run as run_envoy
+    from reconciler.proxy_user import NotThisUser
     from reconciler.source.single import SourceError, single_document
 
     def report(text: str) -> None:
@@ -75,20 +133,53 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.flush()
 
     try:
-        document = single_document(args.file)
-        if args.admin_port is not None:
-            document = with_admin_port(document, args.admin_port)
-        options = DataplaneOptions(
-            document=document,
-            zone_address=args.zone_address,
-            token=read_token(args.token_file),
-            workdir=(args.workdir or default_workdir(str(document.get("name", "")))).absolute(),
-            ca_file=args.ca_file,
-            concurrency=args.concurrency,
-            log_level=args.log_level,
-            drain_s=args.drain_time,
-        )
-        return run_envoy(options, report)
-    except (Fatal, SourceError, OSError) as error:
+        return run_envoy(_options(args, single_document(args.file)), report)
+    except (Fatal, NotThisUser, SourceError, OSError) as error:
         report(words_of(error))
         return 2
+
+
+def _options(args: argparse.Namespace, document: Mapping[str, object]) -> DataplaneOptions:
+    """Everything is read before this process becomes another user, who may not read it."""
+    from reconciler.dataplane import DataplaneOptions, read_token, with_admin_port
+
+    if args.admin_port is not None:
+        document = with_admin_port(document, args.admin_port)
+    redirected = Redirected(
+        outbound_port=args.redirect_outbound_port,
+        inbound_port=args.redirect_inbound_port,
+        dns_port=args.redirect_dns_port,
+        family=args.ip_family_mode,
+    )
+    token = read_token(args.token_file)
+    ca_pem, workdir = _as_user(args, str(document.get("name", "")))
+    return DataplaneOptions(
+        document=document,
+        zone_address=args.zone_address,
+        token=token,
+        workdir=workdir.absolute(),
+        ca_file=args.ca_file,
+        ca_pem=ca_pem,
+        redirected=redirected if args.transparent_proxy else None,
+        probe_proxy_port=args.application_probe_proxy_port,
+        concurrency=args.concurrency,
+        log_level=args.log_level,
+        drain_s=args.drain_time,
+    )
+
+
+def _as_user(args: argparse.Namespace, name: str) -> tuple[str, Path]:
+    """This process is the user of `--run-as` from here on. What the CA file says, where it may not
+    be readable any more, and the folder of the proxy.
+    """
+    from reconciler.dataplane import default_workdir
+    from reconciler.proxy_user import become, hand_over, user_of
+
+    ca_pem = ""
+    if args.run_as is not None:
+        user = user_of(args.run_as)
+        ca_pem = args.ca_file.read_text() if args.ca_file is not None else ""
+        if args.workdir is not None:
+            hand_over(args.workdir, user)
+        become(user)
+    return ca_pem, args.workdir or default_workdir(name)

@@ -32,6 +32,8 @@ from reconciler.dataplane import (
     with_admin_port,
 )
 from reconciler.keys.server_certificate import server_tls
+from reconciler.redirected import Redirected
+from tests.support.real_envoy import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -120,6 +122,34 @@ async def test_request_is_what_a_zone_of_kuma_expects(zone: Zone) -> None:
     assert asked["dataplaneToken"] == TOKEN
     assert asked["caCert"] == zone.ca_file.read_text()
     assert {"feature-delta-grpc", "feature-reuse-port"} <= set(asked["features"])  # type: ignore[call-overload]
+
+
+async def test_zone_is_told_what_is_redirected_and_what_answers_probes(zone: Zone) -> None:
+    zone.answers = [ok({})]
+    redirected = Redirected(outbound_port=1, inbound_port=2, dns_port=3, family="ipv4")
+    options = zone.options(redirected=redirected, probe_proxy_port=9000)
+    await asyncio.to_thread(fetch_bootstrap, options)
+    await asyncio.to_thread(fetch_bootstrap, zone.options())
+    told, plain = zone.asked
+    assert told["dataplaneConfig"] == {
+        "ipFamilyMode": "ipv4",
+        "redirect": {
+            "inbound": {"enabled": True, "port": 2},
+            "outbound": {"enabled": True, "port": 1},
+            "dns": {"enabled": True, "port": 3},
+        },
+    }
+    assert (told["dnsPort"], told["appProbeProxyDisabled"]) == (3, True)  # its name is inverted
+    new = {"feature-transparent-proxy-in-dataplane-metadata", "mesh-reconciler-envoy-dns"}
+    assert set(told["features"]) - set(plain["features"]) == new  # type: ignore[call-overload]
+    assert not {"dataplaneConfig", "dnsPort", "appProbeProxyDisabled"} & set(plain)
+
+
+def test_nothing_is_redirected_to_a_zone_proxy(tmp_path: Path) -> None:
+    document = {"type": "ZoneIngress", "name": "in", "networking": {"address": "127.0.0.1"}}
+    options = Zone(tmp_path).options(ca_file=None, document=document, redirected=Redirected())
+    with pytest.raises(Fatal, match="leave out --transparent-proxy"):
+        bootstrap_request(options)
 
 
 @pytest.mark.parametrize(
@@ -311,6 +341,26 @@ async def test_envoy_runs_from_the_bootstrap_and_ends_with_the_command(
     assert code == 0
     with pytest.raises(ProcessLookupError):
         os.kill(envoy, 0)
+
+
+async def test_probes_are_answered_as_long_as_envoy_runs(zone: Zone) -> None:
+    pipe = zone.folder / "proxy" / "kuma-envoy-admin.sock"
+    zone.answers = [ok({"admin": {"address": {"pipe": {"path": str(pipe)}}}})]
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        *command(zone), "--application-probe-proxy-port", str(port), stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stderr is not None
+    async with asyncio.timeout(60):
+        await process.stderr.readline()  # Envoy runs.
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET /tcp/{port} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+    assert (await reader.read()).endswith(b"\r\n\r\nHEALTHY\n")
+    writer.close()
+    process.terminate()
+    assert (await ended(process))[0] == 0
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
 
 
 async def test_bootstrap_that_envoy_refuses_ends_with_its_code(zone: Zone) -> None:
