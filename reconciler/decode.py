@@ -18,6 +18,7 @@ from reconciler.model.decode_external import (
     decode_external_service,
     decode_mesh_external_service,
 )
+from reconciler.model.decode_names import decode_hostname_generator, decode_virtual_outbound
 from reconciler.model.decode_proxies import (
     decode_dataplane,
     decode_zone_egress,
@@ -47,6 +48,8 @@ _DECODERS: Mapping[str, Callable[[Fields], Spec]] = {
     "MeshService": decode_mesh_service,
     "MeshMultiZoneService": decode_multi_zone_service,
     "MeshZoneAddress": decode_zone_address,
+    "VirtualOutbound": decode_virtual_outbound,
+    "HostnameGenerator": decode_hostname_generator,
     **{policy.kind: policy.decode for policy in POLICIES},
 }
 _OPAQUE = OpaqueSpec()

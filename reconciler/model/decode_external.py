@@ -37,7 +37,8 @@ def decode_external_service(data: Fields) -> ExternalServiceSpec:
     tags = tags_of(data.get("tags"), "tags")
     if not dict(tags).get(SERVICE):
         raise DecodeError("tags", f"{SERVICE} is missing")
-    return ExternalServiceSpec(host, port, tags, _tls(networking))
+    unnamed = flag_of(networking.get("disableHostDNSEntry"), "networking.disableHostDNSEntry")
+    return ExternalServiceSpec(host, port, tags, _tls(networking), named=not unnamed)
 
 
 def _split(address: str) -> tuple[str, int]:

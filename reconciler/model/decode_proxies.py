@@ -92,6 +92,7 @@ def _inbound(data: Fields, path: str, dataplane_address: str, advertised: str) -
         protocol=protocol or dict(tags).get("kuma.io/protocol", "tcp"),
         healthy=state == InboundState.READY and ready,
         probed="serviceProbe" in data,
+        ignored=state == InboundState.IGNORED,
     )
 
 

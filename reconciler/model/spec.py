@@ -87,6 +87,7 @@ class Inbound:
     protocol: str  # field, else tag kuma.io/protocol, else "tcp"
     healthy: bool  # state Ready and (health absent or ready)
     probed: bool = False  # by a serviceProbe, which decides whether it is healthy
+    ignored: bool = False  # nobody is to call it: it makes no names
 
     @property
     def service(self) -> str:
@@ -323,10 +324,13 @@ class ExternalTlsSpec:
 
 @dataclass(frozen=True, slots=True)
 class ExternalServiceSpec:
+    """`named`: its host is a name of the mesh, too (not networking.disableHostDNSEntry)."""
+
     host: str
     port: int
     tags: Tags
     tls: ExternalTlsSpec | None = None
+    named: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +343,24 @@ class MeshExternalServiceSpec:
     tls: ExternalTlsSpec | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class VirtualOutboundSpec:
+    """`parameters`: a name in the templates, and the tag whose value it has."""
+
+    selectors: tuple[Tags, ...]  # of services; a value may be `*`
+    host: str  # a template, as `port` is
+    port: str
+    parameters: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostnameGeneratorSpec:
+    """`selectors`: by kind the labels of the resources that it names; none: all of them."""
+
+    selectors: tuple[tuple[str, Tags], ...]
+    template: str
+
+
 ZoneProxySpec = ZoneIngressSpec | ZoneEgressSpec
 ServiceSpec = MeshServiceSpec | MultiZoneSpec | ZoneAddressSpec
 Spec = (
@@ -349,6 +371,8 @@ Spec = (
     | ServiceSpec
     | ExternalServiceSpec
     | MeshExternalServiceSpec
+    | VirtualOutboundSpec
+    | HostnameGeneratorSpec
     | PolicySpec
     | OpaqueSpec
     | InsightSpec

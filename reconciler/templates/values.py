@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, cast
 
 from reconciler.templates.functions import ABSENT, TEXT_MAX, Record, is_true, result, shown
@@ -30,6 +31,7 @@ from reconciler.templates.tree import (
 
 STEPS_MAX = 10_000
 CALLS_MAX = 50
+READ_MAX = 256  # templates that are kept as they were read
 
 
 Function = Callable[[str], str]
@@ -58,11 +60,17 @@ def evaluated(
     functions: Mapping[str, Function] = _NONE,
 ) -> str:
     """`values` are a map, or a `Record`; `functions` take one text each. Raises TemplateError."""
-    run = _Run(parsed(text, functions), functions)
+    run = _Run(_read(text, frozenset(functions)), functions)
     data = values if isinstance(values, Record) else dict(values)
     run.variables.append(["$", data])
     _walk(run, run.template.nodes, data)
     return "".join(run.out)
+
+
+@lru_cache(maxsize=READ_MAX)
+def _read(text: str, functions: frozenset[str]) -> Template:
+    """A few templates are evaluated for thousands of services."""
+    return parsed(text, functions)
 
 
 def _walk(run: _Run, nodes: tuple[object, ...], dot: object) -> _Left | None:

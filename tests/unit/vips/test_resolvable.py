@@ -1,0 +1,194 @@
+"""What proxies are told: outbounds at addresses, their names, and which of them they may have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.model.resource import SERVICE, ZONE
+from reconciler.model.spec import Outbound, ReachableBackend, TagDestination, TransparentProxying
+from reconciler.real import Reals
+from reconciler.vips.allocation import Allocations, Pools
+from reconciler.vips.resolvable import Reach, Resolvable, mapped
+from tests.support.mesh import a_dataplane, a_mesh_service, an_external, an_inbound
+from tests.support.names import (
+    a_generator,
+    a_mesh_external,
+    a_virtual_outbound,
+    by_type,
+    fqdn,
+    service,
+    wanted,
+)
+from tests.support.real import SPEC
+
+if TYPE_CHECKING:
+    from reconciler.model.resource import MeshResource
+
+GENERATORS = (
+    a_generator("ms", "{{ .DisplayName }}.svc.{{ .Zone }}.mesh"),
+    a_generator("mes", "{{ .DisplayName }}.extsvc", kind="meshExternalService"),
+)
+PORTS = [{"port": 80, "name": "web"}, {"port": 90, "name": "admin"}]
+OURS = a_mesh_service("backend", {ZONE: "east", "app": "b"}, spec={**SPEC, "ports": PORTS})
+THEIRS = a_mesh_service(
+    "backend", {ZONE: "west", "app": "b"}, spec={**SPEC, "ports": PORTS}, key="backend-x"
+)
+ALL = (
+    a_dataplane("a", an_inbound("s1"), an_inbound("s2", port=90)),
+    an_external("pay", "pay.example:443"),
+    OURS,
+    THEIRS,
+    a_mesh_external("files", 8443),
+    *GENERATORS,
+)
+
+
+def resolvable(*resources: MeshResource) -> Resolvable:
+    found = wanted(*resources)
+    held, _ = Allocations().followed("default", found.entries, 0.0, Pools())
+    return Resolvable().followed(found.holders, held.of("default"), found.holders)
+
+
+def reals(*resources: MeshResource) -> Reals:
+    changes = ((None, r) for r in resources if r.key.type.startswith("Mesh"))
+    return Reals().followed(changes)[0]
+
+
+def told(mode: str = "Everywhere", reach: Reach = Reach(), zone: str = "east") -> set[str]:  # noqa: B008
+    """The names, with the ports at their address."""
+    return shown(resolvable(*ALL).for_reachable(mode, reach, reals(*ALL), zone))
+
+
+def shown(found: Resolvable) -> set[str]:
+    ports: dict[str, list[int]] = {}
+    for outbound in found.outbounds:
+        ports.setdefault(outbound.address, []).append(outbound.port)
+    return {f"{name} {','.join(map(str, ports[at[0]]))}" for name, at in found.domains}
+
+
+LEGACY = {"s1.mesh 80", "s2.mesh 80", "pay.mesh 80,443", "pay.example 80,443"}
+OWN, OTHER, FILES = (
+    "backend.svc.east.mesh 80,90",
+    "backend.svc.west.mesh 80,90",
+    "files.extsvc 8443",
+)
+REAL = {OWN, OTHER, FILES}
+
+
+def test_outbounds_are_at_the_addresses_of_their_names_in_order() -> None:
+    found = resolvable(a_dataplane("a", an_inbound("s1")), an_external("pay", "1.2.3.4:443"))
+    assert found.outbounds == (
+        Outbound("1.2.3.4", 443, TagDestination(((SERVICE, "pay"),))),
+        Outbound("240.0.0.0", 80, TagDestination(((SERVICE, "pay"),))),
+        Outbound("240.0.0.0", 443, TagDestination(((SERVICE, "pay"),))),
+        Outbound("240.0.0.1", 80, TagDestination(((SERVICE, "s1"),))),
+    )
+    assert found.domains == (("pay.mesh", ("240.0.0.0",)), ("s1.mesh", ("240.0.0.1",)))
+    assert found.domains_at({"240.0.0.1", "9.9.9.9"}) == (("s1.mesh", ("240.0.0.1",)),)
+
+
+def test_ipv4_has_another_form_and_ipv6_has_none() -> None:
+    assert mapped("240.0.0.1") == "::ffff:f000:1"
+    assert mapped("241.2.255.0") == "::ffff:f102:ff00"
+    assert mapped("fd00::1") is None
+
+
+def test_without_an_address_there_is_no_name() -> None:
+    found = wanted(a_dataplane("a", an_inbound("s1")))
+    assert Resolvable().followed(found.holders, {}, found.holders).domains == ()
+
+
+@pytest.mark.parametrize(
+    ("mode", "reach", "names"),
+    [
+        ("Everywhere", Reach(), LEGACY | REAL),
+        ("Disabled", Reach(), LEGACY | REAL),
+        ("Exclusive", Reach(), REAL),
+        ("ReachableBackends", Reach(), LEGACY),
+        ("ReachableBackends", Reach(backends=(ReachableBackend("MeshExternalService", "files"),)),
+         LEGACY | {FILES}),
+        ("Everywhere", Reach(frozenset({"s1", "none"})), {"s1.mesh 80"}),
+        ("Everywhere", Reach(frozenset({"pay"})), {"pay.mesh 80,443", "pay.example 80,443"}),
+        ("Exclusive", Reach(frozenset({"s1"})), set[str]()),
+        ("Everywhere", Reach(backends=()), LEGACY),
+        ("Everywhere", Reach(frozenset({"s1"}), ()), {"s1.mesh 80"}),
+    ],
+)  # fmt: skip
+def test_modes_and_reachable_services_decide_what_a_proxy_has(
+    mode: str, reach: Reach, names: set[str]
+) -> None:
+    assert told(mode, reach) == names
+
+
+@pytest.mark.parametrize(
+    ("ref", "names"),
+    [
+        (ReachableBackend("MeshService", "backend"), {OWN}),
+        (ReachableBackend("MeshService", "backend", port=90), {"backend.svc.east.mesh 90"}),
+        (ReachableBackend("MeshService", "backend", port=91), set[str]()),
+        (ReachableBackend("MeshService", "backend", "ns"), set[str]()),
+        (ReachableBackend("MeshService", "nobody"), set[str]()),
+        (ReachableBackend("MeshService", labels=(("app", "b"),)), {OWN, OTHER}),
+        (ReachableBackend("MeshService", labels=(("app", "b"), (ZONE, "west"))), {OTHER}),
+        (ReachableBackend("MeshService", labels=(("app", "b"),), port=80),
+         {"backend.svc.east.mesh 80", "backend.svc.west.mesh 80"}),
+        (ReachableBackend("MeshExternalService", "files", port=1), {FILES}),
+        (ReachableBackend("MeshMultiZoneService", "backend"), set[str]()),
+    ],
+)  # fmt: skip
+def test_reachable_backends_choose_real_services_and_their_ports(
+    ref: ReachableBackend, names: set[str]
+) -> None:
+    assert told("Exclusive", Reach(backends=(ref,))) == names
+
+
+def test_what_a_dataplane_says_it_calls_is_read_from_it() -> None:
+    refs = (ReachableBackend("MeshService", "backend"),)
+    said = TransparentProxying(0, 15001, reachable_services=("b", "a"), reachable_backends=refs)
+    assert Reach.of(said) == Reach(frozenset({"a", "b"}), refs)
+    assert Reach.of(TransparentProxying(0, 15001)) == Reach()
+
+
+def test_several_references_add_up() -> None:
+    refs = tuple(ReachableBackend("MeshService", "backend", port=port) for port in (80, 90))
+    assert told("Exclusive", Reach(backends=refs)) == {OWN}
+
+
+def test_a_name_that_two_have_leads_to_the_one_that_a_proxy_may_call() -> None:
+    narrow = ({"name": "srv", "tagKey": SERVICE},)
+    vob = a_virtual_outbound("v", "s2.mesh", "80", {SERVICE: "s1"}, parameters=narrow)
+    found = resolvable(*ALL[:1], vob)
+    names = dict(found.domains)
+    assert names["s2.mesh"] == ("240.0.0.2",)  # as Kuma: what a VirtualOutbound makes goes first
+    only = found.for_reachable("Everywhere", Reach(frozenset({"s2"})), Reals(), "east")
+    assert dict(only.domains) == {"s2.mesh": ("240.0.0.1",)}
+
+
+def test_proxies_that_say_the_same_share_and_keep_what_does_not_change() -> None:
+    first, with_reals = resolvable(*ALL), reals(*ALL)
+    reach = Reach(frozenset({"s1"}))
+    mine = first.for_reachable("Everywhere", reach, with_reals, "east")
+    assert first.for_reachable("Everywhere", Reach(frozenset({"s1"})), with_reals, "east") is mine
+    before = wanted(*ALL)
+    after, differing = before.followed(by_type(*ALL, a_dataplane("b", an_inbound("s3"))))
+    held, _ = Allocations().followed("default", before.entries, 0.0, Pools())
+    held, _ = held.followed("default", after.entries, 0.0, Pools())
+    second = first.followed(after.holders, held.of("default"), differing)
+    assert differing == {service("s3")}
+    assert len(second.outbounds) == len(first.outbounds) + 1
+    assert second.for_reachable("Everywhere", reach, with_reals, "east") is mine
+    assert second.followed(after.holders, held.of("default"), differing) is second
+    gone = second.followed({}, {}, [service("s1"), fqdn("never")])
+    assert gone.for_reachable("Everywhere", reach, with_reals, "east").outbounds == ()
+
+
+def test_what_a_label_chooses_follows_the_labels() -> None:
+    first, reach = (
+        resolvable(*ALL),
+        Reach(backends=(ReachableBackend("MeshService", labels=(("app", "b"),)),)),
+    )
+    assert shown(first.for_reachable("Exclusive", reach, reals(*ALL), "east")) == {OWN, OTHER}
+    other = reals(*ALL[:3], *ALL[4:])
+    assert shown(first.for_reachable("Exclusive", reach, other, "east")) == {OWN}
