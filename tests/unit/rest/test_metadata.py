@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import pytest
-
 from reconciler.decode import mesh_resource
 from reconciler.fleet import CLUSTER_ID
 from reconciler.model.resource import Labels, ResourceKey
 from reconciler.rest.callers import ANONYMOUS
 from reconciler.rest.zone_catalogue import of_zone
 from reconciler.state import from_resources
-from tests.support.rest import BOSS, ask, catalogue, global_catalogue, made, zone_catalogue
+from tests.support.rest import BOSS, ask, catalogue, global_catalogue, zone_catalogue
 from tests.support.zone import zone
 
 # facts/http-api.md 5.2: to, from, rules, whether `from` counts as rules.
@@ -142,26 +140,3 @@ def test_the_configuration_has_what_readers_look_for_and_no_secret() -> None:
     _, found = ask(zone_catalogue(), "/config")
     assert (found["mode"], found["multizone"]) == ("zone", {"zone": {"name": "east"}})
     assert json.dumps(found).count("token") == 0
-
-
-@pytest.mark.parametrize(
-    ("kind", "path"),
-    [
-        ("MeshService", "meshservices"),
-        ("MeshExternalService", "meshexternalservices"),
-        ("MeshMultiZoneService", "meshmultizoneservices"),
-    ],
-)
-def test_services_have_host_names_none_as_yet(kind: str, path: str) -> None:
-    shown = catalogue(made("Mesh", "default"), made(kind, "s"))
-    at = f"/meshes/default/{path}"
-    assert ask(shown, f"{at}/s/_hostnames") == (200, {"total": 0, "items": []})
-    assert ask(shown, f"{at}/other/_hostnames")[0] == 404
-    assert ask(shown, f"/meshes/other/{path}/s/_hostnames")[0] == 404
-
-
-def test_nothing_else_has_host_names() -> None:
-    shown = catalogue(made("Mesh", "default"), made("MeshTimeout", "t"))
-    for path in ("meshtimeouts/t", "dataplanes/d", "nonsense/x"):
-        status, found = ask(shown, f"/meshes/default/{path}/_hostnames")
-        assert (status, found["invalid_parameters"][0]["field"]) == (400, "serviceType")
