@@ -13,6 +13,9 @@ RUN /opt/build/bin/python -m hatchling build -t wheel -d /dist \
 
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/reconciler --create-home reconciler
+# For `install transparent-proxy` in an init container; nothing else needs them.
+RUN apt-get update && apt-get install -y --no-install-recommends iptables nftables \
+ && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/reconciler /opt/reconciler
 ENV PATH=/opt/reconciler/bin:$PATH PYTHONUNBUFFERED=1
 USER 10001:10001

@@ -43,6 +43,8 @@ COMMANDS = (
     Command("wait", "reconciler.cli.wait", "wait until a commit has arrived everywhere"),
     Command("accept", "reconciler.cli.accept", "put a commit in force that is held"),
     Command("inspect", "reconciler.cli.inspect", "what a proxy's Envoy runs and counts"),
+    Command("install", "reconciler.cli.install", "lead this network's traffic through the proxy"),
+    Command("uninstall", "reconciler.cli.uninstall", "take away what install did"),
     Command("token", "reconciler.cli.token", "issue tokens and join files"),
 )
 

@@ -18,7 +18,7 @@ TARGETS = [
 ]  # fmt: skip
 COMMANDS = [
     "demo", "global", "zone", "dataplane", "validate", "plan", "render", "status", "wait", "accept",
-    "inspect", "token",
+    "inspect", "token", "install", "uninstall",
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ more rights than they need.
 from __future__ import annotations
 
 import configparser
+import pwd
 import re
 from importlib import import_module
 from pathlib import Path
@@ -24,8 +25,15 @@ UNITS = {
     "global": "mesh-reconciler-global.service",
     "zone": "mesh-reconciler-zone.service",
     "dataplane": "mesh-reconciler-dataplane@.service",
+    "install": "mesh-reconciler-transparent-proxy.service",
 }
-EXAMPLES = {"global": "global.toml", "zone": "zone.toml", "dataplane": "web.toml"}
+EXAMPLES = {
+    "global": "global.toml",
+    "zone": "zone.toml",
+    "dataplane": "web.toml",
+    "install": "transparent-proxy.toml",
+}
+RIGHTS = {"install": "CAP_NET_ADMIN"}
 
 
 def service(role: str) -> Mapping[str, str]:
@@ -50,6 +58,7 @@ def test_the_unit_starts_a_command_that_takes_its_options_and_the_example(
         return 0
 
     monkeypatch.setattr(import_module(command.module), "run", run)
+    monkeypatch.setattr("pwd.getpwnam", lambda name: {"reconciler": pwd.getpwuid(0)}[name])
     at = words.index("--config") + 1
     words[at] = str(FOLDER / EXAMPLES[role])
     assert main(words[1:]) == 0
@@ -61,10 +70,11 @@ def test_the_unit_has_no_rights_that_it_does_not_need(role: str) -> None:
     unit = service(role)
     assert unit["User"] == "reconciler"
     assert unit["NoNewPrivileges"] == "yes"
-    assert unit["CapabilityBoundingSet"] == ""
+    assert unit["CapabilityBoundingSet"] == RIGHTS.get(role, "")
+    assert unit["AmbientCapabilities"] == RIGHTS.get(role, "")
     assert unit["ProtectSystem"] == "strict"
     assert unit["UMask"] == "0077"
-    if role != "dataplane":
+    if role in {"global", "zone"}:
         assert unit["StateDirectoryMode"] == "0700"
 
 
@@ -81,6 +91,15 @@ def test_the_proxys_program_alone_is_told_to_end() -> None:
     processes of the unit would end Envoy under their calls.
     """
     assert service("dataplane")["KillMode"] == "mixed"
+
+
+def test_what_redirects_is_taken_away_by_the_user_that_the_proxy_is() -> None:
+    """Who flushes all rules, as nftables.service does, has them made again."""
+    unit = service("install")
+    assert unit["ExecStop"].split()[1:] == ["uninstall", "transparent-proxy"]
+    assert unit["ExecReload"] == unit["ExecStart"]
+    example = (FOLDER / EXAMPLES["install"]).read_text()
+    assert f'proxy-user = "{service("dataplane")["User"]}"' in example
 
 
 def test_examples_hold_no_secret() -> None:

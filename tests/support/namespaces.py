@@ -9,6 +9,7 @@ of the user, that they were made in, wherever they are used afterwards.
 from __future__ import annotations
 
 import ctypes
+import encodings.idna  # noqa: F401 - wanted by sockets, in threads that may not read the file
 import os
 import subprocess
 import threading

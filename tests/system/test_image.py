@@ -75,5 +75,6 @@ def test_the_image_runs_as_nobody_in_particular_and_opens_every_port() -> None:
     final = DOCKERFILE.rpartition("\nFROM")[2]
     assert re.search(r"^USER (\d+):\1$", final, re.MULTILINE)
     (ports,) = re.findall(r"^EXPOSE (.+)$", final, re.MULTILINE)
+    assert "install -y --no-install-recommends iptables nftables" in final  # for init containers
     assert {"5685", "5678", "5679"} <= set(ports.split())
     assert re.search(r'^ENTRYPOINT \["reconciler"\]$', final, re.MULTILINE)

@@ -1,0 +1,1 @@
+"""Capture: rules of the kernel that lead an application's traffic through its proxy, unasked."""
