@@ -16,8 +16,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,10 +26,11 @@ from urllib.parse import urlsplit
 
 from reconciler.drain import Leaving, drain
 from reconciler.keys.secret_store import write_private
+from reconciler.name_relay import HostServers, RelayOptions, loopbacks, name_relay
 from reconciler.probe_calls import Application
 from reconciler.probe_proxy import probe_proxy
 from reconciler.proxy_user import comes_back
-from reconciler.redirected import PROXY_UID, Redirected, announced
+from reconciler.redirected import FEATURE, PROXY_UID, Redirected, announced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,7 @@ RETRY_S = 3.0
 QUIET = ("--component-log-level", "router:info")
 RETRY_MAX_S = 300.0
 TIMEOUT_S = 10.0
+RESOLV_CONF = Path("/etc/resolv.conf")
 ANSWER_MAX = 4 * 1024 * 1024
 DRAIN_S = 30.0
 FEATURES = ("feature-delta-grpc", "feature-reuse-port", "feature-strict-inbound-ports")
@@ -135,7 +137,7 @@ def bootstrap_request(options: DataplaneOptions) -> dict[str, object]:
         "version": _versions(options),
         "caCert": ca,
         "dynamicMetadata": {},
-        "features": [*FEATURES, *(redirected.features if redirected is not None else ())],
+        "features": [*FEATURES, *([FEATURE] if redirected is not None else ())],
         **announced(redirected),
         # Its name says the opposite of what it means.
         **({"appProbeProxyDisabled": True} if options.probe_proxy_port else {}),
@@ -217,7 +219,7 @@ def run(options: DataplaneOptions, report: Callable[[str], None]) -> int:
     write_private(config, bootstrap_with_retry(options, report).encode())
     (options.workdir / "kuma-envoy-admin.sock").unlink(missing_ok=True)
     leaving = _leaving(options)
-    with _probing(options), _Forwarding(lambda: drain(leaving, report)) as child:
+    with _probing(options), _naming(options), _Forwarding(lambda: drain(leaving, report)) as child:
         process = subprocess.Popen(  # noqa: S603 - Envoy
             [
                 str(envoy), "--config-path", str(config), "--disable-hot-restart",
@@ -241,6 +243,31 @@ def _probing(options: DataplaneOptions) -> AbstractContextManager[object]:
     address = networking.get("address") if isinstance(networking, Mapping) else None
     where = Application(str(address or "127.0.0.1"), options.redirected is not None)
     return probe_proxy(options.probe_proxy_port, where)
+
+
+def _naming(options: DataplaneOptions) -> AbstractContextManager[object]:
+    """Answers questions that are redirected here, as long as the block lasts. Raises Fatal."""
+    redirected = options.redirected
+    if redirected is None or redirected.dns_port is None:
+        return nullcontext()
+    relay = RelayOptions(
+        listen=loopbacks(redirected.family),
+        port=redirected.dns_port,
+        envoy=("127.0.0.1", redirected.envoy_dns_port),
+        servers=HostServers(RESOLV_CONF),
+    )
+    return _or_fatal(name_relay(relay), f"cannot answer names on port {redirected.dns_port}")
+
+
+@contextmanager
+def _or_fatal(block: AbstractContextManager[object], words: str) -> Iterator[None]:
+    """Raises Fatal with those words where the block cannot begin."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(block)
+        except OSError as error:
+            raise Fatal(f"{words}: {error.strerror or error}") from error
+        yield
 
 
 def _refuse_loops(redirected: Redirected, report: Callable[[str], None]) -> None:

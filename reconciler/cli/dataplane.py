@@ -11,6 +11,7 @@ from reconciler.cli.running import words_of
 from reconciler.cli.wait import seconds
 from reconciler.redirected import (
     DNS_PORT,
+    ENVOY_DNS_PORT,
     FAMILIES,
     INBOUND_PORT,
     OUTBOUND_PORT,
@@ -105,8 +106,15 @@ def _add_redirection(parser: argparse.ArgumentParser) -> None:
         type=port_or_off,
         default=DNS_PORT,
         metavar="PORT",
-        help="where questions to name servers are redirected to, which Envoy then answers or "
-        f"passes on; or off (default: {DNS_PORT})",
+        help="where questions to name servers are redirected to: names of the mesh are answered, "
+        f"others passed on to the servers of this host; or off (default: {DNS_PORT})",
+    )
+    parser.add_argument(
+        "--envoy-dns-port",
+        type=port,
+        default=ENVOY_DNS_PORT,
+        metavar="PORT",
+        help=f"where Envoy tells this process the names of the mesh (default: {ENVOY_DNS_PORT})",
     )
     parser.add_argument(
         "--ip-family-mode",
@@ -149,6 +157,7 @@ def _options(args: argparse.Namespace, document: Mapping[str, object]) -> Datapl
         outbound_port=args.redirect_outbound_port,
         inbound_port=args.redirect_inbound_port,
         dns_port=args.redirect_dns_port,
+        envoy_dns_port=args.envoy_dns_port,
         family=args.ip_family_mode,
     )
     token = read_token(args.token_file)

@@ -33,7 +33,11 @@ from reconciler.dataplane import (
 )
 from reconciler.keys.server_certificate import server_tls
 from reconciler.redirected import Redirected
+from tests.support.dns import ask
 from tests.support.real_envoy import free_port
+from xds.build.listeners import build_listener
+from xds.readable import readable
+from xds.view import DnsListener
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -126,7 +130,9 @@ async def test_request_is_what_a_zone_of_kuma_expects(zone: Zone) -> None:
 
 async def test_zone_is_told_what_is_redirected_and_what_answers_probes(zone: Zone) -> None:
     zone.answers = [ok({})]
-    redirected = Redirected(outbound_port=1, inbound_port=2, dns_port=3, family="ipv4")
+    redirected = Redirected(
+        outbound_port=1, inbound_port=2, dns_port=3, envoy_dns_port=4, family="ipv4"
+    )
     options = zone.options(redirected=redirected, probe_proxy_port=9000)
     await asyncio.to_thread(fetch_bootstrap, options)
     await asyncio.to_thread(fetch_bootstrap, zone.options())
@@ -136,11 +142,11 @@ async def test_zone_is_told_what_is_redirected_and_what_answers_probes(zone: Zon
         "redirect": {
             "inbound": {"enabled": True, "port": 2},
             "outbound": {"enabled": True, "port": 1},
-            "dns": {"enabled": True, "port": 3},
+            "dns": {"enabled": True, "port": 4},
         },
     }
-    assert (told["dnsPort"], told["appProbeProxyDisabled"]) == (3, True)  # its name is inverted
-    new = {"feature-transparent-proxy-in-dataplane-metadata", "mesh-reconciler-envoy-dns"}
+    assert (told["dnsPort"], told["appProbeProxyDisabled"]) == (4, True)  # its name is inverted
+    new = {"feature-transparent-proxy-in-dataplane-metadata"}
     assert set(told["features"]) - set(plain["features"]) == new  # type: ignore[call-overload]
     assert not {"dataplaneConfig", "dnsPort", "appProbeProxyDisabled"} & set(plain)
 
@@ -361,6 +367,43 @@ async def test_probes_are_answered_as_long_as_envoy_runs(zone: Zone) -> None:
     assert (await ended(process))[0] == 0
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_names_are_answered_as_long_as_envoy_runs(zone: Zone) -> None:
+    """Those of the mesh from what Envoy says; where the port is taken nothing runs."""
+    pipe, port, behind = zone.folder / "admin.sock", free_port(), free_port()
+    records = (("backend.mesh", ("240.0.0.0",)),)
+    listener = DnsListener("kuma:dns", ("127.0.0.1",), behind, records, forwards=False)
+    zone.answers = [
+        ok(
+            {
+                "admin": {"address": {"pipe": {"path": str(pipe)}}},
+                "static_resources": {"listeners": [readable(build_listener(listener))]},
+            }
+        )
+    ]
+    redirected = ["--transparent-proxy", "--redirect-outbound-port", "off"]
+    ports = ["--redirect-dns-port", str(port), "--envoy-dns-port", str(behind)]
+    start = [*command(zone), *redirected, *ports]
+    process = await asyncio.create_subprocess_exec(*start, stderr=asyncio.subprocess.PIPE)
+    async with asyncio.timeout(60):
+        while not await _names(port, "BACKEND.mesh"):  # noqa: ASYNC110 - a process
+            await asyncio.sleep(0.05)
+    second = await asyncio.create_subprocess_exec(*start, stderr=asyncio.subprocess.PIPE)
+    code, errors = await ended(second)
+    assert code == 2
+    assert f"cannot answer names on port {port}: Address already in use" in errors
+    process.terminate()
+    assert (await ended(process))[0] == 0
+    with pytest.raises(ConnectionRefusedError):
+        await ask(port, "backend.mesh")
+
+
+async def _names(port: int, name: str) -> list[str]:
+    try:
+        return (await ask(port, name)).addresses
+    except OSError:
+        return []
 
 
 async def test_bootstrap_that_envoy_refuses_ends_with_its_code(zone: Zone) -> None:

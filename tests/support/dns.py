@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from tests.support.applications import served
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
@@ -86,6 +88,19 @@ def _after_name(data: bytes, at: int) -> int:
     return at + 1
 
 
+async def ask_by_tcp(port: int, name: str, kind: int = A) -> Answer:
+    """Raises OSError where nobody listens, EOFError where the connection ends."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        message = question(name, kind, next(_ids) % 0xFFFF + 1)
+        writer.write(struct.pack("!H", len(message)) + message)
+        async with asyncio.timeout(5):
+            (size,) = struct.unpack("!H", await reader.readexactly(2))
+            return parsed(await reader.readexactly(size))
+    finally:
+        writer.close()
+
+
 class _Server(asyncio.DatagramProtocol):
     def __init__(self, table: Mapping[str, tuple[str, ...]], asked: list[tuple[str, int]]) -> None:
         self._table = table
@@ -97,9 +112,16 @@ class _Server(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         assert self._transport is not None
-        self._transport.sendto(self._answer(data), addr)
+        self._transport.sendto(self.answer(data), addr)
 
-    def _answer(self, data: bytes) -> bytes:
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            (size,) = struct.unpack("!H", await reader.readexactly(2))
+            found = self.answer(await reader.readexactly(size))
+            writer.write(struct.pack("!H", len(found)) + found)
+            await writer.drain()
+
+    def answer(self, data: bytes) -> bytes:
         end = _after_name(data, 12)
         name = ".".join(_labels(data[12:end])).lower()
         (kind,) = struct.unpack("!H", data[end : end + 2])
@@ -132,12 +154,14 @@ class Upstream:
 
 @asynccontextmanager
 async def upstream(table: Mapping[str, tuple[str, ...]]) -> AsyncIterator[Upstream]:
-    """A server that knows these names and their addresses (TTL 7), and no other."""
+    """A server that knows these names and their addresses (TTL 7), and no other; by UDP and TCP."""
     asked: list[tuple[str, int]] = []
-    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: _Server(table, asked), local_addr=("127.0.0.1", 0)
-    )
-    try:
-        yield Upstream(transport.get_extra_info("sockname")[1], asked)
-    finally:
-        transport.close()
+    server = _Server(table, asked)
+    async with served(server.talk) as port:
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: server, local_addr=("127.0.0.1", port)
+        )
+        try:
+            yield Upstream(port, asked)
+        finally:
+            transport.close()

@@ -15,10 +15,10 @@ def test_defaults_are_the_peers_ports() -> None:
             "redirect": {
                 "inbound": {"enabled": True, "port": 15006},
                 "outbound": {"enabled": True, "port": 15001},
-                "dns": {"enabled": True, "port": 15053},
+                "dns": {"enabled": True, "port": 15054},
             },
         },
-        "dnsPort": 15053,
+        "dnsPort": 15054,
         "ipv6Enabled": True,
     }
     assert announced(None) == {}
@@ -42,14 +42,13 @@ def test_ipv4_alone_says_so() -> None:
     assert (config["ipFamilyMode"], told["ipv6Enabled"]) == ("ipv4", False)
 
 
-def test_envoy_is_asked_to_answer_names_only_where_they_are_redirected() -> None:
-    with_dns, without = Redirected().features, Redirected(dns_port=None).features
-    assert set(with_dns) - set(without) == {"mesh-reconciler-envoy-dns"}
-    assert without == ("feature-transparent-proxy-in-dataplane-metadata",)
+def test_the_zone_is_told_where_envoy_tells_names_and_not_where_they_are_asked_for() -> None:
+    told = announced(Redirected(dns_port=53, envoy_dns_port=54))
+    assert told["dnsPort"] == 54
 
 
 def test_our_zone_understands_it() -> None:
     found = request_of(dict(announced(Redirected())))
     assert isinstance(found, BootstrapRequest)
-    assert (found.redirects, found.dns_port, found.ipv6) == (True, 15053, True)
+    assert (found.redirects, found.dns_port, found.ipv6) == (True, 15054, True)
     assert "transparentProxy" in found.metadata
