@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from reconciler import external
+from reconciler.captured import EVERY_SERVICE, INSTANCES
 from reconciler.collection import EMPTY as NOTHING
 from reconciler.collection import Collection, Difference, differences
 from reconciler.destination import Callers
@@ -29,6 +30,8 @@ from reconciler.match import (
     Ranked,
     Selection,
     Shelf,
+    asks_for_section,
+    calling_class_of,
     class_of,
     is_effective,
     selections,
@@ -37,14 +40,16 @@ from reconciler.match import (
     tag_sets,
     wanted,
 )
+from reconciler.mesh_names import Given, MeshNames, no_names
 from reconciler.model.resource import SERVICE, MeshResource, ResourceKey
 from reconciler.model.spec import DataplaneSpec, MeshSpec, PolicySpec, Tags
-from reconciler.outward import Outbounds, Ways, ways_of
+from reconciler.outward import EVERY, NAMES, Exits, Reached, Ways, ways_of
 from reconciler.policies import POLICIES
 from reconciler.policies.hooks import EFFECTS
 from reconciler.real import EXTERNAL, REAL_KINDS
 from reconciler.real_services import RealServices
 from reconciler.topology import Topology, egress_targets
+from reconciler.vips.resolvable import Reach
 from xds import names
 
 if TYPE_CHECKING:
@@ -58,6 +63,7 @@ if TYPE_CHECKING:
     from reconciler.rules import Conf
     from reconciler.state import MeshState
     from reconciler.topology import Service
+    from reconciler.vips.resolvable import Resolvable
     from xds.view import Endpoints
 
 CACHED_MAX = 4_096  # confs of inbounds; beyond, all are computed anew
@@ -79,6 +85,7 @@ class Selected:
     hosts: Hosts
     ways: Ways
     wanted: frozenset[Shelf]  # where the policies stand that may select it and not its whole class
+    held: list[Ways] = field(default_factory=list)  # those it went last, so that they are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,12 @@ class Differing:
     services: frozenset[str] = frozenset()
     proxies: frozenset[ResourceKey] = frozenset()
 
+    def concerns(self, services: tuple[str, ...]) -> bool:
+        """Whether it is about any of what a view depends on."""
+        if not self.services:
+            return False
+        return EVERY in services or not self.services.isdisjoint(services)
+
 
 @dataclass(slots=True)
 class _Cached:
@@ -98,6 +111,7 @@ class _Cached:
     selected: dict[ResourceKey, Selected] = field(default_factory=dict)
     inbound: dict[Hashable, tuple[tuple[Selection, ...], Conf | None]] = field(default_factory=dict)
     endpoints: dict[_Asked, tuple[Service, Endpoints]] = field(default_factory=dict)
+    reached: dict[Exits, tuple[Resolvable, Reached]] = field(default_factory=dict)
     views: dict[ResourceKey, Any] = field(default_factory=dict)  # the last of each; `view` fills it
     beyond: Any = None  # the last `egress.Beyond`
     outside: Any = None  # the last `egress_outside.Outside`
@@ -121,9 +135,11 @@ class MeshContext:
     resources: Mapping[str, Collection]  # by type, of those it reads
     index: Mapping[str, PolicyIndex]
     whole: tuple[tuple[Ranked, ...], ...]  # by kind: of whole classes, about inbounds
+    sections: frozenset[ResourceKey]  # of policies about calls by proxies with a section
     topology: Topology
     real: RealServices
     outside: Mapping[str, External]  # MeshExternalServices, by the names of their destinations
+    names: MeshNames
     era: object
     moment: object
     differing: Differing | None
@@ -179,6 +195,19 @@ class MeshContext:
             self.cached.inbound[key] = known
         return known[1]
 
+    def reached(self, exits: Exits) -> Reached:
+        """What captured calls can reach; the same object as long as it is the same."""
+        assert exits.reach is not None
+        mode, zone = self.spec.mesh_services_mode, self.place.zone
+        resolvable = self.names.resolvable.for_reachable(mode, exits.reach, self.reals, zone)
+        known = self.cached.reached.get(exits)
+        if known is None or known[0] is not resolvable:
+            if known is None and len(self.cached.reached) >= CACHED_MAX:
+                self.cached.reached.clear()
+            found = Reached(resolvable.outbounds, resolvable.domains).without(exits.taken)
+            known = self.cached.reached[exits] = resolvable, found
+        return known[1]
+
     def endpoints(self, tags: Tags, wanted: Preferences | None = None) -> Endpoints:
         """Of a destination, as callers see it that want them so."""
         service, asked = self.service(service_of(tags)), (tags, wanted)
@@ -207,16 +236,18 @@ def mesh_context(
     *,
     detection: bool = True,
     silent: frozenset[Target] = frozenset(),
+    given: Given | None = None,
 ) -> MeshContext:
     """Raises KeyError when the state does not hold the mesh.
 
     `previous`: an older context of the same mesh, zone and `detection`, to follow the change from.
+    `given`: the addresses that names have in the zone; what it has then is in `names`.
     """
     found = state.get(ResourceKey("Mesh", "", mesh))
     if found is None:
         raise KeyError(mesh)
     before = previous or _nothing(found, zone, detection)
-    resources = {t: state.collection(t, "" if t in _ZONE_PROXIES else mesh) for t in _READ}
+    resources = {t: state.collection(t, "" if t in _GLOBAL else mesh) for t in _READ}
     if dict(resolved) == before.place.resolved:
         resolved = before.place.resolved
     policies: dict[str, tuple[Difference, ...]] = {}
@@ -234,6 +265,7 @@ def mesh_context(
     whole = tuple([found.at(INBOUNDS) for found in index.values()])
     if all(was is now for was, now in zip(before.whole, whole, strict=True)):
         whole = before.whole
+    sections = _sections(before.sections, policies.values())
     dataplanes = differences(before.resources["Dataplane"], resources["Dataplane"])
     gone_or_back = _gone_or_back(state, before.place.absent ^ absent, mesh)
     moved = (*dataplanes, *gone_or_back)
@@ -253,15 +285,25 @@ def mesh_context(
         resources=resources,
         index=index,
         whole=whole,
+        sections=sections,
         topology=topology,
         real=real,
         outside=_outside(state, before, resources),
+        names=before.names.followed(resources, given),
         moment=object(),
     )
     shelves = {
         s for changes in policies.values() for pair in changes for r in pair for s in shelves_of(r)
     }
     return _followed(before, after, shelves, services | destinations, dataplanes)
+
+
+def _sections(
+    before: frozenset[ResourceKey], changes: Iterable[tuple[Difference, ...]]
+) -> frozenset[ResourceKey]:
+    gone = {old.key for told in changes for old, _ in told if old is not None}
+    come = {new.key for told in changes for _, new in told if new and asks_for_section(new)}
+    return before - gone | come if gone or come else before
 
 
 def _real(
@@ -325,14 +367,15 @@ def _outside(
 
 
 OUTSIDE = ("ExternalService", "Secret")  # all that services outside of the mesh are made of
-_ZONE_PROXIES = ("ZoneIngress", "ZoneEgress")
+_GLOBAL = ("ZoneIngress", "ZoneEgress", "HostnameGenerator")
 _READ = (
     *(policy.kind for policy in POLICIES),
     *REAL_KINDS,
     *OUTSIDE,
     "MeshZoneAddress",
     "Dataplane",
-    *_ZONE_PROXIES,
+    "VirtualOutbound",
+    *_GLOBAL,
 )
 
 
@@ -343,9 +386,11 @@ def _nothing(mesh: MeshResource, zone: str, detection: bool) -> MeshContext:
         resources=dict.fromkeys(_READ, NOTHING),
         index={policy.kind: PolicyIndex() for policy in POLICIES},
         whole=tuple(() for _ in POLICIES),
+        sections=frozenset(),
         topology=Topology(Place(zone)),
         real=RealServices(Place(zone)),
         outside={},
+        names=no_names(mesh.key.name, zone),
         era=object(),
         moment=object(),
         differing=None,
@@ -377,6 +422,7 @@ def _followed(
     proxies = {r.key for pair in dataplanes for r in pair if r is not None}
     bound = frozenset(s for s in shelves if s != INBOUNDS and s[0] != TOWARDS)
     near = before.place.affinity == after.place.affinity
+    near = near and bool(before.sections) == bool(after.sections)
     if not near:
         cached = replace(cached, selected={})
     elif bound:
@@ -423,6 +469,12 @@ def _seen(
         ours, theirs = before.reals.destination, after.reals.destination
         differ |= {name for name in services if ours(name) != theirs(name)}
         differ |= services.intersection(REAL_KINDS)
+    if before.names.resolvable is not after.names.resolvable:
+        differ |= {NAMES}
+    had, has = before.topology.instances, after.topology.instances
+    moved = {INSTANCES + name for name in services if had.get(name) is not has.get(name)}
+    if moved:
+        differ |= moved | {INSTANCES + EVERY_SERVICE}
     others = (
         was.protocol is not now.protocol or was.external != now.external for was, now in pairs
     )
@@ -453,7 +505,8 @@ def _selected(context: MeshContext, dataplane: MeshResource) -> Selected:
         about += inbounds.items()
     group = class_of(dataplane)
     near = _near(context.place.affinity, dataplane)
-    key = group, frozenset(id(p) for ranked in own.values() for _, p in ranked), near
+    calling = group if context.sections else calling_class_of(dataplane)
+    key = calling, frozenset(id(p) for ranked in own.values() for _, p in ranked), near
     callers = found.callers.get(key)
     if callers is None:
         callers = found.callers[key] = Callers(dataplane, own, near)
@@ -461,7 +514,7 @@ def _selected(context: MeshContext, dataplane: MeshResource) -> Selected:
     hosts = found.hosts.get(which)
     if hosts is None:
         hosts = found.hosts[which] = Hosts(dataplane, bound)
-    return Selected(dataplane, hosts, ways_of(callers, _outbounds(dataplane)), shelves)
+    return Selected(dataplane, hosts, ways_of(callers, exits_of(dataplane)), shelves)
 
 
 def _near(affinity: frozenset[str], dataplane: MeshResource) -> Tags:
@@ -471,9 +524,13 @@ def _near(affinity: frozenset[str], dataplane: MeshResource) -> Tags:
     return values_of(affinity, tag_sets(dataplane), dataplane.labels.pairs)
 
 
-def _outbounds(dataplane: MeshResource) -> Outbounds:
-    """Those that do not stand on an inbound of the same proxy."""
+def exits_of(dataplane: MeshResource) -> Exits:
+    """Of outbounds those that do not stand on an inbound of the same proxy."""
     spec = dataplane.spec
     assert isinstance(spec, DataplaneSpec)
+    transparent = spec.transparent
+    if transparent is not None and transparent.redirect_port_outbound:
+        services = frozenset(transparent.reachable_services)
+        return Exits(reach=Reach(services, transparent.reachable_backends))
     taken = {(inbound.address, inbound.port) for inbound in spec.inbounds}
-    return tuple(each for each in spec.outbounds if (each.address, each.port) not in taken)
+    return Exits(tuple(each for each in spec.outbounds if (each.address, each.port) not in taken))

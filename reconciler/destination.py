@@ -81,19 +81,21 @@ class Destination:
     applied: tuple[Applied, ...]
     origins: Origin  # of the listener
     services: frozenset[str]  # all whose protocol or endpoints it depends on
-    _listeners: dict[tuple[str, int], OutboundListener] = field(
+    _listeners: dict[tuple[str, int, bool], OutboundListener] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )  # by address and port: most proxies have a destination at the same place
 
-    def listener(self, outbound: Outbound, tags: Tags) -> OutboundListener:
+    def listener(
+        self, outbound: Outbound, tags: Tags, *, captured: bool = False
+    ) -> OutboundListener:
         """The application's way to it; `tags` are the destination's own."""
-        place = outbound.address, outbound.port
+        place = outbound.address, outbound.port, captured
         found = self._listeners.get(place)
         if found is None:
             if len(self._listeners) >= PLACES_MAX:
                 self._listeners.clear()
             found = self._listeners[place] = OutboundListener(
-                name=names.outbound_listener_name(*place),
+                name=names.outbound_listener_name(outbound.address, outbound.port),
                 address=outbound.address,
                 port=outbound.port,
                 protocol=self.protocol,
@@ -101,6 +103,7 @@ class Destination:
                 tags=tags,
                 routes=self.routes,
                 applied=self.applied,
+                captured=captured,
             )
         return found
 
@@ -158,9 +161,9 @@ class Callers:
     near: Tags = ()
     clusters: dict[Tags, Kept[Cluster]] = field(default_factory=dict)
     destinations: dict[Tags, Kept[Destination]] = field(default_factory=dict)
-    ways: WeakValueDictionary[tuple[Outbound, ...], Any] = field(
+    ways: WeakValueDictionary[Hashable, Any] = field(
         default_factory=WeakValueDictionary
-    )  # by outbounds; `outward` fills it
+    )  # by exits; `outward` fills it
 
 
 def destination(context: MeshContext, tags: Tags, callers: Callers) -> Destination:

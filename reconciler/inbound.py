@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from reconciler import captured
 from reconciler.destination import Origin, cluster_applied, listener_applied
 from reconciler.match import Ranked, Selection, selections
 from reconciler.model.spec import DataplaneSpec
@@ -114,7 +115,14 @@ def inward_of(
     found, spec = Inward(), dataplane.spec
     assert isinstance(spec, DataplaneSpec)
     for index, inbound in enumerate(spec.inbounds):
-        _add(found, context, (inbound, index), chosen, reuse_port=reuse_port)
+        _add(
+            found,
+            context,
+            (inbound, index),
+            chosen,
+            reuse_port=reuse_port,
+            is_captured=captured.is_inbound(spec),
+        )
     return found
 
 
@@ -158,6 +166,7 @@ def _add(
     chosen: Chosen,
     *,
     reuse_port: bool,
+    is_captured: bool,
 ) -> None:
     inbound, index = of
     address = context.resolve(inbound.address)
@@ -172,7 +181,14 @@ def _add(
     local = names.local_cluster_name(inbound.workload_port)
     cluster = _add_local(
         parts,
-        LocalCluster(local, workload, inbound.workload_port, protocol, fitted.cluster),
+        LocalCluster(
+            local,
+            workload,
+            inbound.workload_port,
+            protocol,
+            fitted.cluster,
+            source=captured.source_towards(workload) if is_captured else "",
+        ),
         (address, inbound.port),
     )
     parts.listeners[name] = InboundListener(
@@ -187,6 +203,7 @@ def _add(
         reuse_port=reuse_port,
         ready=inbound.healthy or not inbound.probed,
         applied=fitted.listener,
+        captured=is_captured,
     )
     _note(parts, _Spot(index, place, name, cluster, fitted))
 

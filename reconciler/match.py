@@ -173,6 +173,24 @@ def class_of(dataplane: MeshResource) -> Hashable:
     return spec.gateway, inbounds, *map(dataplane.labels.get, (ORIGIN, ZONE, NAMESPACE))
 
 
+def calling_class_of(dataplane: MeshResource) -> Hashable:
+    """As `class_of`, of policies that say something of destinations and ask for no section: which
+    inbounds there are is nothing to them.
+    """
+    spec = dataplane.spec
+    assert isinstance(spec, DataplaneSpec)
+    return spec.gateway, *map(dataplane.labels.get, (ORIGIN, ZONE, NAMESPACE))
+
+
+def asks_for_section(policy: MeshResource | None) -> bool:
+    """Of calls by proxies that have one, whatever else they are."""
+    if policy is None or not is_effective(policy):
+        return False
+    assert isinstance(policy.spec, PolicySpec)
+    target = policy.spec.target
+    return isinstance(target, DataplaneRef) and bool(target.section) and bool(policy.spec.to)
+
+
 def towards(tags: Tags) -> tuple[Shelf, ...]:
     """Where the policies of whole classes stand that may have a `to` item for the destination."""
     service = service_of(tags)

@@ -10,28 +10,62 @@ from dataclasses import dataclass, replace
 from operator import is_
 from typing import TYPE_CHECKING, TypeVar
 
+from reconciler.captured import dns_listener
 from reconciler.destination import destination
 from reconciler.model.spec import RefDestination, TagDestination
 from reconciler.routes import service_tags
+from reconciler.vips.resolvable import Reach
+from xds.memo import Key
 from xds.resource import CLUSTER, LISTENER
 from xds.view import ClusterInput, EdsCluster, Endpoints, Half, ListenerInput, tcp_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from reconciler.captured import Dns, Domains
     from reconciler.context import MeshContext
     from reconciler.destination import Callers, Destination, Origin
     from reconciler.external import OutsideSecret
     from reconciler.model.spec import Outbound, Tags
 
 Outbounds = tuple["Outbound", ...]
+Place = tuple[str, int]  # address and port
 T = TypeVar("T")
 
+# These stand among the services of whoever depends on which names there are, and for all of them.
+NAMES, EVERY = "*names", "*"
 
-def ways_of(callers: Callers, outbounds: Outbounds) -> Ways:
-    found: Ways | None = callers.ways.get(outbounds)
+
+@dataclass(frozen=True, slots=True)
+class Exits(Key):
+    """The outbounds of a proxy: those it names itself, or with `reach` what it may call of all that
+    can be resolved. `taken`: the places of its own inbounds, where these are among them. `dns`: who
+    answers its names.
+    """
+
+    outbounds: Outbounds = ()
+    reach: Reach | None = None
+    taken: frozenset[Place] = frozenset()
+    dns: Dns | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reached:
+    """What calls can reach, and by which names."""
+
+    outbounds: Outbounds
+    domains: Domains = ()
+
+    def without(self, taken: frozenset[Place]) -> Reached:
+        """Names keep their addresses: there is more at these than the places that are taken."""
+        left = tuple([o for o in self.outbounds if (o.address, o.port) not in taken])
+        return Reached(left, self.domains)
+
+
+def ways_of(callers: Callers, exits: Exits) -> Ways:
+    found: Ways | None = callers.ways.get(exits)
     if found is None:
-        found = callers.ways[outbounds] = Ways(callers, outbounds)
+        found = callers.ways[exits] = Ways(callers, exits, Reached(exits.outbounds))
     return found
 
 
@@ -48,6 +82,7 @@ class Outward:
     origins: dict[tuple[str, str], Origin]  # (type URL, xDS name)
     services: tuple[str, ...]  # that it depends on, and no others; sorted
     secrets: tuple[OutsideSecret, ...] = ()  # each once, by name
+    domains: Domains = ()  # the names of what it leads to, with their addresses
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -57,35 +92,53 @@ class Ways:
     """
 
     callers: Callers
-    outbounds: Outbounds
+    exits: Exits
+    _reached: Reached
     _moment: object = None
     _parts: tuple[_Part, ...] = ()  # of each outbound
     _found: Outward | None = None
+
+    def outbounds_in(self, context: MeshContext) -> Outbounds:
+        return self._reached_in(context).outbounds
+
+    def _reached_in(self, context: MeshContext) -> Reached:
+        exits = self.exits
+        return context.reached(exits) if exits.reach is not None else self._reached
 
     def at(self, context: MeshContext) -> Outward:
         found = self._found
         if found is not None and self._moment is context.moment:
             return found
-        before, parts = self._parts, self._followed(context)
-        if found is None or not _are([p.to for p in before], [p.to for p in parts]):
-            found = _outward(self.outbounds, parts, found)
+        reached = self._reached_in(context)
+        before, parts = self._parts, self._followed(context, reached.outbounds)
+        moved = self._reached is not reached
+        if found is None or moved or not _are([p.to for p in before], [p.to for p in parts]):
+            found = _outward(self.exits, reached, parts, found)
+            self._reached = reached
         elif not _are(before, parts):
             half = Half(found.half.clusters, _endpoints(parts), found.half.listeners)
             found = replace(found, half=half)
         self._moment, self._parts, self._found = context.moment, parts, found
         return found
 
-    def _followed(self, context: MeshContext) -> tuple[_Part, ...]:
+    def _followed(self, context: MeshContext, outbounds: Outbounds) -> tuple[_Part, ...]:
         """What depends on none of the services that differ, where they are known, is kept."""
         if self._found is None:
-            return tuple([self._part(context, outbound, None) for outbound in self.outbounds])
-        differing = context.since.get(self._moment)
+            return tuple([self._part(context, outbound, None) for outbound in outbounds])
+        differing, known = context.since.get(self._moment), self._parts
+        if outbounds is not self._reached.outbounds:
+            held = dict(zip(self._reached.outbounds, known, strict=True))
+            parts = [held.get(outbound) for outbound in outbounds]
+        else:
+            parts = list(known)
         return tuple(
             [
-                known
-                if differing is not None and known.services.isdisjoint(differing)
-                else self._part(context, outbound, known)
-                for known, outbound in zip(self._parts, self.outbounds, strict=True)
+                part
+                if part is not None
+                and differing is not None
+                and part.services.isdisjoint(differing)
+                else self._part(context, outbound, part)
+                for part, outbound in zip(parts, outbounds, strict=True)
             ]
         )
 
@@ -133,12 +186,15 @@ def _endpoints(parts: Iterable[_Part]) -> tuple[Endpoints, ...]:
     return by_name({each.cluster: each for part in parts for each in part.endpoints})
 
 
-def _outward(outbounds: Outbounds, parts: Sequence[_Part], before: Outward | None) -> Outward:
+def _outward(
+    exits: Exits, reached: Reached, parts: Sequence[_Part], before: Outward | None
+) -> Outward:
     clusters: dict[str, ClusterInput] = {}
     listeners: dict[str, ListenerInput] = {}
     origins: dict[tuple[str, str], Origin] = {}
     secrets: dict[str, OutsideSecret] = {}
-    for outbound, part in zip(outbounds, parts, strict=True):
+    captured = exits.reach is not None
+    for outbound, part in zip(reached.outbounds, parts, strict=True):
         each = part.to
         if each is None:
             continue
@@ -147,16 +203,22 @@ def _outward(outbounds: Outbounds, parts: Sequence[_Part], before: Outward | Non
             secrets |= {secret.name: secret for secret in cluster.secrets}
             if cluster.origins:
                 origins[CLUSTER, cluster.cluster.name] = cluster.origins
-        listener = each.listener(outbound, part.tags)
+        listener = each.listener(outbound, part.tags, captured=captured)
         listeners[listener.name] = listener
         if each.origins:
             origins[LISTENER, listener.name] = each.origins
-    services = tuple(sorted(frozenset[str]().union(*[part.services for part in parts])))
+    services = frozenset[str]().union(*[part.services for part in parts])
+    if captured:
+        services |= {NAMES}
     places = frozenset(found for found in map(tcp_place, listeners.values()) if found is not None)
+    if exits.dns is not None and not exits.dns.embedded:
+        answering = dns_listener(exits.dns, reached.domains)
+        listeners[answering.name] = answering
     half = Half(by_name(clusters), _endpoints(parts), by_name(listeners))
     if before is not None:
         half = half.after(before.half)
-    return Outward(half, places, origins, services, by_name(secrets))
+    named = (NAMES, EVERY) if exits.reach == Reach() else tuple(sorted(services))
+    return Outward(half, places, origins, named, by_name(secrets), reached.domains)
 
 
 def by_name(parts: Mapping[str, T]) -> tuple[T, ...]:

@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from reconciler import captured
 from reconciler import egress as egress_parts
 from reconciler import ingress as ingress_parts
 from reconciler.admin import admin_clusters, admin_listener
 from reconciler.context import mesh_context as mesh_context  # part of this module's interface
 from reconciler.destination import Origin
 from reconciler.inbound import Inward, inward_of, refitted
-from reconciler.instances import Place, resolver
+from reconciler.instances import NOBODY, Instances, Place, resolver
 from reconciler.model.resource import ZONE
 from reconciler.model.spec import (
     DataplaneSpec,
@@ -25,7 +26,7 @@ from reconciler.model.spec import (
     ZoneIngressSpec,
 )
 from reconciler.node_capture import NOTHING, CaptureTraits
-from reconciler.outward import Outward, by_name
+from reconciler.outward import Outward, by_name, ways_of
 from reconciler.policies import POLICIES
 from reconciler.policies.hooks import EFFECTS
 from reconciler.real import REAL_KINDS
@@ -37,8 +38,6 @@ from xds.view import (
     Endpoints,
     Half,
     ListenerInput,
-    PassthroughCluster,
-    PassthroughListener,
     ProxyView,
     SniChain,
     tcp_place,
@@ -47,7 +46,7 @@ from xds.view import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from reconciler.context import MeshContext
+    from reconciler.context import MeshContext, Selected
     from reconciler.external import OutsideSecret
     from reconciler.inbound import Chosen
     from reconciler.model.resource import MeshResource, ResourceKey
@@ -57,7 +56,7 @@ Origins = Mapping[tuple[str, str], Origin]  # (type URL, xDS name) -> policies t
 
 Part = TypeVar("Part")
 
-PASSTHROUGH = names.OUTBOUND_PASSTHROUGH
+_Called = tuple[tuple[str, Instances], ...]  # services, and their instances
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +102,7 @@ class _Made:
     chosen: Chosen
     inward: Inward
     outward: Outward
+    direct: _Called
 
 
 @dataclass(slots=True, eq=False)
@@ -113,6 +113,11 @@ class _Basis:
     mesh: MeshResource
     resolved: Mapping[str, str]
     traits: ProxyTraits
+
+    @property
+    def spec(self) -> DataplaneSpec:
+        assert isinstance(self.dataplane.spec, DataplaneSpec)
+        return self.dataplane.spec
 
     def holds(self, context: MeshContext, dataplane: MeshResource, traits: ProxyTraits) -> bool:
         """Traits may be made anew; all else is shared for as long as it is the same."""
@@ -133,6 +138,11 @@ class _Parts:
     listeners: dict[str, ListenerInput] = field(default_factory=dict)
     origins: dict[tuple[str, str], Origin] = field(default_factory=dict)
 
+    def add(self, parts: captured.Parts) -> None:
+        clusters, listeners = parts
+        self.clusters |= {cluster.name: cluster for cluster in clusters}
+        self.listeners |= {listener.name: listener for listener in listeners}
+
     def half(self) -> Half:
         return Half(by_name(self.clusters), by_name(self.endpoints), by_name(self.listeners))
 
@@ -148,28 +158,36 @@ def sidecar_view(context: MeshContext, dataplane: MeshResource, traits: ProxyTra
     as all that it is made of is.
     """
     selected = context.selected(dataplane)
-    chosen, outward = selected.hosts.at(context), selected.ways.at(context)
+    chosen, outward = selected.hosts.at(context), _outward(context, selected, traits)
+    direct = _direct(context, dataplane)
     known: ViewResult | None = context.cached.views.get(dataplane.key)
     before = known.made if known is not None else None
     if known is None or before is None or not before.basis.holds(context, dataplane, traits):
         basis = _Basis(dataplane, context.mesh, context.place.resolved, traits)
         inward = inward_of(context, dataplane, chosen, reuse_port=traits.reuse_port)
-        own = _own(context, dataplane, traits, inward, outward)
+        own = _own(context, basis, inward, outward, direct)
         base = _secrets(context)
-    elif before.chosen is chosen and before.outward is outward:
+    elif before.chosen is chosen and before.outward is outward and before.direct == direct:
         return known
     else:
         basis, base = before.basis, before.secrets
         inward, own = before.inward, known.view.own
         if before.chosen is not chosen:
             inward, own = _followed(context, before, own, chosen, outward)
+        if before.direct != direct or (
+            before.outward.domains is not outward.domains and _is_told_names(basis)
+        ):
+            own = _own(context, basis, inward, outward, direct).after(own)
     secrets = tuple(sorted((*base, *(each.name for each in outward.secrets))))
     if known is not None and known.view.secrets == secrets:
         secrets = known.view.secrets
     view = ProxyView(traits.node_id, own, secrets, outward.half)
-    made = _Made(basis, base, chosen, inward, outward)
-    shaped = inward.origins, outward.origins
-    found = ViewResult(view, shaped, outward.services, outward.secrets, made=made)
+    made = _Made(basis, base, chosen, inward, outward, direct)
+    shaped, services = (inward.origins, outward.origins), outward.services
+    depends = captured.direct_depends(basis.spec)
+    if depends:
+        services = tuple(sorted((*services, *depends)))
+    found = ViewResult(view, shaped, services, outward.secrets, made=made)
     context.cached.views[dataplane.key] = found
     return found
 
@@ -185,7 +203,7 @@ def _followed(
         return inward, _with(own, before.inward, inward)
     reuse_port = basis.traits.reuse_port
     inward = inward_of(context, basis.dataplane, chosen, reuse_port=reuse_port)
-    return inward, _own(context, basis.dataplane, basis.traits, inward, outward).after(own)
+    return inward, _own(context, basis, inward, outward, before.direct).after(own)
 
 
 def _with(own: Half, was: Inward, now: Inward) -> Half:
@@ -207,32 +225,62 @@ def _secrets(context: MeshContext) -> tuple[str, ...]:
     return tuple(sorted((names.identity_secret_name(mesh), names.ca_secret_name(mesh))))
 
 
-def _own(
-    context: MeshContext,
-    dataplane: MeshResource,
-    traits: ProxyTraits,
-    inward: Inward,
-    outward: Outward,
-) -> Half:
-    """All of a proxy but its way out."""
+def _outward(context: MeshContext, selected: Selected, traits: ProxyTraits) -> Outward:
+    """The way out; of one that is captured without the places where the proxy itself is called."""
+    spec, ways = selected.dataplane.spec, selected.ways
+    assert isinstance(spec, DataplaneSpec)
+    exits = ways.exits
+    if exits.reach is None:
+        return ways.at(context)
+    exits = replace(exits, dns=captured.dns_of(spec, traits))
+    own = frozenset((inbound.address, inbound.port) for inbound in spec.inbounds)
+    ways = ways_of(ways.callers, exits)
+    found = ways.at(context)
+    if not found.places.isdisjoint(own):
+        ways = ways_of(ways.callers, replace(exits, taken=own))
+        found = ways.at(context)
+    selected.held[:] = [ways]
+    return found
+
+
+def _direct(context: MeshContext, dataplane: MeshResource) -> _Called:
+    """Services whose instances are called by address, each with those that there are."""
     spec = dataplane.spec
     assert isinstance(spec, DataplaneSpec)
+    services = captured.direct_services(context, spec)
+    held = context.topology.instances
+    return tuple([(service, held.get(service, NOBODY)) for service in services])
+
+
+def _is_told_names(basis: _Basis) -> bool:
+    """By a document for its agent, which is among what is its own."""
+    dns = captured.dns_of(basis.spec, basis.traits)
+    return dns is not None and dns.embedded
+
+
+def _own(
+    context: MeshContext, basis: _Basis, inward: Inward, outward: Outward, direct: _Called
+) -> Half:
+    """All of a proxy but its way out."""
+    dataplane, traits, spec = basis.dataplane, basis.traits, basis.spec
     parts = _Parts({**inward.clusters}, {}, {**inward.listeners})
-    if spec.transparent is not None and context.spec.passthrough:
-        _add_passthrough(parts, spec.transparent.redirect_port_outbound)
-    _add_admin(parts, traits, context.resolve(spec.address), outward.places)
-    return parts.half()
-
-
-def _add_passthrough(parts: _Parts, port: int) -> None:
-    if port:
-        parts.clusters[PASSTHROUGH] = PassthroughCluster(PASSTHROUGH)
-        parts.listeners[PASSTHROUGH] = PassthroughListener(
-            PASSTHROUGH,
-            "0.0.0.0",  # noqa: S104 - transparent proxying
-            port,
-            PASSTHROUGH,
+    address = context.resolve(spec.address)
+    parts.add(captured.passthrough(spec, context.spec, traits))
+    if direct:
+        parts.add(captured.direct(context, dataplane, direct, outward.places))
+    dns = captured.dns_of(spec, traits)
+    if dns is not None and dns.embedded:
+        labels = captured.document_labels(dataplane)
+        document = captured.dns_document(outward.domains, labels, ipv6=dns.ipv6)
+        parts.add(((), (captured.dynamic_config(traits.capture.workdir, document),)))
+    if spec.probes is not None and address is not None and not traits.capture.probe_proxy:
+        is_captured = captured.is_inbound(spec)
+        probes = captured.probe_listener(
+            spec.probes, address, inward.clusters, traits, is_captured=is_captured
         )
+        parts.add(((), (probes,)))
+    _add_admin(parts, traits, address, outward.places)
+    return parts.half()
 
 
 def _add_admin(
@@ -365,10 +413,11 @@ def touched_meshes(change: ResourceDiff, state: MeshState, zone: str = "") -> Re
     meshes = {
         key.name if key.type == "Mesh" else key.mesh
         for key, _ in relevant
-        if key.type not in ("ZoneIngress", "ZoneEgress")
+        if key.type not in ("ZoneIngress", "ZoneEgress", "HostnameGenerator")
     }
     remote = any(
-        key.type == "ZoneEgress" or (key.type == "ZoneIngress" and not _is_own(resource, zone))
+        key.type in ("ZoneEgress", "HostnameGenerator")
+        or (key.type == "ZoneIngress" and not _is_own(resource, zone))
         for key, resource in relevant
     )
     return Reach(
@@ -396,6 +445,7 @@ _SHAPING = frozenset(
         *("Mesh", "Dataplane", "ZoneIngress", "ZoneEgress", "MeshZoneAddress", "Secret"),
         *REAL_KINDS,
         "ExternalService",
+        *("VirtualOutbound", "HostnameGenerator"),
         *(policy.kind for policy in POLICIES),
     )
 )

@@ -261,7 +261,7 @@ def _clusters(
     if context is None or held is None:
         return
     ways = context.selected(held).ways
-    for outbound in ways.outbounds:
+    for outbound in ways.outbounds_in(context):
         tags = named_by(context, outbound.destination)
         if tags is None:
             continue

@@ -15,8 +15,9 @@ from rpds import HashTrieMap
 
 from reconciler import external
 from reconciler.model.resource import MeshResource, ResourceKey
+from reconciler.outward import EVERY
 from reconciler.registration import node_id
-from reconciler.steps import zone_admin, zone_certificates, zone_proxies, zone_report
+from reconciler.steps import zone_admin, zone_certificates, zone_proxies, zone_report, zone_vips
 from reconciler.steps.zone_state import BuildSoon, Effect, Note, Outcome, WakeAt, ZoneState
 from reconciler.topology import by_outlet
 from reconciler.view import (
@@ -84,26 +85,29 @@ def reached(state: ZoneState) -> Outcome:
     """
     if not state.reached or state.gathering is not None:
         return state, ()
-    dirty = state.dirty
+    dirty, notes = state.dirty, list[Effect]()
     for mesh in sorted(state.reached):
         members, before = state.proxies.in_mesh(mesh), state.stale.get(mesh)
         if not members:
             continue  # The context is made when somebody needs it.
         state, context = context_of(state, mesh)
+        state, told = zone_vips.told(state, mesh)
+        notes += told
         seen = context.differing if before is not None and context is not None else None
         if seen is None:
             dirty = dirty.with_queued(members)
         else:
             dirty = dirty.with_gathered(_reached(state, mesh, seen))
     soon = (BuildSoon(),) if dirty is not state.dirty else ()
-    return replace(state, reached=frozenset(), dirty=dirty), soon
+    state, kept = zone_vips.written(replace(state, reached=frozenset(), dirty=dirty))
+    return state, (*kept, *notes, *soon)
 
 
 def _reached(state: ZoneState, mesh: str, seen: Differing) -> set[str]:
     known, members = state.proxies, state.proxies.in_mesh(mesh)
     named = (node_id(key.mesh, key.name) for key in seen.proxies)
     nodes = {node for node in named if node in members}
-    for service in seen.services:
+    for service in (*seen.services, EVERY) if seen.services else ():
         nodes.update(known.users.get((mesh, service), ()))
     # What the newest views of those that failed depend on is not known.
     return nodes | set(known.failed) if seen.services or seen.proxies else nodes
@@ -176,8 +180,10 @@ def _build(state: ZoneState, proxy: Proxy, now: float) -> Outcome:
     if zone_admin.awaits(proxy):
         return replace(state, proxies=state.proxies.insert(proxy.node_id, proxy)), asked
     state, result = _view(state, proxy, resource)
+    state, kept = zone_vips.written(state)  # before anybody is told of them
+    asked = (*asked, *kept)
     if result is None:  # The mesh is gone: the proxy keeps what it has.
-        return state, (Note("proxy.mesh_missing", {"proxy": proxy.node_id}),)
+        return state, (*asked, Note("proxy.mesh_missing", {"proxy": proxy.node_id}))
     if proxy.failed or proxy.services != result.services:
         proxy = replace(proxy, failed=False, services=result.services)
     if resource.key.type == "ZoneEgress":
@@ -236,6 +242,7 @@ def context_of(state: ZoneState, mesh: str) -> tuple[ZoneState, MeshContext | No
     absent = zone_proxies.absent(state)
     before = state.stale.get(mesh)
     context = _context(state, state.merged, mesh, absent, before)
+    state = zone_vips.given(state, context)
     contexts, stale = state.contexts.insert(mesh, context), state.stale.discard(mesh)
     return replace(state, contexts=contexts, stale=stale), context
 
@@ -248,8 +255,17 @@ def _context(
     before: MeshContext | None,
 ) -> MeshContext:
     zone, detection = state.settings.zone, state.settings.outlier_detection
-    names, silent = dict(state.resolved), frozenset(state.silent)
-    return mesh_context(held, mesh, zone, absent, names, before, detection=detection, silent=silent)
+    return mesh_context(
+        held,
+        mesh,
+        zone,
+        absent,
+        dict(state.resolved),
+        before,
+        detection=detection,
+        silent=frozenset(state.silent),
+        given=zone_vips.giving(state),
+    )
 
 
 def on_the_way(state: ZoneState, taking: Taking, meshes: Iterable[str]) -> Taking:

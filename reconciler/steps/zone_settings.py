@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.ca.tokens import Verdict
@@ -12,6 +12,7 @@ from reconciler.kds.sizes import OURS_MAX
 from reconciler.model.resource import MeshResource
 from reconciler.state import MeshState
 from reconciler.status.announcement import NO_STATUS, ZoneStatus
+from reconciler.vips.allocation import Pools
 
 if TYPE_CHECKING:
     from xds.discovery import Node
@@ -56,5 +57,6 @@ class ZoneSettings:
     token_age_max_s: float = math.inf  # tokens issued longer ago let nobody in
     token_renewal_s: float = 0.0  # a proxy is asked for a newer one so long before; 0: never
     build_batch: int = 2
+    vip_pools: Pools = field(default_factory=Pools)
     outlier_detection: bool = True  # proxies find out who cannot be reached, without a policy
     admin_access: bool = False  # certificates for admin listeners can be had

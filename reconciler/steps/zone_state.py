@@ -23,6 +23,7 @@ from reconciler.steps.proxies import Proxies
 from reconciler.steps.service_members import Services
 from reconciler.steps.tally import Tally
 from reconciler.steps.waiting import Waiting
+from reconciler.vips.allocation import Allocations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from reconciler.context import MeshContext
     from reconciler.instances import Target
     from reconciler.kds.manifest import ConvergenceReport
+    from reconciler.mesh_names import MeshNames
     from reconciler.model.resource import MeshResource, ResourceKey
     from reconciler.model.spec import Tags
     from reconciler.state import ResourceDiff
@@ -163,6 +165,12 @@ class ZoneState:
     refused: Mapping[str, str] = field(default_factory=dict)  # node id -> why, for status
     egressless: tuple[str, ...] = ()  # meshes that were told to lack an egress here
     incomplete: tuple[str, ...] = ()  # what was told to be missing of services outside of meshes
+    now: float = 0.0  # of the newest turn
+    vips: Allocations = field(default_factory=Allocations)
+    kept_vips: Allocations = field(default_factory=Allocations)  # those that the disk has, or gets
+    unnamed: HashTrieMap[str, MeshNames] = field(
+        default_factory=HashTrieMap
+    )  # by mesh, those of which it was told who lacks a name
     renew_due: float | None = None  # some certificate is past four fifths of its life then
     token_due: float | None = None  # the next token of a connected proxy runs out
     away_due: float | None = None  # somebody who is away may be gone for good then, or held no more
@@ -181,6 +189,7 @@ class Restored:
     local: tuple[MeshResource, ...] = ()
     revision: str | None = None
     lost: frozenset[str] = frozenset()
+    vips: Allocations = field(default_factory=Allocations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,8 +357,8 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class Persist:
-    """One transaction. `kind` is "policy", "relayed" or "local"; `revision` is written with it when
-    given.
+    """One transaction. `kind` is "policy", "relayed", "local" or "vips"; `revision` is written with
+    it when given.
     """
 
     kind: str

@@ -143,6 +143,9 @@ def restore(state: ZoneState, event: Restored) -> Outcome:
         link=replace(state.link, applied=zone_staging.of_disk(event.policy)),
         revision=event.revision,
         proxies=proxies_of(proxies),
+        now=event.now,
+        vips=event.vips,
+        kept_vips=event.vips,
         untold=dict.fromkeys(local.by_key),
         unserved=dict.fromkeys(resource.key for resource in event.local),
         telling=True,  # Before it has told all there is, it tells nothing.
@@ -159,6 +162,7 @@ def restore(state: ZoneState, event: Restored) -> Outcome:
 
 def turn(state: ZoneState, now: float) -> Outcome:
     """What many events have in common is done once for all that came since the last turn."""
+    state = replace(state, now=now)
     state, served = zone_services.due(state, now)
     state, told = zone_report.local_due(state)
     state, taken = zone_global.taking_due(state, now)

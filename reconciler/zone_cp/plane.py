@@ -18,10 +18,12 @@ from reconciler.runtime.loop_watch import LoopWatch
 from reconciler.runtime.outbox import Outbox
 from reconciler.runtime.timer import Timer
 from reconciler.steps import zone_state as z
+from reconciler.steps import zone_vips
 from reconciler.steps.zone_global import redial_least_s
 from reconciler.steps.zone_step import step
 from reconciler.store import MADE_GOOD
 from reconciler.stored import decode_stored, encode_rows
+from reconciler.vips.allocation import Allocations
 from reconciler.zone_cp.certificates import admin_certificate, workload_certificate
 from xds.health_server import HealthServer
 from xds.turns import Turns
@@ -89,6 +91,9 @@ class ZoneControlPlane:
         now = time.time()
         for resources in kept.values():
             self.arrivals.note(resources or (), (), now)
+        vips = self._kept_vips()
+        if vips is None or not self.store.is_whole(zone_vips.KIND):
+            lost.add(zone_vips.KIND)
         self.deliver(
             z.Restored(
                 now,
@@ -97,8 +102,18 @@ class ZoneControlPlane:
                 kept["local"] or (),
                 revision if revision and "policy" not in lost else None,
                 frozenset(lost),
+                vips or Allocations(),
             )
         )
+
+    def _kept_vips(self) -> Allocations | None:
+        """None: they were lost. They are given anew then, and not in silence."""
+        try:
+            rows = self.store.load_all(zone_vips.KIND).values()
+            return zone_vips.restored(map(decode_stored, rows))
+        except (ValueError, KeyError, TypeError) as error:
+            note(self.log, "store.unread_failed", kind=zone_vips.KIND, reason=str(error))
+            return None
 
     def _kept(self, kind: str) -> tuple[MeshResource, ...] | None:
         """None: rows that this program cannot read, of which nothing is used."""

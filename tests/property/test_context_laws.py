@@ -12,9 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.context import mesh_context
-from reconciler.model.resource import SERVICE, ZONE, MeshResource, ResourceKey
-from reconciler.model.spec import RefDestination
+from reconciler.decode import mesh_resource
+from reconciler.mesh_names import Given
+from reconciler.model.resource import SERVICE, ZONE, Labels, MeshResource, ResourceKey
+from reconciler.model.spec import ReachableBackend, RefDestination, TransparentProxying
 from reconciler.state import MeshState, ResourceDiff, apply, from_resources
+from reconciler.vips.allocation import Pools
 from tests.support.looked import looked
 from tests.support.mesh import (
     MTLS,
@@ -24,6 +27,7 @@ from tests.support.mesh import (
     a_multi_zone_service,
     a_policy,
     an_egress,
+    an_external,
     an_inbound,
     an_ingress,
     offers,
@@ -71,7 +75,50 @@ def a_proxy(draw: Draw, name: str) -> MeshResource:
     labels = {"app": draw.choice(("a", "b")), ZONE: draw.choice(("east", "east", "west"))}
     if draw.random() < 0.5:
         labels["node"] = draw.choice(("n1", "n2"))
-    return a_dataplane(name, *inbounds, to=called, refs=refs, labels=labels)
+    transparent = a_capture(draw) if draw.random() < 0.5 else None
+    return a_dataplane(
+        name, *inbounds, to=called, refs=refs, labels=labels, transparent=transparent
+    )
+
+
+def a_capture(draw: Draw) -> TransparentProxying:
+    reachable = draw.choice(((), (), ("web",), ("none",)))
+    backends = (
+        None,
+        (),
+        (ReachableBackend("MeshService", "web"),),
+        (ReachableBackend("MeshService", labels=(("team", "x"),)),),
+        (ReachableBackend("MeshMultiZoneService", "all", port=81),),
+    )
+    direct = draw.choice(((), (), ("*",), ("api",)))
+    ports = draw.choice(((15006, 15001), (15006, 15001), (0, 15001), (15006, 0)))
+    return TransparentProxying(
+        *ports,
+        ipv6=draw.random() < 0.8,
+        reachable_services=reachable,
+        reachable_backends=draw.choice(backends),
+        direct_access=direct,
+    )
+
+
+def a_name(draw: Draw) -> MeshResource:
+    if draw.random() < 0.3:
+        address = draw.choice(("pay.example:443", "10.0.0.1:8080", "192.0.2.9:80"))
+        return an_external(draw.choice(("pay", "web")), address)
+    if draw.random() < 0.5:
+        key = ResourceKey("HostnameGenerator", "", f"g{draw.randint(0, 1)}")
+        template = draw.choice(("{{ .DisplayName }}.real", "{{ .Zone }}.real"))
+        team = {"matchLabels": draw.choice(({"team": "x"}, {}))}
+        selector = {draw.choice(("meshService", "meshMultiZoneService")): team}
+        return mesh_resource(key, Labels(), {"selector": selector, "template": template})
+    conf = {
+        "host": draw.choice(("{{.s}}.virtual", "{{.v}}.{{.s}}.virtual", "one.virtual")),
+        "port": draw.choice(("80", "8080")),
+        "parameters": [{"name": "s", "tagKey": SERVICE}, {"name": "v", "tagKey": "version"}],
+    }
+    selectors = [{"match": draw.choice(({SERVICE: "*"}, {SERVICE: "web"}, {"version": "v1"}))}]
+    key = ResourceKey("VirtualOutbound", "default", f"v{draw.randint(0, 2)}")
+    return mesh_resource(key, Labels(), {"selectors": selectors, "conf": conf})
 
 
 def a_target(draw: Draw) -> dict[str, object]:
@@ -182,8 +229,10 @@ def a_real(draw: Draw) -> MeshResource:
 
 def something(draw: Draw) -> MeshResource:
     made = draw.random()
-    if made < 0.35:
+    if made < 0.3:
         return some_policy(draw)
+    if made < 0.38:
+        return a_name(draw)
     if made < 0.6:
         return a_proxy(draw, draw.choice(NODES))
     if made < 0.68:
@@ -198,6 +247,8 @@ def something(draw: Draw) -> MeshResource:
         mtls=draw.choice((None, MTLS)),
         locality_aware=draw.random() < 0.5,
         zone_egress=draw.random() < 0.5,
+        passthrough=draw.random() < 0.7,
+        mesh_services_mode=draw.choice(("Disabled", "Everywhere", "Exclusive")),
     )
 
 
@@ -227,13 +278,15 @@ def test_context_that_follows_changes_gives_the_views_of_one_made_from_nothing(s
             silent = frozenset(draw.sample(INGRESSES, draw.randint(0, 2)))
         context = mesh_context(state, "default", "east", absent, resolved, context, silent=silent)
         after = looked(context, state)
-        plain = mesh_context(state, "default", "east", absent, resolved, silent=silent)
+        kept = Given(context.names.allocations, Pools(), 0.0)
+        plain = mesh_context(state, "default", "east", absent, resolved, silent=silent, given=kept)
+        assert plain.names.allocations is kept.allocations
         expected = looked(plain, state)
         assert after == expected
         told = context.differing
         for key in before.keys() & after.keys() if told is not None else ():
             assert told is not None
-            if key not in told.proxies and not told.services & set(before[key].services):
+            if key not in told.proxies and not told.concerns(before[key].services):
                 assert after[key].view == before[key].view
         before = after
 
@@ -275,7 +328,7 @@ def test_who_is_preferred_follows_changes_too(seed: int) -> None:
         told = context.differing
         for key in before.keys() & after.keys() if told is not None else ():
             assert told is not None
-            if key not in told.proxies and not told.services & set(before[key].services):
+            if key not in told.proxies and not told.concerns(before[key].services):
                 assert after[key].view == before[key].view
         before = after
 

@@ -13,6 +13,7 @@ from reconciler.context import mesh_context
 from reconciler.decode import mesh_resource
 from reconciler.model.decode import DecodeError
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
+from reconciler.outward import NAMES
 from reconciler.state import ResourceDiff, apply, from_resources
 from reconciler.view import ProxyTraits, sidecar_view
 from tests.support.mesh import (
@@ -307,5 +308,5 @@ def test_a_change_elsewhere_changes_nothing_of_it() -> None:
     state = apply(state, ResourceDiff((an_external("ask", "192.0.2.8:80"),)))
     context = mesh_context(state, "default", "east", frozenset(), {}, context)
     assert context.differing is not None
-    assert context.differing.services == {"ask"}
+    assert context.differing.services == {"ask", NAMES}  # whose host is its address
     assert context.topology.service("pay") is kept

@@ -1,0 +1,82 @@
+"""The names of a mesh in a zone, the addresses behind them, and what proxies are told of both, from
+one state of the mesh to the next. Pure.
+
+Addresses are of the zone: it hands in what it has given (`Given`), and keeps what comes back. Who
+hands in nothing (`render`, `plan`) gives addresses anew, as a zone would that has just begun.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from reconciler.vips.allocation import Allocations, Pools
+from reconciler.vips.resolvable import Resolvable
+from reconciler.vips.wanted import Wanted, nothing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.collection import Collection
+    from reconciler.vips.entries import Entry, Naming
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The addresses a zone has given, of all its meshes. `now` in seconds of the epoch."""
+
+    allocations: Allocations
+    pools: Pools
+    now: float
+
+
+NOTHING_GIVEN = Given(Allocations(), Pools(), 0.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeshNames:
+    """`exhausted`: what has no address, because its pool has none left."""
+
+    mesh: str
+    wanted: Wanted
+    allocations: Allocations = field(default_factory=Allocations)
+    resolvable: Resolvable = field(default_factory=Resolvable)
+    exhausted: frozenset[Entry] = frozenset()
+
+    def followed(self, resources: Mapping[str, Collection], given: Given | None) -> MeshNames:
+        """In another state of the mesh, by the collections of its types. What is the same is the
+        same object.
+        """
+        if given is None:
+            given = Given(self.allocations, NOTHING_GIVEN.pools, NOTHING_GIVEN.now)
+        had = self.allocations.of(self.mesh)
+        wanted, differing = self.wanted.followed(resources)
+        known = given.allocations.of(self.mesh) is had and given.pools == self.allocations.pools
+        if known and not differing and not self.exhausted:
+            if given.allocations is self.allocations and wanted is self.wanted:
+                return self
+            return MeshNames(self.mesh, wanted, given.allocations, self.resolvable)
+        holders = wanted.holders
+        if known:
+            touched = differing | self.exhausted
+            come = [e for e in touched if (h := holders.get(e)) is not None and not h.address]
+            gone = touched.difference(come)
+            allocations, changes = given.allocations.changed(
+                self.mesh, come, gone, given.now, given.pools
+            )
+        else:  # Somebody else has given and taken meanwhile.
+            allocations, changes = given.allocations.followed(
+                self.mesh, wanted.entries, given.now, given.pools
+            )
+            touched = differing | {entry for entry, _ in {*changes.given, *changes.taken_back}}
+            has = allocations.of(self.mesh)
+            touched |= {entry for entry, address in has.items() if had.get(entry) != address}
+            touched |= {entry for entry in had if entry not in has}
+        addresses = allocations.of(self.mesh)
+        resolvable = self.resolvable.followed(holders, addresses, touched)
+        return MeshNames(self.mesh, wanted, allocations, resolvable, frozenset(changes.exhausted))
+
+
+def no_names(mesh: str, zone: str, naming: Naming | None = None) -> MeshNames:
+    """Of a mesh in which there is nothing yet."""
+    return MeshNames(mesh, nothing(mesh, zone, naming))

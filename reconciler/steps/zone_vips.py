@@ -1,0 +1,85 @@
+"""The virtual addresses that a zone has given to names: kept by it, and on its disk before anybody
+is told of them.
+
+They are found where a mesh's context is made, from those that were given before. What of it is not
+on disk yet is written with the next build, ahead of what goes to proxies.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from reconciler.decode import mesh_resource
+from reconciler.mesh_names import Given, no_names
+from reconciler.model.resource import Labels, MeshResource, ResourceKey
+from reconciler.steps.zone_state import Note, Outcome, Persist, ZoneState
+from reconciler.vips.allocation import Allocations
+from reconciler.vips.stored import allocations_of, text_of
+from xds.copying import replace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from reconciler.context import MeshContext
+    from reconciler.vips.entries import Fault
+
+KIND = "vips"  # of rows
+KEY = ResourceKey("Config", "", "mesh-reconciler-vips")
+NOBODY = no_names("", "")
+TOLD_MAX = 20  # problems that are told at once; the rest are counted
+
+
+def giving(state: ZoneState) -> Given:
+    return Given(state.vips, state.settings.vip_pools, state.now)
+
+
+def given(state: ZoneState, context: MeshContext) -> ZoneState:
+    """With what the names of a mesh have now."""
+    found = context.names.allocations
+    return state if found is state.vips else replace(state, vips=found)
+
+
+def written(state: ZoneState) -> Outcome:
+    if state.vips is state.kept_vips:
+        return state, ()
+    state = replace(state, kept_vips=state.vips)
+    return state, (Persist(KIND, (stored(state.vips),)),)
+
+
+def stored(found: Allocations) -> MeshResource:
+    return mesh_resource(KEY, Labels(), {"config": text_of(found)})
+
+
+def restored(rows: Iterable[MeshResource]) -> Allocations:
+    """As `stored` made it. Raises DamagedAllocations."""
+    for row in rows:
+        if row.key == KEY:
+            return allocations_of(str(json.loads(row.body).get("config")))
+    return Allocations()
+
+
+def told(state: ZoneState, mesh: str) -> Outcome:
+    """Who does not get the name or the port that it asks for; each once."""
+    context = state.contexts.get(mesh)
+    if context is None:
+        return state, ()
+    found, before = context.names, state.unnamed.get(mesh, NOBODY)
+    if found.wanted is before.wanted and found.exhausted == before.exhausted:
+        return state, ()
+    known = set(before.wanted.problems)
+    new = [fault for fault in found.wanted.problems if fault not in known]
+    notes = [Note("name.refused", _said(mesh, fault)) for fault in new[:TOLD_MAX]]
+    if len(new) > TOLD_MAX:
+        notes.append(Note("name.refused", {"mesh": mesh, "more": len(new) - TOLD_MAX}))
+    if found.exhausted - before.exhausted:
+        names = sorted(entry.name for entry in found.exhausted)
+        fields = {"mesh": mesh, "count": len(names), "names": names[:TOLD_MAX]}
+        notes.append(Note("vips.exhausted", fields))
+    return replace(state, unnamed=state.unnamed.insert(mesh, found)), tuple(notes)
+
+
+def _said(mesh: str, fault: Fault) -> Mapping[str, object]:
+    port = {"port": fault.port} if fault.port else {}
+    resources = list(fault.resources)
+    return {"mesh": mesh, "name": fault.name, **port, "of": resources, "reason": fault.text}

@@ -1,0 +1,196 @@
+"""The addresses that a zone gives to names: on its disk before a proxy is told, and the same after
+whatever ends and begins again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from reconciler.decode import mesh_resource
+from reconciler.model.resource import Labels, MeshResource, ResourceKey
+from reconciler.state import ResourceDiff, apply
+from reconciler.steps import zone_build, zone_vips
+from reconciler.steps import zone_state as z
+from reconciler.vips.allocation import Allocations, Pools
+from reconciler.vips.stored import DamagedAllocations
+from tests.support.zone import MESH, START, Zone, dataplane, settings
+from xds.resource import LISTENER
+
+SAID = {
+    "dataplane.dns.port": "15053",
+    "features": ["mesh-reconciler-envoy-dns"],
+}
+
+
+def captured(name: str, service: str, address: str) -> dict[str, Any]:
+    found = dataplane(name, service, address=address)
+    ports = {"redirectPortInbound": 15006, "redirectPortOutbound": 15001}
+    return {**found, "networking": {**found["networking"], "transparentProxying": ports}}
+
+
+WEB, DB = captured("web-1", "web", "10.0.0.1"), captured("db-1", "db", "10.0.0.2")
+
+
+@dataclass
+class Recorded(Zone):
+    """`all_effects`: since the start."""
+
+    all_effects: list[z.Effect] = field(default_factory=list)
+
+    def deliver(self, event: z.Event) -> list[z.Effect]:
+        found = super().deliver(event)
+        self.all_effects += found
+        return found
+
+
+def zone(**changes: Any) -> Recorded:
+    made = Recorded(z.ZoneState(settings=settings(**changes)))
+    made.deliver(z.Restored(START, (MESH,), revision="c1"))
+    return made
+
+
+def is_kept(effect: z.Effect) -> bool:
+    return isinstance(effect, z.Persist) and effect.kind == "vips"
+
+
+def addresses(made: Zone) -> dict[str, str]:
+    held = made.state.vips.of("default")
+    return {entry.name: address for entry, address in held.items()}
+
+
+def kept(made: Recorded) -> Allocations:
+    """What the disk holds."""
+    written = [e for e in made.all_effects if isinstance(e, z.Persist) and e.kind == "vips"]
+    return zone_vips.restored(written[-1].put)
+
+
+def listening(effect: z.Effect) -> bool:
+    return isinstance(effect, z.ToProxy) and effect.response.type_url == LISTENER
+
+
+def restarted(made: Zone, vips: Allocations) -> Recorded:
+    again = Recorded(z.ZoneState(settings=made.state.settings), now=made.now)
+    local = tuple(r for r in made.state.local.all() if r.key.type == "Dataplane")
+    again.deliver(z.Restored(made.now, (MESH,), local=local, revision="c1", vips=vips))
+    return again
+
+
+def test_an_address_is_on_disk_before_a_proxy_is_told_of_it() -> None:
+    made = zone()
+    made.connect(WEB, said=SAID)
+    made.connect(DB, said=SAID)
+    effects = made.all_effects
+    (first, second) = [i for i, e in enumerate(effects) if is_kept(e)]
+    told = [i for i, e in enumerate(effects) if listening(e)]
+    assert first < min(told) < second < max(told)
+    assert addresses(made) == {"web": "240.0.0.0", "db": "240.0.0.1"}
+    assert kept(made).of("default") == made.state.vips.of("default")
+
+
+def test_nothing_is_written_that_is_on_disk_already() -> None:
+    made = zone()
+    made.connect(WEB, said=SAID)
+    made.connect(captured("web-2", "web", "10.0.0.3"), said=SAID)
+    assert len([e for e in made.all_effects if is_kept(e)]) == 1
+
+
+def test_names_have_the_same_addresses_after_a_restart() -> None:
+    """Not those that they would be given anew: those come in the order of names."""
+    made = zone()
+    made.connect(WEB, said=SAID)
+    made.connect(DB, said=SAID)
+    again = restarted(made, kept(made))
+    assert addresses(again) == addresses(made) == {"web": "240.0.0.0", "db": "240.0.0.1"}
+    again.connect(captured("api-1", "api", "10.0.0.4"), said=SAID)
+    assert addresses(again)["api"] == "240.0.0.2"
+
+
+def test_who_comes_back_has_its_address_and_nobody_had_it_meanwhile() -> None:
+    made = zone()
+    made.connect(WEB, said=SAID)
+    stream = made.connect(DB, said=SAID)
+    made.lose(stream)
+    made.tick(61.0)  # deregistered
+    made.tick(61.0)
+    assert "db" not in addresses(made)
+    made.connect(captured("api-1", "api", "10.0.0.4"), said=SAID)
+    assert addresses(made)["api"] == "240.0.0.2"
+    made.connect(DB, said=SAID)
+    assert addresses(made)["db"] == "240.0.0.1"
+
+
+def test_an_address_is_free_again_once_nobody_can_remember_it() -> None:
+    made = zone()
+    made.connect(WEB, said=SAID)
+    stream = made.connect(DB, said=SAID)
+    made.lose(stream)
+    made.tick(61.0)
+    made.tick(3_700.0)
+    made.connect(captured("api-1", "api", "10.0.0.4"), said=SAID)
+    assert addresses(made)["api"] == "240.0.0.1"
+
+
+def test_a_zone_may_have_pools_of_its_own() -> None:
+    pools = Pools.of(legacy="10.200.0.0/16")
+    made = zone(vip_pools=pools)
+    made.connect(WEB, said=SAID)
+    assert addresses(made) == {"web": "10.200.0.0"}
+
+
+def test_what_was_not_written_so_is_not_taken_for_nothing() -> None:
+    row = zone_vips.stored(Allocations())
+    assert zone_vips.restored([row]).of("default") == Allocations().of("default")
+    assert zone_vips.restored([]).of("default") == Allocations().of("default")
+    for config in ("", "{}", "null"):
+        damaged = mesh_resource(row.key, Labels(), {"config": config})
+        with pytest.raises(DamagedAllocations):
+            zone_vips.restored([damaged])
+
+
+def virtual(name: str, host: str) -> MeshResource:
+    conf = {
+        "host": host,
+        "port": "80",
+        "parameters": [{"name": "s", "tagKey": "kuma.io/service"}],
+    }
+    body = {"selectors": [{"match": {"kuma.io/service": "*"}}], "conf": conf}
+    return mesh_resource(ResourceKey("VirtualOutbound", "default", name), Labels(), body)
+
+
+def changed(made: Zone, *put: MeshResource) -> None:
+    diff = ResourceDiff(put)
+    state = made.state
+    made.state = replace(state, policy=apply(state.policy, diff), merged=apply(state.merged, diff))
+    made.state, _ = zone_build.touched(made.state, diff)
+    made.deliver(z.BuildDue(made.now))
+
+
+def test_a_changed_name_reaches_every_proxy_and_a_name_that_two_want_is_told_once() -> None:
+    made = zone()
+    streams = [made.connect(WEB, said=SAID), made.connect(DB, said=SAID)]
+    for stream in streams:
+        made.acknowledge_all(stream)
+    changed(made, virtual("v", "{{.s}}.virtual"))
+    told = {e.stream for e in made.effects if isinstance(e, z.ToProxy)}
+    assert told == set(streams)
+    assert {"web.virtual", "db.virtual"} <= set(addresses(made))
+    assert not [note for note in made.noted if note.event == "name.refused"]
+    changed(made, virtual("v", "one.virtual"))
+    changed(made, virtual("v", "one.virtual"))
+    (note,) = [note for note in made.noted if note.event == "name.refused"]
+    assert note.fields["name"] == "one.virtual"
+    assert note.fields["port"] == 80
+    assert "one.virtual" in str(note.fields["reason"])
+
+
+def test_an_empty_pool_is_told_and_everybody_else_is_served() -> None:
+    pools = Pools.of(legacy="10.200.0.0/32")
+    made = zone(vip_pools=pools)
+    made.connect(WEB, said=SAID)
+    made.connect(DB, said=SAID)
+    assert addresses(made) == {"web": "10.200.0.0"}
+    (note,) = [note for note in made.noted if note.event == "vips.exhausted"]
+    assert note.fields == {"mesh": "default", "count": 1, "names": ["db"]}
