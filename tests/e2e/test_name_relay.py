@@ -6,13 +6,15 @@ import asyncio
 import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from reconciler.dns_messages import answer, question_of
 from reconciler.name_relay import HostServers, RelayOptions, name_relay
 from tests.e2e.test_names import MAPPED, answering, resolver, snapshot, table
 from tests.support import dns
+from tests.support.applications import served
 from tests.support.dns import AAAA, NOERROR, NXDOMAIN, SERVFAIL, A, ask, ask_by_tcp
 from tests.support.real_envoy import free_port
 
@@ -116,9 +118,11 @@ async def test_what_nobody_can_say_is_a_failure_and_not_a_missing_name(tmp_path:
     """Who hears of a failure asks again; who hears that there is no such name does not."""
     gone = free_port()
     listener = table()
+    async with dns.upstream(OUTSIDE) as outside:
+        with relayed(listener.port, outside.port) as port:  # Envoy is not there yet.
+            assert (await ask(port, "backend.mesh")).rcode == SERVFAIL
+            assert outside.asked == []  # It would say that there is no such name.
     with relayed(listener.port, gone) as port:
-        early = await ask(port, "backend.mesh")  # Envoy is not there yet.
-        assert early.rcode == SERVFAIL
         async with resolver(listener, tmp_path):
             await answering(listener.port)
             assert (await ask(port, "backend.mesh")).addresses == ["240.0.0.0"]
@@ -139,6 +143,44 @@ async def test_the_next_server_is_asked_where_one_is_gone_or_silent(tmp_path: Pa
                 assert found.addresses == ["192.0.2.1"]
     finally:
         silent.close()
+
+
+class Liar(asyncio.DatagramProtocol):
+    """Answers twice: somebody else's question, then the one it was asked."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        other = bytes((data[0] ^ 1,)) + data[1:]
+        for asked, address in ((other, b"\xc0\0\2\7"), (data, b"\xc0\0\2\1")):
+            about = question_of(asked)
+            assert about is not None
+            self.transport.sendto(answer(asked, about, (address,), 7), addr)
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        size = int.from_bytes(await reader.readexactly(2), "big")
+        asked = await reader.readexactly(size)
+        about = question_of(asked)
+        assert about is not None
+        found = answer(bytes((asked[0] ^ 1,)) + asked[1:], about, (b"\xc0\0\2\7",), 7)
+        writer.write(len(found).to_bytes(2, "big") + found)
+        await writer.drain()
+
+
+async def test_what_was_not_asked_is_not_heard(tmp_path: Path) -> None:
+    """By UDP anybody may send; by TCP a server that says something else is none."""
+    loop, liar, listener = asyncio.get_running_loop(), Liar(), table()
+    async with served(liar.talk) as place, resolver(listener, tmp_path):
+        lying, _ = await loop.create_datagram_endpoint(
+            lambda: liar, local_addr=("127.0.0.1", place)
+        )
+        try:
+            with relayed(listener.port, place) as port:
+                assert (await ask(port, "both.example")).addresses == ["192.0.2.1"]
+                assert (await ask_by_tcp(port, "both.example")).rcode == SERVFAIL
+        finally:
+            lying.close()
 
 
 async def test_a_message_that_is_no_plain_question_is_passed_on_as_it_came(tmp_path: Path) -> None:

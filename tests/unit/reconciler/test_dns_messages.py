@@ -85,6 +85,23 @@ def test_an_answer_repeats_the_question_and_says_addresses() -> None:
     assert answers(made, upper)
 
 
+def test_what_was_not_desired_is_not_said_to_be() -> None:
+    asked = ASKED[:2] + b"\0\0" + ASKED[4:]  # No recursion.
+    about = question_of(asked)
+    assert about is not None
+    assert answer(asked, about, (), 30)[2:4] == b"\x84\x80"
+
+
+def test_of_several_ttls_the_least_counts() -> None:
+    about = question_of(ASKED)
+    assert about is not None
+    made = answer(ASKED, about, (FOUR, FOUR), 30)
+    for first, second in ((30, 7), (7, 30)):
+        ttls = [each.to_bytes(4, "big") for each in (first, second)]
+        parts = made.split((30).to_bytes(4, "big"))
+        assert found_in(parts[0] + ttls[0] + parts[1] + ttls[1] + parts[2]).ttl_s == 7
+
+
 def test_a_name_without_that_type_exists() -> None:
     about = question_of(ASKED)
     assert about is not None
