@@ -251,7 +251,7 @@ def _naming(options: DataplaneOptions) -> AbstractContextManager[object]:
     if redirected is None or redirected.dns_port is None:
         return nullcontext()
     relay = RelayOptions(
-        listen=loopbacks(redirected.family),
+        listen=(*loopbacks(redirected.family), *redirected.dns_addresses),
         port=redirected.dns_port,
         envoy=("127.0.0.1", redirected.envoy_dns_port),
         servers=HostServers(RESOLV_CONF),

@@ -32,6 +32,7 @@ class Redirected:
     inbound_port: int | None = INBOUND_PORT
     dns_port: int | None = DNS_PORT
     envoy_dns_port: int = ENVOY_DNS_PORT
+    dns_addresses: tuple[str, ...] = ()  # beside loopback
     family: str = "dualstack"  # or "ipv4"
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.cli.options import count, port, port_or_off
+from reconciler.cli.options import count, ip, port, port_or_off
 from reconciler.cli.running import words_of
 from reconciler.cli.wait import seconds
 from reconciler.redirected import (
@@ -110,6 +110,15 @@ def _add_redirection(parser: argparse.ArgumentParser) -> None:
         f"others passed on to the servers of this host; or off (default: {DNS_PORT})",
     )
     parser.add_argument(
+        "--dns-address",
+        type=ip,
+        action="append",
+        default=[],
+        metavar="IP",
+        help="also answer there, beside loopback: on the bridge of containers whose questions are "
+        "redirected, such as 172.17.0.1 (may be repeated)",
+    )
+    parser.add_argument(
         "--envoy-dns-port",
         type=port,
         default=ENVOY_DNS_PORT,
@@ -158,6 +167,7 @@ def _options(args: argparse.Namespace, document: Mapping[str, object]) -> Datapl
         inbound_port=args.redirect_inbound_port,
         dns_port=args.redirect_dns_port,
         envoy_dns_port=args.envoy_dns_port,
+        dns_addresses=tuple(args.dns_address),
         family=args.ip_family_mode,
     )
     token = read_token(args.token_file)

@@ -12,6 +12,7 @@ import argparse
 import math
 import re
 import tomllib
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -166,6 +167,14 @@ def port(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text) > PORT_MAX:
         raise argparse.ArgumentTypeError(f'"{text}" is not a port, 0 to {PORT_MAX}')
     return int(text)
+
+
+def ip(text: str) -> str:
+    """An address, as it is written best. Raises what the parser prints as words."""
+    try:
+        return str(ip_address(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def port_or_off(text: str) -> int | None:

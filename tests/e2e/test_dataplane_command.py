@@ -384,11 +384,13 @@ async def test_names_are_answered_as_long_as_envoy_runs(zone: Zone) -> None:
     ]
     redirected = ["--transparent-proxy", "--redirect-outbound-port", "off"]
     ports = ["--redirect-dns-port", str(port), "--envoy-dns-port", str(behind)]
+    ports += ["--dns-address", "127.0.0.9"]  # as the bridge of containers
     start = [*command(zone), *redirected, *ports]
     process = await asyncio.create_subprocess_exec(*start, stderr=asyncio.subprocess.PIPE)
     async with asyncio.timeout(60):
         while not await _names(port, "BACKEND.mesh"):  # noqa: ASYNC110 - a process
             await asyncio.sleep(0.05)
+    assert (await ask(port, "backend.mesh", host="127.0.0.9")).addresses == ["240.0.0.0"]
     second = await asyncio.create_subprocess_exec(*start, stderr=asyncio.subprocess.PIPE)
     code, errors = await ended(second)
     assert code == 2
