@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.explain.positions import Positions, field_text
 from reconciler.hints.conflicts import conflicts
+from reconciler.hints.naming import names
 from reconciler.hints.nothing import idle
 from reconciler.hints.references import references
 from reconciler.load import printable
@@ -45,7 +46,7 @@ def with_hints(loaded: Loaded, blobs: Mapping[str, Blob]) -> Loaded:
     if has_errors(loaded.problems):
         return loaded
     resources = loaded.resources
-    found = [*references(resources), *idle(resources), *conflicts(resources)]
+    found = [*references(resources), *idle(resources), *conflicts(resources), *names(resources)]
     if not found:
         return loaded
     positions = Positions(loaded.provenance, _Contents(blobs), {})

@@ -179,8 +179,8 @@ class Hostnames:
                     held = tuple(sorted((*left, wish))) if wanted else tuple(left)
                     wishes = wishes.insert(name, held) if held else wishes.discard(name)
         for kind, host in touched:
-            both = (*self.wishes.get((kind, host), ()), *wishes.get((kind, host), ()))
-            entries.update(Entry(REAL[kind], name) for _, name in both)
+            others = self.wishes.get((kind, host), ())
+            entries.update(Entry(REAL[kind], name) for _, name in others)
         return Hostnames(self.zone, self.generators, reals, made, wishes), entries
 
     def _wished(self, reals: HashTrieMap[Entry, Real]) -> Hostnames:

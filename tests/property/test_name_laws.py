@@ -93,6 +93,9 @@ def test_names_step_by_step_are_those_made_from_nothing(
         after, differing = found.followed(held)
         anew = wanted(*there.values())
         assert parts(after) == parts(anew)
+        for holder in after.holders.values():
+            numbers = [port.port for port in holder.ports]
+            assert numbers == sorted(set(numbers))
         assert (after is found) == (parts(after) == parts(found))
         kept = {e for e in after.holders if after.holders[e] != found.holders.get(e)}
         assert kept <= differing

@@ -325,3 +325,108 @@ def test_places_of_fields_are_looked_up_in_some_files_only(
     lines = hints(timeout("a"), *(timeout(f"b{n}", value="2s") for n in range(3)))
     assert [line.split()[0] for line in lines] == ["b.yaml:9:36:", "c.yaml:1:1:", "d.yaml:1:1:"]
     assert all("connectionTimeout" in line.rpartition("[")[2] for line in lines)
+
+
+# --- names ---
+
+
+def external(name: str, service: str, more: str = "", address: str = "x.example:443") -> str:
+    return f"""\
+        type: ExternalService
+        mesh: default
+        name: {name}
+        tags: {{kuma.io/service: {service}}}
+        networking: {{address: '{address}'{more}}}
+        """
+
+
+def test_two_services_behind_one_host_and_port_are_told_at_the_one_that_loses() -> None:
+    (line,) = hints(external("a", "one"), external("b", "two"))
+    assert line == (
+        "b.yaml:5:23: CFL003 warning: calls of x.example:443 go to the service one, and not to "
+        "two: ExternalService default/a has the name in a.yaml:5:23; set "
+        "networking.disableHostDNSEntry in one of the two [networking.address]"
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        external("b", "one"),  # one more endpoint
+        external("b", "two", ", disableHostDNSEntry: true"),
+        external("b", "two", address="x.example:444"),
+        external("b", "two", address="y.example:443"),
+        external("b", "two").replace("mesh: default", "mesh: other"),
+    ],
+)
+def test_hosts_that_lead_where_they_say_are_not_told(other: str) -> None:
+    second = "---\ntype: Mesh\nname: other\nskipCreatingInitialPolicies: ['*']\n"
+    assert codes(external("a", "one"), other, mesh=MESH + second) == []
+
+
+def virtual(name: str, match: str = "'*'", host: str = "'{{.s}}.mesh'", tags: str = "") -> str:
+    return f"""\
+        type: VirtualOutbound
+        mesh: default
+        name: {name}
+        selectors: [{{match: {{kuma.io/service: {match}}}}}]
+        conf:
+          host: {host}
+          port: "80"
+          parameters: [{{name: s, tagKey: kuma.io/service}}{tags}]
+        """
+
+
+def test_virtual_outbounds_that_make_the_same_names_are_told() -> None:
+    (line,) = hints(virtual("b"), virtual("a"))
+    assert line.startswith("a.yaml:6:9: CFL003 warning: makes nothing: VirtualOutbound default/a ")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        virtual("b", match="web"),  # it is more exact, and has some of the names
+        virtual("b", host="'{{.s}}.corp'"),
+        virtual("b", tags=", {name: instance}"),  # each its own instances
+    ],
+)
+def test_virtual_outbounds_that_may_make_others_are_not_told(other: str) -> None:
+    assert codes(virtual("a"), other) == []
+
+
+def named(name: str, labels: str = "{to: outside}") -> str:
+    return HOST.replace("mail\n", f"{name}\n").replace(
+        "    spec:", f"    labels: {labels}\n    spec:"
+    )
+
+
+def generator(template: str, kind: str = "meshExternalService") -> str:
+    return f"""\
+        type: HostnameGenerator
+        name: outside
+        spec:
+          selector: {{{kind}: {{matchLabels: {{to: outside}}}}}}
+          template: '{template}'
+        """
+
+
+def test_a_host_name_that_another_resource_has_is_told() -> None:
+    (line,) = hints(named("mail"), named("post"), generator("outside.mesh"))
+    assert line == (
+        "b.yaml:1:1: CFL004 warning: has no host name (Hostname collision with "
+        "MeshExternalService: mail) by HostnameGenerator outside in c.yaml:5:13; "
+        "correct the template, or what it asks for []"
+    )
+    assert codes(named("mail"), named("post", "{to: inside}"), generator("outside.mesh")) == []
+    other = named("post").replace("mesh: default", "mesh: other")
+    second = "---\ntype: Mesh\nname: other\nskipCreatingInitialPolicies: ['*']\n"
+    assert codes(named("mail"), other, generator("outside.mesh"), mesh=MESH + second) == []
+
+
+def test_a_template_that_makes_no_name_for_what_is_there_is_told() -> None:
+    asks = generator('{{ .DisplayName }}.{{ label "team" }}')
+    assert codes(named("mail"), asks) == ["REF004"]
+    assert codes(named("mail", "{to: outside, team: shop}"), asks) == []
+    assert codes(named("mail"), generator("{{ .DisplayName }}.{{ .Zone }}.mesh")) == []
+    origin = generator('{{ label "kuma.io/origin" }}.{{ label "kuma.io/display-name" }}')
+    assert codes(named("mail"), origin) == []

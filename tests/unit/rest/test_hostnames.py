@@ -31,7 +31,7 @@ def generator(kind: str, template: str, wanted: Mapping[str, str], **labels: str
 
 
 def names(
-    mode: str, kind: str, labels: Mapping[str, str], *others: MeshResource, zone: str = "west"
+    mode: str, kind: str, labels: Mapping[str, str], *others: MeshResource, zone: str = "east"
 ) -> Named:
     more: dict[str, Any] = {"zone": zone} if mode == "zone" else {}
     service = made(kind, "s", None, **labels)
@@ -105,7 +105,7 @@ def test_what_is_of_no_zone_has_its_names_in_all_of_them(kind: str, template: st
     suffix = template.removeprefix("{{ .Name }}")
     assert names("global", kind, {}, globally, *known) == {f"s{suffix}": ["east", "west"]}
     assert names("global", kind, {}, globally) == {f"s{suffix}": []}
-    assert names("zone", kind, {"origin": "global"}, globally) == {f"s{suffix}": ["west"]}
+    assert names("zone", kind, {"origin": "global"}, globally) == {f"s{suffix}": ["east"]}
     locally = generator(kind, "{{ .Zone }}.x", {}, origin="zone", zone="east")
     assert names("global", kind, {}, locally, *known) == {"east.x": ["east"]}
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
+from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.vips.allocation import HOLD_MIN_S, HOLD_S, Allocations, Changes, Pools
+from reconciler.model.resource import canonical_json
+from reconciler.vips.allocation import HOLD_MIN_S, HOLD_S, Allocations, Changes, Pools, Released
 from reconciler.vips.entries import Entry, EntryKind
 from reconciler.vips.stored import DamagedAllocations, allocations_of, text_of
 from tests.support.names import fqdn, host, service
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 POOLS = Pools()
 NOW = 1_800_000_000.0
@@ -91,7 +98,9 @@ def test_a_full_pool_gives_what_was_given_back_first_but_not_at_once() -> None:
     assert after is found
     assert changes == Changes(exhausted=(service("c"),))
     wanted = [service("c"), service("d")]
-    after, changes = found.followed("m", wanted, NOW + HOLD_MIN_S + 1, small)
+    both, _ = found.followed("m", [service("c")], NOW + HOLD_S, small)
+    assert addresses(both) == {"c": "10.0.0.0"}  # which was given back first
+    after, changes = found.followed("m", wanted, NOW + HOLD_MIN_S, small)
     assert changes.given == ((service("c"), "10.0.0.0"),)
     assert changes.exhausted == (service("d"),)
     assert addresses(given(after, service("a"), service("c"), now=NOW + HOLD_S, pools=small)) == {
@@ -116,6 +125,20 @@ def test_another_pool_moves_what_is_outside_of_it_and_nothing_else() -> None:
     back = given(moved, *(service(n) for n in "abc"), pools=wide)
     assert addresses(back) == {"a": "10.0.0.3", "b": "10.0.0.1", "c": "10.0.0.2"}
     assert back.pools == wide
+
+
+def test_of_several_addresses_that_an_entry_had_it_has_the_last_again() -> None:
+    wide, narrow = Pools.of(legacy="10.0.0.0/30"), Pools.of(legacy="10.0.0.2/31")
+    found = given(Allocations(wide), service("a"), pools=wide)
+    found = given(found, service("a"), now=NOW + 1, pools=narrow)
+    found = given(found, now=NOW + 2, pools=narrow)
+    assert addresses(given(found, service("a"), now=NOW + 3, pools=wide)) == {"a": "10.0.0.2"}
+
+
+def test_an_address_of_one_family_is_in_no_pool_of_the_other() -> None:
+    four, six = Pools.of(legacy="240.0.0.0/28"), Pools.of(legacy="::f000:0/124")
+    found = given(Allocations(four), service("a"), pools=four)
+    assert addresses(given(found, service("a"), pools=six)) == {"a": "::f000:0"}
 
 
 def test_pools_are_ipv6_as_well() -> None:
@@ -173,3 +196,30 @@ def test_what_is_damaged_is_refused(damage: object) -> None:
     assert callable(damage)
     with pytest.raises(DamagedAllocations):
         allocations_of(damage(text_of(some())))
+
+
+@pytest.mark.parametrize(
+    ("held", "released"),
+    [
+        ({"m": {service("a"): "240.0.0.0", service("b"): "240.0.0.0"}}, {}),
+        ({"m": {service("a"): "10.0.0.1"}}, {}),
+        ({"m": {real("a"): "240.0.0.0"}}, {}),
+        ({"m": {real("a"): "241.0.0.0"}, "n": {real("a"): "241.0.0.0"}}, {}),
+        ({"m": {service("a"): "240.0.0.0"}},
+         {("m", "240.0.0.0"): Released(("m", service("b")), NOW)}),
+    ],
+)  # fmt: skip
+def test_what_cannot_have_been_given_is_refused(
+    held: Mapping[str, Mapping[Entry, str]], released: Mapping[tuple[str, str], Released]
+) -> None:
+    with pytest.raises(ValueError, match=r"twice|outside"):
+        Allocations.restored(POOLS, held, released)
+
+
+def test_a_time_that_is_none_is_refused_though_the_digest_fits() -> None:
+    body = json.loads(text_of(some()))
+    del body["digest"]
+    body["released"][0][3] = math.nan
+    digest = hashlib.sha256(canonical_json(body).encode()).hexdigest()
+    with pytest.raises(DamagedAllocations, match="no time"):
+        allocations_of(canonical_json({**body, "digest": digest}))

@@ -34,6 +34,7 @@ def test_a_template_has_what_kuma_gives_it() -> None:
     assert named("{{ .Zone }}", zone_label="zone-1") == "zone-1"
     assert named(NAME, name="backend.ns") == "backend.ns.mesh"
     assert named(NAME, name="backend.ns", display="backend") == "backend.mesh"
+    assert named("{{ .DisplayName }}x", display="") == "x"
     assert named('{{ label "app" }}.mesh', app="my-app") == "my-app.mesh"
 
 
@@ -54,6 +55,11 @@ def test_a_generator_names_what_it_selects_and_says_so() -> None:
     without = wanted(service)
     assert without.holders[BACKEND].names == ()
     assert BACKEND not in without.generated
+
+
+def test_what_is_no_port_is_left_out() -> None:
+    found = wanted(a_mesh_service("backend", {}, spec={"ports": [{"port": 0}, {"port": 80}]}))
+    assert [port.port for port in found.holders[BACKEND].ports] == [80]
 
 
 def test_a_generator_is_for_one_kind_alone() -> None:

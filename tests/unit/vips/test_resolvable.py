@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.model.resource import SERVICE, ZONE
+from reconciler.model.resource import DISPLAY_NAME, SERVICE, ZONE
 from reconciler.model.spec import Outbound, ReachableBackend, TagDestination, TransparentProxying
 from reconciler.real import Reals
+from reconciler.vips import resolvable as resolvable_module
 from reconciler.vips.allocation import Allocations, Pools
 from reconciler.vips.resolvable import Reach, Resolvable, mapped
 from tests.support.mesh import a_dataplane, a_mesh_service, an_external, an_inbound
@@ -192,3 +193,28 @@ def test_what_a_label_chooses_follows_the_labels() -> None:
     assert shown(first.for_reachable("Exclusive", reach, reals(*ALL), "east")) == {OWN, OTHER}
     other = reals(*ALL[:3], *ALL[4:])
     assert shown(first.for_reachable("Exclusive", reach, other, "east")) == {OWN}
+
+
+def test_a_name_means_what_the_zone_has_before_what_is_of_no_zone() -> None:
+    globally = a_mesh_external("files", 8443, labels={DISPLAY_NAME: "files"})
+    ours = a_mesh_service("x", {ZONE: "east", DISPLAY_NAME: "x"}, spec=SPEC, key="own")
+    nobodys = a_mesh_service("x", {DISPLAY_NAME: "x"}, spec=SPEC, key="a-nobodys")
+    theirs = a_mesh_service("x", {ZONE: "west", DISPLAY_NAME: "x"}, spec=SPEC, key="a-theirs")
+    reach = Reach(backends=(ReachableBackend("MeshService", "x"),))
+    names = a_generator("n", "{{ .Name }}.x")
+    things = (globally, ours, nobodys, theirs, names)
+    found = resolvable(*things).for_reachable("Exclusive", reach, reals(*things), "east")
+    assert shown(found) == {"own.x 8080"}
+    less = (globally, nobodys, theirs, names)
+    found = resolvable(*less).for_reachable("Exclusive", reach, reals(*less), "east")
+    assert shown(found) == {"a-nobodys.x 8080"}
+
+
+def test_however_many_say_different_things_no_more_than_so_many_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resolvable_module, "CLASSES_MAX", 2)
+    found = resolvable(*ALL)
+    for name in ("a", "b", "c", "d"):
+        found.for_reachable("Everywhere", Reach(frozenset({name})), Reals(), "east")
+    assert len(found._classes) == 2

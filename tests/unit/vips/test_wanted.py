@@ -101,6 +101,13 @@ def test_external_service_has_its_host_and_its_own_port_beside_80() -> None:
     assert {p.origin for p in found.holders[host("pay.example")].ports} == {"external-service:pay"}
 
 
+def test_a_host_that_is_no_name_is_at_its_own_port_alone() -> None:
+    found = wanted(an_external("pay", "no~name:443"), an_external("dot", "x.example.:80"))
+    assert found.holders[host("no~name")].names == ()
+    assert leads(found.holders[host("no~name")]) == {443: {SERVICE: "pay"}}
+    assert found.holders[host("x.example.")].names == ("x.example",)
+
+
 def test_external_service_leads_to_its_service_whatever_other_tags_it_has() -> None:
     found = wanted(an_external("pay", "pay.example:80", zone="east"))
     assert leads(found.holders[host("pay.example")]) == {80: {SERVICE: "pay"}}
@@ -205,10 +212,11 @@ def test_one_host_has_the_ports_of_all_its_instances() -> None:
     ],
 )
 def test_the_most_exact_selector_has_the_port(other: dict[str, str], first: str) -> None:
+    """Of several in one VirtualOutbound, too."""
     instance = a_dataplane("a", an_inbound("s1", tags={"instance": "1"}))
     wide = ({"name": "srv", "tagKey": SERVICE},)
     base = a_virtual_outbound("base", "{{.srv}}.x", parameters=wide)
-    exact = a_virtual_outbound("other", "{{.srv}}.x", "80", other)
+    exact = a_virtual_outbound("other", "{{.srv}}.x", "80", {SERVICE: "*"}, other, {SERVICE: "*"})
     (port,) = wanted(instance, base, exact).holders[fqdn("s1.x")].ports
     assert port.origin == f"virtual-outbound:{first}"
 
@@ -251,6 +259,17 @@ def test_a_template_that_makes_no_name_is_told_and_does_no_harm(name: str, port:
     assert (fault.kind, fault.resources) == (FaultKind.TEMPLATE, ("VirtualOutbound v",))
 
 
+def test_a_port_may_have_a_sign_as_in_go() -> None:
+    found = wanted(a_virtual_outbound("v", "one.x", "+0080"), a_dataplane("a", an_inbound("s1")))
+    assert sorted(leads(found.holders[fqdn("one.x")])) == [80]
+
+
+def test_an_inbound_of_no_service_is_named_by_no_other_tag() -> None:
+    vob = a_virtual_outbound("v", "{{.instance}}.x", "80", {"instance": "*"})
+    inbound = replace(an_inbound("s1"), tags=(("instance", "a"),))
+    assert list(wanted(vob, a_dataplane("a", inbound)).entries) == []
+
+
 def test_a_selector_of_nothing_selects_nothing() -> None:
     vob = a_virtual_outbound("v", "{{.srv}}.x", "80", {})
     assert list(wanted(vob, a_dataplane("a", an_inbound("s1"))).entries) == [service("s1")]
@@ -265,6 +284,9 @@ def test_a_virtual_outbound_has_the_name_of_a_service_and_what_is_lost_is_told()
     same = wanted(instance, a_virtual_outbound("v", "{{.srv}}.mesh", "80", parameters=narrow))
     assert same.owners["s1.mesh"] == (fqdn("s1.mesh"), service("s1"))
     assert same.problems == ()  # it leads where the name led
+    more = a_virtual_outbound("w", "{{.srv}}.mesh", "81", parameters=narrow)
+    vob = a_virtual_outbound("v", "{{.srv}}.mesh", "80", parameters=narrow)
+    assert wanted(instance, vob, more).problems == ()  # and to one port more
     other = wanted(instance, a_virtual_outbound("v", "{{.srv}}.mesh", "81", parameters=narrow))
     (fault,) = other.problems
     assert (fault.kind, fault.name) == (FaultKind.NAME, "s1.mesh")
@@ -275,6 +297,8 @@ def test_a_services_own_name_goes_before_one_with_dots_for_underscores() -> None
     found = wanted(a_dataplane("a", an_inbound("a.b"), an_inbound("a_b", port=81)))
     assert found.owners["a.b.mesh"] == (service("a.b"), service("a_b"))
     assert [fault.name for fault in found.problems] == ["a.b.mesh"]
+    found = wanted(a_dataplane("a", an_inbound("a.b"), an_inbound("A_b", port=81)))
+    assert found.owners["a.b.mesh"] == (service("a.b"), service("A_b"))
 
 
 # --- following ---
