@@ -78,7 +78,7 @@ def names(
         ("zone", {"origin": "zone", **WEST},
          [generator(MS, ANY_ZONE, {"origin": "global", "env": "universal"})], {}),
         ("zone", {"origin": "zone", **WEST},
-         [generator(MS, OWN, {"origin": "zone", "env": "universal"}, origin="zone", zone="west")],
+         [generator(MS, OWN, {"origin": "zone", "env": "universal"}, origin="zone", zone="east")],
          {"server.svc.mesh.local": ["west"]}),
         ("zone", {"origin": "global", **WEST},
          [generator(MS, ANY_ZONE, {"origin": "global"}), generator(MS, OWN, {"origin": "zone"})],
