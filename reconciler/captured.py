@@ -46,7 +46,6 @@ Domains = tuple[tuple[str, tuple[str, ...]], ...]  # names and their addresses, 
 SOURCE, SOURCE6 = "127.0.0.6", "::6"  # by which the rules know what comes from the proxy
 ANY, ANY6 = "0.0.0.0", "::"  # noqa: S104 - all that was redirected
 LOOPBACK, LOOPBACK6 = "127.0.0.1", "::1"
-NO_PORT = 49_151  # of an inbound without one
 TTL_S = 30
 SOCKET = "kuma-mesh-metric-config.sock"  # where agents look for documents; of this length at most:
 SOCKET_PATH_MAX = 98
@@ -80,8 +79,9 @@ def source_towards(workload: str) -> str:
 
 def passthrough(spec: DataplaneSpec, mesh: MeshSpec, traits: ProxyTraits) -> Parts:
     """What no listener is for: outward to where it was meant to go, if the mesh lets it; inward to
-    the application. With strict ports and mTLS that is inward no other port than those of inbounds:
-    an application's own port is no way around its permissions.
+    the application. With strict ports and mTLS inward there is no such way: what inbounds are for
+    has listeners of its own, and an application's port, at whichever address of the host, is no way
+    around its permissions.
     """
     transparent = spec.transparent
     clusters: list[ClusterInput] = []
@@ -96,10 +96,9 @@ def passthrough(spec: DataplaneSpec, mesh: MeshSpec, traits: ProxyTraits) -> Par
             port = transparent.redirect_port_outbound
             listeners.append(PassthroughListener(outward, every, port, to))
         if transparent.redirect_port_inbound:
-            ports = _strict_ports(spec, mesh, traits)
-            to = inward if ports != () else names.NO_DESTINATION_CLUSTER
-            cluster = PassthroughCluster(to, source) if ports != () else EmptyCluster(to)
-            clusters.append(cluster)
+            shut = _is_strict(spec, mesh, traits)
+            to = names.NO_DESTINATION_CLUSTER if shut else inward
+            clusters.append(EmptyCluster(to) if shut else PassthroughCluster(to, source))
             listeners.append(
                 PassthroughListener(
                     inward,
@@ -107,7 +106,6 @@ def passthrough(spec: DataplaneSpec, mesh: MeshSpec, traits: ProxyTraits) -> Par
                     transparent.redirect_port_inbound,
                     to,
                     inbound=True,
-                    ports=ports or (),
                     reuse_port=traits.reuse_port,
                 )
             )
@@ -118,14 +116,9 @@ _V4 = names.OUTBOUND_PASSTHROUGH, names.INBOUND_PASSTHROUGH
 _V6 = names.OUTBOUND_PASSTHROUGH_V6, names.INBOUND_PASSTHROUGH_V6
 
 
-def _strict_ports(
-    spec: DataplaneSpec, mesh: MeshSpec, traits: ProxyTraits
-) -> tuple[int, ...] | None:
-    """None: all are let in."""
+def _is_strict(spec: DataplaneSpec, mesh: MeshSpec, traits: ProxyTraits) -> bool:
     strict = mesh.mtls is not None and not mesh.mtls.permissive
-    if not strict or not traits.capture.strict_ports or not spec.inbounds:
-        return None
-    return tuple(sorted({inbound.port for inbound in spec.inbounds} - {NO_PORT}))
+    return strict and traits.capture.strict_ports and bool(spec.inbounds)
 
 
 # --- names ---

@@ -32,6 +32,7 @@ from reconciler.policies.mesh_http_route import POLICY
 from reconciler.real import NO_REALS
 from reconciler.real_services import NO_WAYS
 from reconciler.topology import differing
+from reconciler.vips.claims import subsets, virtuals
 from xds import names
 from xds.view import Endpoint, Endpoints, Half
 
@@ -73,6 +74,7 @@ class Beyond:
 
     remote: tuple[tuple[Target, Offers], ...] = ()
     routes: Collection | None = None
+    virtual: Collection | None = None
     externals: Mapping[str, External] | None = None
     inside: frozenset[str] = frozenset()  # those of which the mesh has a service of its own
     asked: Mapping[str, TagSets] = field(default_factory=dict)  # further subsets, by service
@@ -93,15 +95,17 @@ def beyond(context: MeshContext) -> Beyond:
         return NOTHING_BEYOND
     before: Beyond = context.cached.beyond or NOTHING_BEYOND
     remote, routes = context.topology.remote, context.resources[POLICY.kind]
+    virtual = context.resources["VirtualOutbound"]
     real, externals = (context.reals, context.real.into.ways), context.topology.externals
     inside, silent = _inside(context), context.place.silent
     wanted = _wanted(context, remote)
     placed_alike = before.silent == silent and before.wanted is wanted
     real_alike = placed_alike and all(map(is_, before.real, real))
-    same = before.routes is routes and before.externals is externals and before.inside == inside
+    asked_alike = before.routes is routes and before.virtual is virtual
+    same = asked_alike and before.externals is externals and before.inside == inside
     if same and real_alike and before.remote == remote:
         return before
-    asked = before.asked if before.routes is routes else _asked(routes)
+    asked = before.asked if asked_alike and not virtual else _asked(routes, virtual, remote)
     tagged = _tagged(context, before, asked, wanted)
     resources = before.resources
     if not real_alike:
@@ -109,6 +113,7 @@ def beyond(context: MeshContext) -> Beyond:
     found = context.cached.beyond = Beyond(
         remote=remote,
         routes=routes,
+        virtual=virtual,
         externals=externals,
         inside=inside,
         asked=asked,
@@ -214,13 +219,22 @@ def _passed_on(
     return tuple([tuple([o for o in offers if not o.external]) for offers in offered])
 
 
-def _asked(routes: Iterable[MeshResource]) -> dict[str, TagSets]:
+def _asked(
+    routes: Iterable[MeshResource],
+    virtual: Iterable[MeshResource],
+    remote: tuple[tuple[Target, Offers], ...],
+) -> dict[str, TagSets]:
     """The tag sets under which services may be asked for, the bare service first."""
     found: dict[str, set[Tags]] = {}
     for route in routes:
         for ref in backends(route) if is_effective(route) else ():
             if ref.kind == "MeshServiceSubset":
                 found.setdefault(ref.name, {()}).add(ref.tags.pairs)
+    named = virtuals(virtual)
+    for _, offers in remote if named else ():
+        for name, services in offers.items():
+            tag_sets = (tags for each in services for tags in subsets(named, each.tags))
+            found.setdefault(name, {()}).update(tag_sets)
     return {name: tuple(sorted(tag_sets)) for name, tag_sets in found.items()}
 
 

@@ -2,8 +2,8 @@
 
 It passes TLS through without terminating it, to local instances, and to the zone's own egresses for
 what is outside of the mesh and reached from here alone. SNIs come from what the zone
-offers, combined with the subsets that MeshHTTPRoute backends name: both ends compute them from the
-same policies.
+offers, combined with the subsets that MeshHTTPRoute backends and VirtualOutbounds name: both ends
+compute them from the same policies.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from reconciler.policies.mesh_http_route import POLICY, BackendRef, MirrorRef, R
 from reconciler.real import MESH_SERVICE, MULTI_ZONE, NO_REALS
 from reconciler.real_services import inside
 from reconciler.topology import Topology, egress_targets, ingress_topology, merged_by_address
+from reconciler.vips.claims import subsets as named_subsets
+from reconciler.vips.claims import virtuals
 from xds import names
 from xds.view import EdsCluster, Endpoint, Endpoints, Protocol, SniChain, SniListener
 
@@ -49,16 +51,23 @@ def topologies(state: MeshState, offers: Iterable[Offer], place: Place) -> dict[
     return {mesh: ingress_topology(state.of("Dataplane", mesh), place) for mesh in meshes}
 
 
-def subsets(state: MeshState, offers: Iterable[Offer]) -> dict[Offer, tuple[Tags, ...]]:
-    """The tag sets under which each service may be asked for, the bare service first."""
-    found: dict[Offer, set[Tags]] = {offer: {()} for offer in offers}
+def subsets(state: MeshState, found: Mapping[Offer, Endpoints]) -> dict[Offer, tuple[Tags, ...]]:
+    """The tag sets under which each service that is `found` may be asked for, the bare service
+    first.
+    """
+    asked: dict[Offer, set[Tags]] = {offer: {()} for offer in found}
     for route in state.of(POLICY.kind):
         if is_effective(route):
             for ref in backends(route):
                 offer = route.key.mesh, ref.name
-                if ref.kind == "MeshServiceSubset" and offer in found:
-                    found[offer].add(ref.tags.pairs)
-    return {offer: tuple(sorted(tag_sets)) for offer, tag_sets in found.items()}
+                if ref.kind == "MeshServiceSubset" and offer in asked:
+                    asked[offer].add(ref.tags.pairs)
+    virtual = {mesh: virtuals(state.of("VirtualOutbound", mesh)) for mesh, _ in found}
+    for (mesh, service), instances in found.items():
+        for instance in instances.endpoints if virtual[mesh] else ():
+            tags = tuple(sorted(((SERVICE, service), *instance.tags)))
+            asked[mesh, service].update(named_subsets(virtual[mesh], tags))
+    return {offer: tuple(sorted(tag_sets)) for offer, tag_sets in asked.items()}
 
 
 def backends(route: MeshResource) -> Iterator[BackendRef]:

@@ -319,15 +319,15 @@ def ingress_view(
     place = Place(zone, absent, resolved or {})
     offers = ingress_parts.offered(state, place)
     outside = ingress_parts.to_egresses(state, place, offers)
-    ways = ingress_parts.subsets(state, (*offers, *outside))
     topologies = ingress_parts.topologies(state, offers, place)
+    inside = {offer: ingress_parts.endpoints(offer, topologies[offer[0]]) for offer in offers}
+    found = {**inside, **outside}
+    ways = ingress_parts.subsets(state, found)
     parts = _Parts()
     address = resolver(place.resolved)(spec.address)
     for offer, tag_sets in ways.items():
         cluster = ingress_parts.ingress_cluster(offer, tag_sets)
-        parts.clusters[cluster.name] = cluster
-        found = outside.get(offer) or ingress_parts.endpoints(offer, topologies[offer[0]])
-        parts.endpoints[cluster.name] = found
+        parts.clusters[cluster.name], parts.endpoints[cluster.name] = cluster, found[offer]
     more: list[SniChain] = []
     real = ingress_parts.real_services(state, place)
     for cluster, endpoints, chains in ingress_parts.real_clusters(real):
@@ -453,7 +453,7 @@ _INGRESS = frozenset(
     (
         *("Mesh", "Dataplane", "ZoneIngress", "MeshHTTPRoute", "MeshService"),
         *("MeshMultiZoneService", "MeshExternalService", "ZoneEgress", "ExternalService", "Secret"),
-        "MeshTrafficPermission",
+        *("MeshTrafficPermission", "VirtualOutbound"),
     )
 )
 _EGRESS = frozenset(  # beside these: what is said of a destination holds where calls leave

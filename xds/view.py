@@ -279,8 +279,6 @@ class SniListener(Key):
 class PassthroughListener:
     """Where redirection leads, `outbound:passthrough:ipv4` and its like. A connection goes on to
     the listener of its original destination, and to `cluster` where there is none.
-
-    `ports`: of the original destination; any other is refused. Without them all are taken.
     """
 
     name: str
@@ -288,7 +286,6 @@ class PassthroughListener:
     port: int
     cluster: str
     inbound: bool = False
-    ports: tuple[int, ...] = ()
     reuse_port: bool = False  # of an inbound
 
 

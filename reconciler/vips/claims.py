@@ -34,7 +34,7 @@ from reconciler.vips.entries import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from reconciler.model.resource import MeshResource
 
@@ -78,11 +78,25 @@ class Virtual:
                 best = rank if best is None else min(best, rank)
         return best
 
+    def kept(self, tags: Tags) -> Tags:
+        """Those by which it calls."""
+        wanted = {tag for _, tag in self.spec.parameters}
+        return tuple(pair for pair in tags if pair[0] in wanted)
+
 
 def virtuals(resources: Iterable[MeshResource]) -> tuple[Virtual, ...]:
     return tuple(
         Virtual(r.key.name, r.spec) for r in resources if isinstance(r.spec, VirtualOutboundSpec)
     )
+
+
+def subsets(virtual: Iterable[Virtual], tags: Tags) -> Iterator[Tags]:
+    """Further tags, beside that of its service, under which an instance of these is called by a
+    name of its own: what leads there from another zone must know them.
+    """
+    for each in virtual:
+        if each.rank(tags) is not None:
+            yield tuple(pair for pair in each.kept(tags) if pair[0] != SERVICE)
 
 
 # --- who claims what ---
@@ -133,9 +147,8 @@ def _virtual(
             resources = (f"VirtualOutbound {each.name}",)
             faults.append(Fault(FaultKind.TEMPLATE, "", 0, resources, f"{error} ({_told(tags)})"))
             continue
-        wanted = {tag for _, tag in each.spec.parameters}
-        kept = tuple(pair for pair in tags if pair[0] in wanted)
-        claim = Claim((source, *rank, each.name), port, kept, f"virtual-outbound:{each.name}")
+        kept, origin = each.kept(tags), f"virtual-outbound:{each.name}"
+        claim = Claim((source, *rank, each.name), port, kept, origin)
         made.append((Entry(EntryKind.FQDN, host), claim))
     return made, faults
 

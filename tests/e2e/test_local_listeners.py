@@ -186,13 +186,10 @@ async def test_an_envoy_takes_all_that_a_captured_proxy_runs(tmp_path: Path) -> 
     identity, ca = names.identity_secret_name("default"), names.ca_secret_name("default")
     tls = UpstreamTls("", (), identity, ca, san_uri_prefixes=("spiffe://default/",))
     inward, outward = names.INBOUND_PASSTHROUGH, names.OUTBOUND_PASSTHROUGH
-    ports = 8080, 49151
     async with application("unmoved") as taken:
         listeners = (
             PassthroughListener(outward, "127.0.0.1", free_port(), outward),
-            PassthroughListener(
-                inward, "127.0.0.1", free_port(), inward, inbound=True, ports=ports
-            ),
+            PassthroughListener(inward, "127.0.0.1", free_port(), inward, inbound=True),
             DirectListener("direct_access_x", "127.0.0.1", taken, names.DIRECT_ACCESS_CLUSTER),
         )
         clusters = (

@@ -332,7 +332,6 @@ EVERY_LISTENER: tuple[ListenerInput, ...] = (
         15006,
         names.INBOUND_PASSTHROUGH_V6,
         inbound=True,
-        ports=(8080, 49151),
     ),
     DirectListener("direct_access_10.0.0.2:80", "10.0.0.2", 80, names.DIRECT_ACCESS_CLUSTER),
     DNS,

@@ -7,17 +7,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from envoy_data_plane.envoy.config.core.v3 import TrafficDirection
-from envoy_data_plane.envoy.config.listener.v3 import FilterChain, FilterChainMatch, Listener
+from envoy_data_plane.envoy.config.listener.v3 import FilterChain, Listener
 from envoy_data_plane.envoy.extensions.filters.network.tcp_proxy.v3 import TcpProxy
 
 from xds.build.chains import TCP_PROXY, address_of, filter_of
 from xds.message import new
-from xds.names import NO_DESTINATION_CLUSTER, stat_prefix
+from xds.names import stat_prefix
 
 if TYPE_CHECKING:
     from xds.view import DirectListener, PassthroughListener
-
-NO_PORT = 49151  # of an inbound that has none: a proxy that is of a service and serves nothing
 
 
 def passthrough_listener(argument: PassthroughListener) -> Listener:
@@ -27,19 +25,12 @@ def passthrough_listener(argument: PassthroughListener) -> Listener:
         address=address_of(argument.address, argument.port),
         traffic_direction=TrafficDirection.OUTBOUND,
         use_original_dst=True,
-        filter_chains=[
-            _chain(argument.name, _leads_to(argument, port), port)
-            for port in argument.ports or (None,)
-        ],
+        filter_chains=[_chain(argument.name, argument.cluster)],
     )
     if argument.inbound:
         listener.traffic_direction = TrafficDirection.INBOUND
         listener.enable_reuse_port = argument.reuse_port
     return listener
-
-
-def _leads_to(argument: PassthroughListener, port: int | None) -> str:
-    return NO_DESTINATION_CLUSTER if port == NO_PORT else argument.cluster
 
 
 def direct_listener(argument: DirectListener) -> Listener:
@@ -49,13 +40,10 @@ def direct_listener(argument: DirectListener) -> Listener:
         address=address_of(argument.address, argument.port),
         traffic_direction=TrafficDirection.OUTBOUND,
         bind_to_port=False if argument.captured else None,
-        filter_chains=[_chain(argument.name, argument.cluster, None)],
+        filter_chains=[_chain(argument.name, argument.cluster)],
     )
 
 
-def _chain(listener: str, cluster: str, port: int | None) -> FilterChain:
+def _chain(listener: str, cluster: str) -> FilterChain:
     proxy = new(TcpProxy, stat_prefix=stat_prefix(listener), cluster=cluster)
-    chain = new(FilterChain, filters=[filter_of(TCP_PROXY, proxy)])
-    if port is not None:
-        chain.filter_chain_match = new(FilterChainMatch, destination_port=port)
-    return chain
+    return new(FilterChain, filters=[filter_of(TCP_PROXY, proxy)])

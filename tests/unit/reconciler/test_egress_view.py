@@ -19,6 +19,7 @@ from tests.support.mesh import (
     an_ingress,
     offers,
 )
+from tests.support.names import a_virtual_outbound
 from xds.view import EdsCluster, Endpoints, ProxyView, SniListener
 
 if TYPE_CHECKING:
@@ -107,6 +108,22 @@ def test_a_subset_that_a_route_names_has_a_server_name_of_its_own() -> None:
     assert cluster.subset_keys == (("version",),)
 
 
+BY_VERSION = a_virtual_outbound(
+    "by-version",
+    "{{.version}}.{{.service}}.mesh",
+    parameters=({"name": "service", "tagKey": "kuma.io/service"}, {"name": "version"}),
+)
+
+
+def test_instances_with_names_of_their_own_have_server_names_of_their_own() -> None:
+    there = an_ingress(
+        "west", offers("web", 1, version="v1"), offers("web", 1, version="v2"), offers("api", 1)
+    )
+    found = view(BY_EGRESS, there, BY_VERSION)
+    own = ["web{mesh=default,version=v1}", "web{mesh=default,version=v2}"]
+    assert snis(found) == ["api{mesh=default}", *own, "web{mesh=default}"]
+
+
 def test_meshes_without_zone_egress_or_mtls_are_not_passed_on() -> None:
     found = view(
         a_mesh("a", zone_egress=True),
@@ -163,15 +180,17 @@ def test_what_does_not_concern_it_gives_the_same_half() -> None:
 
 def test_a_way_that_comes_or_goes_is_followed() -> None:
     west = an_ingress("west", offers("web", 1), offers("api", 1))
-    north = an_ingress("north", offers("web", 2), address="203.0.113.2")
+    north = an_ingress("north", offers("web", 2, version="v1"), address="203.0.113.2")
     state = from_resources([BY_EGRESS, west])
     known = contexts(state)
     view_in(known)
     for change in (
+        ResourceDiff((BY_VERSION,)),
         ResourceDiff((north,)),
         ResourceDiff((CANARY,)),
         ResourceDiff((), (CANARY.key,)),
         ResourceDiff((), (west.key,)),
+        ResourceDiff((), (BY_VERSION.key,)),
     ):
         state = apply(state, change)
         known = contexts(state, known)

@@ -11,8 +11,16 @@ from reconciler.model.spec import Inbound, ZoneIngressSpec
 from reconciler.policies.mesh_timeout import Timeouts
 from reconciler.policies.mesh_traffic_permission import Rbac
 from reconciler.routes import EVERYTHING, route_name
-from reconciler.state import MeshState, from_resources
-from reconciler.view import ProxyTraits, Reach, ViewResult, ingress_view, mesh_context, sidecar_view
+from reconciler.state import MeshState, ResourceDiff, from_resources
+from reconciler.view import (
+    ProxyTraits,
+    Reach,
+    ViewResult,
+    ingress_view,
+    mesh_context,
+    sidecar_view,
+    touched_meshes,
+)
 from tests.support.mesh import (
     MTLS,
     a_dataplane,
@@ -22,6 +30,7 @@ from tests.support.mesh import (
     an_ingress,
     offers,
 )
+from tests.support.names import a_virtual_outbound
 from xds.names import local_cluster_name
 from xds.view import (
     EdsCluster,
@@ -291,6 +300,33 @@ def subset_route(*versions: str) -> MeshResource:
     }
     to = {"targetRef": {"kind": "MeshService", "name": "backend"}, "rules": [rule]}
     return a_policy("MeshHTTPRoute", "r", {"to": [to]})
+
+
+def test_instances_with_names_of_their_own_are_passed_on_by_them() -> None:
+    names = a_virtual_outbound(
+        "instances",
+        "{{.instance}}.{{.service}}.mesh",
+        parameters=({"name": "service", "tagKey": "kuma.io/service"}, {"name": "instance"}),
+    )
+    state = from_resources(
+        (
+            a_mesh(),
+            a_dataplane("one", an_inbound("web", tags={"instance": "web-0"})),
+            a_dataplane("two", an_inbound("web", address="10.0.0.2", tags={"instance": "web-1"})),
+            a_dataplane("three", an_inbound("api", address="10.0.0.3")),
+            names,
+        )
+    )
+    view = of_east(state).view
+    own = {f"web{{instance={each},mesh=default}}" for each in ("web-0", "web-1")}
+    assert set(snis(view)) == {"api{mesh=default}", "web{mesh=default}", *own}
+    subsets = {c.name: c.subset_keys for c in view.clusters if isinstance(c, EdsCluster)}
+    assert subsets == {"default:api": (), "default:web": (("instance",),)}
+
+
+def test_a_new_name_of_an_instance_is_looked_at_by_ingresses() -> None:
+    names = a_virtual_outbound("x", "{{.srv}}.mesh")
+    assert touched_meshes(ResourceDiff((names,)), from_resources((a_mesh(),))).ingresses
 
 
 def test_names_that_differ_in_case_only_do_not_close_the_ingress() -> None:

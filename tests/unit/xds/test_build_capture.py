@@ -173,19 +173,6 @@ def test_passthrough_inbound(reuse: bool) -> None:
     assert leads_to(chain) == ("inbound_passthrough_ipv4", name)
 
 
-def test_passthrough_inbound_of_strict_ports_takes_no_other() -> None:
-    """49151 stands for an inbound that serves nothing."""
-    name = names.INBOUND_PASSTHROUGH
-    ports = (8080, 49151, 9090)
-    found = listener(PassthroughListener(name, "0.0.0.0", 15001, name, inbound=True, ports=ports))
-    prefix, nowhere = "inbound_passthrough_ipv4", names.NO_DESTINATION_CLUSTER
-    assert [(c["filterChainMatch"], leads_to(c)) for c in found["filterChains"]] == [
-        ({"destinationPort": 8080}, (prefix, name)),
-        ({"destinationPort": 49151}, (prefix, nowhere)),
-        ({"destinationPort": 9090}, (prefix, name)),
-    ]
-
-
 def test_direct_access_listener() -> None:
     name = names.direct_access_listener_name("192.168.0.2", 1234)
     found = listener(DirectListener(name, "192.168.0.2", 1234, names.DIRECT_ACCESS_CLUSTER))
