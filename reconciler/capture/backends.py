@@ -15,7 +15,6 @@ from reconciler.capture.host import (
     call,
     find,
     lacking,
-    legacy_tables,
     unwritable_lock,
 )
 from reconciler.capture.rules import SOURCE_IS_OURS, Family
@@ -131,6 +130,14 @@ class Nftables:
         return call([self.program, *arguments], self.timeout_s, stdin)
 
 
+def chains_seen_by_nft(timeout_s: float) -> bool:
+    """Whether iptables-nft has chains of ours: nft sees them in tables that are not for it."""
+    program = find("nft")
+    if program is None:
+        return False
+    return iptables.PREFIX in call([program, "list", "chains"], timeout_s).output
+
+
 # --- iptables ---
 
 
@@ -220,8 +227,6 @@ class Iptables:
         return iptables.ours(self._saved(family))
 
     def _saved(self, family: Family) -> str:
-        if self._legacy and legacy_tables(family) is False:
-            return ""  # To ask would need a capability more.
         done = call([self.programs[family].save], self.timeout_s)
         if done.code != 0:
             raise Failed(f"{COMMANDS[family]}-save: {_why(done)}")

@@ -10,9 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.capture import host
-from reconciler.capture.backends import IPTABLES_LEGACY, NAMES, Held, backend
+from reconciler.capture.backends import (
+    IPTABLES_LEGACY,
+    IPTABLES_NFT,
+    NAMES,
+    NFTABLES,
+    Held,
+    backend,
+    chains_seen_by_nft,
+)
 from reconciler.capture.host import Failed, Refused, TookTooLong
-from reconciler.capture.rules import Family, chains_of
+from reconciler.capture.rules import LOOPBACK, Family, chains_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +71,8 @@ def install(settings: Settings, options: Options) -> Report:
             host.add_source(family)
     except Failed as error:
         chosen.remove()
-        raise Failed(f"{error}; the rules were taken away again") from error
+        cure = f"switch IPv6 on for {LOOPBACK}, or say --ip-family-mode ipv4"
+        raise Failed(f"{error}; the rules were taken away again; {cure}") from error
     for other in others:
         if held[other.name].families:
             other.remove()
@@ -77,6 +86,7 @@ def uninstall(options: Options) -> Report:
     usable, notes = _usable(names, options)
     if not usable:
         raise Refused(_obstacles(names, options))
+    notes = (*notes, *_unseen(names, usable, options))
     removed: list[str] = []
     families: list[Family] = []
     for one in usable:
@@ -155,6 +165,20 @@ def _usable(names: Sequence[str], options: Options) -> tuple[list[Backend], tupl
         ):
             troubles.append(f"what {name} holds could not be seen: {trouble}")
     return usable, tuple(troubles)
+
+
+def _unseen(names: Sequence[str], usable: Sequence[Backend], options: Options) -> tuple[str, ...]:
+    """What may be there, where the programs for it are not."""
+    seen = {one.name for one in usable}
+    notes: list[str] = []
+    if NFTABLES in names and NFTABLES not in seen:
+        trouble = backend(NFTABLES, options.timeout_s).obstacle()
+        notes.append(f"what {NFTABLES} holds could not be seen: {trouble}")
+    blind = IPTABLES_NFT in names and IPTABLES_NFT not in seen and NFTABLES in seen
+    if blind and chains_seen_by_nft(options.timeout_s):
+        trouble = backend(IPTABLES_NFT, options.timeout_s).obstacle()
+        notes.append(f"what {IPTABLES_NFT} made is still there: {trouble}")
+    return tuple(notes)
 
 
 def _obstacles(names: Sequence[str], options: Options) -> str:

@@ -117,6 +117,8 @@ def _words(rule: Rule) -> Iterator[str]:
         yield f"--dport {_span(rule.ports, ':')}"
     if rule.users is not None:
         yield f"-m owner --uid-owner {_span(rule.users, '-')}"
+    if rule.to_this_host:
+        yield "-m addrtype --dst-type LOCAL"
     if rule.invalid:
         yield "-m conntrack --ctstate INVALID"
     yield f'-m comment --comment "{rule.why}"'

@@ -87,6 +87,8 @@ def _conditions(rule: Rule, word: str) -> Iterator[str]:
         yield f"{word} daddr != {rule.elsewhere}"
     if rule.users is not None:
         yield f"meta skuid {_span(rule.users)}"
+    if rule.to_this_host:
+        yield "fib daddr type local"
     if rule.invalid:
         yield "ct state invalid"
     if rule.protocol is not None and rule.ports is None and rule.source_port is None:

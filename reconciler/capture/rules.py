@@ -104,6 +104,7 @@ class Rule:
     arrives_by: str = ""
     leaves_by: str = ""
     users: Span | None = None
+    to_this_host: bool = False  # the destination is an address of this network
     invalid: bool = False  # to conntrack
 
 
@@ -128,7 +129,8 @@ def chains_of(settings: Settings, family: Family, *, source_is_ours: bool) -> tu
         Chain("dns_sent", Hook.RAW_SENT, True, "udp", tuple(of.zones_sent())),
         Chain("dns_came", Hook.RAW_ARRIVING, True, "udp", tuple(of.zones_came())),
         Chain("invalid", Hook.MANGLE_ARRIVING, True, None, tuple(of.invalid())),
-        Chain("dns", Hook.NAT_SENT, True, "udp", tuple(of.dns())),
+        Chain("dns", Hook.NAT_SENT, True, "udp", tuple(of.dns("udp"))),
+        Chain("dns_tcp", Hook.NAT_SENT, True, "tcp", tuple(of.dns_tcp())),
         Chain("outbound", Hook.NAT_SENT, first, "tcp", tuple(of.outbound(source_is_ours))),
         Chain("vnet_dns", Hook.NAT_ARRIVING, True, "udp", tuple(of.vnet_dns())),
         Chain("inbound", Hook.NAT_ARRIVING, first, "tcp", tuple(of.inbound())),
@@ -159,7 +161,10 @@ class _Family:
             yield Rule(why="excluded callers", source=network, verdict=Leave())
         for ports in s.exclude_inbound_ports:
             yield Rule(why="excluded inbound port", protocol="tcp", ports=ports, verdict=Leave())
-        yield Rule(why="inbound", protocol="tcp", verdict=Redirect(s.inbound_port))
+        # What a host forwards, for containers or as a router, is nobody's inbound.
+        yield Rule(
+            why="inbound", protocol="tcp", to_this_host=True, verdict=Redirect(s.inbound_port)
+        )
 
     def outbound(self, source_is_ours: bool) -> Iterator[Rule]:
         s = self.settings
@@ -169,7 +174,7 @@ class _Family:
         )  # fmt: skip
         if not s.outbound:
             return
-        yield from self._excluded("tcp", None)
+        yield from self._excluded("tcp")
         for ports in s.exclude_outbound_ports:
             yield Rule(why="excluded outbound port", protocol="tcp", ports=ports, verdict=Leave())
         proxy = Span(s.proxy_user, s.proxy_user)
@@ -184,22 +189,27 @@ class _Family:
         yield Rule(why="what the proxy sends", users=proxy, verdict=Leave())
         yield Rule(why="this host", destination=_host(self.family.localhost), verdict=Leave())
         if s.dns is not Dns.OFF:
-            yield Rule(why="names by TCP", protocol="tcp", ports=NAME_PORT, verdict=Leave())
+            yield Rule(why="other queries", protocol="tcp", ports=NAME_PORT, verdict=Leave())
         yield Rule(why="outbound", protocol="tcp", verdict=Redirect(s.outbound_port))
 
-    def dns(self) -> Iterator[Rule]:
+    def dns_tcp(self) -> Iterator[Rule]:
+        excluded = any(NAME_PORT.first in span for span in self.settings.exclude_outbound_ports)
+        if self.settings.dns_tcp and not excluded:
+            yield from self.dns("tcp")
+
+    def dns(self, protocol: Protocol) -> Iterator[Rule]:
         s = self.settings
         targets = self._name_servers()
         if not targets:
             return
-        yield from self._excluded("udp", None)
+        yield from self._excluded(protocol, NAME_PORT)
         yield Rule(
-            why="queries of the proxy", protocol="udp", ports=NAME_PORT,
+            why="queries of the proxy", protocol=protocol, ports=NAME_PORT,
             users=Span(s.proxy_user, s.proxy_user), verdict=Leave(),
         )  # fmt: skip
         for server in targets:
             yield Rule(
-                why="queries", protocol="udp", ports=NAME_PORT, destination=server,
+                why="queries", protocol=protocol, ports=NAME_PORT, destination=server,
                 verdict=Redirect(s.dns_port),
             )  # fmt: skip
 
@@ -231,7 +241,7 @@ class _Family:
                 why="queries of the proxy", protocol="udp", ports=NAME_PORT, destination=server,
                 users=proxy, verdict=Zone(ZONE_ONWARD),
             )  # fmt: skip
-            yield from self._excluded("udp", server, zone=True)
+            yield from self._excluded("udp", NAME_PORT, server, ZONE_ONWARD)
             yield Rule(
                 why="queries", protocol="udp", ports=NAME_PORT, destination=server,
                 verdict=Zone(ZONE_CAPTURED),
@@ -291,13 +301,16 @@ class _Family:
                 )  # fmt: skip
 
     def _excluded(
-        self, protocol: Protocol, server: Network | None, *, zone: bool = False
+        self,
+        protocol: Protocol,
+        only: Span | None = None,
+        server: Network | None = None,
+        zone: int | None = None,
     ) -> Iterator[Rule]:
-        """What is sent as if there were no mesh: to some addresses, or by some users. With `zone`
-        only what asks `server` for names.
+        """What is sent as if there were no mesh: to some addresses, or by some users; `only` to
+        these ports and, with one, to `server`. It leaves, or gets a zone.
         """
-        verdict: Verdict = Zone(ZONE_ONWARD) if zone else Leave()
-        only = NAME_PORT if protocol == "udp" else None
+        verdict: Verdict = Leave() if zone is None else Zone(zone)
         for network in filter(self._mine, self.settings.exclude_outbound_networks):
             both = network if server is None else _common(network, server)
             if both is not None:

@@ -94,6 +94,7 @@ class Settings:
     dns: Dns = Dns.SERVERS
     dns_port: int = DNS_PORT
     dns_servers: tuple[Address, ...] = ()
+    dns_tcp: bool = True
     dns_zones: bool = True
     exclude_inbound_ports: tuple[Span, ...] = ()
     exclude_inbound_networks: tuple[Network, ...] = ()
@@ -154,7 +155,7 @@ def user_exclusion(text: str, user_id: Callable[[str], int]) -> UserExclusion:
 def virtual_network(text: str) -> VirtualNetwork:
     """Of "docker0:172.17.0.0/16" or "br+:fd00::/64"."""
     interface, colon, network = text.partition(":")
-    if not colon or re.fullmatch(r"[A-Za-z0-9_.@-]{1,14}\+?", interface) is None:
+    if not colon or re.fullmatch(r"[A-Za-z0-9_.@-]{1,14}[A-Za-z0-9_.@+-]?", interface) is None:
         raise SettingsError(f'"{text}" is not INTERFACE:NETWORK, such as docker0:172.17.0.0/16')
     return VirtualNetwork(interface, _network(network))
 

@@ -41,10 +41,11 @@ def captured(settings: Settings, families: Sequence[Family]) -> tuple[str, ...]:
             "sends"
         )
     servers = _captured_servers(settings, families)
+    by = "UDP and TCP" if settings.dns_tcp else "UDP"
     if settings.dns is Dns.ALL:
-        lines.append(f"all DNS by UDP to port {settings.dns_port}")
+        lines.append(f"all DNS by {by} to port {settings.dns_port}")
     elif settings.dns is Dns.SERVERS and servers:
-        lines.append(f"DNS by UDP of {', '.join(servers)} to port {settings.dns_port}")
+        lines.append(f"DNS by {by} of {', '.join(servers)} to port {settings.dns_port}")
     return tuple(lines)
 
 
@@ -59,7 +60,7 @@ def doubts(settings: Settings, families: Sequence[Family]) -> tuple[str, ...]:
     if settings.dns is Dns.ALL and local:
         lines.append(
             f"the resolver at {local[0]} is of this host: unless its user is excluded (such as "
-            "--exclude-outbound-ports-for-uids udp:53:systemd-resolve), what it asks comes back "
+            "--exclude-outbound-ports-for-uids 53:systemd-resolve), what it asks comes back "
             "to the proxy, and to itself"
         )
     return tuple(lines)

@@ -167,8 +167,12 @@ def _add_outbound(parser: argparse.ArgumentParser) -> None:
 def _add_dns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--redirect-dns", choices=[dns.value for dns in Dns], default=Dns.SERVERS.value,
-        help="whose queries by UDP the proxy answers: servers: those that --resolv-conf names; "
-        "all: any (default: servers)",
+        help="whose queries the proxy answers: servers: those that --resolv-conf names; all: any "
+        "(default: servers)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--redirect-dns-by-tcp", action=argparse.BooleanOptionalAction, default=True,
+        help="not by UDP alone; kuma-dp answers no other",
     )  # fmt: skip
     parser.add_argument(
         "--redirect-dns-port", type=converted(port_or_off), default=DNS_PORT, metavar="PORT",
@@ -250,6 +254,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         dns=dns,
         dns_port=args.redirect_dns_port or DNS_PORT,
         dns_servers=_servers(dns, args.resolv_conf),
+        dns_tcp=args.redirect_dns_by_tcp,
         dns_zones=not args.skip_dns_conntrack_zone_split,
         exclude_inbound_ports=_flat(args.exclude_inbound_ports),
         exclude_inbound_networks=_flat(args.exclude_inbound_ips),

@@ -66,18 +66,20 @@ class World:
         return at.within(asked, uid=uid)
 
     def address_of_name(
-        self, at: Namespace, server: str, *, uid: int = APPLICATION, port: int = 0
+        self, where: Namespace, server: str, *, uid: int = APPLICATION, port: int = 0, at: int = 53
     ) -> str:
-        """What `server` says that the name's address is: the answer must come from there."""
+        """What `server` says, asked at its port `at` from `port`, that the name's address is: the
+        answer must come from there.
+        """
 
         def asked() -> str:
             with udp(server, "", port) as query:
                 query.settimeout(LIMIT_S)
-                query.connect((server, 53))  # Datagrams from elsewhere are not received.
+                query.connect((server, at))  # Datagrams from elsewhere are not received.
                 query.send(question())
                 return answered(query.recv(4096))
 
-        return at.within(asked, uid=uid)
+        return where.within(asked, uid=uid)
 
 
 @contextmanager
@@ -89,7 +91,7 @@ def world(folder: Path) -> Iterator[World]:
         third = ("address", "add", f"{v6(1, 3)}/64", "dev", "eth1", "nodad")
         peer.ip(*third, "preferred_lft", "0")  # Nothing is sent from it unless it is named.
         (folder / "resolv.conf").write_text(f"nameserver {v4(1, 2)}\nnameserver {v6(1, 2)}\n")
-        by_proxy = {OUTBOUND: original, INBOUND: original}
+        by_proxy = {OUTBOUND: original, INBOUND: original, DNS: original}
         ended.enter_context(serving(app, PROXY, by_proxy))
         answers = {"127.0.0.1": PROXY_SAYS, "::1": PROXY_SAYS}
         ended.enter_context(answering(app, PROXY, answers, DNS))

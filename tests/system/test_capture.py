@@ -4,6 +4,8 @@ families, in network namespaces. Needs root.
 
 from __future__ import annotations
 
+import socket
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,12 +17,16 @@ from tests.support.capture import (
     PROXY_SAYS,
     SERVER_SAYS,
     World,
+    answering,
+    family_of,
     world,
 )
 from tests.support.namespaces import v4, v6
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.support.namespaces import Namespace
 
     Side = Callable[[int, int], str]
 
@@ -186,6 +192,45 @@ def test_the_proxy_may_ask_from_the_port_that_an_application_asked_from(
             assert heard == says
 
 
-def test_names_by_tcp_go_to_the_server(captured: World, side: Side) -> None:
-    heard = captured.heard(captured.app, side(1, 2), 53)
-    assert heard == f"server, to {side(1, 1)}"
+def test_queries_by_tcp_are_the_proxy_s_as_well(captured: World, side: Side) -> None:
+    to = side(1, 2)
+    assert captured.heard(captured.app, to, 53) == f"proxy at 15053 for {to} 53"
+    for uid in (PROXY, OTHER):
+        assert captured.heard(captured.app, to, 53, uid=uid) == f"server, to {side(1, 1)}"
+
+
+# --- what is not touched ---
+
+
+def test_echoes_and_other_datagrams_pass_both_ways(captured: World, side: Side) -> None:
+    """ICMP, and UDP beside port 53: there is no mesh for them."""
+    for one, other, uid, number in (
+        (captured.app, captured.peer, APPLICATION, 2),
+        (captured.peer, captured.app, 0, 1),
+    ):
+        to = side(1, number)
+        assert echoed(one, to)
+        with answering(other, APPLICATION, {to: SERVER_SAYS}, 5353):
+            assert captured.address_of_name(one, to, uid=uid, at=5353) == SERVER_SAYS
+
+
+def echoed(at: Namespace, host: str) -> bool:
+    """Whether an ICMP echo comes back."""
+    four = family_of(host) == socket.AF_INET
+    kind = socket.IPPROTO_ICMP if four else socket.IPPROTO_ICMPV6
+    request, reply = (8, 0) if four else (128, 129)
+    head = struct.pack("!BBHHH", request, 0, 0, 77, 1)
+    check = ~sum(struct.unpack("!4H", head)) & 0xFFFF if four else 0  # else the kernel's
+    message = head[:2] + struct.pack("!H", check) + head[4:]
+
+    def asked() -> bool:
+        with socket.socket(family_of(host), socket.SOCK_RAW, kind) as raw:
+            raw.settimeout(5.0)
+            raw.sendto(message, (host, 0))
+            while True:
+                data, _ = raw.recvfrom(4096)
+                found = data[20:] if four else data
+                if (found[0], found[4:8]) == (reply, head[4:]):
+                    return True
+
+    return at.within(asked)

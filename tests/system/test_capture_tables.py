@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler.capture import host
+from reconciler.capture.rules import Family
 from tests.support.capture import (
     APPLICATION,
     DNS,
@@ -182,12 +184,33 @@ def test_the_address_of_the_proxy_stays_if_it_was_there_before(made: World, back
     assert tables(made.app) == before
 
 
-def test_the_address_goes_when_ipv6_is_no_longer_wanted(made: World) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_ipv6_goes_whole_when_it_is_no_longer_wanted(made: World, backend: str) -> None:
     before = tables(made.app)
     made.install("--backend=nftables")
-    made.install("--backend=iptables-legacy", "--ip-family-mode=ipv4")
-    assert "::6" not in tables(made.app)
+    made.install("--backend", backend, "--ip-family-mode=ipv4")
+    during = tables(made.app)
+    assert "::6" not in during
+    assert "table ip6 mesh_reconciler" not in during
     made.uninstall()
+    assert tables(made.app) == before
+
+
+def test_an_address_that_somebody_added_or_took_meanwhile_is_no_fault(made: World) -> None:
+    for change in (host.add_source, host.remove_source):
+        for _ in range(2):
+            made.app.within(lambda change=change: change(Family.IPV6))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_where_the_address_cannot_be_added_nothing_is_left(made: World, backend: str) -> None:
+    """IPv6 is on, but not on lo: the proxy could not speak to its application."""
+    made.app.says("sysctl", "-qw", "net.ipv6.conf.lo.disable_ipv6=1")
+    before = tables(made.app)
+    done = made.install("--backend", backend, check=False)
+    assert done.returncode == 2
+    assert "::6 on lo, from which the proxy speaks to its application" in done.stderr
+    assert "were taken away again; switch IPv6 on for lo, or say --ip-family-mode" in done.stderr
     assert tables(made.app) == before
 
 
@@ -221,6 +244,15 @@ def test_the_least_capabilities_suffice(made: World, backend: str, uid: int) -> 
         done = made.app.run("env", f"XTABLES_LOCKFILE={lock}", *command, uid=uid, capabilities=some)
         assert done.returncode == 0, done.stderr
     assert tables(made.app) == before
+
+
+def test_where_iptables_legacy_was_never_used_nobody_needs_its_capability(made: World) -> None:
+    for verb in ("install", "uninstall"):
+        done = made.app.run(*made.command(verb), capabilities=["net_admin"])
+        assert (done.returncode, done.stderr) == (0, "")
+    made.install("--backend=iptables-legacy")
+    done = made.app.run(*made.command("uninstall"), capabilities=["net_admin"])
+    assert "note: what iptables-legacy holds could not be seen" in done.stderr
 
 
 @pytest.mark.parametrize("verb", ["install", "uninstall"])
@@ -298,6 +330,18 @@ def test_without_any_program_the_packages_are_named(made: World) -> None:
         assert "install the package iptables" in done.stderr
 
 
+def test_uninstall_says_what_it_could_not_see(made: World) -> None:
+    made.install("--backend=iptables-nft")
+    done = made.app.run(*without(["iptables-nft"]), *made.command("uninstall"))
+    assert done.returncode == 0
+    assert "note: what iptables-nft made is still there: the programs of" in done.stderr
+    made.uninstall()
+    done = made.app.run(*without(["iptables-nft"]), *made.command("uninstall"))
+    assert done.stderr == ""
+    done = made.app.run(*without(["nft"]), *made.command("uninstall"))
+    assert done.stderr.startswith("note: what nftables holds could not be seen: the program nft")
+
+
 def without(programs: list[str]) -> list[str]:
     """The beginning of a command for which these are no programs."""
     hide = 'for p in {}; do mount --bind /dev/null "$(readlink -f "$(command -v "$p")")"; done'
@@ -305,20 +349,41 @@ def without(programs: list[str]) -> list[str]:
 
 
 def test_a_kernel_that_cannot_redirect_ipv6_captures_ipv4_and_that_is_told(made: World) -> None:
-    """A program in front of `nft` says what it says on such a kernel."""
-    front = made.folder / "nft"
-    front.write_text(
-        '#!/bin/sh\ninput=$(cat)\ncase "$input" in *"table ip6"*) '
-        'echo "Error: Could not process rule: Not supported" >&2; exit 1;; esac\n'
-        'printf "%s" "$input" | exec /usr/sbin/nft "$@"\n'
+    refusing = in_front_of(
+        made, "nft", '*"table ip6"*', "Error: Could not process rule: Not supported"
     )
-    front.chmod(0o755)
-    command = made.command("install", "--format=json")
-    done = made.app.run("env", f"PATH={made.folder}:{os.environ['PATH']}", *command)
+    done = made.app.run(*refusing, *made.command("install", "--format=json"))
     report = json.loads(done.stdout)
     assert (report["backend"], report["families"]) == ("nftables", ["ipv4"])
     assert any("IPv6 is not captured" in note and "Not supported" in note
                for note in report["notes"])  # fmt: skip
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_what_a_kernel_refuses_half_way_is_taken_away_again(made: World, installed: bool) -> None:
+    """IPv4 is done by then: iptables has no transaction over both, and tests without the kernel."""
+    before = tables(made.app)
+    if installed:
+        made.install("--backend=iptables-legacy")
+    refusing = in_front_of(made, "ip6tables-legacy-restore", "*REDIRECT*", "No chain by that name")
+    done = made.app.run(*refusing, *made.command("install", "--backend=iptables-legacy"))
+    assert done.returncode == 2
+    assert "No chain by that name; nothing of ours is left in the tables" in done.stderr
+    assert tables(made.app) == before
+
+
+def in_front_of(made: World, program: str, pattern: str, said: str) -> list[str]:
+    """The beginning of a command for which that program refuses input with that pattern, unless it
+    is only asked to test it.
+    """
+    front = made.folder / program
+    front.write_text(
+        f'#!/bin/sh\ncase "$*" in *--version*) exec /usr/sbin/{program} "$@";; esac\ninput=$(cat)\n'
+        f'case "$*$input" in *--test*) ;; {pattern}) echo "{said}" >&2; exit 1;; esac\n'
+        f'printf "%s\\n" "$input" | exec /usr/sbin/{program} "$@"\n'
+    )
+    front.chmod(0o755)
+    return ["env", f"PATH={made.folder}:{os.environ['PATH']}"]
 
 
 def test_without_ipv6_only_ipv4_is_captured_and_that_is_told(made: World) -> None:
@@ -402,30 +467,50 @@ def test_what_containers_send_out_is_outbound_and_their_names_are_the_proxy_s(
             assert made.address_of_name(container, v4(1, 2)) == PROXY_SAYS
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_is_forwarded_for_containers_is_left_alone(made: World, backend: str) -> None:
+    """Without --vnet nobody asked for them; as inbound it would end at the proxy of the host."""
+    with namespaces("container") as (container,):
+        cable(made.app, container, 2)
+        container.ip("route", "add", "default", "via", v4(2, 1))
+        made.peer.ip("route", "add", f"{v4(2, 0)}/24", "via", v4(1, 1))
+        made.app.says("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        made.install("--backend", backend)
+        assert made.heard(container, v4(1, 2), 8080) == f"server, to {v4(2, 2)}"
+        assert made.address_of_name(container, v4(1, 2)) == SERVER_SAYS
+        heard = made.heard(container, v4(2, 1), 8080)
+        assert heard == f"proxy at 15006 for {v4(2, 1)} 8080"
+
+
 # --- each redirection can be left out ---
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_each_redirection_can_be_left_out(made: World, backend: str) -> None:
     to, at = v4(1, 2), v4(1, 1)
-    everything = (f"proxy at 15001 for {to} 8080", f"proxy at 15006 for {at} 8080", PROXY_SAYS)
-    nothing = (f"server, to {at}", f"application, to {to}", SERVER_SAYS)
+    everything = (f"proxy at 15001 for {to} 8080", f"proxy at 15006 for {at} 8080", PROXY_SAYS,
+                  f"proxy at 15053 for {to} 53")  # fmt: skip
+    nothing = (f"server, to {at}", f"application, to {to}", SERVER_SAYS, f"server, to {at}")
     for option, left_out in (
         ("--no-redirect-outbound", 0),
         ("--no-redirect-inbound", 1),
         ("--redirect-dns=off", 2),
+        ("--no-redirect-dns-by-tcp", 3),
     ):
         made.install("--backend", backend, option)
         seen = (
             made.heard(made.app, to, 8080),
             made.heard(made.peer, at, 8080),
             made.address_of_name(made.app, to),
+            made.heard(made.app, to, 53),
         )
         wanted = list(everything)
         wanted[left_out] = nothing[left_out]
+        if left_out == 2:
+            wanted[3] = f"proxy at 15001 for {to} 53"  # It is like anything else.
         assert list(seen) == wanted
         own = made.heard(made.app, at, 8080, uid=PROXY)
-        both = left_out == 2
+        both = left_out >= 2
         assert own == (f"proxy at 15006 for {at} 8080" if both else f"application, to {at}")
 
 

@@ -62,6 +62,14 @@ resolver of this host"
     ip daddr 10.0.0.53/32 udp dport 53 redirect to :15053 comment "queries"
     ip daddr 127.0.0.11/32 udp dport 53 redirect to :15053 comment "queries"
   }
+  chain dns_tcp {
+    type nat hook output priority -101; policy accept;
+    ip daddr 10.9.0.0/16 tcp dport 53 return comment "excluded destination"
+    meta skuid 1000-1010 tcp dport 53 return comment "excluded user"
+    meta skuid 5678 tcp dport 53 return comment "queries of the proxy"
+    ip daddr 10.0.0.53/32 tcp dport 53 redirect to :15053 comment "queries"
+    ip daddr 127.0.0.11/32 tcp dport 53 redirect to :15053 comment "queries"
+  }
   chain outbound {
     type nat hook output priority -101; policy accept;
     oifname "lo" ip saddr 127.0.0.6/32 return comment "the proxy towards the application"
@@ -73,7 +81,7 @@ comment "the proxy to its own application, as any other caller"
     oifname "lo" return comment "applications of this host to each other"
     meta skuid 5678 return comment "what the proxy sends"
     ip daddr 127.0.0.1/32 return comment "this host"
-    tcp dport 53 return comment "names by TCP"
+    tcp dport 53 return comment "other queries"
     meta l4proto tcp redirect to :15001 comment "outbound"
   }
   chain vnet_dns {
@@ -87,12 +95,13 @@ containers send out"
     ip saddr 192.0.2.0/24 return comment "excluded callers"
     tcp dport 22 return comment "excluded inbound port"
     tcp dport 8000-8010 return comment "excluded inbound port"
-    meta l4proto tcp redirect to :15006 comment "inbound"
+    fib daddr type local meta l4proto tcp redirect to :15006 comment "inbound"
   }
 }
 """
 SMALL = Settings(
     dns=Dns.ALL,
+    dns_tcp=False,
     dns_zones=False,
     exclude_inbound_ports=(Span(8000, 8010),),
     exclude_users=(UserExclusion(("tcp",), (Span(22, 22),), Span(1000, 1010)),),
@@ -125,7 +134,7 @@ application; its address on lo was added by install" -j RETURN
 -A MESH_RECONCILER_OUTBOUND -m owner --uid-owner 5678 -m comment --comment "what the proxy sends" \
 -j RETURN
 -A MESH_RECONCILER_OUTBOUND -d ::1/128 -m comment --comment "this host" -j RETURN
--A MESH_RECONCILER_OUTBOUND -p tcp --dport 53 -m comment --comment "names by TCP" -j RETURN
+-A MESH_RECONCILER_OUTBOUND -p tcp --dport 53 -m comment --comment "other queries" -j RETURN
 -A MESH_RECONCILER_OUTBOUND -p tcp -m comment --comment "outbound" -j REDIRECT --to-ports 15001
 -A MESH_RECONCILER_VNET_DNS -i br+ -p udp --dport 53 -m comment --comment "queries of containers" \
 -j REDIRECT --to-ports 15053
@@ -133,7 +142,8 @@ application; its address on lo was added by install" -j RETURN
 send out" -j REDIRECT --to-ports 15001
 -A MESH_RECONCILER_INBOUND -p tcp --dport 8000:8010 -m comment --comment "excluded inbound port" \
 -j RETURN
--A MESH_RECONCILER_INBOUND -p tcp -m comment --comment "inbound" -j REDIRECT --to-ports 15006
+-A MESH_RECONCILER_INBOUND -p tcp -m addrtype --dst-type LOCAL -m comment --comment "inbound" -j \
+REDIRECT --to-ports 15006
 -I PREROUTING 1 -p tcp -m comment --comment "mesh-reconciler: inbound" -j MESH_RECONCILER_INBOUND
 -I PREROUTING 1 -p udp -m comment --comment "mesh-reconciler: vnet_dns" -j MESH_RECONCILER_VNET_DNS
 -I OUTPUT 1 -p tcp -m comment --comment "mesh-reconciler: outbound" -j MESH_RECONCILER_OUTBOUND
@@ -148,6 +158,7 @@ FOREIGN = """\
 :MESH_RECONCILED - [0:0]
 -A PREROUTING -j DOCKER
 -A PREROUTING -m comment --comment "see -j MESH_RECONCILER_DNS \\"here\\"" -j DOCKER
+-A PREROUTING -p tcp -m comment --comment "counted; see -j MESH_RECONCILER_DNS too"
 -A MESH_RECONCILED -p tcp -j RETURN
 COMMIT
 """
@@ -214,6 +225,11 @@ def test_what_was_installed_is_found_again_and_nothing_else() -> None:
                   if line.startswith(("-A OUTPUT", "-A PREROUTING -p"))),
         ),
     }  # fmt: skip
+
+
+def test_a_way_from_one_chain_of_ours_to_another_goes_with_the_chain() -> None:
+    text = "*nat\n:MESH_RECONCILER_A - [0:0]\n-A MESH_RECONCILER_A -j MESH_RECONCILER_B\nCOMMIT\n"
+    assert iptables.ours(text) == {"nat": Ours(("MESH_RECONCILER_A",), ())}
 
 
 def test_removing_takes_the_jumps_before_the_chains() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, TypeVar
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,6 +67,7 @@ def fits(rule: Rule, p: Packet) -> bool:
         and (not rule.arrives_by or p.arrives_by.startswith(rule.arrives_by.rstrip("+")))
         and rule.leaves_by in {"", p.leaves_by}
         and (rule.users is None or (p.uid is not None and p.uid in rule.users))
+        and (not rule.to_this_host or p.destination in HERE.values())
         and not rule.invalid
     )
 
@@ -87,7 +89,17 @@ def led(chains: tuple[Chain, ...], hook: Hook, packet: Packet) -> Verdict | None
 ports_ = st.integers(1, 65535)
 users_ = st.integers(0, 70000)
 addresses_ = st.sampled_from(
-    ["10.0.0.2", "10.0.0.53", "10.9.0.1", "127.0.0.1", "127.0.0.53", "fd00::2", "fd00::53", "::1"]
+    [
+        "10.0.0.2",
+        "10.0.0.53",
+        "10.9.0.1",
+        "10.9.0.2",
+        "127.0.0.1",
+        "127.0.0.53",
+        "fd00::2",
+        "fd00::53",
+        "::1",
+    ]
 ).map(ip_address)
 networks_ = st.sampled_from(["10.9.0.0/16", "10.0.0.53/32", "fd00::/64", "fd09::/16"]).map(
     ip_network
@@ -109,6 +121,7 @@ settings_ = st.builds(
     outbound=st.booleans(),
     dns=st.sampled_from(Dns),
     dns_servers=some(addresses_),
+    dns_tcp=st.booleans(),
     dns_zones=st.booleans(),
     exclude_inbound_ports=some(spans(ports_)),
     exclude_inbound_networks=some(networks_),
@@ -191,9 +204,13 @@ def test_outbound_is_redirected_unless_a_reason_is_there(
     own = packet.leaves_by == LOOPBACK
     proxy = uid == settings.proxy_user
     name = at == 53 and settings.dns is not Dns.OFF
+    asked = settings.dns is Dns.ALL or (settings.dns is Dns.SERVERS and to in settings.dns_servers)
     to_itself = own and proxy and to != family.localhost and settings.inbound
-    if not settings.outbound or excluded:
-        wanted: Verdict = Leave()
+    wanted: Verdict
+    if at == 53 and asked and settings.dns_tcp and not proxy and not excluded:
+        wanted = Redirect(settings.dns_port)
+    elif not settings.outbound or excluded:
+        wanted = Leave()
     elif to_itself:
         wanted = Redirect(settings.inbound_port)
     else:
@@ -213,6 +230,16 @@ def test_inbound_is_redirected_unless_a_reason_is_there(
     )
     wanted = Redirect(settings.inbound_port) if settings.inbound and not excluded else Leave()
     assert (verdict or Leave()) == wanted
+
+
+@given(settings=settings_, family=families_, port=ports_)
+def test_what_is_forwarded_for_others_is_never_inbound(
+    settings: Settings, family: Family, port: int
+) -> None:
+    elsewhere = ip_address("192.0.2.1" if family is Family.IPV4 else "2001:db8::1")
+    packet = Packet("tcp", elsewhere, port, HERE[family], arrives_by="eth1")
+    verdict = led(chains_of(settings, family, source_is_ours=False), Hook.NAT_ARRIVING, packet)
+    assert isinstance(verdict, Leave | None)
 
 
 @given(settings=settings_, family=families_, data=st.data())
@@ -248,7 +275,8 @@ def test_nothing_but_tcp_and_queries_is_ever_touched(
             protocol = rule.protocol or chain.protocol
             match rule.verdict:
                 case Redirect():
-                    assert protocol == "tcp" or rule.ports == Span(53, 53)
+                    names = rule.verdict.port == settings.dns_port
+                    assert rule.ports == Span(53, 53) if names else protocol == "tcp"
                 case Zone():
                     assert protocol == "udp"
                 case Drop():
@@ -272,10 +300,57 @@ def test_rules_can_be_written_in_every_language(
             assert rule.protocol is not None or (rule.ports, rule.source_port) == (None, None)
 
 
+@pytest.mark.parametrize("uid", [5678, 7000])
+def test_queries_of_the_proxy_s_user_go_on_and_of_no_other(uid: int) -> None:
+    server = ip_address("10.0.0.53")
+    packet = Packet("udp", server, 53, HERE[Family.IPV4], uid=uid, leaves_by="eth0")
+    for settings in (Settings(proxy_user=7000, dns=Dns.ALL),
+                     Settings(proxy_user=7000, dns_servers=(server,))):  # fmt: skip
+        chains = chains_of(settings, Family.IPV4, source_is_ours=False)
+        verdict = led(chains, Hook.NAT_SENT, packet)
+        assert verdict == (Leave() if uid == 7000 else Redirect(15053))
+
+
+@pytest.mark.parametrize(
+    ("dns", "by_tcp", "wanted"),
+    [
+        (Dns.OFF, True, Redirect(15001)),  # It is like anything else.
+        (Dns.ALL, True, Redirect(15053)),
+        (Dns.ALL, False, Leave()),
+        (Dns.SERVERS, True, Leave()),  # None is named.
+    ],
+)
+def test_names_by_tcp_are_the_proxy_s_where_it_answers_them_and_never_passed_through(
+    dns: Dns, by_tcp: bool, wanted: Verdict
+) -> None:
+    packet = Packet("tcp", ip_address("10.0.0.53"), 53, HERE[Family.IPV4], uid=1, leaves_by="eth0")
+    settings = Settings(dns=dns, dns_tcp=by_tcp)
+    chains = chains_of(settings, Family.IPV4, source_is_ours=False)
+    assert led(chains, Hook.NAT_SENT, packet) == wanted
+
+
+def test_where_port_53_is_excluded_names_by_tcp_are_not_captured() -> None:
+    settings = Settings(dns=Dns.ALL, exclude_outbound_ports=(Span(50, 60),))
+    names = [chain.name for chain in chains_of(settings, Family.IPV4, source_is_ours=False)]
+    assert "dns_tcp" not in names
+
+
+def test_of_an_excluded_network_only_the_servers_that_are_captured_have_a_zone() -> None:
+    """The answers of others come in none."""
+    network, server = ip_network("10.9.0.0/16"), ip_address("10.9.0.53")
+    for settings in (
+        Settings(dns_servers=(server,), exclude_outbound_networks=(network,)),
+        Settings(dns_servers=(server,), exclude_outbound_networks=(ip_network(server),)),
+    ):
+        (sent_, *_) = chains_of(settings, Family.IPV4, source_is_ours=False)
+        excluded = [rule for rule in sent_.rules if rule.why == "excluded destination"]
+        assert [rule.destination for rule in excluded] == [ip_network(server)]
+
+
 def test_where_zones_are_left_alone_there_is_no_chain_for_them() -> None:
     settings = Settings(dns=Dns.ALL, dns_zones=False)
     names = [chain.name for chain in chains_of(settings, Family.IPV4, source_is_ours=False)]
-    assert names == ["dns", "outbound", "inbound"]
+    assert names == ["dns", "dns_tcp", "outbound", "inbound"]
 
 
 def test_last_is_for_tcp_alone() -> None:

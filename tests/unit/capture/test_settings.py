@@ -72,6 +72,7 @@ def test_exclusions_of_users_name_protocols_and_ports_or_mean_all(
 def test_virtual_networks_belong_to_interfaces_or_beginnings_of_their_names() -> None:
     docker = VirtualNetwork("docker0", ip_network("172.17.0.0/16"))
     assert virtual_network("docker0:172.17.0.0/16") == docker
+    assert virtual_network("interface-of-15:10.0.0.0/8").interface == "interface-of-15"
     assert virtual_network("br+:fd00::1/64") == VirtualNetwork("br+", ip_network("fd00::/64"))
 
 

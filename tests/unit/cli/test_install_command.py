@@ -44,7 +44,7 @@ def test_dry_run_prints_the_rules_of_nftables(capsys: pytest.CaptureFixture[str]
     assert out.startswith("# nft -f -\nadd table ip mesh_reconciler\n")
     for rule in (
         'meta l4proto tcp redirect to :15001 comment "outbound"',
-        'meta l4proto tcp redirect to :15006 comment "inbound"',
+        'fib daddr type local meta l4proto tcp redirect to :15006 comment "inbound"',
         'ip daddr 10.0.0.53/32 udp dport 53 redirect to :15053 comment "queries"',
         'ip6 daddr fd00::53/128 udp dport 53 redirect to :15053 comment "queries"',
     ):
@@ -107,6 +107,12 @@ def test_each_redirection_can_be_left_out(capsys: pytest.CaptureFixture[str]) ->
         out, _ = printed(capsys, option)
         ports = {":15001", ":15006", ":15053"}
         assert {port for port in ports if port in out} == ports - {gone}
+
+
+def test_names_by_tcp_can_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    redirected = "ip daddr 10.0.0.53/32 tcp dport 53 redirect to :15053"
+    assert redirected in printed(capsys)[0]
+    assert redirected not in printed(capsys, "--no-redirect-dns-by-tcp")[0]
 
 
 def test_options_come_from_the_environment_and_the_file_as_well(
@@ -172,6 +178,15 @@ def test_what_may_not_be_meant_is_told(
     _, err = printed(capsys, *options)
     assert err.startswith("note: ")
     assert note in err
+
+
+def test_a_resolver_of_this_host_is_no_trap_where_only_its_own_queries_are_captured(
+    capsys: pytest.CaptureFixture[str], resolv_conf: Path
+) -> None:
+    resolv_conf.write_text("nameserver 127.0.0.53\n")
+    out, err = printed(capsys)
+    assert "ip daddr 127.0.0.53/32 udp dport 53 redirect to :15053" in out
+    assert err == ""
 
 
 def test_all_queries_are_captured_without_a_resolv_conf(
