@@ -6,7 +6,7 @@ outbound half of their views.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from operator import is_
 from typing import TYPE_CHECKING, TypeVar
 
@@ -97,6 +97,7 @@ class Ways:
     _moment: object = None
     _parts: tuple[_Part, ...] = ()  # of each outbound
     _found: Outward | None = None
+    _underway: _Underway | None = None
 
     def outbounds_in(self, context: MeshContext) -> Outbounds:
         return self._reached_in(context).outbounds
@@ -105,12 +106,20 @@ class Ways:
         exits = self.exits
         return context.reached(exits) if exits.reach is not None else self._reached
 
+    def ahead(self, context: MeshContext, limit: int) -> bool:
+        """A part of what `at` will find: of `limit` outbounds that are not known to be as they
+        were. Whether that is all there is; where many services are, it is more than a turn of the
+        loop has time for.
+        """
+        return self._moment is context.moment or self._followed(context, limit) is not None
+
     def at(self, context: MeshContext) -> Outward:
         found = self._found
         if found is not None and self._moment is context.moment:
             return found
-        reached = self._reached_in(context)
-        before, parts = self._parts, self._followed(context, reached.outbounds)
+        parts = self._followed(context, None)
+        assert parts is not None, "without a limit they are all found"
+        before, reached = self._parts, self._reached_in(context)
         moved = self._reached is not reached
         if found is None or moved or not _are([p.to for p in before], [p.to for p in parts]):
             found = _outward(self.exits, reached, parts, found)
@@ -119,28 +128,45 @@ class Ways:
             half = Half(found.half.clusters, _endpoints(parts), found.half.listeners)
             found = replace(found, half=half)
         self._moment, self._parts, self._found = context.moment, parts, found
+        self._underway = None
         return found
 
-    def _followed(self, context: MeshContext, outbounds: Outbounds) -> tuple[_Part, ...]:
-        """What depends on none of the services that differ, where they are known, is kept."""
-        if self._found is None:
-            return tuple([self._part(context, outbound, None) for outbound in outbounds])
-        differing, known = context.since.get(self._moment), self._parts
-        if outbounds is not self._reached.outbounds:
-            held = dict(zip(self._reached.outbounds, known, strict=True))
-            parts = [held.get(outbound) for outbound in outbounds]
-        else:
-            parts = list(known)
-        return tuple(
-            [
-                part
-                if part is not None
-                and differing is not None
-                and part.services.isdisjoint(differing)
-                else self._part(context, outbound, part)
-                for part, outbound in zip(parts, outbounds, strict=True)
-            ]
-        )
+    def _followed(self, context: MeshContext, limit: int | None) -> tuple[_Part, ...] | None:
+        """What depends on none of the services that differ, where they are known, is kept. None:
+        the limit came first.
+        """
+        reached, underway = self._reached_in(context), self._underway
+        if underway is None or underway.moment is not context.moment:
+            underway = self._underway = self._begun(context, reached, underway)
+        outbounds, known, parts = reached.outbounds, underway.known, underway.parts
+        differing = underway.differing
+        while len(parts) < len(outbounds):
+            at = len(parts)
+            part = known[at]
+            if part is None or differing is None or not part.services.isdisjoint(differing):
+                if limit is not None:
+                    if not limit:
+                        return None
+                    limit -= 1
+                part = self._part(context, outbounds[at], part)
+            parts.append(part)
+        return tuple(parts)
+
+    def _begun(self, context: MeshContext, reached: Reached, before: _Underway | None) -> _Underway:
+        """`before`: what was on its way for an earlier context. All that it found differs from what
+        was known before it in no more than this context does.
+        """
+        outbounds, was = reached.outbounds, self._reached.outbounds
+        known: list[_Part | None] = [None] * len(outbounds)
+        if self._found is not None and outbounds is was:
+            known = list(self._parts)
+        elif self._found is not None:
+            held = dict(zip(was, self._parts, strict=True))
+            known = [held.get(outbound) for outbound in outbounds]
+        if before is not None and before.outbounds is outbounds:
+            known[: len(before.parts)] = before.parts
+        differing = context.since.get(self._moment) if self._found is not None else None
+        return _Underway(context.moment, outbounds, known, differing)
 
     def _part(self, context: MeshContext, outbound: Outbound, known: _Part | None) -> _Part:
         tags, kinds = named_by(context, outbound.destination), _searched(outbound.destination)
@@ -162,6 +188,19 @@ class _Part:
     tags: Tags
     endpoints: tuple[Endpoints, ...]
     services: frozenset[str]
+
+
+@dataclass(slots=True, eq=False)
+class _Underway:
+    """Parts as they are found for a context, in the order of the outbounds. `known`: what each may
+    still be.
+    """
+
+    moment: object
+    outbounds: Outbounds
+    known: list[_Part | None]
+    differing: frozenset[str] | None
+    parts: list[_Part] = field(default_factory=list)
 
 
 def named_by(context: MeshContext, to: TagDestination | RefDestination) -> Tags | None:

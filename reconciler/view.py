@@ -225,6 +225,21 @@ def _secrets(context: MeshContext) -> tuple[str, ...]:
     return tuple(sorted((names.identity_secret_name(mesh), names.ca_secret_name(mesh))))
 
 
+def sidecar_ahead(
+    context: MeshContext, dataplane: MeshResource, traits: ProxyTraits, limit: int
+) -> Half | None:
+    """A part of what `sidecar_view` will compute, of `limit` outbounds; with the last part the half
+    that many proxies share.
+    """
+    ways = context.selected(dataplane).ways
+    if ways.exits.reach is not None:
+        spec = dataplane.spec
+        assert isinstance(spec, DataplaneSpec)
+        ways = ways_of(ways.callers, replace(ways.exits, dns=captured.dns_of(spec, traits)))
+        context.selected(dataplane).held[:] = [ways]
+    return ways.at(context).half if ways.ahead(context, limit) else None
+
+
 def _outward(context: MeshContext, selected: Selected, traits: ProxyTraits) -> Outward:
     """The way out; of one that is captured without the places where the proxy itself is called."""
     spec, ways = selected.dataplane.spec, selected.ways

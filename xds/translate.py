@@ -5,8 +5,9 @@ read.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 from operator import is_
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xds.build.admin import admin_shape
 from xds.build.clusters import build_cluster
@@ -163,8 +164,43 @@ def translate(
 def _known(half: Half, builders: Builders) -> _Built | None:
     if half is NOTHING:
         return _NOTHING
-    found: _Built | None = half.built
-    return found if found is not None and found.builders is builders else None
+    found = half.built
+    return found if isinstance(found, _Built) and found.builders is builders else None
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class _Underway:
+    """What is built of a half so far: held here, for no memo keeps as many for long."""
+
+    builders: Builders
+    built: list[XdsResource] = field(default_factory=list)
+
+
+def ahead(half: Half, builders: Builders, limit: int) -> bool:
+    """A part of what `translate` will build: `limit` resources that nobody has. Whether that is all
+    there is; where many services are, it is more than a turn of the loop has time for.
+    """
+    if _known(half, builders) is not None:
+        return True
+    found = half.built
+    if not isinstance(found, _Underway) or found.builders is not builders:
+        found = _Underway(builders)
+        half.remember(found)
+    stages: tuple[tuple[Memo[Any, XdsResource], tuple[object, ...]], ...] = (
+        (builders.cluster, half.clusters),
+        (builders.endpoints, half.endpoints),
+        (builders.listener, half.listeners),
+    )
+    passed = 0
+    for memo, parts in stages:
+        until = memo.built + limit
+        for part in islice(parts, max(0, len(found.built) - passed), None):
+            if memo.built >= until:
+                return False
+            found.built.append(memo(part))
+        passed += len(parts)
+        limit = until - memo.built
+    return True
 
 
 def _built(half: Half, builders: Builders, before: Half, had: _Built) -> _Built:

@@ -102,6 +102,10 @@ class Waiting:
         streak = 0 if self.due is None else self.streak + 1
         return replace(begun, left=len(begun.queued), began=now, streak=streak)
 
+    def upcoming(self, count: int) -> tuple[str, ...]:
+        """Those that `taken` would take."""
+        return tuple([self.queue[self.first + n] for n in range(min(count, len(self.queue)))])
+
     def taken(self, count: int, now: float) -> tuple[tuple[str, ...], Waiting]:
         """The longest waiting few, and who waits still."""
         queue, queued = self.queue, self.queued

@@ -78,7 +78,8 @@ def test_policy_towards_one_service_is_looked_at_there_only(
     state = apply(state, ResourceDiff(put=(timeout("b7", 7, "b", 2),)))
     after = mesh_context(state, "default", "east", frozenset(), {}, context)
     assert after.differing is not None
-    assert after.differing.services == {"s7"}
+    # And whoever calls instances by their addresses.
+    assert after.differing.services == {"s7", "=s7", "=*"}
     assert not after.differing.proxies
     views = looked(after, state)
     callers = {key for key, result in views.items() if "s7" in result.services}
@@ -107,7 +108,8 @@ def test_instance_that_comes_is_looked_at_by_its_callers_only() -> None:
     state = apply(state, ResourceDiff(put=(another,)))
     after = mesh_context(state, "default", "east", frozenset(), {}, context)
     assert after.differing is not None
-    assert after.differing.services == {"s7"}
+    # And whoever calls instances by their addresses.
+    assert after.differing.services == {"s7", "=s7", "=*"}
     kept = {n: after.topology.service(n) is context.topology.service(n) for n in ("s6", "s7")}
     assert kept == {"s6": True, "s7": False}
     views = looked(after, state)
