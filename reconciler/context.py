@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from reconciler.rules import Conf
     from reconciler.state import MeshState
     from reconciler.topology import Service
+    from reconciler.vips.entries import Naming
     from reconciler.vips.resolvable import Resolvable
     from xds.view import Endpoints
 
@@ -246,7 +247,7 @@ def mesh_context(
     found = state.get(ResourceKey("Mesh", "", mesh))
     if found is None:
         raise KeyError(mesh)
-    before = previous or _nothing(found, zone, detection)
+    before = previous or _nothing(found, zone, detection, given.naming if given else None)
     resources = {t: state.collection(t, "" if t in _GLOBAL else mesh) for t in _READ}
     if dict(resolved) == before.place.resolved:
         resolved = before.place.resolved
@@ -379,7 +380,7 @@ _READ = (
 )
 
 
-def _nothing(mesh: MeshResource, zone: str, detection: bool) -> MeshContext:
+def _nothing(mesh: MeshResource, zone: str, detection: bool, naming: Naming | None) -> MeshContext:
     return MeshContext(
         mesh=mesh,
         place=Place(zone),
@@ -390,7 +391,7 @@ def _nothing(mesh: MeshResource, zone: str, detection: bool) -> MeshContext:
         topology=Topology(Place(zone)),
         real=RealServices(Place(zone)),
         outside={},
-        names=no_names(mesh.key.name, zone),
+        names=no_names(mesh.key.name, zone, naming),
         era=object(),
         moment=object(),
         differing=None,

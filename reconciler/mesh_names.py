@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.vips.allocation import Allocations, Pools
+from reconciler.vips.entries import Naming
 from reconciler.vips.resolvable import Resolvable
 from reconciler.vips.wanted import Wanted, nothing
 
@@ -18,16 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.collection import Collection
-    from reconciler.vips.entries import Entry, Naming
+    from reconciler.vips.entries import Entry
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The addresses a zone has given, of all its meshes. `now` in seconds of the epoch."""
+    """The addresses a zone has given, of all its meshes, and how it names services. `now` in
+    seconds of the epoch.
+    """
 
     allocations: Allocations
     pools: Pools
     now: float
+    naming: Naming = field(default_factory=Naming)  # of the first state that is looked at
 
 
 NOTHING_GIVEN = Given(Allocations(), Pools(), 0.0)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli.api_options import add_api, api_listeners
 from reconciler.cli.git_access import add_git, git_access
 from reconciler.cli.limits import positive
+from reconciler.cli.names import add_names, naming, pools
 from reconciler.cli.options import count, port
 from reconciler.cli.port_limits import add_ads, add_door, ads_limits, door_limits
 from reconciler.cli.running import (
@@ -81,6 +82,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="proxies read their token file anew for each stream; needs a token file at the proxy",
     )
     _add_limits(parser)
+    add_names(parser)
     parser.add_argument(
         "--status-repo",
         help="repository that this zone commits its status to; without it the global does",
@@ -306,6 +308,8 @@ def _settings(args: argparse.Namespace, join: Join, version: str) -> ZoneSetting
         services_grace_s=args.mesh_service_grace,
         message_max=args.kds_message_bytes,
         health_interval_s=args.health_interval,
+        vip_pools=pools(args),
+        naming=naming(args),
         outlier_detection=args.outlier_detection == "on",
         token_age_max_s=args.token_age_max,
         token_renewal_s=TOKEN_RENEWAL_S if args.reloadable_tokens else 0.0,

@@ -13,6 +13,7 @@ from reconciler.model.resource import MeshResource
 from reconciler.state import MeshState
 from reconciler.status.announcement import NO_STATUS, ZoneStatus
 from reconciler.vips.allocation import Pools
+from reconciler.vips.entries import Naming
 
 if TYPE_CHECKING:
     from xds.discovery import Node
@@ -58,5 +59,6 @@ class ZoneSettings:
     token_renewal_s: float = 0.0  # a proxy is asked for a newer one so long before; 0: never
     build_batch: int = 2
     vip_pools: Pools = field(default_factory=Pools)
+    naming: Naming = field(default_factory=Naming)
     outlier_detection: bool = True  # proxies find out who cannot be reached, without a policy
     admin_access: bool = False  # certificates for admin listeners can be had

@@ -31,7 +31,7 @@ TOLD_MAX = 20  # problems that are told at once; the rest are counted
 
 
 def giving(state: ZoneState) -> Given:
-    return Given(state.vips, state.settings.vip_pools, state.now)
+    return Given(state.vips, state.settings.vip_pools, state.now, state.settings.naming)
 
 
 def given(state: ZoneState, context: MeshContext) -> ZoneState:
