@@ -78,8 +78,7 @@ def test_policy_towards_one_service_is_looked_at_there_only(
     state = apply(state, ResourceDiff(put=(timeout("b7", 7, "b", 2),)))
     after = mesh_context(state, "default", "east", frozenset(), {}, context)
     assert after.differing is not None
-    # And whoever calls instances by their addresses.
-    assert after.differing.services == {"s7", "=s7", "=*"}
+    assert after.differing.services == {"s7"}
     assert not after.differing.proxies
     views = looked(after, state)
     callers = {key for key, result in views.items() if "s7" in result.services}
