@@ -7,18 +7,19 @@ hands in nothing (`render`, `plan`) gives addresses anew, as a zone would that h
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from reconciler.vips.allocation import Allocations, Pools
-from reconciler.vips.entries import Naming
+from reconciler.vips.entries import EntryKind, Naming
 from reconciler.vips.resolvable import Resolvable
+from reconciler.vips.statuses import NOBODY, Named
 from reconciler.vips.wanted import Wanted, nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from reconciler.collection import Collection
+    from reconciler.collection import Collection, Sorted
     from reconciler.vips.entries import Entry
 
 
@@ -39,13 +40,16 @@ NOTHING_GIVEN = Given(Allocations(), Pools(), 0.0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeshNames:
-    """`exhausted`: what has no address, because its pool has none left."""
+    """`exhausted`: what has no address, because its pool has none left. `services`: MeshServices,
+    by name; changes are found by `collection.differences`.
+    """
 
     mesh: str
     wanted: Wanted
     allocations: Allocations = field(default_factory=Allocations)
     resolvable: Resolvable = field(default_factory=Resolvable)
     exhausted: frozenset[Entry] = frozenset()
+    services: Sorted[Named] = NOBODY
 
     def followed(self, resources: Mapping[str, Collection], given: Given | None) -> MeshNames:
         """In another state of the mesh, by the collections of its types. What is the same is the
@@ -59,7 +63,7 @@ class MeshNames:
         if known and not differing and not self.exhausted:
             if given.allocations is self.allocations and wanted is self.wanted:
                 return self
-            return MeshNames(self.mesh, wanted, given.allocations, self.resolvable)
+            return replace(self, wanted=wanted, allocations=given.allocations)
         holders = wanted.holders
         if known:
             touched = differing | self.exhausted
@@ -78,7 +82,19 @@ class MeshNames:
             touched |= {entry for entry in had if entry not in has}
         addresses = allocations.of(self.mesh)
         resolvable = self.resolvable.followed(holders, addresses, touched)
-        return MeshNames(self.mesh, wanted, allocations, resolvable, frozenset(changes.exhausted))
+        exhausted = frozenset(changes.exhausted)
+        services = self.services.changed(dict(_services(wanted, addresses, touched)))
+        return MeshNames(self.mesh, wanted, allocations, resolvable, exhausted, services)
+
+
+def _services(
+    wanted: Wanted, addresses: Mapping[Entry, str], touched: Iterable[Entry]
+) -> Iterator[tuple[str, Named | None]]:
+    for entry in touched:
+        if entry.kind is EntryKind.MESH_SERVICE:
+            there, made = entry in wanted.holders, wanted.generated.get(entry, ())
+            named = Named(entry.name, made, addresses.get(entry, "")) if there else None
+            yield entry.name, named
 
 
 def no_names(mesh: str, zone: str, naming: Naming | None = None) -> MeshNames:

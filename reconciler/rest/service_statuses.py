@@ -1,20 +1,24 @@
 """What services say of themselves, where it is not a part of what a control plane computes with:
-the statuses of a zone's own MeshServices, and which MeshServices are one in a
-MeshMultiZoneService. Pure.
+the statuses of a zone's own MeshServices, the names of services there, and which MeshServices are
+one in a MeshMultiZoneService. Pure.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.model.resource import NAMESPACE, ZONE, MeshResource, canonical_json
 from reconciler.model.services import MESH_SERVICE, matched
+from reconciler.vips.entries import REAL, Entry
+from reconciler.vips.statuses import FIELDS, status_of
 from xds.copying import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from reconciler.mesh_names import MeshNames
     from reconciler.model.resource import ResourceKey
     from reconciler.rest.catalogue import Catalogue, Shelf
     from reconciler.state import MeshState
@@ -32,6 +36,36 @@ class OwnServices:
 
     def of(self, type_: str, mesh: str | None = None) -> Sequence[MeshResource]:
         return [self.local.get(r.key) or r for r in self.merged.of(type_, mesh)]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedServices:
+    """Services of a zone, each with the names and the address that it has there, whoever made it.
+    `names`: of a mesh, None where nobody has asked for any yet.
+    """
+
+    shelf: Shelf
+    names: Callable[[str], MeshNames | None]
+
+    def get(self, key: ResourceKey) -> MeshResource | None:
+        found = self.shelf.get(key)
+        return None if found is None else self._told(found)
+
+    def of(self, type_: str, mesh: str | None = None) -> Sequence[MeshResource]:
+        return [self._told(each) for each in self.shelf.of(type_, mesh)]
+
+    def _told(self, service: MeshResource) -> MeshResource:
+        names = self.names(service.key.mesh)
+        if names is None:
+            return service
+        entry = Entry(REAL[service.key.type], service.key.name)
+        address = names.allocations.of(names.mesh).get(entry)
+        fields = status_of(entry.kind, names.wanted.generated.get(entry, ()), address)
+        said = json.loads(service.status) if service.status else {}
+        kept = {name: value for name, value in said.items() if name not in FIELDS}
+        if not fields and kept == said:
+            return service
+        return replace(service, status=canonical_json({**kept, **fields}))
 
 
 @dataclass(frozen=True, slots=True)

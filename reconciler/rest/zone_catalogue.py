@@ -13,9 +13,10 @@ from reconciler.kds.proxy_insight import insight_bytes
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.model.services import MESH_SERVICE, MULTI_ZONE
 from reconciler.model.spec import InsightSpec
+from reconciler.real import EXTERNAL
 from reconciler.registration import node_id
 from reconciler.rest.catalogue import Catalogue, no_times
-from reconciler.rest.service_statuses import MultiZoneServices, OwnServices
+from reconciler.rest.service_statuses import MultiZoneServices, NamedServices, OwnServices
 from reconciler.rest.zone_config import computed
 from reconciler.state import from_resources
 from reconciler.steps.global_insights import moment
@@ -24,6 +25,7 @@ from reconciler.steps.zone_insights import told
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reconciler.mesh_names import MeshNames
     from reconciler.rest.catalogue import Shelf, TimesOf
     from reconciler.steps.proxy_state import Proxy
     from reconciler.steps.zone_state import ZoneState
@@ -39,6 +41,7 @@ def of_zone(
     items_max: int,
     times_of: TimesOf = no_times,
 ) -> Catalogue:
+    named = partial(NamedServices, names=partial(_names, state))
     return Catalogue(
         mode="zone",
         zone=state.settings.zone,
@@ -50,8 +53,9 @@ def of_zone(
         layers=(state.merged,),
         derived={
             **{type_: partial(_insights_of, state, type_, now) for type_ in INSIGHTS},
-            MESH_SERVICE: lambda _catalogue: OwnServices(state.merged, state.local),
-            MULTI_ZONE: MultiZoneServices,
+            MESH_SERVICE: lambda _catalogue: named(OwnServices(state.merged, state.local)),
+            MULTI_ZONE: lambda catalogue: named(MultiZoneServices(catalogue)),
+            EXTERNAL: lambda _catalogue: named(state.merged),
             "Zone": lambda _catalogue: from_resources((_zone(state),)),
             "ZoneInsight": lambda _catalogue: from_resources(_zone_insight(state)),
         },
@@ -61,6 +65,12 @@ def of_zone(
         zone_state=state,
         compute=partial(computed, state),
     )
+
+
+def _names(state: ZoneState, mesh: str) -> MeshNames | None:
+    """Those that proxies were told last."""
+    context = state.contexts.get(mesh) or state.stale.get(mesh)
+    return None if context is None else context.names
 
 
 def _insights_of(state: ZoneState, type_: str, now: float, _catalogue: Catalogue) -> Shelf:

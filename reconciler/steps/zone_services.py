@@ -40,8 +40,9 @@ from reconciler.model.services import (
 from reconciler.model.spec import MeshServiceSpec, MeshSpec
 from reconciler.registration import node_id
 from reconciler.state import ResourceDiff, narrowed
-from reconciler.steps import zone_build, zone_report
+from reconciler.steps import zone_build, zone_report, zone_vips
 from reconciler.steps.zone_state import BuildSoon, Effect, Note, Outcome, Persist, WakeAt, ZoneState
+from reconciler.vips.statuses import FIELDS
 from xds.copying import replace
 
 if TYPE_CHECKING:
@@ -279,7 +280,8 @@ def _served(
     }
     certified = mesh.mtls is not None and held.backends.get(mesh.mtls.name, 0) == total
     counts = {"connected": held.connected, "healthy": healthy, "total": total}
-    status = _status(before, mesh, certified=certified, counts=counts)
+    names = _named(state, at, before)
+    status = _status(before, mesh, certified=certified, counts=counts, names=names)
     return mesh_resource(_key(at), _labels(state, at), data, status)
 
 
@@ -294,9 +296,9 @@ def _vacant(
     text = datetime.fromtimestamp(int(now if since is None else since), UTC).isoformat()
     labels = _labels(state, at).with_labels({VACANT_SINCE: text.replace("+00:00", "Z")})
     data = {**json.loads(before.body), "state": UNAVAILABLE}
-    return mesh_resource(
-        before.key, labels, data, _status(before, mesh, certified=False, counts={})
-    )
+    names = _named(state, at, before)
+    status = _status(before, mesh, certified=False, counts={}, names=names)
+    return mesh_resource(before.key, labels, data, status)
 
 
 def _vacant_since(resource: MeshResource, now: float) -> float | None:
@@ -315,6 +317,7 @@ def _status(
     *,
     certified: bool,
     counts: Mapping[str, int],
+    names: Mapping[str, object],
 ) -> str:
     """Kuma leaves out what is zero. While the mesh has mTLS it goes one way: every new proxy begins
     with mTLS, and callers must not change to plain text until it has its certificate.
@@ -322,7 +325,16 @@ def _status(
     held = before is not None and speaks_tls(before) and (mesh is None or mesh.mtls is not None)
     tls = READY if held or certified else NOT_READY
     told = {name: count for name, count in counts.items() if count}
-    return canonical_json({"dataplaneProxies": told, "tls": {"status": tls}})
+    return canonical_json({**names, "dataplaneProxies": told, "tls": {"status": tls}})
+
+
+def _named(state: ZoneState, at: At, before: MeshResource | None) -> Mapping[str, object]:
+    """Its names and address; after a start those of before, until they are known again."""
+    found = zone_vips.status_fields(state, *at)
+    if found is not None:
+        return found
+    said = json.loads(before.status) if before is not None and before.status else {}
+    return {name: said[name] for name in FIELDS if name in said}
 
 
 def _labels(state: ZoneState, at: At) -> Labels:

@@ -10,11 +10,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from reconciler.collection import differences
 from reconciler.decode import mesh_resource
 from reconciler.mesh_names import Given, no_names
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
-from reconciler.steps.zone_state import Note, Outcome, Persist, ZoneState
+from reconciler.model.services import MESH_SERVICE
+from reconciler.steps.zone_state import BuildSoon, Note, Outcome, Persist, ZoneState
 from reconciler.vips.allocation import Allocations
+from reconciler.vips.entries import EntryKind
+from reconciler.vips.statuses import status_of
 from reconciler.vips.stored import allocations_of, text_of
 from xds.copying import replace
 
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from reconciler.context import MeshContext
+    from reconciler.mesh_names import MeshNames
     from reconciler.vips.entries import Fault
 
 KIND = "vips"  # of rows
@@ -65,8 +70,9 @@ def told(state: ZoneState, mesh: str) -> Outcome:
     if context is None:
         return state, ()
     found, before = context.names, state.unnamed.get(mesh, NOBODY)
+    state, soon = _named(state, mesh, before, found)
     if found.wanted is before.wanted and found.exhausted == before.exhausted:
-        return state, ()
+        return replace(state, unnamed=state.unnamed.insert(mesh, found)) if soon else state, soon
     known = set(before.wanted.problems)
     new = [fault for fault in found.wanted.problems if fault not in known]
     notes = [Note("name.refused", _said(mesh, fault)) for fault in new[:TOLD_MAX]]
@@ -76,7 +82,33 @@ def told(state: ZoneState, mesh: str) -> Outcome:
         names = sorted(entry.name for entry in found.exhausted)
         fields = {"mesh": mesh, "count": len(names), "names": names[:TOLD_MAX]}
         notes.append(Note("vips.exhausted", fields))
-    return replace(state, unnamed=state.unnamed.insert(mesh, found)), tuple(notes)
+    return replace(state, unnamed=state.unnamed.insert(mesh, found)), (*notes, *soon)
+
+
+def _named(state: ZoneState, mesh: str, before: MeshNames, found: MeshNames) -> Outcome:
+    """What a MeshService says of its names is looked at again where they differ."""
+    moved = differences(before.services, found.services)
+    if not moved:
+        return state, ()
+    queue = dict(state.services.queue)
+    for was, now in moved:
+        each = now or was
+        assert each is not None
+        if state.local.get(ResourceKey(MESH_SERVICE, mesh, each.name)) is not None:
+            queue.setdefault((mesh, each.name), False)
+    services = replace(state.services, queue=queue)
+    return replace(state, services=services), (BuildSoon(),)
+
+
+def status_fields(state: ZoneState, mesh: str, service: str) -> Mapping[str, object] | None:
+    """Of a MeshService's status, by the names that are known; None before any are."""
+    found = state.unnamed.get(mesh)
+    if found is None:
+        return None
+    named = found.services.get(service)
+    if named is None:
+        return {}
+    return status_of(EntryKind.MESH_SERVICE, named.generated, named.address)
 
 
 def _said(mesh: str, fault: Fault) -> Mapping[str, object]:

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from reconciler.collection import Sorted
 from reconciler.vips.entries import EntryKind
 from reconciler.vips.hostnames import CONDITION, GENERATED, ORIGIN_OF_NAMES
 
@@ -15,12 +18,28 @@ if TYPE_CHECKING:
     from reconciler.vips.hostnames import Generated
 
 
+FIELDS = ("addresses", "hostnameGenerators", "vip", "vips")
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A real resource with its names. `address`: "" while it has none."""
+
+    name: str  # of the resource
+    generated: tuple[Generated, ...]
+    address: str
+
+
+NOBODY: Sorted[Named] = Sorted(attrgetter("name"))
+
+
 def status_of(
     kind: EntryKind, generated: Sequence[Generated], address: str | None
 ) -> Mapping[str, object]:
-    """Its fields, in the form of the API; none where there is nothing to say.
+    """Its `FIELDS`, in the form of the API; none where there is nothing to say.
 
-    `address`: None while it has none. A MeshExternalService has one `vip`, others a list of `vips`.
+    `address`: None or "" while it has none. A MeshExternalService has one `vip`, others a list of
+    `vips`.
     """
     found: dict[str, object] = {}
     addresses = [

@@ -102,3 +102,51 @@ def test_a_zone_shows_its_own_services_with_their_status_and_matches_all_zones()
 def test_what_is_not_there_is_not_found(path: str) -> None:
     shown = of_zone(zone(mesh()).state, hostname="zone", now=START, items_max=1000)
     assert ask(shown, f"/meshes/default/{path}")[0] == 404
+
+
+def generator(kind: str, template: str) -> MeshResource:
+    spec = {"selector": {kind: {"matchLabels": {}}}, "template": template}
+    return made("HostnameGenerator", f"of-{kind.lower()}", spec)
+
+
+def test_a_zone_shows_the_names_and_addresses_that_services_have_there() -> None:
+    """Also of what others made, whose own status says something else."""
+    said = '{"tls":{"status":"Ready"},"vips":[{"ip":"241.9.9.9"}]}'
+    theirs = replace(made("MeshService", "api-x", zone="west", display_name="api"), status=said)
+    east = zone(
+        mesh(),
+        multi(display_name="api"),
+        theirs,
+        made("MeshExternalService", "files", {"match": {"port": 443, "protocol": "tcp"}}),
+        generator("meshService", "{{ .DisplayName }}.{{ .Zone }}.x"),
+        generator("meshExternalService", "{{ .Name }}.ext"),
+        generator("meshMultiZoneService", "{{ .Name }}.multi"),
+    )
+    east.connect(dataplane("backend-0", "backend"))
+    east.tick(1)
+    shown = of_zone(east.state, hostname="zone", now=START + 5, items_max=1000)
+
+    def names(path: str) -> tuple[list[str], object, object]:
+        found = ask(shown, f"/meshes/default/{path}")[1]
+        listed = ask(shown, f"/meshes/default/{path.partition('/')[0]}")[1]["items"]
+        assert found in listed
+        status = found["status"]
+        hosts = [each["hostname"] for each in status["addresses"]]
+        return hosts, status.get("vip", status.get("vips")), status.get("tls")
+
+    ip = "ip"
+    own = ["backend.svc.mesh.local", "backend.east.x"]
+    assert names("meshservices/backend") == (own, [{ip: "241.0.0.1"}], {"status": "NotReady"})
+    west = (["api.west.x"], [{ip: "241.0.0.0"}], {"status": "Ready"})
+    assert names("meshservices/api-x") == west
+    assert names("meshexternalservices/files") == (["files.ext"], {ip: "242.0.0.0"}, None)
+    assert names("meshmultizoneservices/all") == (["all.multi"], [{ip: "243.0.0.0"}], None)
+    assert [each["zone"] for each in told(shown)["meshServices"]] == ["west"]
+
+
+def test_a_status_is_as_it_was_said_while_nobody_has_asked_for_names() -> None:
+    said = '{"tls":{"status":"Ready"}}'
+    theirs = replace(made("MeshService", "api-x", zone="west"), status=said)
+    shown = of_zone(zone(mesh(), theirs).state, hostname="zone", now=START, items_max=1000)
+    found = ask(shown, "/meshes/default/meshservices/api-x")[1]
+    assert found["status"]["tls"] == {"status": "Ready"}

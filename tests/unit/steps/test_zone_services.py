@@ -32,6 +32,15 @@ if TYPE_CHECKING:
 SINCE = "kuma.io/deletion-grace-period-started-at"
 HOUR = 3600.0
 MTLS = {"enabledBackend": "ca", "backends": [{"name": "ca", "type": "builtin"}]}
+GENERATOR_REF = {"hostnameGeneratorRef": {"coreName": "local-universal-mesh-service"}}
+GENERATED = {"type": "Generated", "status": "True", "reason": "Generated", "message": ""}
+NAMED = {
+    "addresses": [
+        {"hostname": "backend.svc.mesh.local", "origin": "HostnameGenerator", **GENERATOR_REF}
+    ],
+    "hostnameGenerators": [{**GENERATOR_REF, "conditions": [GENERATED]}],
+    "vips": [{"ip": "241.0.0.0"}],
+}
 CA = tuple(
     mesh_resource(ResourceKey("Secret", "default", f"default.{name}"), Labels(), {"data": "eA=="})
     for name in ("ca-builtin-cert-ca", "ca-builtin-key-ca")
@@ -104,6 +113,7 @@ def test_each_service_of_the_proxies_has_a_mesh_service_as_kuma_makes_it() -> No
     }
     made.tick(1)
     assert status(made) == {
+        **NAMED,
         "dataplaneProxies": {"connected": 1, "healthy": 1, "total": 1},
         "tls": {"status": "NotReady"},
     }
@@ -205,7 +215,7 @@ def test_losing_proxies_is_not_deleting_a_service() -> None:
     assert made.state.local.of("Dataplane") == ()
     assert spec(made) == {**before, "state": "Unavailable"}
     assert one(made).labels.get(SINCE) == "2027-01-15T08:00:10Z"
-    assert status(made) == {"dataplaneProxies": {}, "tls": {"status": "NotReady"}}
+    assert status(made) == {**NAMED, "dataplaneProxies": {}, "tls": {"status": "NotReady"}}
     made.tick(HOUR - 1)
     assert found(made) is not None
     made.tick(1)
@@ -498,3 +508,57 @@ def test_a_zone_has_the_generators_of_names_that_kumas_have() -> None:
     }
     stored = [e for e in made.effects if isinstance(e, z.Persist)]
     assert not any(r.key.type == "HostnameGenerator" for e in stored for r in e.put)
+
+
+# --- names ---
+
+
+def a_generator(name: str, template: str) -> MeshResource:
+    spec = {"selector": {"meshService": {"matchLabels": {}}}, "template": template}
+    return mesh_resource(ResourceKey("HostnameGenerator", "", name), Labels(), spec)
+
+
+def test_names_stand_in_the_status_within_a_second_and_go_up_with_it() -> None:
+    made = zone(mesh())
+    made.connect(made_by("backend"))
+    made.tick(1)
+    (told,) = published(made)
+    assert json.loads(decode_entry("MeshService", told.entry).status or "") == status(made)
+    followed = Followed(made)
+    followed.connect()
+    revised(followed, "c2", mesh(), a_generator("a", "{{ .Name }}.corp"))
+    made.tick(1)
+    addresses = [each["hostname"] for each in status(made)["addresses"]]
+    assert addresses == ["backend.corp", "backend.svc.mesh.local"]
+    revised(followed, "c3", mesh(), a_generator("a", "{{ .Nothing }}"))
+    made.tick(1)
+    conditions = [each["conditions"][0] for each in status(made)["hostnameGenerators"]]
+    assert [each["reason"] for each in conditions] == ["TemplateError", "Generated"]
+    assert [each["hostname"] for each in status(made)["addresses"]] == ["backend.svc.mesh.local"]
+
+
+def test_names_stay_over_a_restart_and_nothing_is_written_for_them() -> None:
+    made = zone(mesh())
+    made.connect(made_by("backend"))
+    made.tick(1)
+    before = status(made)
+    again = restarted(made)
+    again.tick(1)
+    assert status(again)["vips"] == before["vips"]
+    assert status(again)["addresses"] == before["addresses"]
+    written = again.state.services.written
+    again.connect(made_by("backend"))
+    again.tick(2)
+    assert status(again) == before
+    assert again.state.services.written - written <= 2  # who is connected, and no names
+
+
+def test_services_of_other_zones_are_not_looked_at_for_their_names() -> None:
+    labels = Labels.of({"kuma.io/zone": "west", "kuma.io/origin": "global"})
+    theirs = mesh_resource(ResourceKey("MeshService", "default", "backend-x"), labels, {})
+    made = zone(mesh(), theirs)
+    made.connect(made_by("backend"))
+    named = made.state.unnamed["default"].services
+    assert [each.name for each in named] == ["backend", "backend-x"]
+    assert not made.state.services.queue
+    assert found(made, "backend-x") is None
