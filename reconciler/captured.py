@@ -45,7 +45,7 @@ Domains = tuple[tuple[str, tuple[str, ...]], ...]  # names and their addresses, 
 
 SOURCE, SOURCE6 = "127.0.0.6", "::6"  # by which the rules know what comes from the proxy
 ANY, ANY6 = "0.0.0.0", "::"  # noqa: S104 - all that was redirected
-LOOPBACK, LOOPBACK6 = "127.0.0.1", "::1"
+LOOPBACK = "127.0.0.1"
 TTL_S = 30
 SOCKET = "kuma-mesh-metric-config.sock"  # where agents look for documents; of this length at most:
 SOCKET_PATH_MAX = 98
@@ -126,17 +126,13 @@ def _is_strict(spec: DataplaneSpec, mesh: MeshSpec, traits: ProxyTraits) -> bool
 
 @dataclass(frozen=True, slots=True)
 class Dns(Key):
-    """Who answers the names of the mesh at a proxy, and how.
-
-    `embedded`: the agent itself, which is told them as a document; else Envoy, which `forwards`
-    other names, or leaves them to an agent that asks it first.
+    """Who answers the names of the mesh at a proxy: its agent, which asks Envoy for them on this
+    port, or is told them as a document (`embedded`).
     """
 
     port: int
     ipv6: bool
     embedded: bool
-    forwards: bool
-    reuse_port: bool
 
 
 def dns_of(spec: DataplaneSpec, traits: ProxyTraits) -> Dns | None:
@@ -145,27 +141,16 @@ def dns_of(spec: DataplaneSpec, traits: ProxyTraits) -> Dns | None:
         return None
     assert spec.transparent is not None
     capture = traits.capture
-    return Dns(
-        capture.dns_port,
-        spec.transparent.ipv6,
-        capture.embedded_dns and bool(capture.workdir),
-        capture.forwards_dns,
-        traits.reuse_port,
-    )
+    embedded = capture.embedded_dns and bool(capture.workdir)
+    return Dns(capture.dns_port, spec.transparent.ipv6, embedded)
 
 
 def dns_listener(dns: Dns, domains: Domains) -> DnsListener:
-    # An agent that asks Envoy first does so by IPv4; applications that are redirected, by both.
-    both = (LOOPBACK, LOOPBACK6) if dns.forwards and dns.ipv6 else (LOOPBACK,)
-    return DnsListener(
-        name=names.DNS_LISTENER,
-        addresses=both,
-        port=dns.port,
-        records=records(domains, ipv6=dns.ipv6),
-        forwards=dns.forwards,
-        ttl_s=TTL_S,
-        reuse_port=dns.reuse_port,
-    )
+    """Each name has an address of either family, whatever is captured: of the other one Envoy says
+    that there is no such name, which some resolvers take for the name as a whole.
+    """
+    found = records(domains, ipv6=True)
+    return DnsListener(names.DNS_LISTENER, LOOPBACK, dns.port, found, TTL_S)
 
 
 def records(domains: Domains, *, ipv6: bool) -> Domains:

@@ -17,7 +17,6 @@ PORT_MAX = 65535
 IN_METADATA = "feature-transparent-proxy-in-dataplane-metadata"
 EMBEDDED_DNS = "feature-embedded-dns"
 STRICT_PORTS = "feature-strict-inbound-ports"
-ENVOY_DNS = "mesh-reconciler-envoy-dns"  # of our own agent: Envoy resolves foreign names, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,6 @@ class CaptureTraits:
 
     dns_port: int = 0
     embedded_dns: bool = False
-    forwards_dns: bool = False
     strict_ports: bool = False
     probe_proxy: bool = False
     workdir: str = ""
@@ -86,7 +84,6 @@ def traits_of(metadata: Mapping[str, object], features: Collection[object]) -> C
     return CaptureTraits(
         dns_port=dns_port,
         embedded_dns=EMBEDDED_DNS in features,
-        forwards_dns=ENVOY_DNS in features,
         strict_ports=STRICT_PORTS in features,
         probe_proxy=metadata.get("dataplane.appProbeProxy.enabled") == "true",
         workdir=workdir if isinstance(workdir, str) else "",

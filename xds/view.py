@@ -302,20 +302,15 @@ class DirectListener:
 
 @dataclass(frozen=True, slots=True)
 class DnsListener(Key):
-    """`kuma:dns`: answers for the names of the mesh, on UDP.
-
-    `forwards`: other names are looked up, of `resolvers` (of those of the host without any);
-    else they do not exist.
+    """`kuma:dns`: answers for the names of the mesh, on UDP. To it no other name exists: whoever
+    asks it asks others beside it.
     """
 
     name: str
-    addresses: tuple[str, ...]  # at least one
+    address: str
     port: int
     records: tuple[tuple[str, tuple[str, ...]], ...]  # names and their addresses, sorted, distinct
-    forwards: bool
     ttl_s: int = 30
-    reuse_port: bool = True  # without it an Envoy of several workers refuses the listener
-    resolvers: tuple[tuple[str, int], ...] = ()  # addresses and ports
 
 
 @dataclass(frozen=True, slots=True)

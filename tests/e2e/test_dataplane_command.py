@@ -373,7 +373,7 @@ async def test_names_are_answered_as_long_as_envoy_runs(zone: Zone) -> None:
     """Those of the mesh from what Envoy says; where the port is taken nothing runs."""
     pipe, port, behind = zone.folder / "admin.sock", free_port(), free_port()
     records = (("backend.mesh", ("240.0.0.0",)),)
-    listener = DnsListener("kuma:dns", ("127.0.0.1",), behind, records, forwards=False)
+    listener = DnsListener("kuma:dns", "127.0.0.1", behind, records)
     zone.answers = [
         ok(
             {

@@ -177,15 +177,12 @@ ingress = st.builds(
 dns = st.builds(
     DnsListener,
     name=names,
-    addresses=st.lists(addresses, min_size=1, max_size=3).map(tuple),
+    address=addresses,
     port=ports,
     records=st.dictionaries(names, st.lists(addresses, min_size=1, max_size=9).map(tuple)).map(
         lambda found: tuple(sorted(found.items()))
     ),
-    forwards=st.booleans(),
     ttl_s=st.integers(30, 2**31),
-    reuse_port=st.booleans(),
-    resolvers=st.lists(st.tuples(addresses, ports), max_size=2).map(tuple),
 )
 documents = st.builds(
     DynamicConfigListener,

@@ -303,7 +303,7 @@ RECORDS = (
     ("backend.mesh", ("240.0.0.0", "::ffff:f000:0")),
     ("web.mesh", ("240.0.0.1", "::ffff:f000:1")),
 )
-DNS = DnsListener(names.DNS_LISTENER, ("127.0.0.1", "127.0.0.2"), 15054, RECORDS, forwards=False)
+DNS = DnsListener(names.DNS_LISTENER, "127.0.0.1", 15054, RECORDS)
 DOCUMENTS = (("/dns", '{"records":[],"ttl":30}'), ("/meshmetric", "{}"))
 PROBES = (
     ProbeRoute("/8080/healthz", "/healthz", "localhost:8080"),
@@ -335,7 +335,6 @@ EVERY_LISTENER: tuple[ListenerInput, ...] = (
     ),
     DirectListener("direct_access_10.0.0.2:80", "10.0.0.2", 80, names.DIRECT_ACCESS_CLUSTER),
     DNS,
-    replace(DNS, forwards=True, resolvers=(("127.0.0.1", 53),)),
     DynamicConfigListener(names.DYNAMIC_CONFIG_LISTENER, "/tmp/config.sock", DOCUMENTS),
     ProbeListener(names.PROBE_LISTENER, "127.0.0.1", 9000, PROBES, captured=True, reuse_port=True),
     AdminListener(names.ADMIN_LISTENER, "127.0.0.1", 9901, names.ADMIN_CLUSTER),

@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING
 
 from envoy_data_plane.envoy.config.core.v3 import (
     Address,
-    DnsResolverOptions,
     SocketAddress,
     SocketAddressProtocol,
     TrafficDirection,
-    TypedExtensionConfig,
 )
-from envoy_data_plane.envoy.config.listener.v3 import AdditionalAddress, Listener, ListenerFilter
+from envoy_data_plane.envoy.config.listener.v3 import Listener, ListenerFilter
 from envoy_data_plane.envoy.data.dns.v3 import (
     DnsTable,
     DnsTableAddressList,
@@ -27,26 +25,16 @@ from envoy_data_plane.envoy.data.dns.v3 import (
 )
 from envoy_data_plane.envoy.extensions.filters.udp.dns_filter.v3 import (
     DnsFilterConfig,
-    DnsFilterConfigClientContextConfig,
     DnsFilterConfigServerContextConfig,
 )
-from envoy_data_plane.envoy.extensions.network.dns_resolver.cares.v3 import CaresDnsResolverConfig
 
-from xds.build.chains import address_of
 from xds.message import PARTS, any_of, encode, framer, joined, new
 
 if TYPE_CHECKING:
     from xds.view import DnsListener
 
 DNS_FILTER = "envoy.filters.udp.dns_filter"
-CARES = "envoy.network.dns_resolver.cares"
 STAT_PREFIX = "kuma_dns"
-
-# Of names that are looked up elsewhere. Resolvers of applications ask again after 5 s.
-LOOKUP_TIMEOUT = timedelta(seconds=4)  # of a lookup as a whole
-QUERY_TIMEOUT_S = 1  # of one query to one server
-QUERY_TRIES = 3
-PENDING_MAX = 4_096  # lookups at a time: beyond it names do not resolve
 
 _domain_field = framer(DnsTable, "virtual_domains")
 _name_field = framer(DnsTableDnsVirtualDomain, "name")
@@ -56,14 +44,12 @@ _address_field = framer(DnsTableAddressList, "address")
 
 
 def dns_listener(argument: DnsListener) -> Listener:
-    first, *more = [_udp(address, argument.port) for address in argument.addresses]
     return new(
         Listener,
         name=argument.name,
-        address=first,
-        additional_addresses=[new(AdditionalAddress, address=each) for each in more],
+        address=_udp(argument.address, argument.port),
         traffic_direction=TrafficDirection.INBOUND,
-        enable_reuse_port=argument.reuse_port,
+        enable_reuse_port=True,  # without it an Envoy of several workers refuses the listener
         listener_filters=[
             new(ListenerFilter, name=DNS_FILTER, typed_config=any_of(_filter(argument)))
         ],
@@ -80,7 +66,6 @@ def _filter(argument: DnsListener) -> DnsFilterConfig:
         DnsFilterConfig,
         stat_prefix=STAT_PREFIX,
         server_config=new(DnsFilterConfigServerContextConfig, inline_dns_table=_table(argument)),
-        client_config=_client(argument.resolvers) if argument.forwards else None,
     )
 
 
@@ -103,22 +88,3 @@ def _endpoint(addresses: tuple[str, ...]) -> bytes:
 @lru_cache(PARTS)
 def _ttl(seconds: int) -> bytes:
     return encode(new(DnsTableDnsVirtualDomain, answer_ttl=timedelta(seconds=seconds)))
-
-
-def _client(resolvers: tuple[tuple[str, int], ...]) -> DnsFilterConfigClientContextConfig:
-    """Servers of the host are read from its /etc/resolv.conf by the library Envoy uses."""
-    config = new(
-        CaresDnsResolverConfig,
-        resolvers=[address_of(address, port) for address, port in resolvers],
-        dns_resolver_options=new(DnsResolverOptions, no_default_search_domain=True),
-        query_timeout_seconds=QUERY_TIMEOUT_S,
-        query_tries=QUERY_TRIES,
-    )
-    return new(
-        DnsFilterConfigClientContextConfig,
-        resolver_timeout=LOOKUP_TIMEOUT,
-        typed_dns_resolver_config=new(
-            TypedExtensionConfig, name=CARES, typed_config=any_of(config)
-        ),
-        max_pending_lookups=PENDING_MAX,
-    )

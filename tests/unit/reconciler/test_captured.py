@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BOTH = TransparentProxying(15006, 15001)
-WITH_DNS = CaptureTraits(dns_port=15053, forwards_dns=True, workdir="/run/dp")
+WITH_DNS = CaptureTraits(dns_port=15053, workdir="/run/dp")
 BACKEND = a_dataplane("backend-1", an_inbound("backend", address="10.0.0.2"))
 DB = a_dataplane("db-1", an_inbound("db_shop_svc_80", address="10.0.0.3", protocol="tcp"))
 
@@ -276,21 +276,25 @@ def test_a_policy_for_a_section_tells_proxies_with_that_port_apart() -> None:
 # --- who answers ---
 
 
-def test_envoy_answers_on_both_loopbacks_and_asks_upstream_where_its_agent_cannot() -> None:
-    (dns,) = parts(view_of(web()), DnsListener)
-    assert (dns.addresses, dns.port, dns.forwards) == (("127.0.0.1", "::1"), 15053, True)
-    # kuma-dp asks Envoy first, then the host.
+def test_envoy_answers_where_its_agent_asks_it() -> None:
     (dns,) = parts(view_of(web(), capture=CaptureTraits(dns_port=15054)), DnsListener)
-    assert (dns.addresses, dns.port, dns.forwards) == (("127.0.0.1",), 15054, False)
+    assert (dns.address, dns.port) == ("127.0.0.1", 15054)
 
 
 def test_without_a_port_for_names_nobody_answers() -> None:
     assert not parts(view_of(web(), capture=CaptureTraits()), DnsListener)
 
 
-def test_a_proxy_of_one_family_is_told_no_other() -> None:
+def test_a_proxy_of_one_family_listens_on_no_other() -> None:
+    """Names have addresses of both all the same: Envoy would deny those that lack one."""
     view = view_of(web(replace(BOTH, ipv6=False)))
-    assert names(view) == {"web.mesh": ("240.0.0.0",)}
+    assert names(view) == {"web.mesh": ("240.0.0.0", "::ffff:f000:0")}
+    embedded = CaptureTraits(dns_port=15054, embedded_dns=True, workdir="/run/dp")
+    view = view_of(web(replace(BOTH, ipv6=False)), capture=embedded)
+    (config,) = parts(view, DynamicConfigListener)
+    (record,) = json.loads(config.documents[0][1])["records"]
+    assert record["ips"] == ["240.0.0.0"]
+    view = view_of(web(replace(BOTH, ipv6=False)))
     assert {x.address for x in parts(view, PassthroughListener)} == {"0.0.0.0"}
 
 

@@ -101,11 +101,9 @@ def test_who_answers_names_is_said_by_features_and_ports() -> None:
     assert introduced({})[1] == NOTHING
     node: dict[str, object] = {"dataplane.dns.port": "15054", "workdir": "/run/dp"}
     assert introduced(node)[1] == CaptureTraits(dns_port=15054, workdir="/run/dp")
-    features = ["feature-embedded-dns", "feature-strict-inbound-ports", "mesh-reconciler-envoy-dns"]
+    features = ["feature-embedded-dns", "feature-strict-inbound-ports"]
     known = introduced({"features": features, "dataplane.appProbeProxy.enabled": "true"})[1]
-    assert known == CaptureTraits(
-        embedded_dns=True, forwards_dns=True, strict_ports=True, probe_proxy=True
-    )
+    assert known == CaptureTraits(embedded_dns=True, strict_ports=True, probe_proxy=True)
 
 
 def test_names_are_not_told_where_dns_is_not_captured() -> None:

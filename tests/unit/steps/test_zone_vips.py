@@ -21,7 +21,6 @@ from xds.resource import LISTENER
 
 SAID = {
     "dataplane.dns.port": "15053",
-    "features": ["mesh-reconciler-envoy-dns"],
 }
 
 
