@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from reconciler.demo.seen import Seen
+    from reconciler.demo.visitor import Visitor
     from reconciler.demo.world import World
 
 EXAMPLE = "example: reconciler demo --once --dir /tmp/mesh-demo"
+CANNOT = "--transparent: %s; leave it out to see everything else"
 REFRESH_S = 0.5
 SIGNAL_HEARD_S = 0.1
 
@@ -41,6 +44,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="an empty or new folder, which is left as it is (default: a temporary one)",
     )
     parser.add_argument(
+        "--transparent",
+        action="store_true",
+        help="also a program that knows nothing of the mesh, in a network of its own where "
+        "everything is redirected to a sidecar; needs Linux and root",
+    )
+    parser.add_argument(
         "--format", choices=("text", "json"), default="text", help="of the tour's table"
     )
 
@@ -51,11 +60,29 @@ def run(args: argparse.Namespace) -> int:
     console = Console(stderr=args.format == "json")
     once = args.once or not sys.stdout.isatty()
     try:
+        if args.transparent:
+            _check_visitor()
         folder = _folder(args.dir)
     except (OSError, ValueError) as error:
         console.print(words_of(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return 2
-    return asyncio.run(_demo(folder, console, once=once, as_json=args.format == "json"))
+    shown = _Shown(once=once, as_json=args.format == "json", transparent=args.transparent)
+    return asyncio.run(_demo(folder, console, shown))
+
+
+def _check_visitor() -> None:
+    """Raises ValueError that says what is missing."""
+    from reconciler.demo.visitor import missing
+
+    if why := missing():
+        raise ValueError(CANNOT % why)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    once: bool
+    as_json: bool
+    transparent: bool
 
 
 def _folder(wanted: Path | None) -> Path:
@@ -67,13 +94,15 @@ def _folder(wanted: Path | None) -> Path:
     return folder.resolve()
 
 
-async def _demo(folder: Path, console: Console, *, once: bool, as_json: bool) -> int:
+async def _demo(folder: Path, console: Console, shown: _Shown) -> int:
+    from reconciler.demo.visitor import Visitor, program
     from reconciler.demo.world import DemoError, World
 
     def say(text: str, style: str = "") -> None:
         console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
     world = World(folder)
+    visitor = Visitor(world) if shown.transparent else None
     task = asyncio.current_task()
     assert task is not None
     _on_signals(task.cancel)
@@ -87,22 +116,28 @@ async def _demo(folder: Path, console: Console, *, once: bool, as_json: bool) ->
         try:
             await world.start(progress)
             say(await asyncio.to_thread(world.how_to_read), "dim")
-            if not once:
-                await _live(world, console)
-                return 0
-            return await _tour(world, console, as_json)
+            if shown.once:
+                return await _tour(world, visitor, console, shown.as_json)
+            if visitor is not None:
+                progress("a program that knows nothing of the mesh, in a network of its own")
+                await visitor.start()
+                say(f"to be where it is: {' '.join(visitor.inside(program()))}", "dim")
+            await _live(world, console)
+            return 0
         except DemoError as error:
             # Ctrl-C may have ended what failed before it left our group: then it is heard here.
             await asyncio.sleep(SIGNAL_HEARD_S)
             say(str(error), "red")
             return 2
     except asyncio.CancelledError:
-        return 130 if once else 0
+        return 130 if shown.once else 0
     finally:
         _on_signals(lambda: None)  # Ending is not interrupted: nothing may be left behind.
         for tap in world.taps.values():
             await tap.stop()
         await asyncio.to_thread(world.stop)
+        if visitor is not None:
+            await visitor.stop()
         with suppress(OSError):  # The terminal may be gone.
             say(f"every process has ended; logs are in {folder / 'logs'}", "dim")
 
@@ -114,7 +149,7 @@ def _on_signals(act: Callable[[], object]) -> None:
         loop.add_signal_handler(number, act)
 
 
-async def _tour(world: World, console: Console, as_json: bool) -> int:
+async def _tour(world: World, visitor: Visitor | None, console: Console, as_json: bool) -> int:
     from reconciler.demo.board import tour_table
     from reconciler.demo.tour import Tour
 
@@ -126,7 +161,7 @@ async def _tour(world: World, console: Console, as_json: bool) -> int:
         console.print(f"  {mark} {seen.step}: ", end="")
         console.print(f"{seen.what}  {seen.measured}", markup=False, highlight=False)
 
-    done = await Tour(world, report).run()
+    done = await Tour(world, report, visitor).run()
     if as_json:
         sys.stdout.write(json.dumps({"ok": done, "steps": [_row(row) for row in rows]}) + "\n")
     else:

@@ -6,6 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
 
 KEPT_MAX = 4 * 1024 * 1024  # bytes kept; later bytes are relayed only
 CHUNK = 65536
@@ -22,8 +26,12 @@ class Tap:
         self._server: asyncio.Server | None = None
         self._relays: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+    async def start(self, listening: socket.socket | None = None) -> None:
+        """On a socket that listens already, where one is given."""
+        if listening is not None:
+            self._server = await asyncio.start_server(self._accept, sock=listening)
+        else:
+            self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
 
     async def stop(self) -> None:
         """Takes nothing new, and ends what is relayed."""

@@ -16,10 +16,13 @@ from reconciler.demo import zones
 from reconciler.demo.calls import Answer, Load, by_version, by_zone, calls
 from reconciler.demo.outage import outage
 from reconciler.demo.seen import EFFECT_TIMEOUT_S, NotSeen, Seen
+from reconciler.demo.visitor import STEP, visited
 from reconciler.demo.world import GIT_IDENTITY, World
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from reconciler.demo.visitor import Visitor
 
 CALLS = 90
 SPLIT_CALLS = 300  # Envoy draws by lot: the share is within tolerance but once in 100,000 tours
@@ -82,14 +85,19 @@ spec:
 
 
 class Tour:
-    def __init__(self, world: World, report: Callable[[Seen], None]) -> None:
+    """With a `visitor`, one step more."""
+
+    def __init__(
+        self, world: World, report: Callable[[Seen], None], visitor: Visitor | None = None
+    ) -> None:
         self.world = world
         self.report = report
+        self.visitor = visitor
         self.port = world.frontend.app_port
 
     async def run(self) -> bool:
         """Every step in order; False as soon as one was not seen."""
-        steps: tuple[tuple[str, Callable[[], Awaitable[None]]], ...] = (
+        steps: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("1 both zones answer", self.both_zones),
             ("1 mutual TLS", self.mutual_tls),
             ("1 strangers are refused", self.strangers),
@@ -103,7 +111,9 @@ class Tour:
             ("6 the global is killed", lambda: outage(self)),
             ("7 near first", lambda: zones.near_first(self)),
             ("8 a way out by an egress", lambda: zones.way_out(self)),
-        )
+        ]
+        if (visitor := self.visitor) is not None:
+            steps.append((STEP, lambda: visited(self, visitor)))
         for name, step in steps:
             try:
                 await step()

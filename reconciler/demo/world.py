@@ -352,14 +352,14 @@ class World:
         ]  # fmt: skip
         if upstream is not None:
             arguments += ["--upstream", f"127.0.0.1:{upstream}"]
-        self._start(f"app-{workload.name}", workload.zone, arguments)
+        self.run_program(f"app-{workload.name}", workload.zone, arguments)
 
     # --- processes ---
 
     def _reconciler(self, name: str, role: str, *arguments: str) -> None:
-        self._start(name, role, [sys.executable, "-m", "reconciler.cli.main", *arguments])
+        self.run_program(name, role, [sys.executable, "-m", "reconciler.cli.main", *arguments])
 
-    def _start(self, name: str, role: str, arguments: list[str]) -> None:
+    def run_program(self, name: str, role: str, arguments: list[str]) -> None:
         log = self.folder / "logs" / f"{name}.log"
         with log.open("ab") as out:
             popen = subprocess.Popen(

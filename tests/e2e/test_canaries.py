@@ -93,7 +93,7 @@ class Planted(Planes):
     def _reconciler(self, name: str, role: str, *arguments: str) -> None:
         """Envoys tell all that they do, and the global has a fault."""
         if name == "global":
-            self._start(name, role, [sys.executable, "-c", FAULT, *arguments])
+            self.run_program(name, role, [sys.executable, "-c", FAULT, *arguments])
             return
         more = ("--log-level", "debug") if name.startswith("proxy-") else ()
         super()._reconciler(name, role, *arguments, *more)

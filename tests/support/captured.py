@@ -166,7 +166,7 @@ class Captured(Planes):
         host = self.of("outside")
         names = f"{OUTSIDE}={host.v4},{host.v6}"
         server = [sys.executable, name_server.__file__, host.v4, names]
-        self._start("names", "outside", server)
+        self.run_program("names", "outside", server)
         self._application("outside", [HTTP], [TCP])
 
     def _start_application(self, each: Application) -> None:
@@ -177,7 +177,7 @@ class Captured(Planes):
 
     def _application(self, role: str, http: Sequence[int], tcp: Sequence[int]) -> None:
         listening = [f"--http={port}" for port in http] + [f"--tcp={port}" for port in tcp]
-        self._start(
+        self.run_program(
             f"app-{role}", role, [sys.executable, network_app.__file__, "--says", role, *listening]
         )
 
