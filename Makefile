@@ -45,7 +45,7 @@ test: .venv ## Unit, golden, property, protocol, simulation and real Envoys; no 
 
 test-system: .venv ## What needs root, Debian packages, a browser or long time
 	@mkdir -p build
-	@( for p in openssl ip nft iptables-legacy setpriv dig musl-gcc capsh curl; do command -v $$p || exit; done ) >/dev/null || { apt-get update -qq && apt-get install -qqy openssl iproute2 nftables iptables util-linux bind9-dnsutils musl-tools libcap2-bin curl; }
+	@( for p in openssl ip nft iptables-legacy setpriv dig musl-gcc capsh curl sysctl; do command -v $$p || exit; done ) >/dev/null || { apt-get update -qq && apt-get install -qqy openssl iproute2 nftables iptables util-linux bind9-dnsutils musl-tools libcap2-bin curl procps; }
 	$(PYTEST) -m system --junitxml=build/junit-system.xml --timeout=900 $(ARGS)
 
 bench: .venv ## Measure, each figure beside its floor; writes build/bench.json and bench.svg

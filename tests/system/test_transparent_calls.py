@@ -5,6 +5,7 @@ is redirected, with plain curl and plain TCP. Needs root, nftables and curl.
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -281,3 +282,33 @@ def test_the_proxy_itself_is_asked_by_nobody_from_outside(world: Captured) -> No
     for port in (15001, 15006, ADMIN_PORT):
         answer = page(outside, f"http://{target}:{port}/config_dump")
         assert answer.status in (0, 403, 404), port
+
+
+# --- the rules ---
+
+
+@pytest.mark.parametrize("backend", ["iptables-legacy", "iptables-nft", "nftables"])
+def test_every_backend_s_rules_do_the_same_and_take_the_place_of_others(
+    world: Captured, backend: str
+) -> None:
+    """Under proxies that run: they need not know."""
+    for each in APPLICATIONS:
+        told = world.install(each.host, "--backend", backend)
+        assert told.startswith(f"installed again by {backend}, IPv4 and IPv6:")
+    eventually(lambda: who_answers(world, "http://backend.mesh") == EVERYBODY, "both zones")
+    assert passes(page(world.client, "http://backend.mesh", "-6"))
+    assert said(world.client, "echo.mesh", 80, "hello").split()[1:] == ["127.0.0.6", "hello"]
+    assert passes(page(world.client, "http://client.mesh"))
+    assert page(world.client, f"http://{OUTSIDE}:{HTTP}").says == "outside"
+
+
+def test_without_the_rules_a_host_is_as_it_was(world: Captured) -> None:
+    world.client.says(sys.executable, "-m", "reconciler.cli.main", "uninstall", "transparent-proxy")
+    try:
+        assert page(world.client, "http://backend.mesh").status == 0
+        assert page(world.client, f"http://{OUTSIDE}:{HTTP}").says == "outside"
+        outside, target = world.inside("outside"), world.of("client").v4
+        assert page(outside, f"http://{target}:{HTTP}").says == "client"
+    finally:
+        world.install("client")
+    eventually(lambda: passes(page(world.client, "http://backend.mesh")), "in the mesh again")
