@@ -49,6 +49,17 @@ def captured(settings: Settings, families: Sequence[Family]) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def redirected(settings: Settings) -> dict[str, object]:
+    """For programs: the ports, null where nothing goes to one, and who is left alone."""
+    dns = settings.dns is not Dns.OFF
+    ports = {
+        "inbound": settings.inbound_port if settings.inbound else None,
+        "outbound": settings.outbound_port if settings.outbound else None,
+        "dns": settings.dns_port if dns else None,
+    }
+    return {"ports": ports, "proxy_user": settings.proxy_user}
+
+
 def doubts(settings: Settings, families: Sequence[Family]) -> tuple[str, ...]:
     """What may not be as it was meant."""
     lines = []

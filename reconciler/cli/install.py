@@ -196,7 +196,7 @@ def run(args: argparse.Namespace) -> int:
 def _install(args: argparse.Namespace) -> None:
     from reconciler.capture.installation import Options, install
     from reconciler.capture.rules import Family
-    from reconciler.capture.wording import as_json, captured, doubts, titles
+    from reconciler.capture.wording import as_json, captured, doubts, redirected, titles
 
     settings = _settings(args)
     check(settings)
@@ -213,7 +213,7 @@ def _install(args: argparse.Namespace) -> None:
             "backend": report.backend,
             "families": [family.value for family in report.families],
             "replaced": list(report.replaced),
-            "captured": list(lines),
+            **redirected(settings),
             "notes": list(notes),
         }
         sys.stdout.write(as_json(fields) + "\n")
@@ -228,14 +228,15 @@ def _print_rules(
     args: argparse.Namespace, settings: Settings, families: tuple[Family, ...]
 ) -> None:
     """As they would be on a machine that has all of these families."""
-    from reconciler.capture.wording import as_json, doubts, rules_text
+    from reconciler.capture.wording import as_json, doubts, redirected, rules_text
 
     backend = "nftables" if args.backend == "auto" else args.backend
     texts = rules_text(settings, families, backend)
     notes = doubts(settings, families)
     if args.format == "json":
         named = [family.value for family in families]
-        fields = {"backend": backend, "families": named, "rules": texts, "notes": list(notes)}
+        fields: dict[str, object] = {"backend": backend, "families": named, "rules": texts}
+        fields |= {**redirected(settings), "notes": list(notes)}
         sys.stdout.write(as_json(fields) + "\n")
         return
     for program, text in texts.items():

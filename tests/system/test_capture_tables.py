@@ -131,7 +131,9 @@ def test_an_install_replaces_an_earlier_one_whole(made: World, earlier: str, bac
     report = made.install("--backend", backend, "--format=json")
     # Chains are listed as they were made; in which order does not matter.
     assert sorted(tables(made.app).splitlines()) == sorted(wanted.splitlines())
-    assert json.loads(report.stdout)["replaced"] == [earlier]
+    found = json.loads(report.stdout)
+    assert (found["backend"], found["replaced"]) == (backend, [earlier])
+    assert found["ports"] == {"inbound": 15006, "outbound": 15001, "dns": 15053}
 
 
 @pytest.mark.parametrize("repair", ["install", "uninstall"])

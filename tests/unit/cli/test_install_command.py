@@ -5,15 +5,15 @@ What it does stands in tests/system/test_capture*.py.
 
 from __future__ import annotations
 
+import argparse
 import json
-from typing import TYPE_CHECKING
+import re
+from pathlib import Path
 
 import pytest
 
+from reconciler.cli import install
 from reconciler.cli.main import main
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 INSTALL = ["install", "transparent-proxy", "--dry-run"]
 
@@ -72,6 +72,24 @@ def test_rules_are_there_for_programs(capsys: pytest.CaptureFixture[str]) -> Non
         "notes": [],
     }
     assert list(found["rules"]) == ["nft -f -"]
+    assert found["ports"] == {"inbound": 15006, "outbound": 15001, "dns": 15053}
+    assert found["proxy_user"] == 5678
+    found = json.loads(printed(capsys, "--format=json", "--redirect-dns=off")[0])
+    assert found["ports"]["dns"] is None
+
+
+def test_the_page_lists_every_option() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "transparent-proxy.md").read_text()
+    table = page.partition("## Options")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `--")]
+    told = re.findall(r"--(?:\[no-\])?([a-z-]+)", " ".join(rows))
+    parser = argparse.ArgumentParser().add_subparsers()
+    install.add_parser(parser)
+    (kinds,) = (a for a in parser.choices["install"]._actions if a.dest == "kind")
+    assert isinstance(kinds, argparse._SubParsersAction)
+    capture = kinds.choices["transparent-proxy"]
+    offered = [a.option_strings[0].removeprefix("--") for a in capture._actions]
+    assert sorted(told) == sorted(option for option in offered if option != "-h")
 
 
 def test_every_option_changes_its_rule(capsys: pytest.CaptureFixture[str]) -> None:
