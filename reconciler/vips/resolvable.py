@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING, TypeAlias
 
-from rpds import HashTrieMap
-
 from reconciler.match import service_of
 from reconciler.model.resource import Labels
 from reconciler.model.spec import Outbound, ReachableBackend, TagDestination, TransparentProxying
 from reconciler.real import EXTERNAL
 from reconciler.vips.entries import KINDS, REAL, Entry, Holder
-from reconciler.vips.wanted import precedence
+from reconciler.vips.pieces import Domain, Held, Piece
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping
@@ -28,7 +26,8 @@ if TYPE_CHECKING:
 EXCLUSIVE, REACHABLE_BACKENDS = "Exclusive", "ReachableBackends"
 CLASSES_MAX = 1_024  # of proxies that are told different things; beyond, all are found anew
 
-Domain = tuple[str, tuple[str, ...]]  # a name and its addresses
+MOMENTS_MAX = 8  # earlier ones of which is known what differs
+
 _Class: TypeAlias = "tuple[str, Reach]"
 
 
@@ -46,20 +45,7 @@ class Reach:
         return cls(frozenset(said.reachable_services), said.reachable_backends)
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """An entry at its address."""
-
-    holder: Holder
-    address: str
-    outbounds: tuple[Outbound, ...]
-
-    def only(self, kept: Callable[[Outbound], bool]) -> _Piece:
-        left = tuple([each for each in self.outbounds if kept(each)])
-        return self if len(left) == len(self.outbounds) else _Piece(self.holder, self.address, left)
-
-
-Pieces: TypeAlias = "HashTrieMap[Entry, _Piece]"
+EVERYTHING = Reach()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,15 +53,15 @@ class Resolvable:
     """`outbounds` by address and port, each place once; `domains` by name, only those of addresses
     at which there is an outbound. Addresses are as they were given: `mapped` is their other form.
 
-    `_classes` is handed on from one to the next: what each was told last, and what it was found by.
+    `_since`: earlier moments, and the entries that differ from them. `_classes` is handed on from
+    one to the next: what each class was told last, and what it was found by.
     """
 
     outbounds: tuple[Outbound, ...] = ()
     domains: tuple[Domain, ...] = ()
-    _pieces: Pieces = field(default_factory=HashTrieMap, repr=False)
-    _classes: dict[_Class, tuple[Pieces, Reals, Resolvable]] = field(
-        default_factory=dict, repr=False
-    )
+    _held: Held = field(default_factory=Held, repr=False)
+    _since: tuple[tuple[Held, frozenset[Entry]], ...] = field(default=(), repr=False)
+    _classes: dict[_Class, _Known] = field(default_factory=dict, repr=False)
 
     def followed(
         self,
@@ -86,37 +72,60 @@ class Resolvable:
         """After a change of the holders or addresses of these entries. The same object when there
         is none.
         """
-        pieces, same = self._pieces, True
+        changes: dict[Entry, Piece | None] = {}
         for entry in differing:
-            holder, known = holders.get(entry), pieces.get(entry)
+            holder = holders.get(entry)
             address = "" if holder is None else holder.address or addresses.get(entry, "")
-            if holder is None or not address:
-                pieces, same = pieces.discard(entry), same and known is None
-                continue
-            ports = holder.ports
-            found = tuple([Outbound(address, p.port, p.destination) for p in ports])
-            piece = _Piece(holder, address, found)
-            if piece != known:
-                pieces, same = pieces.insert(entry, piece), False
-        return self if same else Resolvable(*_flat(pieces, self), pieces, self._classes)
+            changes[entry] = None
+            if holder is not None and address:
+                ports = holder.ports
+                found = tuple([Outbound(address, p.port, p.destination) for p in ports])
+                changes[entry] = Piece(holder, address, found)
+        held = self._held.put(changes)
+        if held is self._held:
+            return self
+        touched = frozenset(changes)
+        earlier = ((at, entries | touched) for at, entries in self._since[: MOMENTS_MAX - 1])
+        since = (self._held, touched), *earlier
+        return Resolvable(*self._flat(held), held, since, self._classes)
+
+    def _flat(self, held: Held) -> tuple[tuple[Outbound, ...], tuple[Domain, ...]]:
+        return (
+            self.outbounds if held.places is self._held.places else tuple(held.places),
+            self.domains if held.names is self._held.names else tuple(held.names),
+        )
 
     def for_reachable(self, mode: str, reach: Reach, reals: Reals, zone: str) -> Resolvable:
         """For proxies that say so, in a mesh with this `meshServices.mode`; the same object for all
         of them, and after a change that is nothing to them.
         """
-        key = mode, reach
+        if reach == EVERYTHING and mode not in (EXCLUSIVE, REACHABLE_BACKENDS):
+            return self
+        key, nobody = (mode, reach), _Known(self._held, None, None, Resolvable())
         known = self._classes.get(key)
-        if known is not None and known[0] is self._pieces and known[1] is reals:
-            return known[2]
+        chosen = None if known is None else known.chosen
+        if reach.backends is not None and (known is None or known.reals is not reals):
+            chosen = _chosen(reach.backends, reals, zone)
+        same = known is not None and known.chosen == chosen
+        if known is not None and same and known.held is self._held:
+            return known.result
         if known is None and len(self._classes) >= CLASSES_MAX:
             self._classes.clear()
-        pieces = _kept(self._pieces, mode, reach, reals, zone)
-        before = known[2] if known is not None else Resolvable()
-        found = Resolvable(*_flat(pieces, before), pieces)
-        if found.outbounds is before.outbounds and found.domains is before.domains:
-            found = before
-        self._classes[key] = self._pieces, reals, found
+        before = (known or nobody).result
+        touched = self._touched(known.held) if known is not None and same else None
+        entries = {*self._held.pieces, *before._held.pieces} if touched is None else touched
+        kept = _keeping(mode, reach, chosen)
+        pieces = ((entry, self._held.pieces.get(entry)) for entry in entries)
+        held = before._held.put({e: p and kept(e, p) for e, p in pieces})
+        found = before
+        if held is not before._held:
+            found = Resolvable(*before._flat(held), held)
+        self._classes[key] = _Known(self._held, reals, chosen, found)
         return found
+
+    def _touched(self, at: Held) -> frozenset[Entry] | None:
+        """What differs from an earlier moment; None: nobody knows."""
+        return next((entries for held, entries in self._since if held is at), None)
 
     def domains_at(self, addresses: Container[str]) -> tuple[Domain, ...]:
         """The names of these addresses alone."""
@@ -133,42 +142,37 @@ def mapped(address: str) -> str | None:
     return f"::ffff:{number >> 16:x}:{number & 0xFFFF:x}"
 
 
-def _flat(pieces: Pieces, before: Resolvable) -> tuple[tuple[Outbound, ...], tuple[Domain, ...]]:
-    """Outbounds and domains: those of before where they are the same."""
-    held = [pieces[entry] for entry in sorted(pieces) if pieces[entry].outbounds]
-    places: dict[tuple[str, int], Outbound] = {}
-    names: dict[str, tuple[tuple[int, bool, str], str]] = {}
-    for piece in held:
-        for outbound in piece.outbounds:
-            places.setdefault((outbound.address, outbound.port), outbound)
-        for name in piece.holder.names:
-            mine = precedence(piece.holder, name), piece.address
-            names[name] = min(mine, names.get(name, mine))
-    outbounds = tuple([places[place] for place in sorted(places)])
-    domains: tuple[Domain, ...] = tuple([(name, (names[name][1],)) for name in sorted(names)])
-    return (
-        before.outbounds if before.outbounds == outbounds else outbounds,
-        before.domains if before.domains == domains else domains,
-    )
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """What a class was told last. `held`: of the mesh then."""
+
+    held: Held
+    reals: Reals | None
+    chosen: Mapping[Entry, frozenset[int]] | None
+    result: Resolvable
 
 
 # --- what a Dataplane says it calls ---
 
 
-def _kept(pieces: Pieces, mode: str, reach: Reach, reals: Reals, zone: str) -> Pieces:
+def _keeping(
+    mode: str, reach: Reach, chosen: Mapping[Entry, frozenset[int]] | None
+) -> Callable[[Entry, Piece], Piece | None]:
     """As Kuma decides, but for what may call what by MeshTrafficPermission, which is off there."""
-    chosen = None if reach.backends is None else _chosen(reach.backends, reals, zone)
     none_real = chosen is None and (bool(reach.services) or mode == REACHABLE_BACKENDS)
-    kept: dict[Entry, _Piece] = {}
-    for entry, piece in pieces.items():
+    to_services = _to(reach.services)
+
+    def kept(entry: Entry, piece: Piece) -> Piece | None:
         if entry.kind not in KINDS:
-            if mode != EXCLUSIVE:
-                kept[entry] = piece.only(_to(reach.services)) if reach.services else piece
-        elif chosen is not None:
-            kept[entry] = piece.only(_at(chosen.get(entry, NO_PORTS)))
-        elif not none_real:
-            kept[entry] = piece
-    return HashTrieMap(kept)
+            if mode == EXCLUSIVE:
+                return None
+            return piece.only(to_services) if reach.services else piece
+        if chosen is not None:
+            ports = chosen.get(entry, NO_PORTS)
+            return piece.only(lambda outbound: outbound.port in ports)
+        return None if none_real else piece
+
+    return kept
 
 
 NO_PORTS: frozenset[int] = frozenset()
@@ -180,10 +184,6 @@ def _to(services: frozenset[str]) -> Callable[[Outbound], bool]:
         return isinstance(to, TagDestination) and service_of(to.tags) in services
 
     return leads
-
-
-def _at(ports: Container[int]) -> Callable[[Outbound], bool]:
-    return lambda outbound: outbound.port in ports
 
 
 def _chosen(

@@ -45,8 +45,10 @@ def text_of(found: Allocations) -> str:
 
 
 def _sealed(body: Mapping[str, object]) -> str:
-    digest = hashlib.sha256(canonical_json(body).encode()).hexdigest()
-    return canonical_json({**body, "digest": digest})
+    """With the digest, whose name sorts first, in front."""
+    text = canonical_json(body)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return f'{{"digest":"{digest}",{text[1:]}'
 
 
 def _pools(pools: Pools) -> dict[str, str]:

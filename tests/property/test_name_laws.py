@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.model.resource import SERVICE
+from reconciler.model.spec import ReachableBackend
+from reconciler.real import Reals
 from reconciler.vips.allocation import HOLD_MIN_S, HOLD_S, Allocations, Pools
-from reconciler.vips.entries import Entry, EntryKind
-from reconciler.vips.resolvable import Resolvable
+from reconciler.vips.entries import REAL, Entry, EntryKind
+from reconciler.vips.resolvable import Reach, Resolvable
 from reconciler.vips.stored import allocations_of, text_of
 from reconciler.vips.wanted import nothing
 from tests.support.mesh import (
@@ -64,7 +66,15 @@ THINGS = st.one_of(
     st.builds(a_generator, NAMES, TEMPLATES, LABELS,
               kind=st.sampled_from(("meshService", "meshExternalService"))),
 )  # fmt: skip
-CHANGES = st.lists(st.tuples(THINGS, st.booleans()), max_size=14)
+CHANGES = st.lists(st.tuples(THINGS, st.booleans(), st.booleans()), max_size=14)
+CLASSES = (
+    ("Everywhere", Reach()),
+    ("Exclusive", Reach()),
+    ("ReachableBackends", Reach()),
+    ("Everywhere", Reach(frozenset({"a", "b"}))),
+    ("Everywhere", Reach(backends=(ReachableBackend("MeshService", labels=(("x", "1"),)),))),
+    ("Exclusive", Reach(backends=(ReachableBackend("MeshExternalService", "a"),))),
+)
 
 
 def parts(found: Wanted) -> tuple[object, ...]:
@@ -75,13 +85,14 @@ def parts(found: Wanted) -> tuple[object, ...]:
 
 @given(CHANGES)
 def test_names_step_by_step_are_those_made_from_nothing(
-    changes: Sequence[tuple[MeshResource, bool]],
+    changes: Sequence[tuple[MeshResource, bool, bool]],
 ) -> None:
+    """Also for classes of proxies that ask now and then."""
     there: dict[object, MeshResource] = {}
     held = by_type()
     found = nothing("default", "east")
     told = Resolvable()
-    for resource, stays in changes:
+    for resource, stays, asks in changes:
         there.pop(resource.key, None)
         if stays:
             there[resource.key] = resource
@@ -103,6 +114,13 @@ def test_names_step_by_step_are_those_made_from_nothing(
         told = told.followed(after.holders, addresses, {*differing, *found.holders, *after.holders})
         whole = Resolvable().followed(anew.holders, addresses, anew.holders)
         assert (told.outbounds, told.domains) == (whole.outbounds, whole.domains)
+        reals, _ = Reals().followed((None, r) for r in there.values() if r.key.type in REAL)
+        for mode, reach in CLASSES:
+            if asks:
+                mine = told.for_reachable(mode, reach, reals, "east")
+                anew_too = Resolvable().followed(anew.holders, addresses, anew.holders)
+                other = anew_too.for_reachable(mode, reach, reals, "east")
+                assert (mine.outbounds, mine.domains) == (other.outbounds, other.domains)
         found = after
 
 

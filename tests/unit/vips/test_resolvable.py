@@ -9,9 +9,11 @@ import pytest
 from reconciler.model.resource import DISPLAY_NAME, SERVICE, ZONE
 from reconciler.model.spec import Outbound, ReachableBackend, TagDestination, TransparentProxying
 from reconciler.real import Reals
+from reconciler.vips import pieces
 from reconciler.vips import resolvable as resolvable_module
 from reconciler.vips.allocation import Allocations, Pools
 from reconciler.vips.resolvable import Reach, Resolvable, mapped
+from reconciler.vips.wanted import precedence
 from tests.support.mesh import a_dataplane, a_mesh_service, an_external, an_inbound
 from tests.support.names import (
     a_generator,
@@ -25,6 +27,8 @@ from tests.support.names import (
 from tests.support.real import SPEC
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reconciler.model.resource import MeshResource
 
 GENERATORS = (
@@ -218,3 +222,31 @@ def test_however_many_say_different_things_no_more_than_so_many_are_kept(
     for name in ("a", "b", "c", "d"):
         found.for_reachable("Everywhere", Reach(frozenset({name})), Reals(), "east")
     assert len(found._classes) == 2
+
+
+def test_one_name_among_a_thousand_looks_at_itself_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the mesh, and for each class of proxies that was told before."""
+    many = [a_dataplane(f"d{at}", an_inbound(f"s{at}")) for at in range(1_000)]
+    before = wanted(*many)
+    held, _ = Allocations().followed("default", before.entries, 0.0, Pools())
+    first = Resolvable().followed(before.holders, held.of("default"), before.holders)
+    reach = Reach(frozenset({"s5", "new"}))
+    assert len(first.for_reachable("Everywhere", reach, Reals(), "east").outbounds) == 1
+    looked: list[str] = []
+    monkeypatch.setattr(pieces.Piece, "only", counting(looked, pieces.Piece.only))
+    monkeypatch.setattr(pieces, "precedence", counting(looked, precedence))
+    after, differing = before.followed(by_type(*many, a_dataplane("x", an_inbound("new"))))
+    held, _ = held.followed("default", after.entries, 0.0, Pools())
+    second = first.followed(after.holders, held.of("default"), differing)
+    assert len(second.outbounds) == 1_001
+    mine = second.for_reachable("Everywhere", reach, Reals(), "east")
+    assert [name for name, _ in mine.domains] == ["new.mesh", "s5.mesh"]
+    assert len(looked) == 3  # one piece, and a name for the mesh and for the class
+
+
+def counting(looked: list[str], real: Callable[..., object]) -> Callable[..., object]:
+    def counted(*args: object) -> object:
+        looked.append(real.__name__)
+        return real(*args)
+
+    return counted
