@@ -33,6 +33,8 @@ class CaptureTraits:
 
 
 NOTHING = CaptureTraits()
+# What agents say unless they are told otherwise, for proxies of which only their file is known.
+USUAL = CaptureTraits(dns_port=15054, strict_ports=True)
 
 
 def told(data: Mapping[str, object], metadata: Mapping[str, object]) -> Mapping[str, object]:

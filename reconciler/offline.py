@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.external import with_placeholders
 from reconciler.model.spec import DataplaneSpec, ZoneIngressSpec, ZoneProxySpec
+from reconciler.node_capture import USUAL
 from reconciler.registration import NotAdmitted, from_document, node_id
 from reconciler.state import MeshState, from_resources
 from reconciler.topology import by_outlet
@@ -58,7 +59,7 @@ class Offline:
         proxy = state.get(wanted)
         if proxy is None:
             raise CannotRender(f"no {wanted}: give its file with --file")
-        traits = ProxyTraits(node_id=node_id(wanted.mesh, wanted.name))
+        traits = ProxyTraits(node_id=node_id(wanted.mesh, wanted.name), capture=USUAL)
         named = ("Dataplane", "ZoneIngress", "ZoneEgress")
         names = as_written(proxy for type_ in named for proxy in state.of(type_))
         context = None

@@ -109,7 +109,15 @@ def _sidecar() -> dict[str, Any]:
             "admin": {"port": 3000},
             "inbound": inbounds,
             "outbound": outbounds,
-            "transparentProxying": {"redirectPortInbound": 3001, "redirectPortOutbound": 3002},
+            "transparentProxying": {
+                "redirectPortInbound": 3001,
+                "redirectPortOutbound": 3002,
+                "directAccessServices": ["*"],
+            },
+        },
+        "probes": {
+            "port": 3005,
+            "endpoints": [{"inboundPort": 1000, "inboundPath": "/", "path": "/"}],
         },
     }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from reconciler.captured import is_outbound
 from reconciler.ingress import backends
 from reconciler.match import aim, is_effective, select
 from reconciler.model.resource import SERVICE
@@ -104,10 +105,16 @@ def concerning(proxy: Offline, state: MeshState) -> Iterator[MeshResource]:
         if is_effective(policy) and select(policy, dataplane) is not None
     ]
     asked = _asked(dataplane.spec, found)
+    calls_all = is_outbound(dataplane.spec)  # or what of it is reachable: more, not less
     for policy in found:
         assert isinstance(policy.spec, PolicySpec)
         spec = policy.spec
-        if spec.from_ or spec.rules or any(_concerns(spec, item, asked) for item in spec.to):
+        if (
+            spec.from_
+            or spec.rules
+            or calls_all
+            or any(_concerns(spec, item, asked) for item in spec.to)
+        ):
             yield policy
 
 

@@ -22,6 +22,7 @@ from reconciler.model.resource import (
     canonical_json,
 )
 from reconciler.model.spec import DataplaneSpec, ZoneEgressSpec, ZoneIngressSpec
+from reconciler.node_capture import USUAL
 from reconciler.offers import advertises, available_services, tag_string
 from reconciler.offline import as_written
 from reconciler.registration import node_id
@@ -110,7 +111,7 @@ class ZoneWorld:
         context = self.context(proxy.key.mesh)
         if context is None or held is None:
             return None
-        traits = ProxyTraits(node_id=node_id(proxy.key.mesh, proxy.key.name))
+        traits = ProxyTraits(node_id=node_id(proxy.key.mesh, proxy.key.name), capture=USUAL)
         return sidecar_view(context, held, traits)
 
 

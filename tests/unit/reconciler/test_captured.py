@@ -23,6 +23,7 @@ from reconciler.model.spec import (
     TransparentProxying,
 )
 from reconciler.node_capture import CaptureTraits
+from reconciler.offline import proxies_of, rendered
 from reconciler.state import ResourceDiff, apply, from_resources
 from reconciler.view import ProxyTraits, sidecar_view
 from reconciler.vips.allocation import Pools
@@ -37,6 +38,7 @@ from tests.support.mesh import (
     an_ingress,
     offers,
 )
+from tests.support.zone import dataplane
 from xds.view import (
     DirectCluster,
     DirectListener,
@@ -474,3 +476,15 @@ def test_inbounds_of_who_is_not_captured_are_as_they_were() -> None:
     view = view_of(a_dataplane("web-1", inbound))
     assert not any(x.captured for x in parts(view, InboundListener))
     assert not parts(view, PassthroughListener)
+
+
+# --- from files alone ---
+
+
+def test_names_are_rendered_for_a_proxy_of_which_only_its_file_is_known() -> None:
+    ports = {"redirectPortInbound": 15006, "redirectPortOutbound": 15001}
+    document = dataplane("web-1", "web")
+    document["networking"]["transparentProxying"] = ports
+    proxies = proxies_of({"web": document}, "east")
+    found = rendered((a_mesh(),), proxies, (), proxies[0].key, "east").snapshot
+    assert {"kuma:dns", "outbound:240.0.0.0:80"} <= found.listeners.keys()
