@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import ssl
 import stat
 import subprocess
@@ -17,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -211,9 +212,14 @@ def bootstrap_with_retry(options: DataplaneOptions, report: Callable[[str], None
 def run(options: DataplaneOptions, report: Callable[[str], None]) -> int:
     """Until Envoy ends; its exit code. Raises Fatal."""
     envoy = find_envoy()
+    if not os.access(envoy, os.X_OK):
+        raise Fatal(
+            f"user {os.geteuid()} may not run {envoy}; open it and every folder above it to them"
+        )
+    options = replace(options, envoy_build=envoy_build(envoy))
     if options.redirected is not None:
         _refuse_loops(options.redirected, report)
-    options = replace(options, envoy_build=envoy_build(envoy))
+        options = replace(options, redirected=of_this_host(options.redirected))
     options.workdir.mkdir(mode=0o700, parents=True, exist_ok=True)
     config = options.workdir / "bootstrap.yaml"
     write_private(config, bootstrap_with_retry(options, report).encode())
@@ -233,6 +239,14 @@ def run(options: DataplaneOptions, report: Callable[[str], None]) -> int:
         report(f"envoy runs as process {process.pid}")
         code = process.wait()
     return 0 if code in (0, -signal.SIGTERM, -signal.SIGINT) else 128 - code if code < 0 else code
+
+
+def of_this_host(redirected: Redirected) -> Redirected:
+    """Without IPv6 where the kernel has none: Envoy would refuse to listen at all."""
+    with suppress(OSError), socket.socket(socket.AF_INET6) as tried:
+        tried.bind(("::", 0))
+        return redirected
+    return replace(redirected, family="ipv4")
 
 
 def _probing(options: DataplaneOptions) -> AbstractContextManager[object]:

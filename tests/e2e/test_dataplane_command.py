@@ -29,6 +29,7 @@ from reconciler.dataplane import (
     default_workdir,
     envoy_build,
     fetch_bootstrap,
+    of_this_host,
     with_admin_port,
 )
 from reconciler.keys.server_certificate import server_tls
@@ -111,6 +112,16 @@ def ok(bootstrap: object) -> BootstrapAnswer:
     return BootstrapAnswer(200, json.dumps({"bootstrap": text}), "application/json")
 
 
+def test_envoy_that_this_user_may_not_run_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "envoy"
+    closed.touch(mode=0o600)
+    monkeypatch.setattr(dataplane, "find_envoy", lambda: closed)
+    with pytest.raises(Fatal, match=f"may not run {closed}"):
+        dataplane.run(Zone(tmp_path).options(ca_file=None), lambda _: None)
+
+
 # --- asking ---
 
 
@@ -149,6 +160,16 @@ async def test_zone_is_told_what_is_redirected_and_what_answers_probes(zone: Zon
     new = {"feature-transparent-proxy-in-dataplane-metadata"}
     assert set(told["features"]) - set(plain["features"]) == new  # type: ignore[call-overload]
     assert not {"dataplaneConfig", "dnsPort", "appProbeProxyDisabled"} & set(plain)
+
+
+def test_a_kernel_without_ipv6_redirects_ipv4_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert of_this_host(Redirected()) == Redirected()
+
+    def none_of_ipv6(*_: object) -> None:
+        raise OSError("Address family not supported by protocol")
+
+    monkeypatch.setattr("socket.socket", none_of_ipv6)
+    assert of_this_host(Redirected(dns_port=1)) == Redirected(dns_port=1, family="ipv4")
 
 
 def test_nothing_is_redirected_to_a_zone_proxy(tmp_path: Path) -> None:

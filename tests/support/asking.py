@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.support import grpc_app
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -77,6 +79,14 @@ def said(where: Namespace, host: str, port: int, line: str) -> str:
     if done.returncode != 0 or not answer:
         raise ConnectionError(done.stderr.strip().rpartition("\n")[2] or "closed without an answer")
     return answer
+
+
+def told(where: Namespace, target: str, text: str) -> str:
+    """What answers by gRPC. Raises OSError."""
+    done = where.run(sys.executable, grpc_app.__file__, "call", target, text)
+    if done.returncode != 0:
+        raise ConnectionError(done.stderr.strip())
+    return done.stdout.strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,11 @@ import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support import name_server, network_app
+from tests.support import grpc_app, name_server, network_app
 from tests.support.planes import Planes
 from tests.support.switched import Host, Switched
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from tests.support.namespaces import Namespace
 
 PROXY_USER = "5678"
-HTTP, TCP = 8080, 9000
+HTTP, TCP, GRPC = 8080, 9000, 9001
 HIDDEN = 9090  # no inbound says so
 EXCLUDED = 9100  # nobody redirects it
 PROBES = 9200  # of the probe proxy, not redirected either
@@ -60,6 +61,7 @@ class Application:
     host: str
     services: tuple[Service, ...]
     probe_proxy: bool = True
+    backend: str = "auto"  # of `install`
 
 
 APPLICATIONS = (
@@ -69,6 +71,7 @@ APPLICATIONS = (
         (
             Service("backend", HTTP, tags={"instance": "backend-0", "listen": str(HTTP)}),
             Service("echo", TCP, "tcp", {"instance": "echo-0", "listen": str(TCP)}),
+            Service("rpc", GRPC, "grpc"),
         ),
     ),
     Application(
@@ -76,8 +79,10 @@ APPLICATIONS = (
         (
             Service("backend", HTTP, tags={"instance": "backend-1", "listen": str(HTTP)}),
             Service("echo", TCP, "tcp", {"instance": "echo-1", "listen": str(TCP)}),
+            Service("rpc", GRPC, "grpc"),
         ),
         probe_proxy=False,
+        backend="iptables-legacy",
     ),
 )
 
@@ -134,7 +139,10 @@ class Captured(Planes):
         self._start_outside()
         for each in APPLICATIONS:
             self._start_application(each)
-        installed = [asyncio.to_thread(self.install, each.host) for each in APPLICATIONS]
+        installed = [
+            asyncio.to_thread(self.install, each.host, "--backend", each.backend)
+            for each in APPLICATIONS
+        ]
         await asyncio.gather(self.start_global(), *installed)
         await asyncio.gather(*(self.start_zone(zone) for zone in self.zones))
         ingresses = [asyncio.to_thread(self.run_ingress, zone) for zone in self.zones]
@@ -170,10 +178,13 @@ class Captured(Planes):
         self._application("outside", [HTTP], [TCP])
 
     def _start_application(self, each: Application) -> None:
-        ports: dict[str, list[int]] = {"http": [HIDDEN, EXCLUDED], "tcp": []}
+        ports: dict[str, list[int]] = {"http": [HIDDEN, EXCLUDED], "tcp": [], "grpc": []}
         for service in each.services:
             ports[service.protocol].append(service.port)
         self._application(each.host, ports["http"], ports["tcp"])
+        for port in ports["grpc"]:
+            serving = [sys.executable, grpc_app.__file__, "serve", str(port), each.host]
+            self.run_program(f"grpc-{each.host}", each.host, serving)
 
     def _application(self, role: str, http: Sequence[int], tcp: Sequence[int]) -> None:
         listening = [f"--http={port}" for port in http] + [f"--tcp={port}" for port in tcp]
@@ -332,8 +343,12 @@ class Captured(Planes):
 
         asyncio.run(again())
 
-    def logs(self) -> str:
-        return "\n".join(f"{p.name}: {p.log}" for p in self.processes.values())
+    def connected_at(self, zone: str, proxy: str) -> float:
+        """When a proxy, such as `default.web`, last came to its zone; seconds since the epoch."""
+        lines = self.processes[f"zone-{zone}"].log.read_text().splitlines()
+        events = [json.loads(line) for line in lines if '"proxy.connected"' in line]
+        last = [event["time"] for event in events if event["proxy"] == proxy][-1]
+        return datetime.fromisoformat(last).timestamp()
 
 
 def mesh(**changed: object) -> Json:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.asking import Page, page, pages, said
+from tests.support.asking import Page, page, pages, said, told
 from tests.support.captured import (
     ADMIN_PORT,
     APPLICATIONS,
     EXCLUDED,
+    GRPC,
     HIDDEN,
     HTTP,
     OUTSIDE,
@@ -73,6 +74,19 @@ def test_plain_tcp_reaches_both_zones(world: Captured) -> None:
 
     eventually(lambda: answering() == EVERYBODY, "both zones")
     assert said(world.client, "echo.mesh", 80, "hello").endswith(" hello")
+
+
+def test_grpc_reaches_both_zones(world: Captured) -> None:
+    def answering() -> set[str]:
+        return {told(world.client, "rpc.mesh:80", "hello").split()[0] for _ in range(6)}
+
+    eventually(lambda: answering() == EVERYBODY, "both zones")
+    assert told(world.client, "rpc.mesh:80", "hello").endswith(" hello")
+
+
+def test_http_2_without_tls_is_taken_from_an_application(world: Captured) -> None:
+    answer = page(world.client, "http://backend.mesh", "--http2-prior-knowledge")
+    assert (answer.status, answer.caller) == (200, "127.0.0.6")
 
 
 def test_an_application_calls_itself_by_its_name(world: Captured) -> None:
@@ -268,13 +282,15 @@ def test_virtual_probes_ask_the_application_behind_a_strict_proxy(world: Capture
 def test_the_probe_proxy_asks_the_application_past_its_sidecar(world: Captured) -> None:
     outside, target = world.inside("outside"), world.of("backend-east").v4
 
-    def probed(path: str) -> int:
-        return page(outside, f"http://{target}:{PROBES}{path}").status
+    def probed(path: str, *options: str) -> int:
+        return page(outside, f"http://{target}:{PROBES}{path}", *options).status
 
     assert (probed(f"/{HTTP}/health"), probed(f"/{HTTP}/fail")) == (200, 503)
     assert probed(f"/{HIDDEN}/health") == 200
     assert (probed(f"/tcp/{TCP}"), probed("/tcp/9")) == (200, 503)
-    assert probed(f"/grpc/{TCP}") == 503
+    live = ("-H", "x-kuma-probes-grpc-service: live")
+    assert probed(f"/grpc/{GRPC}", *live) == 200
+    assert (probed(f"/grpc/{GRPC}"), probed(f"/grpc/{TCP}")) == (503, 503)
 
 
 def test_the_proxy_itself_is_asked_by_nobody_from_outside(world: Captured) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -174,6 +175,7 @@ def test_a_new_service_has_a_name_and_an_address_of_nobody_else(world: Captured)
     before = {name: vip(world, name) for name in NAMES}
     with world.joined("outside", "newcomer"):
         eventually(lambda: dig(world.client, "newcomer.mesh").addresses, "its name")
+        assert time.time() - world.connected_at("east", "default.newcomer") <= TOLD_WITHIN_S
         assert vip(world, "newcomer.mesh") not in before.values()
         eventually(lambda: page(world.client, "http://newcomer.mesh").says == "outside", "a call")
         assert {name: vip(world, name) for name in NAMES} == before
