@@ -210,8 +210,6 @@ def direct_services(context: MeshContext, spec: DataplaneSpec) -> tuple[str, ...
 def direct_depends(spec: DataplaneSpec) -> tuple[str, ...]:
     """What stands among the services of such a proxy; sorted."""
     wanted = spec.transparent.direct_access if spec.transparent is not None else ()
-    if EVERY_SERVICE in wanted:
-        return (INSTANCES + EVERY_SERVICE,)
     return tuple(sorted({INSTANCES + service for service in wanted}))
 
 

@@ -437,6 +437,13 @@ def test_instances_of_a_service_are_called_by_their_own_addresses() -> None:
     assert not cluster.tls.san_uris
 
 
+def test_other_services_of_an_instance_are_not_called_so() -> None:
+    also = replace(an_inbound("backend", address="10.0.0.4"), port=9090, name="9090")
+    both = a_dataplane("b", also, an_inbound("other", address="10.0.0.4"))
+    view = view_of(web(replace(BOTH, direct_access=("backend",))), both)
+    assert [(x.address, x.port) for x in parts(view, DirectListener)] == [("10.0.0.4", 9090)]
+
+
 def test_all_services_are_called_so_but_the_proxy_itself() -> None:
     view = view_of(web(replace(BOTH, direct_access=("*",))), BACKEND, DB)
     assert {x.address for x in parts(view, DirectListener)} == {"10.0.0.2", "10.0.0.3"}
@@ -463,6 +470,12 @@ def test_health_checks_lead_to_the_applications_of_inbounds_and_past_them() -> N
         ProbeRoute("/8080/healthz", "/healthz", "localhost:8080"),
         ProbeRoute("/9999/live", "/live", "", 9999),
     )
+
+
+def test_of_two_health_checks_of_one_path_the_first_is_asked() -> None:
+    endpoints = (ProbeEndpoint(8080, "/a", "/x"), ProbeEndpoint(8080, "/b", "/x"))
+    (probes,) = parts(view_of(web(probes=Probes(9000, endpoints))), ProbeListener)
+    assert [route.to_path for route in probes.routes] == ["/a"]
 
 
 def test_an_agent_that_answers_probes_itself_needs_no_listener_for_them() -> None:
