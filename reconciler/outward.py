@@ -98,6 +98,7 @@ class Ways:
     _parts: tuple[_Part, ...] = ()  # of each outbound
     _found: Outward | None = None
     _underway: _Underway | None = None
+    _kept: object = None  # what was built of the half before, for what is in both to be found again
 
     def outbounds_in(self, context: MeshContext) -> Outbounds:
         return self._reached_in(context).outbounds
@@ -119,6 +120,7 @@ class Ways:
             return found
         parts = self._followed(context, None)
         assert parts is not None, "without a limit they are all found"
+        self._kept = found.half.built if found is not None else None
         before, reached = self._parts, self._reached_in(context)
         moved = self._reached is not reached
         if found is None or moved or not _are([p.to for p in before], [p.to for p in parts]):
@@ -135,38 +137,35 @@ class Ways:
         """What depends on none of the services that differ, where they are known, is kept. None:
         the limit came first.
         """
-        reached, underway = self._reached_in(context), self._underway
+        underway = self._underway
         if underway is None or underway.moment is not context.moment:
-            underway = self._underway = self._begun(context, reached, underway)
-        outbounds, known, parts = reached.outbounds, underway.known, underway.parts
-        differing = underway.differing
+            underway = self._underway = self._begun(context, underway)
+        outbounds, parts = underway.outbounds, underway.parts
         while len(parts) < len(outbounds):
-            at = len(parts)
-            part = known[at]
-            if part is None or differing is None or not part.services.isdisjoint(differing):
+            outbound = outbounds[len(parts)]
+            part, holds = underway.known(outbound)
+            if not holds:
                 if limit is not None:
                     if not limit:
                         return None
                     limit -= 1
-                part = self._part(context, outbounds[at], part)
+                part = self._part(context, outbound, part)
+            assert part is not None
             parts.append(part)
         return tuple(parts)
 
-    def _begun(self, context: MeshContext, reached: Reached, before: _Underway | None) -> _Underway:
-        """`before`: what was on its way for an earlier context. All that it found differs from what
-        was known before it in no more than this context does.
+    def _begun(self, context: MeshContext, before: _Underway | None) -> _Underway:
+        """`before`: what was on its way for an earlier context. It is not lost: where names come
+        one after the other nobody would ever be served.
         """
-        outbounds, was = reached.outbounds, self._reached.outbounds
-        known: list[_Part | None] = [None] * len(outbounds)
-        if self._found is not None and outbounds is was:
-            known = list(self._parts)
-        elif self._found is not None:
-            held = dict(zip(was, self._parts, strict=True))
-            known = [held.get(outbound) for outbound in outbounds]
-        if before is not None and before.outbounds is outbounds:
-            known[: len(before.parts)] = before.parts
-        differing = context.since.get(self._moment) if self._found is not None else None
-        return _Underway(context.moment, outbounds, known, differing)
+        found = _Underway(context.moment, self._reached_in(context).outbounds)
+        if self._found is not None:
+            held = dict(zip(self._reached.outbounds, self._parts, strict=True))
+            found.earlier.append((held, context.since.get(self._moment)))
+        if before is not None:
+            held = dict(zip(before.outbounds, before.parts, strict=False))
+            found.earlier.insert(0, (held, context.since.get(before.moment)))
+        return found
 
     def _part(self, context: MeshContext, outbound: Outbound, known: _Part | None) -> _Part:
         tags, kinds = named_by(context, outbound.destination), _searched(outbound.destination)
@@ -192,15 +191,22 @@ class _Part:
 
 @dataclass(slots=True, eq=False)
 class _Underway:
-    """Parts as they are found for a context, in the order of the outbounds. `known`: what each may
-    still be.
+    """Parts as they are found for a context, in the order of the outbounds. `earlier`: those of
+    other contexts, the newest first, each with the services that differ since; None: they may all.
     """
 
     moment: object
     outbounds: Outbounds
-    known: list[_Part | None]
-    differing: frozenset[str] | None
     parts: list[_Part] = field(default_factory=list)
+    earlier: list[tuple[dict[Outbound, _Part], frozenset[str] | None]] = field(default_factory=list)
+
+    def known(self, outbound: Outbound) -> tuple[_Part | None, bool]:
+        """What is known of it, and whether it still holds."""
+        for held, differing in self.earlier:
+            part = held.get(outbound)
+            if part is not None:
+                return part, differing is not None and part.services.isdisjoint(differing)
+        return None, False
 
 
 def named_by(context: MeshContext, to: TagDestination | RefDestination) -> Tags | None:
@@ -256,7 +262,7 @@ def _outward(
     half = Half(by_name(clusters), _endpoints(parts), by_name(listeners))
     if before is not None:
         half = half.after(before.half)
-    named = (NAMES, EVERY) if exits.reach == Reach() else tuple(sorted(services))
+    named = (EVERY, NAMES) if exits.reach == Reach() else tuple(sorted(services))
     return Outward(half, places, origins, named, by_name(secrets), reached.domains)
 
 

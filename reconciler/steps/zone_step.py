@@ -35,6 +35,7 @@ from reconciler.steps import (
     zone_services,
     zone_staging,
     zone_tokens,
+    zone_vips,
 )
 from reconciler.steps.proxies import proxies_of
 from reconciler.steps.proxy_state import Proxy
@@ -65,6 +66,7 @@ from reconciler.steps.zone_state import (
     ZoneState,
 )
 from reconciler.view import ProxyTraits
+from reconciler.vips.allocation import Allocations
 from xds.copying import replace
 
 
@@ -133,6 +135,7 @@ def restore(state: ZoneState, event: Restored) -> Outcome:
     local = from_resources((*zone_generators(state.settings.zone), *event.local))
     seen = ResourceDiff(put=tuple(map(decisive, local.all())))
     merged = apply(from_resources((*event.policy, *event.relayed)), seen)
+    vips = Allocations.anew(event.now) if zone_vips.KIND in event.lost else event.vips
     state = replace(
         state,
         loaded=True,
@@ -144,8 +147,8 @@ def restore(state: ZoneState, event: Restored) -> Outcome:
         revision=event.revision,
         proxies=proxies_of(proxies),
         now=event.now,
-        vips=event.vips,
-        kept_vips=event.vips,
+        vips=vips,
+        kept_vips=vips,
         untold=dict.fromkeys(local.by_key),
         unserved=dict.fromkeys(resource.key for resource in event.local),
         telling=True,  # Before it has told all there is, it tells nothing.

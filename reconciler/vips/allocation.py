@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 HOLD_S = 3600.0
 HOLD_MIN_S = 300.0
+SHARE, SHARES = 65_536, 126  # of a pool, for who begins anew: of a /8 the first half
 SHARED = ""  # the scope of what is of all meshes; no mesh is called so
 
 Network: TypeAlias = "IPv4Network | IPv6Network"
@@ -100,6 +101,7 @@ class Allocations:
     """
 
     pools: Pools = field(default_factory=Pools)
+    skipped: int = 0  # addresses at the beginning of each pool that nobody is given
     held: HashTrieMap[str, Addresses] = field(default_factory=HashTrieMap)
     released: HashTrieMap[Place, Released] = field(default_factory=HashTrieMap)
     _back: HashTrieMap[Owner, tuple[Place, ...]] = field(default_factory=HashTrieMap, repr=False)
@@ -151,14 +153,22 @@ class Allocations:
         return after, Changes(tuple(given), back, tuple(exhausted))
 
     @classmethod
+    def anew(cls, now: float) -> Allocations:
+        """After a loss of all that was given: none of it is given to anybody else while somebody
+        may remember it. Where a pool begins then is another place each hour.
+        """
+        return cls(skipped=SHARE * (1 + int(now // HOLD_S) % SHARES))
+
+    @classmethod
     def restored(
         cls,
         pools: Pools,
         held: Mapping[str, Mapping[Entry, str]],
         released: Mapping[Place, Released],
+        skipped: int = 0,
     ) -> Allocations:
         """From what is stored. Raises ValueError where it cannot have been."""
-        work = _Work.on(cls(pools))
+        work = _Work.on(cls(pools, skipped))
         for mesh, addresses in held.items():
             for entry, address in addresses.items():
                 if not _is_in(pools.network(entry.kind), address):
@@ -174,6 +184,7 @@ class _Work:
     """Allocations that are being changed."""
 
     pools: Pools
+    skipped: int
     held: HashTrieMap[str, Addresses]
     released: HashTrieMap[Place, Released]
     back: HashTrieMap[Owner, tuple[Place, ...]]
@@ -182,11 +193,11 @@ class _Work:
 
     @classmethod
     def on(cls, of: Allocations) -> _Work:
-        return cls(of.pools, of.held, of.released, of._back, of._scopes, of._lowest)
+        return cls(of.pools, of.skipped, of.held, of.released, of._back, of._scopes, of._lowest)
 
     def done(self) -> Allocations:
         parts = (self.held, self.released, self.back, self.scopes, self.lowest)
-        return Allocations(self.pools, *parts)
+        return Allocations(self.pools, self.skipped, *parts)
 
     # --- taking and giving back ---
 
@@ -287,7 +298,8 @@ class _Work:
 
     def _free(self, scope: str, kind: EntryKind) -> str | None:
         network, pool = self.pools.network(kind), (scope, _pool(kind))
-        at, size = self.lowest.get(pool, 0), network.num_addresses
+        size = network.num_addresses
+        at = self.lowest.get(pool, self.skipped if 2 * self.skipped <= size else 0)
         found = None
         while at < size:
             address = str(network[at])

@@ -32,6 +32,7 @@ def text_of(found: Allocations) -> str:
         {
             "version": VERSION,
             "pools": _pools(found.pools),
+            "skipped": found.skipped,
             "held": {
                 mesh: {_key(entry): address for entry, address in found.of(mesh).items()}
                 for mesh in found.meshes
@@ -88,7 +89,10 @@ def _read(data: Mapping[str, Any]) -> Allocations:
             raise DamagedAllocations(f"{since} is no time")
         entry = _entry(key)
         released[scope_of(mesh, entry.kind), _text(address)] = Released((mesh, entry), since)
-    return Allocations.restored(Pools.of(**data["pools"]), held, released)
+    skipped = data["skipped"]
+    if type(skipped) is not int or skipped < 0:
+        raise DamagedAllocations(f"{skipped!r} is no number of addresses")
+    return Allocations.restored(Pools.of(**data["pools"]), held, released, skipped)
 
 
 def _entry(key: str) -> Entry:

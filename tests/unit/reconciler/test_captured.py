@@ -24,8 +24,9 @@ from reconciler.model.spec import (
 )
 from reconciler.node_capture import CaptureTraits
 from reconciler.offline import proxies_of, rendered
+from reconciler.outward import EVERY, NAMES
 from reconciler.state import ResourceDiff, apply, from_resources
-from reconciler.view import ProxyTraits, sidecar_view
+from reconciler.view import ProxyTraits, sidecar_ahead, sidecar_view
 from reconciler.vips.allocation import Pools
 from tests.support.mesh import (
     MTLS,
@@ -251,6 +252,13 @@ def test_proxies_that_reach_the_same_share_all_of_it() -> None:
     traits = ProxyTraits(node_id="x", capture=WITH_DNS)
     first, *rest = (sidecar_view(context, proxy, traits).view for proxy in proxies)
     assert all(view.shared is first.shared for view in rest)
+
+
+def test_who_reaches_everything_is_not_listed_under_each_of_it() -> None:
+    """A thousand proxies under a thousand services would be a million entries."""
+    context = context_of(web(), *many(20))
+    view = sidecar_view(context, web(), ProxyTraits(node_id="x"))
+    assert view.services == (EVERY, NAMES)
 
 
 def test_a_policy_for_a_section_tells_proxies_with_that_port_apart() -> None:
@@ -501,3 +509,71 @@ def test_names_are_rendered_for_a_proxy_of_which_only_its_file_is_known() -> Non
     proxies = proxies_of({"web": document}, "east")
     found = rendered((a_mesh(),), proxies, (), proxies[0].key, "east").snapshot
     assert {"kuma:dns", "outbound:240.0.0.0:80"} <= found.listeners.keys()
+
+
+# --- a few at a time ---
+
+
+def many(count: int) -> list[MeshResource]:
+    return [
+        a_dataplane(f"s{n:04}", an_inbound(f"s{n:04}", address=f"10.2.{n // 250}.{n % 250}"))
+        for n in range(count)
+    ]
+
+
+def test_what_is_shared_is_found_a_few_outbounds_at_a_time() -> None:
+    proxy, traits = web(), ProxyTraits(node_id="x", capture=WITH_DNS)
+    context = context_of(proxy, *many(40))
+    steps = 0
+    while sidecar_ahead(context, proxy, traits, 16) is None:
+        steps += 1
+    assert steps == 2  # 41 outbounds
+    ahead = sidecar_ahead(context, proxy, traits, 0)
+    assert sidecar_view(context, proxy, traits).view.shared is ahead
+    plain = sidecar_view(context_of(proxy, *many(40)), proxy, traits).view
+    assert sidecar_view(context, proxy, traits).view == plain
+
+
+def test_names_that_come_one_after_the_other_hold_up_nobody() -> None:
+    """What was found for the context before is not lost with it."""
+    proxy, traits = web(), ProxyTraits(node_id="x", capture=WITH_DNS)
+    first, later = many(200)[:160], many(200)[160:]
+    state = from_resources((a_mesh(), proxy, *first))
+    context = mesh_context(state, "default", "east", frozenset(), {})
+    for served, each in enumerate(later):
+        if sidecar_ahead(context, proxy, traits, 16) is not None:
+            assert served <= 12
+            break
+        state = apply(state, ResourceDiff((each,)))
+        context = mesh_context(state, "default", "east", frozenset(), {}, context)
+    else:
+        pytest.fail("nobody is served")
+    plain = mesh_context(
+        state,
+        "default",
+        "east",
+        frozenset(),
+        {},
+        given=Given(context.names.allocations, Pools(), 0.0),
+    )
+    expected = sidecar_view(plain, proxy, traits).view
+    assert sidecar_view(context, proxy, traits).view == expected
+
+
+def test_a_new_name_of_what_has_its_address_already_is_told() -> None:
+    spec = {"selector": {"dataplaneTags": {SERVICE: "backend"}}, "ports": [{"port": 80}]}
+    service = a_mesh_service("backend", {ZONE: "east"}, spec=spec)
+
+    def generator(template: str) -> MeshResource:
+        key = ResourceKey("HostnameGenerator", "", "all")
+        selector = {"meshService": {"matchLabels": {ZONE: "east"}}}
+        return mesh_resource(key, Labels(), {"selector": selector, "template": template})
+
+    proxy, traits = web(), ProxyTraits(node_id="x", capture=WITH_DNS)
+    state = from_resources((a_mesh(), proxy, BACKEND, service, generator("a.real")))
+    context = mesh_context(state, "default", "east", frozenset(), {})
+    before = names(sidecar_view(context, proxy, traits).view)
+    state = apply(state, ResourceDiff((generator("b.real"),)))
+    context = mesh_context(state, "default", "east", frozenset(), {}, context)
+    after = names(sidecar_view(context, proxy, traits).view)
+    assert after == {"b.real" if name == "a.real" else name: ips for name, ips in before.items()}

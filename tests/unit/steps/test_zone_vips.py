@@ -5,6 +5,7 @@ whatever ends and begins again.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -130,6 +131,27 @@ def test_an_address_is_free_again_once_nobody_can_remember_it() -> None:
     made.tick(3_700.0)
     made.connect(captured("api-1", "api", "10.0.0.4"), said=SAID)
     assert addresses(made)["api"] == "240.0.0.1"
+
+
+def test_who_has_lost_what_it_gave_gives_none_of_it_to_anybody_else() -> None:
+    """Applications may remember it. What is given then is kept as ever."""
+    made = zone()
+    made.connect(WEB, said=SAID)
+    local = tuple(r for r in made.state.local.all() if r.key.type == "Dataplane")
+    again = Recorded(z.ZoneState(settings=made.state.settings), now=made.now)
+    lost = frozenset({"vips"})
+    again.deliver(z.Restored(made.now, (MESH,), local=local, revision="c1", lost=lost))
+    again.tick(1.0)
+    (address,) = set(addresses(again).values())
+    assert address not in addresses(made).values()
+    assert ip_address(address) in ip_network("240.0.0.0/4")
+    again.connect(DB, said=SAID)
+    assert addresses(again)["web"] == address
+    assert ip_address(addresses(again)["db"]) == ip_address(address) + 1
+    once_more = restarted(again, kept(again))
+    assert addresses(once_more) == addresses(again)
+    later = Allocations.anew(made.now + 3_600.0).skipped
+    assert later not in (0, Allocations.anew(made.now).skipped)
 
 
 def test_a_zone_may_have_pools_of_its_own() -> None:
