@@ -388,10 +388,12 @@ def test_virtual_outbounds_that_make_the_same_names_are_told() -> None:
         virtual("b", match="web"),  # it is more exact, and has some of the names
         virtual("b", host="'{{.s}}.corp'"),
         virtual("b", tags=", {name: instance}"),  # each its own instances
+        virtual("b").replace("mesh: default", "mesh: other"),
     ],
 )
 def test_virtual_outbounds_that_may_make_others_are_not_told(other: str) -> None:
-    assert codes(virtual("a"), other) == []
+    second = "---\ntype: Mesh\nname: other\nskipCreatingInitialPolicies: ['*']\n"
+    assert codes(virtual("a"), other, mesh=MESH + second) == []
 
 
 def named(name: str, labels: str = "{to: outside}") -> str:
@@ -430,3 +432,14 @@ def test_a_template_that_makes_no_name_for_what_is_there_is_told() -> None:
     assert codes(named("mail"), generator("{{ .DisplayName }}.{{ .Zone }}.mesh")) == []
     origin = generator('{{ label "kuma.io/origin" }}.{{ label "kuma.io/display-name" }}')
     assert codes(named("mail"), origin) == []
+
+
+def test_a_name_that_is_taken_from_the_default_generators_is_told() -> None:
+    (line,) = hints(
+        named("mail", "{to: inside}"), named("post"), generator("mail.extsvc.mesh.local")
+    )
+    assert line == (
+        "a.yaml:1:1: CFL004 warning: has no host name (Hostname collision with "
+        "MeshExternalService: post) by HostnameGenerator synced-mesh-external-service; "
+        "correct the template, or what it asks for []"
+    )

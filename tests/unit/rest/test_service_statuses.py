@@ -150,3 +150,20 @@ def test_a_status_is_as_it_was_said_while_nobody_has_asked_for_names() -> None:
     shown = of_zone(zone(mesh(), theirs).state, hostname="zone", now=START, items_max=1000)
     found = ask(shown, "/meshes/default/meshservices/api-x")[1]
     assert found["status"]["tls"] == {"status": "Ready"}
+
+
+def test_names_that_others_gave_a_service_are_not_its_names_here() -> None:
+    said = '{"addresses":[{"hostname":"api.west.corp"}],"tls":{"status":"Ready"}}'
+    theirs = replace(made("MeshService", "api-x", zone="west"), status=said)
+    east = zone(mesh(), theirs)
+    east.connect(dataplane("backend-0", "backend"))
+    state = east.state
+
+    def status() -> dict[str, object]:
+        shown = of_zone(state, hostname="zone", now=START, items_max=1000)
+        return dict(ask(shown, "/meshes/default/meshservices/api-x")[1]["status"])
+
+    expected = {"tls": {"status": "Ready"}, "vips": [{"ip": "241.0.0.0"}]}
+    assert status() == expected
+    state = replace(state, contexts=state.stale, stale=state.contexts)  # while it is made anew
+    assert status() == expected

@@ -12,6 +12,7 @@ from reconciler.real import Reals
 from reconciler.vips import pieces
 from reconciler.vips import resolvable as resolvable_module
 from reconciler.vips.allocation import Allocations, Pools
+from reconciler.vips.entries import Entry, EntryKind, Holder, Port, to_service
 from reconciler.vips.resolvable import Reach, Resolvable, mapped
 from reconciler.vips.wanted import precedence
 from tests.support.mesh import a_dataplane, a_mesh_service, an_external, an_inbound
@@ -174,6 +175,7 @@ def test_a_name_that_two_have_leads_to_the_one_that_a_proxy_may_call() -> None:
 def test_proxies_that_say_the_same_share_and_keep_what_does_not_change() -> None:
     first, with_reals = resolvable(*ALL), reals(*ALL)
     reach = Reach(frozenset({"s1"}))
+    assert first.for_reachable("Everywhere", Reach(), with_reals, "east") is first
     mine = first.for_reachable("Everywhere", reach, with_reals, "east")
     assert first.for_reachable("Everywhere", Reach(frozenset({"s1"})), with_reals, "east") is mine
     before = wanted(*ALL)
@@ -242,6 +244,12 @@ def test_one_name_among_a_thousand_looks_at_itself_alone(monkeypatch: pytest.Mon
     mine = second.for_reachable("Everywhere", reach, Reals(), "east")
     assert [name for name, _ in mine.domains] == ["new.mesh", "s5.mesh"]
     assert len(looked) == 3  # one piece, and a name for the mesh and for the class
+    looked.clear()
+    for entry in (service("s6"), service("s7")):
+        second = second.followed(after.holders, {}, [entry])
+    assert second.for_reachable("Everywhere", reach, Reals(), "east") is mine
+    assert len(second.outbounds) == 999
+    assert not looked
 
 
 def counting(looked: list[str], real: Callable[..., object]) -> Callable[..., object]:
@@ -250,3 +258,44 @@ def counting(looked: list[str], real: Callable[..., object]) -> Callable[..., ob
         return real(*args)
 
     return counted
+
+
+A, B = fqdn("a"), fqdn("b")
+
+
+def held_at(entry: Entry, *names: str, port: int = 80) -> Holder:
+    return Holder(entry, (Port(port, to_service(entry.name), "x"),), names)
+
+
+def test_of_two_at_one_place_the_first_has_it_and_the_other_when_it_goes() -> None:
+    holders = {entry: held_at(entry, entry.name) for entry in (B, A)}
+    at = dict.fromkeys((A, B), "10.0.0.1")
+    found = Resolvable().followed(holders, at, [B]).followed(holders, at, [A])
+    assert [each.destination for each in found.outbounds] == [to_service("a")]
+    found = found.followed({B: holders[B]}, at, [A])
+    assert [each.destination for each in found.outbounds] == [to_service("b")]
+    back = found.followed(holders, at, [A, B])
+    assert [each.destination for each in back.outbounds] == [to_service("a")]
+
+
+def test_who_has_a_name_no_more_leaves_it_to_the_next() -> None:
+    chief = Entry(EntryKind.MULTI_ZONE, "c")  # before all others
+    at = {chief: "10.0.0.1", B: "10.0.0.2"}
+    holders = {chief: held_at(chief, "x"), B: held_at(B, "x")}
+    first = Resolvable().followed(holders, at, at)
+    assert dict(first.domains) == {"x": ("10.0.0.1",)}
+    second = first.followed({**holders, chief: held_at(chief, "y")}, at, [chief])
+    assert dict(second.domains) == {"x": ("10.0.0.2",), "y": ("10.0.0.1",)}
+    assert second.outbounds is first.outbounds
+    third = second.followed({chief: held_at(chief, "y", port=81), B: holders[B]}, at, [chief])
+    assert [each.port for each in third.outbounds] == [81, 80]
+    assert third.domains is second.domains
+
+
+def test_what_is_gone_is_gone_for_a_class_that_is_told_something_else_as_well() -> None:
+    reach = Reach(backends=(ReachableBackend("MeshService", labels=(("app", "b"),)),))
+    first = resolvable(*ALL)
+    assert len(first.for_reachable("Exclusive", reach, reals(*ALL), "east").domains) == 2
+    left = first.followed({}, {}, [Entry(EntryKind.MESH_SERVICE, "backend-x")])
+    other = reals(*ALL[:3], *ALL[4:])
+    assert shown(left.for_reachable("Exclusive", reach, other, "east")) == {OWN}
