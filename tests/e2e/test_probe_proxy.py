@@ -181,6 +181,14 @@ async def health(answers: dict[str, bytes | grpc.StatusCode]) -> AsyncIterator[i
     handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
         "Check": grpc.unary_unary_rpc_method_handler(check)
     }
+    async with serving(handlers) as port:
+        yield port
+
+
+@asynccontextmanager
+async def serving(
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]],
+) -> AsyncIterator[int]:
     server = grpc.aio.server()
     name = "grpc.health.v1.Health"
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
@@ -212,6 +220,21 @@ async def test_grpc_service_says_itself_whether_it_serves(
             assert named == (200, "HEALTHY\n")
             other = await probed(port, f"/grpc/{app}", x_kuma_probes_grpc_service="none")
             assert other == (503, "UNHEALTHY\n")
+
+
+async def test_grpc_answer_that_ends_badly_is_none() -> None:
+    """It said that it serves, and then that something went wrong."""
+
+    async def check(_: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[bytes]:
+        yield b"\x08\x01"
+        await context.abort(grpc.StatusCode.INTERNAL)
+
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+        "Check": grpc.unary_stream_rpc_method_handler(check)
+    }
+    async with serving(handlers) as app:
+        with proxied() as port:
+            assert await probed(port, f"/grpc/{app}") == (503, "UNHEALTHY\n")
 
 
 async def test_grpc_probe_of_what_is_no_grpc_fails() -> None:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.proxy_user import comes_back
+from reconciler.proxy_user import NOBODYS, comes_back
 from reconciler.redirected import OUTBOUND_PORT, PROXY_UID
 from tests.support.namespaces import Namespace, cable, namespaces, v4
+from tests.support.switched import raw, segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,11 +33,18 @@ add rule ip t out meta l4proto tcp redirect to :{OUTBOUND_PORT}
 
 
 @pytest.fixture
-def host() -> Iterator[Namespace]:
+def around() -> Iterator[Namespace]:
+    """What `host` is connected to."""
     with namespaces("redirecting", "around") as (made, around):
         cable(made, around, 1)
         made.ip("route", "add", "default", "via", v4(1, 2))
-        yield made
+        yield around
+
+
+@pytest.fixture
+def host(around: Namespace) -> Namespace:
+    assert around is not None
+    return Namespace("redirecting")
 
 
 @pytest.fixture
@@ -105,6 +113,29 @@ def test_the_user_has_what_it_needs_and_nothing_of_root(host: Namespace, folder:
     os.chown(folder / "proxy", 0, 0)
     done = host.run(*argv)
     assert f"does not belong to user {PROXY_UID}" in done.stderr
+
+
+def test_it_becomes_the_user_wholly(host: Namespace) -> None:
+    program = (
+        "from reconciler.proxy_user import User, become\n"
+        "become(User(5678, 5679))\nprint(open('/proc/self/status').read())"
+    )
+    status = host.says("setpriv", "--groups", "4,24", sys.executable, "-c", program)
+    said = dict(line.partition(":\t")[::2] for line in status.splitlines())
+    assert (said["Uid"], said["Gid"]) == ("\t".join(["5678"] * 4), "\t".join(["5679"] * 4))
+    assert said["Groups"].strip() == ""
+    assert int(said["CapEff"], 16) == int(said["CapPrm"], 16) == 0
+
+
+def test_the_connection_that_is_tried_is_lost_at_the_first_router(around: Namespace) -> None:
+    """No other network sees it."""
+    host = Namespace("redirecting")
+    with around.within(lambda: raw("eth1")) as wire:
+        wire.settimeout(5)
+        assert not host.within(lambda: comes_back(OUTBOUND_PORT))
+        while (found := segment(frame := wire.recv(2000))) is None or found.target != NOBODYS[0]:
+            pass
+    assert frame[22] == 1  # its time to live
 
 
 def test_only_root_makes_it_somebody_else(host: Namespace, folder: Path) -> None:
