@@ -31,12 +31,14 @@ from xds.copying import replace
 from xds.delta_sender import (
     ADS_DIALECT,
     ADS_NAMED_DIALECT,
-    NO_NAMES,
+    DIFFERENCES,
+    NAMES,
     Acked,
     Answer,
     DeltaSender,
     Nacked,
 )
+from xds.difference import NO_NAMES
 from xds.discovery import DeltaRequest, DeltaResponse, RemoteProtocolError
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, SECRET
 from xds.snapshot import NO_RESOURCES, Resources, Snapshot
@@ -209,7 +211,9 @@ class AdsStream:
         )
 
     def _asked_all(self, endpoints: Resources) -> bool:
-        return self.endpoints.sent is endpoints or endpoints.keys() <= self.endpoints.names
+        return self.endpoints.sent is endpoints or not NAMES.missing(
+            endpoints, self.endpoints.names
+        )
 
     def acked(self, snapshot: Snapshot) -> Mapping[str, TypeSync]:
         """How the proxy stands, by type URL, towards the snapshot that was pushed last."""
@@ -340,15 +344,19 @@ def _offer_clusters(stream: AdsStream, snapshot: Snapshot, keep: frozenset[str])
     stream, responses = _offer(stream, stream.clusters, snapshot.clusters, keep=keep)
     if responses:
         # Also a cluster that is kept for now may be waiting for its endpoints.
-        known = snapshot.endpoints.keys() | stream.endpoints.sent.keys()
-        stream = replace(stream, warming=stream.warming & known)
+        unknown = NAMES.missing(stream.warming, snapshot.endpoints)
+        if unknown:
+            unknown = NAMES.missing(unknown, stream.endpoints.sent)
+            stream = replace(stream, warming=stream.warming - unknown)
     keep = _gone(stream.endpoints, snapshot.endpoints)
     stream, endpoints = _offer_endpoints(stream, snapshot, keep)
     return stream, responses + endpoints
 
 
 def _offer_endpoints(stream: AdsStream, snapshot: Snapshot, keep: frozenset[str]) -> _Step:
-    force = stream.warming & stream.endpoints.names if stream.warming else NO_NAMES
+    force, unasked = stream.warming, NAMES.missing(stream.warming, stream.endpoints.names)
+    if unasked:
+        force = NO_NAMES if len(unasked) == len(force) else force - unasked
     return _offer(stream, stream.endpoints, snapshot.endpoints, force=force, keep=keep)
 
 
@@ -365,28 +373,24 @@ def _offer(
         return stream, []
     if response is None:
         return stream._with(after), []
-    warming = stream.warming
-    changed = {resource.name for resource in after.flight.resources} if after.flight else ()
-    if after.type_url == CLUSTER:
-        warming = warming.union(changed)
-    elif after.type_url == ENDPOINT and warming:
-        warming = warming.difference(changed) or NO_NAMES
+    warming, flight = stream.warming, after.flight
+    if flight is not None and after.type_url == CLUSTER:
+        warming = NAMES.union(warming, NAMES.of(flight.resources))
+    elif flight is not None and after.type_url == ENDPOINT and warming:
+        warming = NAMES.without(warming, NAMES.of(flight.resources))
     return stream._with(after, sent=1, warming=warming), [response]
 
 
 def _gone(sender: DeltaSender, want: Resources) -> frozenset[str]:
     """Names the peer was sent that are no longer wanted."""
-    if sender.sent is want:
-        return NO_NAMES
-    return frozenset(sender.sent.keys() - want.keys()) or NO_NAMES
+    return NAMES.missing(sender.sent, want)
 
 
 def _unchanged(sender: DeltaSender, want: Resources) -> bool:
     if sender.offered is want:
         return True
-    return want.keys() == sender.sent.keys() and all(
-        resource.version == sender.sent[name].version for name, resource in want.items()
-    )
+    found = DIFFERENCES.between(sender.sent, want, NO_NAMES)
+    return not (found.put or found.removed)
 
 
 def _gate(stream: AdsStream, snapshot: Snapshot) -> _Gate:
@@ -397,8 +401,8 @@ def _gate(stream: AdsStream, snapshot: Snapshot) -> _Gate:
     if not clusters.subscribed:
         return _Gate.OPEN  # A client that never asks for clusters has none to wait for.
     if stream.listeners.owed and not (stream.listeners.sent or stream.listeners.blind):
-        ahead = snapshot.clusters.keys() <= clusters.sent.keys()
-        return _Gate.OPEN if ahead else _Gate.WAIT
+        behind = NAMES.missing(snapshot.clusters, clusters.sent)
+        return _Gate.WAIT if behind else _Gate.OPEN
     gate = _delivered(clusters, _missing(clusters, snapshot.clusters))
     if (
         gate is _Gate.SHUT
@@ -407,7 +411,8 @@ def _gate(stream: AdsStream, snapshot: Snapshot) -> _Gate:
         gate = _delivered(clusters, refused)
     if gate is not _Gate.OPEN:
         return gate
-    cold = _missing(endpoints, snapshot.endpoints).intersection(snapshot.clusters)
+    cold = _missing(endpoints, snapshot.endpoints)
+    cold = cold.intersection(snapshot.clusters) if cold else cold
     gate = _delivered(endpoints, cold)
     if gate is not _Gate.OPEN:
         return gate
@@ -416,9 +421,10 @@ def _gate(stream: AdsStream, snapshot: Snapshot) -> _Gate:
 
 def _missing(sender: DeltaSender, want: Resources) -> frozenset[str]:
     """Wanted names of which the peer has accepted no version, or that are being taken from it."""
-    if sender.acked is want and sender.sent is want:
-        return NO_NAMES
-    return frozenset(want.keys() - (sender.acked.keys() & sender.sent.keys()))
+    unsent = NAMES.missing(want, sender.sent)
+    if sender.acked is sender.sent:
+        return unsent
+    return unsent | NAMES.missing(want, sender.acked)
 
 
 def _delivered(sender: DeltaSender, missing: frozenset[str]) -> _Gate:

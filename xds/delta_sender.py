@@ -15,18 +15,19 @@ from sys import intern
 from typing import TYPE_CHECKING
 
 from xds.copying import replace
-from xds.difference import Differences
+from xds.difference import NO_NAMES, Differences, Names
 from xds.discovery import DeltaRequest, DeltaResponse, RemoteProtocolError
-from xds.resource import CLUSTER, ENDPOINT, XdsResource
+from xds.resource import CLUSTER, ENDPOINT, LISTENER, XdsResource
 from xds.snapshot import NO_RESOURCES, Resources, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Set
 
 WILDCARD = "*"
-NO_NAMES: frozenset[str] = frozenset()
-SHARED = frozenset((CLUSTER, ENDPOINT))  # types of which many peers hold the same mapping
-DIFFERENCES = Differences()
+SHARED = frozenset(
+    (CLUSTER, ENDPOINT, LISTENER)
+)  # of which many peers hold the same, or most of it
+DIFFERENCES, NAMES = Differences(), Names()
 NAMES_MAX = 50_000  # names one peer may subscribe to in one type
 MESSAGE_MAX = 1_000  # characters kept of a rejection
 MESSAGE_HEAD = 300
@@ -183,14 +184,18 @@ class DeltaSender:
         if want is self.offered and keep == self.kept and not (force or self.owed or self.due):
             return self, None
         scope = self._scope(want)
-        if self.type_url in SHARED and not (
-            keep or self.due or step or self.rejected_names or self.rejected_removed
+        forced = force.union(self.due) if self.due else force
+        if (
+            self.type_url in SHARED
+            and not (step or self.rejected_names or self.rejected_removed or WILDCARD in forced)
+            and keep.isdisjoint(forced)
         ):
-            found, absent = DIFFERENCES.between(self.sent, scope, force), self._absent(scope)
+            held = NAMES.kept(scope, self.sent, keep) if keep else scope
+            found, absent = DIFFERENCES.between(self.sent, held, forced), self._absent(held)
             gone = found.removed
             if not absent <= self.absent:
                 gone = tuple(sorted((absent - self.absent).union(gone)))
-            return self._sends(found.put, gone, scope, absent, want, nonce)
+            return self._sends(found.put, gone, held, absent, want, nonce, keep=keep)
         held = self._with_kept(scope, keep)
         if step is not None and not (
             step.before is self.sent and step.after is held and not force and not self.due
@@ -244,9 +249,9 @@ class DeltaSender:
             self,
             subscribed=True,
             wildcard=wildcard,
-            names=_bounded(names, self.type_url),
-            sent=held,
-            acked=held,
+            names=NAMES.one(_bounded(names, self.type_url)),
+            sent=held or NO_RESOURCES,
+            acked=held or NO_RESOURCES,
             owed=True,
         )
 
@@ -303,15 +308,14 @@ class DeltaSender:
         return sender
 
     def _without(self, gone: frozenset[str]) -> DeltaSender:
-        names = self.names - gone
+        names = NAMES.without(self.names, gone)
         wildcard = self.wildcard and WILDCARD not in gone
         if wildcard:  # What the wildcard still covers is stated again, as the protocol asks.
             due = self.due | (gone & self.names)
             return replace(self, names=names, due=due, offered=None)
-        sent = {name: self.sent[name] for name in self.sent if name in names}
-        acked = sent
+        sent = acked = NAMES.scope(self.sent, names)
         if self.acked is not self.sent:
-            acked = {name: self.acked[name] for name in self.acked if name in names}
+            acked = NAMES.scope(self.acked, names)
         rejected, rejected_names = self.rejected, self.rejected_names & names
         if self.rejected_names and not rejected_names:
             rejected = None  # The peer no longer wants what it rejected, and accepted the rest.
@@ -343,7 +347,7 @@ class DeltaSender:
             due = due.union(names, (WILDCARD,) if everything and self.wildcard else ())
         return replace(
             self,
-            names=_bounded(self.names | names, self.type_url),
+            names=_bounded(NAMES.union(self.names, names), self.type_url),
             wildcard=self.wildcard or everything,
             owed=self.owed or (everything and not self.wildcard),
             due=due,
@@ -353,9 +357,7 @@ class DeltaSender:
 
     def _scope(self, want: Resources) -> Resources:
         """What the peer asked for of `want`: `want` itself if possible."""
-        if self.wildcard or want.keys() <= self.names:
-            return want
-        return {name: want[name] for name in want if name in self.names}
+        return want if self.wildcard else NAMES.scope(want, self.names)
 
     def _with_kept(self, scope: Resources, keep: frozenset[str]) -> Resources:
         if not keep:
@@ -404,7 +406,7 @@ class DeltaSender:
     def _absent(self, held: Resources) -> frozenset[str]:
         if not self.dialect.answers_absent_names:
             return NO_NAMES
-        return self.names.difference(held) or NO_NAMES
+        return NAMES.missing(self.names, held)
 
     def _sending(
         self,

@@ -1,22 +1,34 @@
-"""What differs between two mappings of resources, found once for all peers that go the same way.
+"""What differs between mappings of resources, and between sets of their names, found once for all
+peers that go the same way.
 
-The proxies of a service share their clusters and endpoints: each of them holds the same mapping,
-and each is to hold the same other one. Mappings never change (`snapshot`), so that two of them
-differ by what they did before. Pure.
+The proxies of a service share their clusters and endpoints, and whoever calls everything holds
+thousands of both: each of them holds the same mapping, asks for the same names, and is to hold the
+same other mapping. Mappings never change (`snapshot`), so that two of them differ by what they did
+before. Pure.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from xds.snapshot import Composed
+from xds.snapshot import NO_RESOURCES, Composed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from xds.resource import XdsResource
     from xds.snapshot import Resources
 
-NAMES_KEPT = 8192  # in mappings that are remembered; as many again of a generation before
+NAMES_KEPT = (
+    65_536  # in mappings and sets that are remembered; as many again of a generation before
+)
+FEW = 48  # names that are looked at sooner than remembered
+NO_NAMES: frozenset[str] = frozenset()
+
+Value = TypeVar("Value")
+_name = attrgetter("name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +37,10 @@ class Difference:
 
     put: tuple[XdsResource, ...]
     removed: tuple[str, ...]
+
+
+NO_DIFFERENCE = Difference((), ())
+NOTHING_YET = Composed(NO_RESOURCES, NO_RESOURCES)
 
 
 def difference(before: Resources, after: Resources, force: frozenset[str]) -> Difference:
@@ -42,42 +58,162 @@ def difference(before: Resources, after: Resources, force: frozenset[str]) -> Di
     return Difference(put, tuple(sorted(before.keys() - after.keys())))
 
 
-class Differences:
-    """Remembered by the identity of both mappings, which live as long as that."""
+class Recent(Generic[Value]):
+    """Values by the identity of what they were made of, which lives as long as that."""
 
     def __init__(self, names: int = NAMES_KEPT) -> None:
         self.found = 0  # not remembered
         self._limit = names
         self._names = 0
-        self._young: dict[_At, _Kept] = {}
-        self._old: dict[_At, _Kept] = {}
+        self._young: dict[tuple[object, ...], tuple[Value, tuple[Collection[object], ...]]] = {}
+        self._old: dict[tuple[object, ...], tuple[Value, tuple[Collection[object], ...]]] = {}
 
-    def between(self, before: Resources, after: Resources, force: frozenset[str]) -> Difference:
-        if isinstance(before, Composed) and isinstance(after, Composed):
-            own = after.own
-            if before.own is own and force.isdisjoint(own):  # Then it is all in what they share.
-                before, after = before.shared, after.shared
-        at = (id(before), id(after), force)
+    def get(
+        self, make: Callable[..., Value], *of: Collection[object], more: frozenset[str] = NO_NAMES
+    ) -> Value:
+        """`make` of all of them; `more` counts by its value."""
+        at = (make, *map(id, of), more)
         kept = self._young.get(at) or self._old.get(at)
         if kept is not None:
             return kept[0]
         self.found += 1
-        found = difference(before, after, force)
-        size = len(before) + len(after)
+        value = make(*of, more)
+        size = sum(map(len, of))
         if size > self._limit:
-            return found
+            return value
         if self._names + size > self._limit:
             self._old, self._young, self._names = self._young, {}, 0
-        self._young[at] = (found, before, after)
+        self._young[at] = (value, of)
         self._names += size
-        return found
+        return value
 
     def __len__(self) -> int:
-        """Names in the mappings that are remembered."""
+        """Names in what is remembered."""
         kept = (*self._young.values(), *self._old.values())
-        return sum(len(before) + len(after) for _, before, after in kept)
+        return sum(len(each) for _, of in kept for each in of)
 
 
-if TYPE_CHECKING:
-    _At = tuple[int, int, frozenset[str]]
-    _Kept = tuple[Difference, Resources, Resources]
+class Differences(Recent[Difference]):
+    def between(self, before: Resources, after: Resources, force: frozenset[str]) -> Difference:
+        if not isinstance(after, Composed):
+            return self._of_two(before, after, force)
+        if not before:
+            before = NOTHING_YET
+        if not isinstance(before, Composed):
+            return difference(before, after, force)  # What one proxy brought.
+        own = after.own
+        if before.own is own and force.isdisjoint(own):
+            return self._of_two(before.shared, after.shared, force)  # It is all in there.
+        if any(name in after.shared for name in before.own) or any(
+            name in before.shared for name in own
+        ):
+            return difference(before, after, force)  # Of one name both halves tell.
+        return _both(
+            difference(before.own, own, force.intersection(own)),
+            self._of_two(before.shared, after.shared, force.difference(own)),
+        )
+
+    def _of_two(self, before: Resources, after: Resources, force: frozenset[str]) -> Difference:
+        if before is after and not force:
+            return NO_DIFFERENCE
+        return self.get(difference, before, after, more=force)
+
+
+def _both(own: Difference, shared: Difference) -> Difference:
+    if not (own.put or own.removed):
+        return shared
+    if not (shared.put or shared.removed):
+        return own
+    put = tuple(sorted((*own.put, *shared.put), key=_name))
+    return Difference(put, tuple(sorted((*own.removed, *shared.removed))))
+
+
+class Names:
+    """Sets of names and what is asked of them: large ones are the same objects for all peers."""
+
+    def __init__(self, names: int = NAMES_KEPT) -> None:
+        self._sets: Recent[frozenset[str]] = Recent(names)
+        self._scopes: Recent[Resources] = Recent(names)
+        self._limit = names
+        self._kept = 0
+        self._known: dict[frozenset[str], frozenset[str]] = {}
+
+    def one(self, names: frozenset[str]) -> frozenset[str]:
+        """The one object for these names."""
+        if len(names) < FEW:
+            return names or NO_NAMES
+        found = self._known.get(names)
+        if found is None:
+            if self._kept + len(names) > self._limit:
+                self._known, self._kept = {}, 0
+            found = self._known[names] = names
+            self._kept += len(names)
+        return found
+
+    def missing(self, want: Collection[str], held: Collection[str]) -> frozenset[str]:
+        """Those of `want` that `held` is without; both sets of names or mappings by name."""
+        if want is held:
+            return NO_NAMES
+        if isinstance(want, Composed) and isinstance(held, Composed):
+            own = [name for name in want.own if name not in held]
+            if want.shared is held.shared:
+                return frozenset(own) if own else NO_NAMES
+            shared = self.missing(want.shared, held.shared)
+            if shared:
+                shared = shared.difference(held.own) or NO_NAMES
+            return shared.union(own) if own else shared
+        if len(want) < FEW:
+            return _missing(want, held, NO_NAMES)
+        return self._sets.get(_missing, want, held)
+
+    def of(self, resources: tuple[XdsResource, ...]) -> frozenset[str]:
+        """Their names."""
+        if len(resources) < FEW:
+            return frozenset(map(_name, resources))
+        return self._sets.get(self._names_of, resources)
+
+    def _names_of(self, resources: tuple[XdsResource, ...], _more: object) -> frozenset[str]:
+        return self.one(frozenset(map(_name, resources)))
+
+    def union(self, names: frozenset[str], more: frozenset[str]) -> frozenset[str]:
+        if not names:
+            return self.one(more)
+        if len(names) < FEW:
+            return self.one(names | more)
+        return self._sets.get(self._union, names, more=more)
+
+    def _union(self, names: frozenset[str], more: frozenset[str]) -> frozenset[str]:
+        return names if more <= names else self.one(names | more)
+
+    def without(self, names: frozenset[str], gone: frozenset[str]) -> frozenset[str]:
+        if len(names) < FEW:
+            return names - gone or NO_NAMES
+        return self._sets.get(self._without, names, more=gone)
+
+    def _without(self, names: frozenset[str], gone: frozenset[str]) -> frozenset[str]:
+        return self.one(names - gone)
+
+    def scope(self, resources: Resources, names: frozenset[str]) -> Resources:
+        """The resources of these names: all of them as they are where that is so."""
+        if not self.missing(resources, names):
+            return resources
+        if len(resources) < FEW:
+            return _scope(resources, names, NO_NAMES)
+        return self._scopes.get(_scope, resources, names)
+
+    def kept(self, want: Resources, sent: Resources, keep: frozenset[str]) -> Resources:
+        """`want`, and what was sent of names to keep: the same mapping for all that go this way."""
+        return self._scopes.get(_kept, want, sent, more=keep)
+
+
+def _kept(want: Resources, sent: Resources, keep: frozenset[str]) -> Resources:
+    kept = {name: sent[name] for name in keep if name in sent and name not in want}
+    return {**want, **kept} if kept else want
+
+
+def _missing(want: Collection[str], held: Collection[str], _more: frozenset[str]) -> frozenset[str]:
+    return frozenset([name for name in want if name not in held]) or NO_NAMES
+
+
+def _scope(resources: Resources, names: frozenset[str], _more: frozenset[str]) -> Resources:
+    return {name: resource for name, resource in resources.items() if name in names}

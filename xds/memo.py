@@ -49,11 +49,26 @@ def _values(kind: type) -> Callable[[Key], Any]:
     return attrgetter(*(field.name for field in fields(kind) if field.compare))
 
 
+LARGE_BYTES = 8_192  # of a result
+PARTS, PART_BYTES = 8, 512  # of a large one, that count as one result
+
+
+def _weight(argument: object, result: object) -> int:
+    """1 for most of them. A collection of a thousand takes 50 kB beside what is in it; a listener
+    that answers a thousand names is made of as many values.
+    """
+    if isinstance(argument, tuple):
+        return 1 + len(argument) // PARTS
+    size = len(getattr(result, "entry", b""))
+    return 1 + size // PART_BYTES if size > LARGE_BYTES else 1
+
+
 class Memo(Generic[Argument, Result]):
     """`built` counts how often the builder really ran. Results must be weakly referable.
 
     Between `limit` and twice as many of the results used last are kept, in two generations: the old
-    one goes when the young one is full. (A list in order of use would hash the argument twice.)
+    one goes when the young one is full. (A list in order of use would hash the argument twice.) A
+    result that is much larger than others counts for more of them, so that few of those are kept.
     """
 
     def __init__(self, stage: str, build: Callable[[Argument], Result], limit: int) -> None:
@@ -61,6 +76,7 @@ class Memo(Generic[Argument, Result]):
         self.limit = limit
         self.built = 0
         self._build = build
+        self._weight = 0  # of the young
         self._young: dict[Argument, Result] = {}
         self._old: dict[Argument, Result] = {}
         self._held: WeakValueDictionary[Argument, Result] = WeakValueDictionary()
@@ -76,9 +92,10 @@ class Memo(Generic[Argument, Result]):
             found = self._build(argument)
             self.built += 1
             self._held[argument] = found
-        if len(self._young) >= self.limit:
-            self._old, self._young = self._young, {}
+        if self._weight >= self.limit:
+            self._old, self._young, self._weight = self._young, {}, 0
         self._young[argument] = found
+        self._weight += _weight(argument, found)
         return found
 
     def __len__(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ import grpc
 import grpc.aio
 
 from xds.discovery import RemoteProtocolError
+from xds.room import LARGE, Room
 from xds.turns import Turns
 
 if TYPE_CHECKING:
@@ -38,8 +40,22 @@ def transport_max(received_max: int) -> int:
     return received_max + received_max // 4
 
 
+def _seen(task: asyncio.Task[None]) -> None:
+    """A connection that is gone is told where it is read and written."""
+    if not task.cancelled():
+        task.exception()
+
+
 async def _greet(context: Context) -> None:
     await context.send_initial_metadata(())
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A message of about `size` bytes that is made when it can be written."""
+
+    size: int
+    make: Callable[[], bytes]
 
 
 @dataclass(slots=True)
@@ -48,8 +64,8 @@ class ServedStream:
 
     `queue_max` messages may wait, of `message_max` bytes each (0: any size); a peer that takes no
     more is ended rather than buffered for. What it sends has `received_max` bytes, and
-    `received_setting` is how more is allowed. All streams of a process share `turns`. The headers
-    go out at once: a peer that waits for them is sure to be let in before it writes.
+    `received_setting` is how more is allowed. All streams of a process share `turns`, and `room`.
+    The headers go out at once: a peer that waits for them is sure to be let in before it writes.
     """
 
     queue_max: int
@@ -57,7 +73,8 @@ class ServedStream:
     received_max: int = 0
     received_setting: str = ""
     turns: Turns = field(default_factory=Turns)
-    queue: deque[bytes] = field(default_factory=deque)
+    room: Room = field(default_factory=Room)
+    queue: deque[bytes | Later] = field(default_factory=deque)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     ending: tuple[grpc.StatusCode, str] | None = None
@@ -69,11 +86,20 @@ class ServedStream:
         if self.message_max and len(data) > self.message_max:
             text = f"a message of {len(data)} bytes is over the limit of {self.message_max}"
             self.end(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
-        elif len(self.queue) >= self.queue_max:
+        else:
+            self._queue(data)
+
+    def send_later(self, size: int, make: Callable[[], bytes]) -> None:
+        """Queues a message of about so many bytes that is made when it can be written."""
+        if not self.over.is_set():
+            self._queue(Later(size, make))
+
+    def _queue(self, message: bytes | Later) -> None:
+        if len(self.queue) >= self.queue_max:
             text = f"{self.queue_max} messages wait to be read; reconnect to continue"
             self.end(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         else:
-            self.queue.append(data)
+            self.queue.append(message)
             self.wake.set()
 
     def end(self, code: grpc.StatusCode, message: str) -> None:
@@ -87,6 +113,7 @@ class ServedStream:
         message is read.
         """
         greeting = asyncio.create_task(_greet(context))
+        greeting.add_done_callback(_seen)
         tasks = (
             asyncio.create_task(self._ending_with(lambda: self._read(context, deliver))),
             asyncio.create_task(self._ending_with(lambda: self._write(context, greeting))),
@@ -138,10 +165,18 @@ class ServedStream:
             await self.wake.wait()
             self.wake.clear()
             while self.queue:
-                await self.turns.wait()
-                if self.over.is_set():
-                    return
-                await context.write(self.queue.popleft())
+                size = self.queue[0].size if isinstance(self.queue[0], Later) else 0
+                place = await self.room.take(size) if size >= LARGE else nullcontext()
+                with place:
+                    await self.turns.wait()
+                    if self.over.is_set():
+                        return
+                    await context.write(self._popped())
+
+    def _popped(self) -> bytes:
+        """No variable of a stream that waits holds what it wrote."""
+        message = self.queue.popleft()
+        return message.make() if isinstance(message, Later) else message
 
     def our_fault(self, error: Exception) -> None:
         """Ends this stream alone; the peer is not to blame, so its endpoints stay."""

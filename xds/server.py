@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import grpc
 import grpc.aio
 
 from xds.names import authority
+from xds.room import Room
 from xds.served_stream import ServedStream, status_code, transport_max
 from xds.turns import Turns
 from xds.wire import (
     delta_response_bytes,
     parse_delta_request,
     parse_sotw_request,
+    size_of,
     sotw_response_bytes,
 )
 
@@ -111,7 +114,7 @@ class AdsServer:
         self._events = events
         self._health = health
         self._streams: dict[str, _Stream] = {}
-        self._turns = turns or Turns()
+        self._turns, self._room = turns or Turns(), Room()
         self._opened = 0
         self._server: grpc.aio.Server | None = None
         self.limits = limits or AdsLimits()
@@ -141,12 +144,13 @@ class AdsServer:
         return bound
 
     def send(self, stream: str, response: DeltaResponse) -> None:
-        """Queues one response; a stream that is over takes nothing, one that reads nothing is
-        ended.
+        """Queues one response, which is encoded when its stream can take it; one that is over takes
+        nothing, one that reads nothing is ended.
         """
         found = self._streams.get(stream)
         if found is not None:
-            found.served.send(found.variant.encode(response))
+            make = partial(found.variant.encode, response)
+            found.served.send_later(size_of(response.resources), make)
 
     def close(self, stream: str, code: int, message: str) -> None:
         """Ends one stream with a gRPC status number; `closed(stream, by_peer=False)` follows."""
@@ -190,6 +194,7 @@ class AdsServer:
             received_max=self.limits.request_bytes,
             received_setting="raise --ads-request-bytes of the zone",
             turns=self._turns,
+            room=self._room,
         )
         self._streams[name] = _Stream(served, variant)
 

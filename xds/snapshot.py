@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, Set, ValuesView
 from dataclasses import dataclass
 
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, SECRET, XdsResource, digest
@@ -12,16 +12,44 @@ Resources = Mapping[str, XdsResource]  # name -> resource
 NO_RESOURCES: Resources = {}
 
 
-class Composed(dict[str, "XdsResource"]):
-    """Two mappings with no name in common: a proxy's own, and one that it shares with others."""
+class Composed(Mapping[str, XdsResource]):
+    """Two mappings with no name in common: a proxy's own, and one that it shares with others.
 
-    __slots__ = ("own", "shared")
+    It copies neither: a thousand proxies that call a thousand services hold each of those once.
+    """
+
+    __slots__ = ("_size", "own", "shared")
 
     def __init__(self, own: Resources, shared: Resources) -> None:
-        super().__init__(own)
-        self.update(shared)
         self.own = own
         self.shared = shared
+        self._size = len(shared) + sum([name not in shared for name in own])
+
+    def __getitem__(self, name: str) -> XdsResource:
+        found = self.shared.get(name)
+        return self.own[name] if found is None else found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.shared or name in self.own
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._copied())
+
+    def _copied(self) -> dict[str, XdsResource]:
+        """For whoever looks at all of it."""
+        return {**self.own, **self.shared}
+
+    def keys(self) -> KeysView[str]:
+        return self._copied().keys()
+
+    def values(self) -> ValuesView[XdsResource]:
+        return self._copied().values()
+
+    def items(self) -> ItemsView[str, XdsResource]:
+        return self._copied().items()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from xds.delta_sender import (
     ADS_DIALECT,
-    NO_NAMES,
     WILDCARD,
     DeltaSender,
 )
+from xds.difference import NO_NAMES
 from xds.snapshot import Resources, Step, versions_digest
 
 if TYPE_CHECKING:

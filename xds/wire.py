@@ -14,15 +14,20 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import DecodeError
 
 from xds.copying import replace
+from xds.difference import Recent
 from xds.discovery import DeltaRequest, DeltaResponse, Node, RemoteProtocolError
 from xds.proto import discovery_pb2 as pb
-from xds.resource import XdsResource, digest
+from xds.resource import CLUSTER, ENDPOINT, XdsResource, digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 ACK = DeltaRequest("")
 NODES_KEPT = 64
+MANY = 48  # resources of one response
+_REPEATED = frozenset((CLUSTER, ENDPOINT))  # types of which many peers are sent the very same
+_BODIES: Recent[bytes] = Recent(4_096)  # of so many resources
+_SIZES: Recent[int] = Recent(16_384)
 NODE_KEPT_MAX = 16_384  # bytes of one
 M = TypeVar(
     "M",
@@ -161,16 +166,38 @@ _kept_node = lru_cache(maxsize=NODES_KEPT)(_parsed_node)
 
 
 def delta_response_bytes(response: DeltaResponse) -> bytes:
-    """Entries are taken as they are; only the small rest is encoded."""
+    """Entries are taken as they are; only the small rest is encoded. Many of them together are
+    remembered for the next peer that is sent the same ones.
+    """
+    body, resources = b"", response.resources
+    if response.type_url in _REPEATED and len(resources) >= MANY:
+        body, resources = _BODIES.get(_entries_bytes, resources), ()
     message = pb.DeltaDiscoveryResponse(
-        resources=[entry.entry for entry in response.resources],
+        resources=[entry.entry for entry in resources],
         type_url=response.type_url,
         nonce=response.nonce,
         removed_resources=response.removed,
     )
     if response.control_plane:
         message.control_plane.identifier = response.control_plane
+    return body + message.SerializeToString(deterministic=True)
+
+
+def _entries_bytes(resources: tuple[XdsResource, ...], _more: object) -> bytes:
+    """The fields of a response that stand before all others."""
+    message = pb.DeltaDiscoveryResponse(resources=[entry.entry for entry in resources])
     return message.SerializeToString(deterministic=True)
+
+
+def size_of(resources: tuple[XdsResource, ...]) -> int:
+    """Bytes of their entries."""
+    if len(resources) < MANY:
+        return sum([len(resource.entry) for resource in resources])
+    return _SIZES.get(_sum, resources)
+
+
+def _sum(resources: tuple[XdsResource, ...], _more: object) -> int:
+    return sum([len(resource.entry) for resource in resources])
 
 
 def sotw_response_bytes(response: DeltaResponse) -> bytes:

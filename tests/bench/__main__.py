@@ -32,6 +32,7 @@ BENCHES = {
     "fleet": "fleet_1000",
     "builders": "builders",
     "zone_steps": "steps",
+    "captured": "captured",
     "views": "views",
     "policies_10000": "policies_10000",
     "validate": "validate",

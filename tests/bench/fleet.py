@@ -14,7 +14,7 @@ import sys
 import time
 from base64 import b64encode
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from reconciler.ca.keys import dataplane_signing_key
 from reconciler.ca.tokens import dataplane_claims, issue
@@ -26,7 +26,7 @@ from xds.bootstrap import BootstrapInput, bootstrap_document
 from xds.proto import discovery_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
 ZONE = "east"
@@ -93,14 +93,16 @@ def document(
     }
 
 
-def encoded_node(given: dict[str, Any]) -> bytes:
-    """What Envoy says of itself with the bootstrap that its zone gives it."""
+def encoded_node(given: dict[str, Any], **more: Any) -> bytes:
+    """What Envoy says of itself with the bootstrap that its zone gives it. `more` of what that
+    depends on.
+    """
     text = json.dumps(given, sort_keys=True)
     bootstrap = bootstrap_document(
         BootstrapInput(
             mesh=given["mesh"], name=given["name"], cluster="svc", xds_host="localhost",
             xds_port=1, ca_pem="", resource_json=text, admin_port=9901,
-            features=("feature-delta-grpc",), workdir=f"/tmp/{given['name']}",
+            workdir=f"/tmp/{given['name']}", **({"features": ("feature-delta-grpc",)} | more),
         )
     )  # fmt: skip
     said: Any = bootstrap["node"]
@@ -144,9 +146,10 @@ class Program:
 
 
 class Clients:
-    """Processes full of proxies, at one server."""
+    """Processes full of proxies, at one server. `program` is what they run."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: str = "tests.bench.fleet_client") -> None:
+        self.program = program
         self.clients: list[Program] = []
         self.homes: dict[str, Program] = {}
 
@@ -154,7 +157,7 @@ class Clients:
         """Nobody is connected yet. `given` says where the server is."""
         for at in range(CLIENTS):
             part = proxies[at::CLIENTS]
-            client = await Program.start("tests.bench.fleet_client")
+            client = await Program.start(self.program)
             await client.ask({**given, "proxies": part})
             self.clients.append(client)
             self.homes |= {each["id"]: client for each in part}
@@ -162,10 +165,10 @@ class Clients:
     async def all(self, **said: Any) -> list[dict[str, Any]]:
         return list(await asyncio.gather(*(client.ask(said) for client in self.clients)))
 
-    async def connect(self, over_s: float, nodes: Sequence[str]) -> float:
-        """Seconds until the last of them is served."""
+    async def connect(self, over_s: float, nodes: Sequence[str], **until: Any) -> float:
+        """Seconds until the last of them is served, or has come to what is said."""
         began = time.monotonic()
-        return _last(await self.each(nodes, do="connect", over_s=over_s)) - began
+        return _last(await self.each(nodes, do="connect", over_s=over_s, **until)) - began
 
     async def leave(self, nodes: Sequence[str]) -> None:
         await self.each(nodes, do="leave")
@@ -204,6 +207,9 @@ class Clients:
             found |= answer["heard"]
         return {node: heard for node, heard in found.items() if heard}
 
+    async def cpu_s(self) -> float:
+        return sum(float(answer["cpu_s"]) for answer in await self.all(do="stats"))
+
     async def responses(self) -> int:
         return sum(int(answer["responses"]) for answer in await self.all(do="stats"))
 
@@ -215,15 +221,23 @@ class Clients:
 class Fleet:
     """A global, a zone, and `size` proxies (beside `extra` ones), known to their clients."""
 
+    policies: Mapping[str, str] = POLICIES
+
     def __init__(self, folder: Path, size: int, extra: Sequence[dict[str, Any]] = ()) -> None:
         self.size = size
         self.world = Planes(folder)
-        self.clients = Clients()
-        self.documents = [*(document(n) for n in range(size)), *extra]
+        self.clients = self.their_clients()
+        self.documents = [*(self.document(n) for n in range(size)), *extra]
         self.proxies: list[dict[str, str]] = []  # as a client process is told of them
         self.own = [f"default.proxy-{n}" for n in range(size)]
 
-    async def __aenter__(self) -> Fleet:
+    def their_clients(self) -> Clients:
+        return Clients()
+
+    def document(self, number: int) -> dict[str, Any]:
+        return document(number)
+
+    async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._seed)
         await self.world.start_global()
         await self.world.start_zone(ZONE)
@@ -256,17 +270,21 @@ class Fleet:
         return [
             {
                 "id": f"default.{each['name']}",
-                "node": b64encode(encoded_node(each)).decode(),
+                "node": b64encode(self.node(each)).decode(),
                 "token": issue(key, dataplane_claims("default", each["name"]), now, YEAR_S, kid),
             }
             for each in self.documents
         ]
 
-    async def pushed(self, what: str, value: int) -> float:
+    def node(self, document: dict[str, Any]) -> bytes:
+        """What the Envoy of a proxy says of itself."""
+        return encoded_node(document)
+
+    async def pushed(self, what: str, value: int, **more: Any) -> float:
         """Milliseconds from the start of `git push` until the last proxy runs the value."""
-        (self.world.work / f"{what}.yaml").write_text(POLICIES[what].format(value=value))
+        (self.world.work / f"{what}.yaml").write_text(self.policies[what].format(value=value))
         await asyncio.to_thread(commit, self.world, f"{what} {value}")
-        await self.clients.expect(self.own, what, value)
+        await self.clients.expect(self.own, what, value, **more)
         began = time.monotonic()
         await asyncio.to_thread(push, self.world)
         return (await self.clients.last() - began) * 1000
@@ -338,3 +356,19 @@ def memory_mb(pids: Iterable[int]) -> dict[str, float]:
             if name in found:
                 found[name] += int(rest.split()[0])
     return {name.lower(): kb / 1024 for name, kb in found.items()}
+
+
+def forget_peak(pids: Iterable[int]) -> None:
+    """The greatest resident size is counted anew from here (proc(5), clear_refs)."""
+    for pid in pids:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def peak_mb(pids: Iterable[int]) -> float:
+    """The greatest resident size of each, summed."""
+    found = 0
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                found += int(line.split()[1])
+    return found / 1024

@@ -28,13 +28,13 @@ from xds.proto import health_pb2 as pb
 from xds.server import SERVICE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import timedelta
 
 PATH = f"/{SERVICE}/DeltaAggregatedResources"
 HEALTH_PATH = f"/{HEALTH_SERVICE}/StreamHealthCheck"
 READY = report_bytes(HealthReport({ADMIN: True}))
-TIMEOUT_S = 120.0
+TIMEOUT_S = 300.0
 RECONNECT_S = 0.5  # on average: who is refused comes again, not all at one moment
 
 
@@ -42,39 +42,50 @@ RECONNECT_S = 0.5  # on average: who is refused comes again, not all at one mome
 class Connected:
     """One proxy and its connection, over all its reconnects."""
 
-    proxy: Proxy
+    proxy: Any
     token: str
     connection: h2.Connection | None = None
     stream: int = 0
     health: int = 0  # its HDS stream, 0: none
     reporting: asyncio.TimerHandle | None = None
     wanted: bool = True  # it is to be connected
-    heard: list[bytes] = field(default_factory=list)  # responses, while they are recorded
+    heard: list[Any] = field(default_factory=list)  # responses, while they are recorded
 
 
 class Fleet:
+    """`kind` makes the proxies; `conditions` are what can be waited for."""
+
+    kind: Callable[[str, bytes], Any] = Proxy
+    conditions: Mapping[str, Callable[[dict[str, Any]], Callable[[Any], bool]]]
+
     def __init__(self, given: dict[str, Any]) -> None:
         self.address: tuple[str, int] = (given["host"], given["port"])
         self.tls = ssl.create_default_context(cadata=given["ca"])
         self.tls.set_alpn_protocols(["h2"])
         self.proxies = {
-            each["id"]: Connected(Proxy(each["id"], b64decode(each["node"])), each["token"])
+            each["id"]: Connected(
+                type(self).kind(each["id"], b64decode(each["node"])), each["token"]
+            )
             for each in given["proxies"]
         }
         self.recording = False
         self.over = 0
         self.reports = 0
         self.pending: set[str] = set()
-        self.is_done: Callable[[Proxy], bool] = lambda proxy: proxy.served
+        self.is_done: Callable[[Any], bool] = _served
         self.first = self.last = 0.0
         self.finished = asyncio.Event()
         self.tasks: set[asyncio.Task[None]] = set()
+
+    def new(self, proxy: Any) -> Any:
+        """The same one, that has not seen anything."""
+        return type(self).kind(proxy.node_id, proxy.node)
 
     # --- connections ---
 
     async def connect(self, each: Connected) -> None:
         proxy = each.proxy
-        each.proxy = Proxy(proxy.node_id, proxy.node)
+        each.proxy = self.new(proxy)
         while each.wanted:
             with contextlib.suppress(OSError):
                 each.connection = await h2.connect(
@@ -92,9 +103,9 @@ class Fleet:
         if stream == each.health:
             self.asked(each, pb.HealthCheckSpecifier.FromString(data).interval.ToTimedelta())
             return
-        if self.recording:
-            each.heard.append(data)
         answers = each.proxy.on_response(data)
+        if self.recording:
+            each.heard.append(self.recorded(each.proxy, data))
         assert each.connection is not None
         each.connection.send(each.stream, *answers)
         if each.proxy.node_id in self.pending and self.is_done(each.proxy):
@@ -144,13 +155,19 @@ class Fleet:
 
     # --- commands ---
 
-    def expect(self, is_done: Callable[[Proxy], bool], nodes: set[str] | None = None) -> None:
+    def condition(self, said: dict[str, Any]) -> Callable[[Any], bool]:
+        """That is served, where nothing is said."""
+        return self.conditions[said["what"]](said) if "what" in said else _served
+
+    def expect(self, is_done: Callable[[Any], bool], nodes: set[str] | None = None) -> None:
         self.is_done, self.first, self.last = is_done, 0.0, 0.0
         self.finished.clear()
         self.pending = set(self.proxies if nodes is None else nodes)
         for node in tuple(self.pending):
             if is_done(self.proxies[node].proxy):
                 self.done(node)
+        if not self.pending:
+            self.finished.set()
 
     async def wait(self) -> dict[str, Any]:
         try:
@@ -173,16 +190,16 @@ class Fleet:
     async def command(self, said: dict[str, Any]) -> dict[str, Any]:
         match said["do"]:
             case "connect":
-                nodes = said.get("nodes") or list(self.proxies)
+                nodes = said["nodes"] if "nodes" in said else list(self.proxies)
                 for node in nodes:
-                    self.proxies[node].proxy = Proxy(node, self.proxies[node].proxy.node)
-                self.expect(lambda proxy: proxy.served, set(nodes))
+                    self.proxies[node].proxy = self.new(self.proxies[node].proxy)
+                self.expect(self.condition(said), set(nodes))
                 await self.spread(nodes, said["over_s"])
                 return await self.wait()
             case "again":  # Everyone is to be served by a server that comes back.
-                for node, each in self.proxies.items():
-                    each.proxy = Proxy(node, each.proxy.node)
-                self.expect(lambda proxy: proxy.served)
+                for each in self.proxies.values():
+                    each.proxy = self.new(each.proxy)
+                self.expect(_served)
                 return {}
             case "join":  # Beside what is expected.
                 await self.spread(said["nodes"], 0.0)
@@ -191,9 +208,7 @@ class Fleet:
                 self.leave(said["nodes"])
                 return {}
             case "expect":
-                self.expect(
-                    CONDITIONS[said["what"]](said), set(said["nodes"]) if "nodes" in said else None
-                )
+                self.expect(self.condition(said), set(said["nodes"]) if "nodes" in said else None)
                 return {"expecting": len(self.pending)}
             case "wait":
                 return await self.wait()
@@ -213,6 +228,10 @@ class Fleet:
             if each.connection is not None:
                 each.connection.abort()
 
+    def recorded(self, _proxy: Any, data: bytes) -> Any:
+        """What is kept of a response."""
+        return data
+
     def record(self, on: bool) -> dict[str, Any]:
         self.recording = on
         heard = {n: [b64encode(m).decode() for m in e.heard] for n, e in self.proxies.items()}
@@ -230,6 +249,10 @@ class Fleet:
         }
 
 
+def _served(proxy: Any) -> bool:
+    return bool(proxy.served)
+
+
 def _outbound(said: dict[str, Any]) -> Callable[[Proxy], bool]:
     value = said["value"]
     return lambda p: not p.warming and bool(p.timeouts_ms) and {*p.timeouts_ms.values()} == {value}
@@ -245,10 +268,10 @@ def _endpoints(said: dict[str, Any]) -> Callable[[Proxy], bool]:
     return lambda p: p.endpoints.get(cluster) == value
 
 
-CONDITIONS = {"outbound": _outbound, "inbound": _inbound, "endpoints": _endpoints}
+Fleet.conditions = {"outbound": _outbound, "inbound": _inbound, "endpoints": _endpoints}
 
 
-async def run() -> None:
+async def run(kind: type[Fleet]) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=2**30)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -256,7 +279,7 @@ async def run() -> None:
     while line := await reader.readline():
         said = json.loads(line)
         if fleet is None:
-            fleet, answer = Fleet(said), {"proxies": len(said["proxies"])}
+            fleet, answer = kind(said), {"proxies": len(said["proxies"])}
             gc.freeze()
         else:
             answer = await fleet.command(said)
@@ -265,4 +288,4 @@ async def run() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(run())
+    asyncio.run(run(Fleet))

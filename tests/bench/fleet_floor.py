@@ -23,6 +23,8 @@ from xds.proto import discovery_pb2 as pb
 from xds.server import OPTIONS, SERVICE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     Context = grpc.aio.ServicerContext[bytes, bytes]
 
 CHUNK = 16  # streams a turn of the loop
@@ -46,6 +48,8 @@ class Canned:
         if request.response_nonce and not names:
             return None  # An ACK.
         entries = [known[name] for name in names if name in known] if names else known.values()
+        if names and not entries:
+            return None  # What a push is about to bring.
         response = pb.DeltaDiscoveryResponse(
             type_url=request.type_url, nonce="canned", resources=entries
         )
@@ -55,11 +59,19 @@ class Canned:
 class FloorServer:
     def __init__(self, given: dict[str, Any]) -> None:
         self.given = given
-        self.canned = {node: Canned(_decoded(heard)) for node, heard in given["first"].items()}
+        self.canned = self._first(given)
         self.streams: dict[str, Context] = {}
+        self.writing: dict[str, asyncio.Lock] = {}  # gRPC takes one message of a stream at a time
         # Recorded pushes, by name: node -> responses. A move of the branch sends the armed one.
         self.pushes: dict[str, dict[str, list[bytes]]] = {}
         self.armed = ""
+
+    def _first(self, given: Mapping[str, Any]) -> dict[str, Canned]:
+        return {node: Canned(_decoded(heard)) for node, heard in given["first"].items()}
+
+    def recorded(self, said: Mapping[str, Any]) -> dict[str, list[bytes]]:
+        """The responses of a push."""
+        return {node: _decoded(heard) for node, heard in said["heard"].items()}
 
     async def start(self) -> int:
         server = grpc.aio.server(options=OPTIONS)
@@ -82,10 +94,11 @@ class FloorServer:
                 request = pb.DeltaDiscoveryRequest.FromString(message)
                 if request.node.id:
                     node = request.node.id
-                    self.streams[node] = context
+                    self.streams[node], self.writing[node] = context, asyncio.Lock()
                 answer = self.canned[node].answer(request)
                 if answer is not None:
-                    await context.write(answer)
+                    async with self.writing[node]:
+                        await context.write(answer)
         finally:
             self.streams.pop(node, None)
 
@@ -111,26 +124,26 @@ class FloorServer:
         context = self.streams.get(node)
         if context is not None:
             for response in responses:
-                await context.write(response)
+                async with self.writing[node]:
+                    await context.write(response)
 
 
 def _decoded(heard: list[str]) -> list[bytes]:
     return [b64decode(each) for each in heard]
 
 
-async def run() -> None:
+async def run(kind: type[FloorServer]) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=2**30)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    server = FloorServer(json.loads(await reader.readline()))
+    server = kind(json.loads(await reader.readline()))
     _say({"port": await server.start()})
     following = asyncio.create_task(server.follow(Path(server.given["bare"])))
     while line := await reader.readline():
         said = json.loads(line)
         match said["do"]:
             case "push":
-                decoded = {node: _decoded(heard) for node, heard in said["heard"].items()}
-                server.pushes[said["name"]] = decoded
+                server.pushes[said["name"]] = server.recorded(said)
             case "arm":
                 server.armed = said["name"]
             case "send":
@@ -147,4 +160,4 @@ def _say(answer: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(run())
+    asyncio.run(run(FloorServer))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from reconciler.ca.server_tls import new_server_tls
 from tests.bench.fleet import Clients, Program, commit, push, repository
@@ -18,18 +18,20 @@ if TYPE_CHECKING:
 
 class FloorFleet:
     """`recorded`: "first" is what each proxy was sent when it connected, the others are pushes;
-    each node -> responses, base64.
+    each node -> responses, base64. `program` is what the server runs, for `clients`.
     """
 
     def __init__(
         self,
         folder: Path,
-        recorded: Mapping[str, Mapping[str, Sequence[str]]],
+        recorded: Mapping[str, Mapping[str, Any]],
         proxies: Sequence[dict[str, str]],
+        program: str = "tests.bench.fleet_floor",
+        clients: Clients | None = None,
     ) -> None:
+        self.program, self.clients = program, clients or Clients()
         self.world = Planes(folder)  # for its Git commands only; nothing of it is started
         self.recorded, self.proxies = recorded, proxies
-        self.clients = Clients()
         self.server: Program | None = None
         self.tls = new_server_tls("floor", ("127.0.0.1", "localhost"), time.time())
         self.port = 0
@@ -40,26 +42,33 @@ class FloorFleet:
         assert self.server is not None
         return self.server.process.pid
 
-    async def __aenter__(self) -> FloorFleet:
+    async def __aenter__(self) -> Self:
         await asyncio.to_thread(repository, self.world)
         await asyncio.to_thread(self._push)
         self.port = await self._start()
-        for name, heard in self.recorded.items():
+        for name in self.recorded:
             if name != "first":
-                await self._ask({"do": "push", "name": name, "heard": heard})
+                await self._ask({"do": "push", "name": name, **self.told(name)})
         given = {"host": "127.0.0.1", "port": self.port, "ca": self.tls.ca_pem.decode()}
         await self.clients.start(given, self.proxies)
         return self
 
+    def told(self, name: str) -> dict[str, Any]:
+        """Of a push, to the server."""
+        return {"heard": self.recorded[name]}
+
+    def told_first(self) -> dict[str, Any]:
+        return {"first": self.recorded["first"]}
+
     async def _start(self, port: int = 0) -> int:
-        self.server = await Program.start("tests.bench.fleet_floor")
+        self.server = await Program.start(self.program)
         answer = await self._ask(
             {
                 "port": port,
                 "bare": str(self.world.bare),
                 "cert": self.tls.cert_pem.decode(),
                 "key": self.tls.key_pem.decode(),
-                "first": self.recorded["first"],
+                **self.told_first(),
             }
         )
         return int(answer["port"])
@@ -88,6 +97,10 @@ class FloorFleet:
         assert self.server is not None
         return await self.server.ask(said)
 
+    def those(self, name: str) -> list[str]:
+        """Whom a recorded push concerns."""
+        return list(self.recorded[name])
+
     def _push(self) -> None:
         """A commit that moves the branch, whatever is in it."""
         self.pushes += 1
@@ -95,17 +108,17 @@ class FloorFleet:
         commit(self.world, f"floor {self.pushes}")
         push(self.world)
 
-    async def pushed(self, name: str, what: str, value: int) -> float:
+    async def pushed(self, name: str, what: str, value: int, **more: Any) -> float:
         """Milliseconds from the start of `git push` until the last proxy runs the value."""
         await self._ask({"do": "arm", "name": name})
-        await self.clients.expect(list(self.recorded[name]), what, value)
+        await self.clients.expect(self.those(name), what, value, **more)
         began = time.monotonic()
         await asyncio.to_thread(self._push)
         return (await self.clients.last() - began) * 1000
 
     async def sent(self, name: str, what: str, value: int, **more: Any) -> float:
         """The same without Git: from the command to the server."""
-        await self.clients.expect(list(self.recorded[name]), what, value, **more)
+        await self.clients.expect(self.those(name), what, value, **more)
         began = time.monotonic()
         await self._ask({"do": "send", "name": name})
         return (await self.clients.last() - began) * 1000

@@ -77,10 +77,10 @@ class Proxy:
         cluster = envoy.Cluster.FromString(body)
         if cluster.type != envoy.EDS:
             return
-        self.timeouts_ms[name] = _ms(cluster.connect_timeout)
+        self.timeouts_ms[name] = milliseconds(cluster.connect_timeout)
         self.warming.add(name)
         new[ENDPOINT].add(name)
-        _secrets(cluster.transport_socket, new[SECRET])
+        new[SECRET] |= secrets_of(cluster.transport_socket)
 
     def _endpoint(self, name: str, body: bytes, _new: dict[str, set[str]]) -> None:
         found = envoy.Assignment.FromString(body)
@@ -91,14 +91,14 @@ class Proxy:
         listener = envoy.Listener.FromString(body)
         self.listeners += 1
         for chain in listener.filter_chains:
-            _secrets(chain.transport_socket, new[SECRET])
+            new[SECRET] |= secrets_of(chain.transport_socket)
             if not name.startswith("inbound:"):
                 continue
             for each in chain.filters:
                 if each.name == envoy.MANAGER:
                     config = envoy.Manager.FromString(each.typed_config.value).route_config
                     action = config.virtual_hosts[0].routes[0].route
-                    self.inbound_ms[name] = _ms(action.timeout)
+                    self.inbound_ms[name] = milliseconds(action.timeout)
 
     def _secret(self, name: str, _body: bytes, _new: dict[str, set[str]]) -> None:
         self.secrets.add(name)
@@ -112,14 +112,14 @@ _READ = {
 }
 
 
-def _ms(span: Any) -> int:
+def milliseconds(span: Any) -> int:
     return int(span.seconds * 1000 + span.nanos // 1_000_000)
 
 
-def _secrets(socket: Any, found: set[str]) -> None:
+def secrets_of(socket: Any) -> frozenset[str]:
+    """Names of the secrets that a transport socket asks for."""
     if not socket.typed_config.value:
-        return
+        return frozenset()
     common = envoy.Tls.FromString(socket.typed_config.value).common
-    found.update(each.name for each in common.certificates)
-    if common.combined.sds.name:
-        found.add(common.combined.sds.name)
+    found = frozenset(each.name for each in common.certificates)
+    return found | {common.combined.sds.name} if common.combined.sds.name else found

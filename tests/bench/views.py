@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.context import MeshContext, mesh_context
 from reconciler.model.resource import SERVICE, MeshResource
+from reconciler.model.spec import TransparentProxying
+from reconciler.node_capture import NOTHING, CaptureTraits
 from reconciler.runtime.collector import seldom
 from reconciler.state import MeshState, ResourceDiff, apply, from_resources
 from reconciler.view import ProxyTraits, ViewResult, sidecar_view
@@ -40,7 +42,9 @@ RESTORED = "restored"
 
 @dataclass(slots=True)
 class World:
-    """Some meshes with their proxies, followed as a zone follows them."""
+    """Some meshes with their proxies, followed as a zone follows them. `capture`: what the nodes of
+    all of them tell; what they had is then followed, too.
+    """
 
     state: MeshState
     builders: Builders = field(default_factory=Builders)
@@ -49,6 +53,7 @@ class World:
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     cpu_ms: dict[str, float] = field(default_factory=dict)
     longest_ms: float = 0.0
+    capture: CaptureTraits = NOTHING
 
     def change(self, *put: MeshResource) -> None:
         self.state = self._timed("state", lambda: apply(self.state, ResourceDiff(put)))
@@ -66,13 +71,16 @@ class World:
 
     def _view(self, context: MeshContext, proxy: MeshResource, secrets: Resources) -> None:
         node = f"{proxy.key.mesh}.{proxy.key.name}"
-        traits, known = ProxyTraits(node_id=node), self.views.get(node)
+        traits, known = ProxyTraits(node_id=node, capture=self.capture), self.views.get(node)
         result = self._timed("views", lambda: sidecar_view(context, proxy, traits))
         if known is not None and result.view == known.view:
             return
         self.views[node] = result
+        before = None
+        if known is not None and self.capture is not NOTHING:
+            before = known.view, self.snapshots[node]
         self.snapshots[node] = self._timed(
-            "translate", lambda: translate(result.view, secrets, self.builders)
+            "translate", lambda: translate(result.view, secrets, self.builders, before)
         )
 
     def _timed(self, phase: str, call: Callable[[], T]) -> T:
@@ -184,6 +192,7 @@ async def measure(scale: Scale) -> list[Figure]:
         *_services(scale.size(1000, 100)),
         *_meshes(scale.size(50, 5)),
         *_zones(scale.size(1000, 100), 10),
+        *_captured(scale.size(1000, 100)),
     ]
 
 
@@ -313,3 +322,44 @@ def _zones(services: int, zones: int) -> list[Figure]:
         built = sum(between.rebuilt.values()) - sum(before.values())
         found.append(Figure(key=f"{key}.built", values=(built,), check=at_most(1)))
     return found
+
+
+def _captured(size: int) -> list[Figure]:
+    """Proxies that call everything, of a service each: the first of them, and all the others; then
+    a service that comes, and an instance of one.
+    """
+    proxies = [_captured_proxy(n, n) for n in range(size)]
+    world = World(
+        from_resources((a_mesh(), *proxies)), capture=CaptureTraits(dns_port=15054, workdir="/tmp")
+    )
+    found: list[Figure] = []
+    comes = {
+        "new_service": _captured_proxy(size, size),
+        "endpoint": _captured_proxy(size + 1, 0),
+    }
+    built = {"new_service": 5, "endpoint": 1}  # with the listener that answers names
+    for name, more in (("cold", None), *comes.items()):
+        before = sum(world.builders.rebuilt.values())
+        if more is not None:
+            world.change(more)
+        world.look("default", proxies[0])
+        found += _figures(f"captured.{name}.first", world)
+        made = sum(world.builders.rebuilt.values()) - before
+        if more is not None:
+            check = at_most(built[name])
+            found.append(Figure(key=f"captured.{name}.built", values=(made,), check=check))
+        world.look("default", *proxies[1:])
+        phases, _ = world.took()
+        each = 1000 * (phases["views"] + phases["translate"]) / (size - 1)
+        found.append(Figure(key=f"captured.{name}.others", values=(each,), unit="CPU us"))
+    return found
+
+
+def _captured_proxy(number: int, own: int) -> MeshResource:
+    at = f"10.{number // 62500}.{number // 250 % 250}.{number % 250 + 1}"
+    return a_dataplane(
+        f"c{number:05}",
+        an_inbound(service(own), address=at),
+        transparent=TransparentProxying(15006, 15001),
+        labels={"app": service(own), "kuma.io/zone": "east"},
+    )

@@ -49,7 +49,16 @@ STARTED_BY_NAME = {
     "tests.conftest",
     "tests.support.scaffold",
     "tests.bench.__main__",
-    *(f"tests.bench.{module}" for module in (*BENCHES.values(), "fleet_client", "fleet_floor")),
+    *(
+        f"tests.bench.{module}"
+        for module in (
+            *BENCHES.values(),
+            "fleet_client",
+            "fleet_floor",
+            "captured_client",
+            "captured_floor",
+        )
+    ),
 }
 MAY_PRINT = ("reconciler.cli", "reconciler.demo", "tests.bench", "tests.support.scaffold")
 MARKER_WORDS = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XXX", "HACK")) + r")\b")

@@ -18,8 +18,8 @@ from tests.support.xds_inputs import CA, IDENTITY, STRICT, inbound
 from xds import ads_stream
 from xds.ads_stream import AdsStream
 from xds.build.secrets import ca_secret, identity_secret
-from xds.delta_sender import DIFFERENCES, NO_NAMES, DeltaSender
-from xds.difference import Difference, Differences, difference
+from xds.delta_sender import DIFFERENCES, DeltaSender
+from xds.difference import NO_NAMES, Difference, Differences, difference
 from xds.discovery import DeltaRequest, DeltaResponse, Node
 from xds.resource import ENDPOINT, XdsResource
 from xds.snapshot import Composed

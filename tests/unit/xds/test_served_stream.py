@@ -15,6 +15,7 @@ import grpc.aio
 import pytest
 
 from xds.discovery import RemoteProtocolError
+from xds.room import LARGE, Room
 from xds.served_stream import ServedStream, status_code
 from xds.turns import PIECES_A_TURN, Turns
 
@@ -235,3 +236,59 @@ async def test_requests_that_come_at_once_are_delivered_a_few_in_each_turn_of_th
 def test_a_number_that_is_no_status_is_unknown() -> None:
     assert status_code(14) is grpc.StatusCode.UNAVAILABLE
     assert status_code(99) is grpc.StatusCode.UNKNOWN
+
+
+async def test_a_large_message_is_made_when_there_is_room_for_it_and_no_sooner() -> None:
+    """A thousand first responses are gigabytes: no more of them than there is room for exist."""
+    room, made = Room(size=2 * LARGE, held_s=60.0), list[int]()
+    streams = [ServedStream(queue_max=4, room=room) for _ in range(5)]
+    peers = [Peer() for _ in streams]
+    handlers = [running(s, p, Owner()) for s, p in zip(streams, peers, strict=True)]
+
+    def message(number: int) -> Callable[[], bytes]:
+        return lambda: made.append(number) or bytes(LARGE)  # type: ignore[func-returns-value]
+
+    for number, stream in enumerate(streams):
+        stream.send_later(LARGE, message(number))
+    async with asyncio.timeout(5):
+        await peers[1].writing.wait()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert made == [0, 1]
+        streams[3].send(b"small")  # It is behind a large one of its own stream.
+        for number, peer in enumerate(peers):
+            peer.takes.set()
+            await peer.writing.wait()
+            if number + 2 < len(peers):
+                await peers[number + 2].writing.wait()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        for peer in peers:
+            peer.gone.set()
+        await asyncio.gather(*handlers)
+    assert made == [0, 1, 2, 3, 4]
+    assert [len(message) for message in peers[3].written] == [LARGE, 5]
+    assert room.taken == 0
+
+
+async def test_a_stream_that_ends_while_it_waits_for_room_makes_nothing() -> None:
+    room = Room(size=LARGE, held_s=60.0)
+    place = await room.take(LARGE)
+    stream, peer = ServedStream(queue_max=4, room=room), Peer()
+    stream.send_later(LARGE, lambda: pytest.fail("made for nobody"))
+    handler = running(stream, peer, Owner())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    peer.gone.set()
+    async with asyncio.timeout(5):
+        await handler
+    place.leave()
+    assert (room.taken, list(room.waiting)) == (0, [])
+
+
+async def test_who_takes_nothing_is_ended_at_the_limit_whatever_is_made_later() -> None:
+    stream = ServedStream(queue_max=2)
+    for _ in range(3):
+        stream.send_later(1, lambda: b"")
+    assert stream.ending is not None
+    assert "2 messages" in stream.ending[1]
