@@ -4,6 +4,7 @@ whatever ends and begins again.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -15,10 +16,12 @@ from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.state import ResourceDiff, apply
 from reconciler.steps import zone_build, zone_vips
 from reconciler.steps import zone_state as z
+from reconciler.steps.zone_step import step
 from reconciler.vips.allocation import Allocations, Pools
 from reconciler.vips.stored import DamagedAllocations
-from tests.support.zone import MESH, START, Zone, dataplane, settings
-from xds.resource import LISTENER
+from tests.support.zone import MESH, START, Zone, dataplane, issued, settings
+from xds.discovery import DeltaRequest, Node
+from xds.resource import CLUSTER, ENDPOINT, LISTENER
 
 SAID = {
     "dataplane.dns.port": "15053",
@@ -106,6 +109,59 @@ def test_names_have_the_same_addresses_after_a_restart() -> None:
     assert addresses(again) == addresses(made) == {"web": "240.0.0.0", "db": "240.0.0.1"}
     again.connect(captured("api-1", "api", "10.0.0.4"), said=SAID)
     assert addresses(again)["api"] == "240.0.0.2"
+
+
+def test_addresses_given_at_a_start_are_on_disk_before_a_proxy_is_told() -> None:
+    """Of an earlier program, which gave none: nothing else changes that would have them written."""
+    made = zone()
+    made.connect(WEB, said=SAID)
+    again = restarted(made, Allocations())
+    again.connect(WEB, said=SAID)
+    effects = again.all_effects
+    stored = next(i for i, e in enumerate(effects) if is_kept(e))
+    assert stored < next(i for i, e in enumerate(effects) if listening(e))
+
+
+def test_endpoints_of_a_service_reach_whoever_may_call_all() -> None:
+    made = zone()
+    streams = [made.connect(WEB, said=SAID), made.connect(DB, said=SAID)]
+    for stream in streams:
+        made.acknowledge_all(stream)
+    made.sent.clear()
+    made.connect(captured("db-2", "db", "10.0.0.9"), said=SAID)
+    for stream in streams:
+        types = {response.type_url for response in made.sent.get(stream, ())}
+        assert types == {ENDPOINT}
+
+
+def test_a_turn_builds_no_more_than_it_has_time_for() -> None:
+    """Of what a proxy of a large mesh needs first."""
+    made = zone(build_batch=1)
+    for number in range(60):
+        made.connect(dataplane(f"s{number}", f"s{number}", address=f"10.1.0.{number + 1}"))
+    made.streams += 1
+    node = Node("default.web-1", metadata={"dataplane.resource": json.dumps(WEB), **SAID})
+    queue: list[z.Event] = [
+        z.ProxyOpened("new", "token"),
+        z.ProxyRequest("new", DeltaRequest(CLUSTER, node), made.now),
+    ]
+    state, turns = made.state, 0
+    while queue:
+        before = sum(state.settings.builders.rebuilt.values())
+        event = queue.pop(0)
+        state, effects = step(state, event)
+        built = sum(state.settings.builders.rebuilt.values()) - before
+        assert built <= 20  # of 190
+        turns += isinstance(event, z.BuildDue) and built > 0
+        for effect in effects:
+            if isinstance(effect, z.BuildSoon):
+                queue.append(z.BuildDue(made.now))
+            elif isinstance(effect, z.IssueCertificate):
+                queue.append(issued(effect, made.now))
+    assert turns > 20
+    proxy = state.proxies["default.web-1"]
+    assert proxy.snapshot is not None
+    assert len(proxy.snapshot.clusters) > 60
 
 
 def test_who_comes_back_has_its_address_and_nobody_had_it_meanwhile() -> None:

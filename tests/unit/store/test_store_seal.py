@@ -336,7 +336,26 @@ async def test_policies_that_came_again_have_their_revision_although_more_is_mis
         await plane.outbox.close()
         assert plane.state.revision == "c2"
         assert plane.state.gathering is not None
-        assert plane.state.gathering.lost == {"local", "relayed"}
+        assert plane.state.gathering.lost == {"local", "relayed", "vips"}
+
+
+@pytest.mark.parametrize("row", [b'{"type": "Nonsense"}', b"", None])
+async def test_addresses_that_are_lost_are_told_and_not_given_again(
+    tmp_path: Path, row: bytes | None
+) -> None:
+    """Unlike those of a zone that never gave any."""
+    path = tmp_path / "store.sqlite"
+    mesh = mesh_resource(ResourceKey("Mesh", "", "default"), Labels(), {})
+    with closing(Store(path)) as store:
+        rows: dict[tuple[str, str], bytes | None] = {("policy", "m"): encode_stored(mesh)}
+        store.write(rows if row is None else {**rows, ("vips", "Config//x"): row})
+        plane = ZoneControlPlane(settings(), store, logging.getLogger("test"))
+        plane.restore()
+        plane.stop()
+        await plane.outbox.close()
+        lost = plane.state.gathering.lost if plane.state.gathering is not None else frozenset()
+        assert ("vips" in lost) is (row is not None)
+        assert (plane.state.vips.skipped > 0) is (row is not None)
 
 
 async def test_rows_that_this_program_cannot_read_stop_no_start(tmp_path: Path) -> None:
