@@ -59,6 +59,22 @@ class Again(Exception):
     """Worth another try."""
 
 
+@dataclass(frozen=True, slots=True)
+class Program:
+    """`fd`: open for who could not follow `path`, as a user to whom a folder above it is closed."""
+
+    path: Path
+    fd: int | None = None
+
+    @property
+    def executable(self) -> str:
+        return str(self.path) if self.fd is None else f"/proc/self/fd/{self.fd}"
+
+    @property
+    def passed(self) -> tuple[int, ...]:
+        return () if self.fd is None else (self.fd,)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataplaneOptions:
     document: Mapping[str, object]
@@ -73,6 +89,7 @@ class DataplaneOptions:
     log_level: str = "warning"
     drain_s: float = DRAIN_S  # how long requests under way may hold up the end
     envoy_build: str = ""  # "commit/version/..."
+    envoy: Program | None = None  # None: as this user finds it
 
 
 def find_envoy() -> Path:
@@ -94,12 +111,17 @@ def find_envoy() -> Path:
     return Path(found)
 
 
-def envoy_build(envoy: Path) -> str:
+def opened(program: Path) -> Program:
+    """To be run by whoever this process becomes, for as long as it lasts. Raises OSError."""
+    return Program(program, os.open(program, os.O_PATH | os.O_CLOEXEC))
+
+
+def envoy_build(envoy: Program) -> str:
     """What this Envoy says of itself, for who lists proxies; "" when it says nothing."""
     try:
         done = subprocess.run(  # noqa: S603 - Envoy
-            [str(envoy), "--version"], capture_output=True, text=True, check=False,
-            timeout=TIMEOUT_S,
+            [str(envoy.path), "--version"], executable=envoy.executable, pass_fds=envoy.passed,
+            capture_output=True, text=True, check=False, timeout=TIMEOUT_S,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return ""
@@ -211,11 +233,9 @@ def bootstrap_with_retry(options: DataplaneOptions, report: Callable[[str], None
 
 def run(options: DataplaneOptions, report: Callable[[str], None]) -> int:
     """Until Envoy ends; its exit code. Raises Fatal."""
-    envoy = find_envoy()
-    if not os.access(envoy, os.X_OK):
-        raise Fatal(
-            f"user {os.geteuid()} may not run {envoy}; open it and every folder above it to them"
-        )
+    envoy = options.envoy or Program(find_envoy())
+    if not os.access(envoy.executable, os.X_OK):
+        raise Fatal(f"user {os.geteuid()} may not run {envoy.path}; let them")
     options = replace(options, envoy_build=envoy_build(envoy))
     if options.redirected is not None:
         _refuse_loops(options.redirected, report)
@@ -228,12 +248,13 @@ def run(options: DataplaneOptions, report: Callable[[str], None]) -> int:
     with _probing(options), _naming(options), _Forwarding(lambda: drain(leaving, report)) as child:
         process = subprocess.Popen(  # noqa: S603 - Envoy
             [
-                str(envoy), "--config-path", str(config), "--disable-hot-restart",
+                str(envoy.path), "--config-path", str(config), "--disable-hot-restart",
                 "--drain-time-s", str(max(1, round(options.drain_s))),
                 "--drain-strategy", "immediate",
                 "--concurrency", str(options.concurrency), "--log-level", options.log_level,
                 *(QUIET if options.log_level in ("debug", "trace") else ()),
-            ]
+            ],
+            executable=envoy.executable, pass_fds=envoy.passed,
         )  # fmt: skip
         child.started(process)
         report(f"envoy runs as process {process.pid}")

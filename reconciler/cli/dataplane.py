@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from reconciler.dataplane import DataplaneOptions
+    from reconciler.dataplane import DataplaneOptions, Program
 
 LEVELS = ("trace", "debug", "info", "warning", "error", "critical", "off")
 EXAMPLE = (
@@ -158,7 +158,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _options(args: argparse.Namespace, document: Mapping[str, object]) -> DataplaneOptions:
     """Everything is read before this process becomes another user, who may not read it."""
-    from reconciler.dataplane import DataplaneOptions, read_token, with_admin_port
+    from reconciler.dataplane import (
+        DataplaneOptions,
+        default_workdir,
+        read_token,
+        with_admin_port,
+    )
 
     if args.admin_port is not None:
         document = with_admin_port(document, args.admin_port)
@@ -171,7 +176,8 @@ def _options(args: argparse.Namespace, document: Mapping[str, object]) -> Datapl
         family=args.ip_family_mode,
     )
     token = read_token(args.token_file)
-    ca_pem, workdir = _as_user(args, str(document.get("name", "")))
+    ca_pem, envoy = _as_user(args)
+    workdir = args.workdir or default_workdir(str(document.get("name", "")))
     return DataplaneOptions(
         document=document,
         zone_address=args.zone_address,
@@ -179,6 +185,7 @@ def _options(args: argparse.Namespace, document: Mapping[str, object]) -> Datapl
         workdir=workdir.absolute(),
         ca_file=args.ca_file,
         ca_pem=ca_pem,
+        envoy=envoy,
         redirected=redirected if args.transparent_proxy else None,
         probe_proxy_port=args.application_probe_proxy_port,
         concurrency=args.concurrency,
@@ -187,18 +194,19 @@ def _options(args: argparse.Namespace, document: Mapping[str, object]) -> Datapl
     )
 
 
-def _as_user(args: argparse.Namespace, name: str) -> tuple[str, Path]:
-    """This process is the user of `--run-as` from here on. What the CA file says, where it may not
-    be readable any more, and the folder of the proxy.
+def _as_user(args: argparse.Namespace) -> tuple[str, Program | None]:
+    """This process is the user of `--run-as` from here on. What the CA file says, and Envoy: where
+    they are may be closed to that user.
     """
-    from reconciler.dataplane import default_workdir
+    from reconciler.dataplane import find_envoy, opened
     from reconciler.proxy_user import become, hand_over, user_of
 
-    ca_pem = ""
-    if args.run_as is not None:
-        user = user_of(args.run_as)
-        ca_pem = args.ca_file.read_text() if args.ca_file is not None else ""
-        if args.workdir is not None:
-            hand_over(args.workdir, user)
-        become(user)
-    return ca_pem, args.workdir or default_workdir(name)
+    if args.run_as is None:
+        return "", None
+    user = user_of(args.run_as)
+    ca_pem = args.ca_file.read_text() if args.ca_file is not None else ""
+    envoy = opened(find_envoy())
+    if args.workdir is not None:
+        hand_over(args.workdir, user)
+    become(user)
+    return ca_pem, envoy

@@ -24,6 +24,7 @@ from reconciler.dataplane import (
     Again,
     DataplaneOptions,
     Fatal,
+    Program,
     bootstrap_request,
     bootstrap_with_retry,
     default_workdir,
@@ -193,10 +194,10 @@ def test_envoys_version_is_told_where_it_says_one(
     envoy = tmp_path / "envoy"
     envoy.write_text(f"#!/bin/sh\necho; echo '{says}'\n")
     envoy.chmod(0o755)
-    options = Zone(tmp_path).options(ca_file=None, envoy_build=envoy_build(envoy))
+    options = Zone(tmp_path).options(ca_file=None, envoy_build=envoy_build(Program(envoy)))
     told = json.loads(json.dumps(bootstrap_request(options)))["version"]
     assert told.get("envoy", {}).get("version") == version
-    assert envoy_build(tmp_path / "none") == ""
+    assert envoy_build(Program(tmp_path / "none")) == ""
 
 
 async def test_zone_proxy_is_of_no_mesh(zone: Zone) -> None:

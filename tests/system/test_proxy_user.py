@@ -127,6 +127,28 @@ def test_it_becomes_the_user_wholly(host: Namespace) -> None:
     assert int(said["CapEff"], 16) == int(said["CapPrm"], 16) == 0
 
 
+def test_the_user_runs_an_envoy_that_is_where_only_root_may_look(
+    host: Namespace, folder: Path
+) -> None:
+    closed = folder / "closed"
+    closed.mkdir(mode=0o700)
+    shutil.copy("/bin/sh", closed / "envoy")
+    program = (
+        "import subprocess, sys; from pathlib import Path\n"
+        "from reconciler.dataplane import Program, opened\n"
+        "from reconciler.proxy_user import User, become\n"
+        "path = Path(sys.argv[1]); envoy = opened(path); become(User(5678, 5678))\n"
+        "def says(each):\n"
+        "    return subprocess.run(['sh', '-c', 'id -u'], executable=each.executable,\n"
+        "        pass_fds=each.passed, capture_output=True, text=True, check=True).stdout\n"
+        "print(says(envoy))\n"
+        "try: says(Program(path))\n"
+        "except PermissionError: print('closed')"
+    )
+    said = host.says(sys.executable, "-c", program, closed / "envoy")
+    assert said.split() == ["5678", "closed"]
+
+
 def test_the_connection_that_is_tried_is_lost_at_the_first_router(around: Namespace) -> None:
     """No other network sees it."""
     host = Namespace("redirecting")
