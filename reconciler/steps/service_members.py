@@ -175,7 +175,7 @@ class Services:
     absent: HashTrieSet[ResourceKey] = field(default_factory=HashTrieSet)  # as followed
     queue: Mapping[At, bool] = field(default_factory=dict)
     waiting: frozenset[At] = frozenset()
-    counted_at: float = -math.inf  # the last round of what is counted
+    counted_at: float = 0.0  # the last round of what is counted; long ago
     ends: Mapping[At, float] = field(default_factory=dict)  # when those without proxies go
     wake_at: float = math.inf
     differing: frozenset[At] = frozenset()  # whose proxies have different ports

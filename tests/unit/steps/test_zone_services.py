@@ -16,6 +16,7 @@ from reconciler.kds.codec import decode_entry
 from reconciler.kds.types import MANIFEST
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.model.services import decisive
+from reconciler.runtime.timer import Moments
 from reconciler.steps import zone_state as z
 from reconciler.steps.zone_services import BATCH, LOOKS
 from reconciler.steps.zone_step import step
@@ -289,6 +290,20 @@ def test_a_restart_keeps_services_and_ends_none_before_its_proxies_had_time_to_r
     again.tick(1)
     assert status(again)["dataplaneProxies"] == {"healthy": 1, "total": 1}
     assert spec(again)["state"] == "Available"
+
+
+def test_what_differs_in_counts_at_a_restart_is_looked_at_by_a_clock() -> None:
+    """The first round: no timer can be set for the beginning of time."""
+    made = zone(mesh())
+    made.connect(made_by("backend"))
+    made.tick(1)
+    again = restarted(made)
+    wakes = [effect.at for effect in again.effects if isinstance(effect, z.WakeAt)]
+    assert 0 < min(wakes) <= made.now
+    moments = Moments()
+    for at in wakes:
+        moments.add(at, made.now)
+    assert moments.take(made.now)
 
 
 def test_mesh_services_that_somebody_made_are_left_alone() -> None:
