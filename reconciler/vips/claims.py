@@ -209,9 +209,11 @@ def _port(claim: Claim, number: int = 0) -> Port:
 
 
 def _names(*names: str) -> tuple[str, ...]:
-    """As a resolver asks for them; what can be no name is left out."""
-    found = (name.rstrip(".").lower() for name in names if is_dns_name(name))
-    return tuple(dict.fromkeys(found))
+    """As they are written and, for resolvers that ask so, in lower case; whoever compares names
+    knows of no case, Envoy and kuma-dp. What can be no name is left out.
+    """
+    written = [name.rstrip(".") for name in names if is_dns_name(name)]
+    return tuple(dict.fromkeys([*written, *map(str.lower, written)]))
 
 
 def _taken(entry: Entry, claim: Claim, other: Claim) -> Fault:

@@ -309,6 +309,7 @@ def _original_destination(
         connect_timeout=CONNECT_TIMEOUT,
         upstream_bind_config=bound,
         transport_socket=socket,
+        circuit_breakers=_track_remaining(),
     )
 
 
@@ -328,6 +329,7 @@ def _empty(argument: EmptyCluster) -> Cluster:
         alt_stat_name=stat_prefix(argument.name),
         type=ClusterDiscoveryType.STATIC,
         connect_timeout=CONNECT_TIMEOUT,
+        circuit_breakers=_track_remaining(),
     )
 
 

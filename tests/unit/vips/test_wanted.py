@@ -50,8 +50,15 @@ def test_underscores_are_dots_in_a_second_name() -> None:
 
 def test_names_are_as_resolvers_ask_for_them() -> None:
     found = wanted(a_dataplane("a", an_inbound("Backend"), an_inbound("no:name")))
-    assert found.holders[service("Backend")].names == ("backend.mesh",)
+    assert found.holders[service("Backend")].names == ("Backend.mesh", "backend.mesh")
     assert found.holders[service("no:name")].names == ()
+
+
+def test_of_services_that_differ_in_case_only_each_has_the_name_as_it_writes_it() -> None:
+    found = wanted(a_dataplane("a", an_inbound("Web"), an_inbound("web"), an_inbound("wEb")))
+    assert found.owners["web.mesh"][0] == service("web")
+    assert found.owners["Web.mesh"] == (service("Web"),)
+    assert {fault.name for fault in found.problems} == {"web.mesh"}
 
 
 def test_suffix_and_port_are_settings_and_services_can_be_without_names() -> None:

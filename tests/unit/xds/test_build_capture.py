@@ -67,6 +67,7 @@ def test_passthrough_clusters_go_to_the_original_destination() -> None:
         "type": "ORIGINAL_DST",
         "lbPolicy": "CLUSTER_PROVIDED",
         "connectTimeout": "5s",
+        "circuitBreakers": {"thresholds": [{"trackRemaining": True}]},
     }
     assert cluster(PassthroughCluster(names.OUTBOUND_PASSTHROUGH)) == {
         "name": "outbound:passthrough:ipv4",
@@ -90,6 +91,7 @@ def test_direct_access_is_to_anybody_of_the_mesh_and_to_nobody_else() -> None:
         "type": "ORIGINAL_DST",
         "lbPolicy": "CLUSTER_PROVIDED",
         "connectTimeout": "5s",
+        "circuitBreakers": {"thresholds": [{"trackRemaining": True}]},
     }
     assert "sni" not in context
     common = context["commonTlsContext"]
@@ -121,6 +123,7 @@ def test_a_cluster_without_destination() -> None:
         "altStatName": "self_transparentproxy_no_destination_inbound",
         "type": "STATIC",
         "connectTimeout": "5s",
+        "circuitBreakers": {"thresholds": [{"trackRemaining": True}]},
     }
 
 
