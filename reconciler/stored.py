@@ -10,16 +10,22 @@ from typing import TypeAlias
 
 from reconciler.decode import mesh_resource
 from reconciler.model.resource import Labels, MeshResource, ResourceKey, canonical_json
+from reconciler.vips.allocation import Allocations
+from reconciler.vips.stored import text_of
 
 Row: TypeAlias = tuple[str, str]  # (kind, key)
-Rows: TypeAlias = Mapping[Row, MeshResource | bytes | None]  # None: the row goes
+Value: TypeAlias = MeshResource | Allocations | bytes
+Rows: TypeAlias = Mapping[Row, Value | None]  # None: the row goes
 
 
 def encode_rows(rows: Rows) -> dict[Row, bytes | None]:
-    return {
-        row: encode_stored(value) if isinstance(value, MeshResource) else value
-        for row, value in rows.items()
-    }
+    return {row: _encoded(value) for row, value in rows.items()}
+
+
+def _encoded(value: Value | None) -> bytes | None:
+    if isinstance(value, MeshResource):
+        return encode_stored(value)
+    return text_of(value).encode() if isinstance(value, Allocations) else value
 
 
 def encode_stored(resource: MeshResource) -> bytes:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from reconciler.state import MeshState
     from reconciler.status.relay import StatusRelay
     from reconciler.store import Store
-    from reconciler.stored import Row, Rows
+    from reconciler.stored import Row, Rows, Value
     from xds.discovery import DeltaRequest, DeltaResponse
 
 UNAUTHENTICATED, INTERNAL = 16, 13  # gRPC status numbers
@@ -63,7 +63,7 @@ class GlobalControlPlane:
         self.changed = asyncio.Event()  # replaced at every change; for whoever waits
         self.crash = asyncio.get_running_loop().create_future()  # a fault of ours: ends the process
         self.stalls = LoopWatch()
-        self.outbox: Outbox[g.Effect, MeshResource | bytes] = Outbox(
+        self.outbox: Outbox[g.Effect, Value] = Outbox(
             self._rows_of, self._write, self._carry_out, self._store_said
         )
         self._timer = Timer(lambda now: self.deliver(g.Tick(now)))
@@ -234,7 +234,7 @@ class GlobalControlPlane:
             case g.KeepMadeGood():
                 return MADE_GOOD
             case g.KeepRelayed(zone, put, drop):
-                rows: dict[Row, MeshResource | bytes | None] = {
+                rows: dict[Row, Value | None] = {
                     (RELAYED, f"{zone}/{resource.key}"): resource for resource in put
                 }
                 return rows | {(RELAYED, f"{zone}/{key}"): None for key in drop}

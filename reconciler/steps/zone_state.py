@@ -357,14 +357,21 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class Persist:
-    """One transaction. `kind` is "policy", "relayed", "local" or "vips"; `revision` is written with
-    it when given.
+    """One transaction. `kind` is "policy", "relayed" or "local"; `revision` is written with it when
+    given.
     """
 
     kind: str
     put: tuple[MeshResource, ...] = ()
     drop: tuple[ResourceKey, ...] = ()
     revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PersistVips:
+    """All addresses of names, in one row: as text they are made off the loop."""
+
+    allocations: Allocations
 
 
 @dataclass(frozen=True, slots=True)
@@ -480,6 +487,7 @@ class Note:
 
 Effect = (
     Persist
+    | PersistVips
     | PersistMadeGood
     | ToGlobalRequest
     | ToGlobalResponse

@@ -7,30 +7,25 @@ on disk yet is written with the next build, ahead of what goes to proxies.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from reconciler.collection import differences
-from reconciler.decode import mesh_resource
 from reconciler.mesh_names import Given, no_names
-from reconciler.model.resource import Labels, MeshResource, ResourceKey
+from reconciler.model.resource import ResourceKey
 from reconciler.model.services import MESH_SERVICE
-from reconciler.steps.zone_state import BuildSoon, Note, Outcome, Persist, ZoneState
-from reconciler.vips.allocation import Allocations
+from reconciler.steps.zone_state import BuildSoon, Note, Outcome, PersistVips, ZoneState
 from reconciler.vips.entries import EntryKind
 from reconciler.vips.statuses import status_of
-from reconciler.vips.stored import allocations_of, text_of
 from xds.copying import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from reconciler.context import MeshContext
     from reconciler.mesh_names import MeshNames
     from reconciler.vips.entries import Fault
 
 KIND = "vips"  # of rows
-KEY = ResourceKey("Config", "", "mesh-reconciler-vips")
 NOBODY = no_names("", "")
 TOLD_MAX = 20  # problems that are told at once; the rest are counted
 
@@ -49,19 +44,7 @@ def written(state: ZoneState) -> Outcome:
     if state.vips is state.kept_vips:
         return state, ()
     state = replace(state, kept_vips=state.vips)
-    return state, (Persist(KIND, (stored(state.vips),)),)
-
-
-def stored(found: Allocations) -> MeshResource:
-    return mesh_resource(KEY, Labels(), {"config": text_of(found)})
-
-
-def restored(rows: Iterable[MeshResource]) -> Allocations:
-    """As `stored` made it. Raises DamagedAllocations."""
-    for row in rows:
-        if row.key == KEY:
-            return allocations_of(str(json.loads(row.body).get("config")))
-    return Allocations()
+    return state, (PersistVips(state.vips),)
 
 
 def told(state: ZoneState, mesh: str) -> Outcome:

@@ -1,7 +1,7 @@
 """Allocations as the text that a zone keeps. Pure.
 
-Lost allocations would be made anew, and names would lead elsewhere: what cannot be read is refused,
-and left to whoever runs the zone.
+What is not as it was written is refused: whoever reads it (`zone_cp.plane`) says so, and has other
+addresses given, that nobody can remember.
 """
 
 from __future__ import annotations

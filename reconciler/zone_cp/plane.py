@@ -24,6 +24,7 @@ from reconciler.steps.zone_step import step
 from reconciler.store import MADE_GOOD
 from reconciler.stored import decode_stored, encode_rows
 from reconciler.vips.allocation import Allocations
+from reconciler.vips.stored import allocations_of
 from reconciler.zone_cp.certificates import admin_certificate, workload_certificate
 from xds.health_server import HealthServer
 from xds.turns import Turns
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from reconciler.status.follower import StatusFollower
     from reconciler.steps.zone_settings import ZoneSettings
     from reconciler.store import Store
-    from reconciler.stored import Row, Rows
+    from reconciler.stored import Row, Rows, Value
     from reconciler.zone_admin import ZoneAdmin
     from xds.discovery import DeltaRequest, DeltaResponse
     from xds.health import HealthReport, Introduction
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 BUILD_S = 0.003  # of a turn, for batches of proxies
 KINDS = ("policy", "relayed", "local")
+VIPS = "all"  # the one row of what was given
 NO_POLICIES = "this zone has not received its policies yet"
 
 
@@ -70,7 +72,7 @@ class ZoneControlPlane:
         self.changed = asyncio.Event()  # replaced at every change; for whoever waits
         self.events = 0
         self.arrivals = Arrivals()  # when what it holds came
-        self.outbox: Outbox[z.Effect, MeshResource | bytes] = Outbox(
+        self.outbox: Outbox[z.Effect, Value] = Outbox(
             self._rows_of, self._write, self._carry_out, self._store_said
         )
         self._timer = Timer(self._tick)
@@ -107,11 +109,13 @@ class ZoneControlPlane:
         )
 
     def _kept_vips(self) -> Allocations | None:
-        """None: they were lost. They are given anew then, and not in silence."""
+        """None: they were lost. Others are given then, and not in silence."""
+        kept = self.store.load_all(zone_vips.KIND).get(VIPS)
+        if kept is None:
+            return Allocations()
         try:
-            rows = self.store.load_all(zone_vips.KIND).values()
-            return zone_vips.restored(map(decode_stored, rows))
-        except (ValueError, KeyError, TypeError) as error:
+            return allocations_of(kept.decode())
+        except ValueError as error:
             note(self.log, "store.unread_failed", kind=zone_vips.KIND, reason=str(error))
             return None
 
@@ -201,7 +205,7 @@ class ZoneControlPlane:
 
     def _carry_out(self, effect: z.Effect) -> None:
         match effect:
-            case z.Persist() | z.PersistMadeGood():
+            case z.Persist() | z.PersistVips() | z.PersistMadeGood():
                 raise AssertionError("the outbox writes")
             case z.ToProxy(stream, response):
                 if self.ads is not None:
@@ -282,9 +286,11 @@ def rows_of(effect: z.Effect) -> Rows | None:
     """What an effect wants on disk; None when it is something else."""
     if isinstance(effect, z.PersistMadeGood):
         return MADE_GOOD
+    if isinstance(effect, z.PersistVips):
+        return {(zone_vips.KIND, VIPS): effect.allocations}
     if not isinstance(effect, z.Persist):
         return None
-    rows: dict[Row, MeshResource | bytes | None] = {
+    rows: dict[Row, Value | None] = {
         (effect.kind, str(resource.key)): resource for resource in effect.put
     }
     rows |= {(effect.kind, str(key)): None for key in effect.drop}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.ca import keys
 from reconciler.ca.tokens import Claims, Refused, Verdict
+from reconciler.vips.allocation import Allocations
 from xds.resource import LISTENER
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class SimZone:
     state: z.ZoneState
     up: bool = True
     disk: dict[str, dict[ResourceKey, MeshResource]] = field(default_factory=dict)
+    vips: Allocations = field(default_factory=Allocations)  # there, too
     lost: set[str] = field(default_factory=set)  # kinds that its disk lost and has not all again
     ingresses: frozenset[tuple[str, str]] = frozenset()  # (zone, service) it could reach last
     revision: str | None = None

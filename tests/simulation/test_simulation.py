@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.model.spec import ZoneIngressSpec
+from reconciler.vips.entries import Entry, EntryKind
 from tests.simulation import documents
 from tests.simulation.envoy import TYPES, addresses, number_of
 from tests.simulation.invariants import InvariantBroken
@@ -151,8 +152,14 @@ def check_services(world: World) -> None:
         counts.pop("ledger", None)  # It runs in a mesh without MeshServices.
         for service, count in counts.items():
             wanted = {"connected": count, "healthy": count, "total": count}
-            status = {"dataplaneProxies": wanted, "tls": {"status": "Ready"}}
-            assert json.loads(own[service].status or "") == status
+            status = json.loads(own[service].status or "")
+            assert status["dataplaneProxies"] == wanted
+            assert status["tls"] == {"status": "Ready"}
+            hostnames = [each["hostname"] for each in status["addresses"]]
+            assert hostnames == [f"{service}.svc.mesh.local"]
+            held = zone.vips.of("default")  # On its disk.
+            address = held[Entry(EntryKind.MESH_SERVICE, service)]
+            assert status["vips"] == [{"ip": address}]
             assert json.loads(own[service].body)["state"] == "Available"
         told = world.globe.state.zones[name].owned.of("MeshService")
         assert {(r.display_name, r.body, r.status) for r in told} == {

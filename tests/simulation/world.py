@@ -289,6 +289,7 @@ class World:
             kept.get("local", ()),
             zone.revision if "policy" not in lost else None,
             frozenset(lost),
+            zone.vips,
         )
 
     def start_zone(self, zone: SimZone) -> None:
@@ -376,6 +377,8 @@ class World:
                 for key in drop:
                     held.pop(key, None)
                 zone.revision = revision if revision is not None else zone.revision
+            case z.PersistVips(allocations):
+                zone.vips = allocations
             case z.PersistMadeGood():
                 zone.lost = set()
             case z.AskHealth(stream, specifier):

@@ -9,16 +9,14 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-import pytest
-
 from reconciler.decode import mesh_resource
 from reconciler.model.resource import Labels, MeshResource, ResourceKey
 from reconciler.state import ResourceDiff, apply
-from reconciler.steps import zone_build, zone_vips
+from reconciler.steps import zone_build
 from reconciler.steps import zone_state as z
 from reconciler.steps.zone_step import step
 from reconciler.vips.allocation import Allocations, Pools
-from reconciler.vips.stored import DamagedAllocations
+from reconciler.vips.stored import allocations_of, text_of
 from tests.support.zone import MESH, START, Zone, dataplane, issued, settings
 from xds.discovery import DeltaRequest, Node
 from xds.resource import CLUSTER, ENDPOINT, LISTENER
@@ -56,7 +54,7 @@ def zone(**changes: Any) -> Recorded:
 
 
 def is_kept(effect: z.Effect) -> bool:
-    return isinstance(effect, z.Persist) and effect.kind == "vips"
+    return isinstance(effect, z.PersistVips)
 
 
 def addresses(made: Zone) -> dict[str, str]:
@@ -66,8 +64,8 @@ def addresses(made: Zone) -> dict[str, str]:
 
 def kept(made: Recorded) -> Allocations:
     """What the disk holds."""
-    written = [e for e in made.all_effects if isinstance(e, z.Persist) and e.kind == "vips"]
-    return zone_vips.restored(written[-1].put)
+    written = [e for e in made.all_effects if isinstance(e, z.PersistVips)]
+    return allocations_of(text_of(written[-1].allocations))
 
 
 def listening(effect: z.Effect) -> bool:
@@ -215,16 +213,6 @@ def test_a_zone_may_have_pools_of_its_own() -> None:
     made = zone(vip_pools=pools)
     made.connect(WEB, said=SAID)
     assert addresses(made) == {"web": "10.200.0.0"}
-
-
-def test_what_was_not_written_so_is_not_taken_for_nothing() -> None:
-    row = zone_vips.stored(Allocations())
-    assert zone_vips.restored([row]).of("default") == Allocations().of("default")
-    assert zone_vips.restored([]).of("default") == Allocations().of("default")
-    for config in ("", "{}", "null"):
-        damaged = mesh_resource(row.key, Labels(), {"config": config})
-        with pytest.raises(DamagedAllocations):
-            zone_vips.restored([damaged])
 
 
 def virtual(name: str, host: str) -> MeshResource:

@@ -348,7 +348,7 @@ async def test_addresses_that_are_lost_are_told_and_not_given_again(
     mesh = mesh_resource(ResourceKey("Mesh", "", "default"), Labels(), {})
     with closing(Store(path)) as store:
         rows: dict[tuple[str, str], bytes | None] = {("policy", "m"): encode_stored(mesh)}
-        store.write(rows if row is None else {**rows, ("vips", "Config//x"): row})
+        store.write(rows if row is None else {**rows, ("vips", "all"): row})
         plane = ZoneControlPlane(settings(), store, logging.getLogger("test"))
         plane.restore()
         plane.stop()
