@@ -30,7 +30,7 @@ RECORDED = (1, 2)  # runs whose bytes the floor sends
 GOALS_MS = {"new_service": 500.0, "endpoint": 300.0, "policy": 500.0}
 RUNS = {"new_service": 20, "endpoint": 30, "policy": 20, "outbound": 5}
 PEAK_MB = 384.0  # during a storm: what it comes to at rest, and half as much again in buffers
-RESPONSES = {"new_service": 3.0, "endpoint": 1.0, "policy": 2.0, "outbound": 2.0}
+RESPONSES = {"new_service": 4.0, "endpoint": 1.0, "policy": 2.0, "outbound": 2.0}
 
 
 async def measure(scale: Scale) -> list[Figure]:

@@ -337,7 +337,7 @@ def _captured(size: int) -> list[Figure]:
         "new_service": _captured_proxy(size, size),
         "endpoint": _captured_proxy(size + 1, 0),
     }
-    built = {"new_service": 5, "endpoint": 1}  # with the listener that answers names
+    built = {"new_service": 4, "endpoint": 1}  # with the listener that answers names
     for name, more in (("cold", None), *comes.items()):
         before = sum(world.builders.rebuilt.values())
         if more is not None:

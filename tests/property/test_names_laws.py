@@ -50,6 +50,8 @@ def test_what_is_asked_of_sets_is_as_it_is_computed_plainly(seed: int) -> None:
         assert kept.without(names, more) == names - more
         assert kept.scope(held, names) == {n: r for n, r in held.items() if n in names}
         assert kept.of(tuple(held.values())) == frozenset(held)
+        again = {n: held[n] for n in names if n in held and n not in want}
+        assert dict(kept.kept(want, held, names)) == {**want, **again}
 
 
 @given(st.sets(st.sampled_from("abcd")), st.sets(st.sampled_from("cdef")))
@@ -86,11 +88,26 @@ def test_proxies_that_call_everything_hold_names_and_mappings_once() -> None:
         assert NAMES.one(frozenset(names)) is streams[0].endpoints.names
 
 
-def _settled(stream: AdsStream, snapshot: Snapshot) -> AdsStream:
+def test_what_is_kept_of_a_service_that_is_gone_is_held_once() -> None:
+    """While connections drain: it is some half a minute, in which others change."""
+    names = [f"s{n:03}" for n in range(MANY)]
+    first, left = resources(names), resources(names[1:])
+    streams = [
+        _settled(AdsStream.open(), Snapshot(first, first, NO_RESOURCES, {})) for _ in range(3)
+    ]
+    streams = [_settled(s, Snapshot(left, left, NO_RESOURCES, {}), retire=False) for s in streams]
+    assert [s.clusters.sent.keys() for s in streams] == [first.keys()] * 3
+    assert len({id(s.clusters.sent) for s in streams}) == 1
+    assert len({id(s.endpoints.sent) for s in streams}) == 1
+    streams = [_settled(s, Snapshot(left, left, NO_RESOURCES, {})) for s in streams]
+    assert all(s.clusters.acked is left is s.endpoints.acked for s in streams)
+
+
+def _settled(stream: AdsStream, snapshot: Snapshot, *, retire: bool = True) -> AdsStream:
     """A proxy asks for the endpoints of clusters that are new to it, and accepts everything."""
     if not stream.responses:
         stream, _ = stream.on_request(DeltaRequest(CLUSTER))
-    stream, sent = stream.push(snapshot)
+    stream, sent = stream.push(snapshot, retire=retire)
     while sent:
         for response in sent:
             stream, _ = stream.on_request(DeltaRequest(response.type_url, nonce=response.nonce))
@@ -100,6 +117,6 @@ def _settled(stream: AdsStream, snapshot: Snapshot) -> AdsStream:
                 stream, _ = stream.on_request(asked)
             if response.type_url == ENDPOINT and not stream.listeners.subscribed:
                 stream, _ = stream.on_request(DeltaRequest(LISTENER))
-        stream, sent = stream.push(snapshot)
+        stream, sent = stream.push(snapshot, retire=retire)
     assert stream.is_current(snapshot)
     return stream

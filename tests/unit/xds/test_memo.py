@@ -67,3 +67,27 @@ def test_what_is_held_is_found_however_much_came_after() -> None:
     assert len(memo) <= 5
     memo("1")
     assert memo.built == 21
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Entry:
+    entry: bytes
+
+
+def test_few_of_what_is_large_are_kept() -> None:
+    """A collection of a thousand, or what answers a thousand names, counts for many results."""
+    made: Memo[str, Entry] = Memo("test", lambda argument: Entry(bytes(int(argument))), 100)
+    wholes: Memo[tuple[str, ...], Result] = Memo("test", lambda _: Result("all"), 100)
+    for number in range(150):
+        made(str(1000 + number))
+    gc.collect()
+    assert len(made) == 150
+    for number in range(50):
+        made(str(60_000 + number))
+        wholes(tuple(f"{number}-{n}" for n in range(1000)))
+    gc.collect()
+    assert len(made) <= 3
+    assert len(wholes) <= 3
+    built = made.built
+    made("60049")  # What was used last is there all the same.
+    assert made.built == built
