@@ -15,8 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from reconciler import external
-from reconciler.captured import EVERY_SERVICE, INSTANCES
+from reconciler import differing, external
 from reconciler.collection import EMPTY as NOTHING
 from reconciler.collection import Collection, Difference, differences
 from reconciler.destination import Callers
@@ -41,9 +40,9 @@ from reconciler.match import (
     wanted,
 )
 from reconciler.mesh_names import Given, MeshNames, no_names
-from reconciler.model.resource import SERVICE, MeshResource, ResourceKey
+from reconciler.model.resource import MeshResource, ResourceKey
 from reconciler.model.spec import DataplaneSpec, MeshSpec, PolicySpec, Tags
-from reconciler.outward import EVERY, NAMES, Exits, Reached, Ways, ways_of
+from reconciler.outward import Exits, Reached, Ways, ways_of
 from reconciler.policies import POLICIES
 from reconciler.policies.hooks import EFFECTS
 from reconciler.real import EXTERNAL, REAL_KINDS
@@ -55,6 +54,7 @@ from xds import names
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping
 
+    from reconciler.differing import Differing
     from reconciler.external import External
     from reconciler.instances import Target
     from reconciler.locality import Preferences
@@ -69,8 +69,6 @@ if TYPE_CHECKING:
 
 CACHED_MAX = 4_096  # confs of inbounds; beyond, all are computed anew
 ENDPOINTS_MAX = 65_536  # assignments; beyond, all are computed anew
-SERVICES_MAX = 256  # services that are compared one by one after a change
-MOMENTS_MAX = 8  # earlier contexts of which is known what differs
 
 _Asked = tuple[Tags, "Preferences | None"]  # a destination, and how its endpoints are wanted
 
@@ -87,22 +85,6 @@ class Selected:
     ways: Ways
     wanted: frozenset[Shelf]  # where the policies stand that may select it and not its whole class
     held: list[Ways] = field(default_factory=list)  # those it went last, so that they are kept
-
-
-@dataclass(frozen=True, slots=True)
-class Differing:
-    """What two contexts of a mesh see differently: a proxy that is none of these, and whose view
-    depends on none of these services, has the same view in both.
-    """
-
-    services: frozenset[str] = frozenset()
-    proxies: frozenset[ResourceKey] = frozenset()
-
-    def concerns(self, services: tuple[str, ...]) -> bool:
-        """Whether it is about any of what a view depends on."""
-        if not self.services:
-            return False
-        return EVERY in services or not self.services.isdisjoint(services)
 
 
 @dataclass(slots=True)
@@ -437,58 +419,15 @@ def _followed(
         if old is not None and new is None:
             cached.selected.pop(old.key, None)
             cached.views.pop(old.key, None)
-    seen, same = _seen(before, after, services), before.mesh is after.mesh
+    seen, same = differing.seen(before, after, services), before.mesh is after.mesh
     policies = shelves - bound - {INBOUNDS}
     if seen is None or not same or policies or seen[1] or before.reals is not after.reals:
         after = replace(after, era=object())
-    differing = None
+    told = None
     if seen is not None and same and near and before.place.resolved is after.place.resolved:
-        differing = _differing(shelves - bound, seen[0], frozenset(proxies))
-    return replace(after, cached=cached, differing=differing, since=_since(before, differing))
-
-
-def _since(before: MeshContext, differing: Differing | None) -> Mapping[object, frozenset[str]]:
-    """The newest first."""
-    if differing is None:
-        return {}
-    earlier = [(at, services | differing.services) for at, services in before.since.items()]
-    return dict([(before.moment, differing.services), *earlier[: MOMENTS_MAX - 1]])
-
-
-def _seen(
-    before: MeshContext, after: MeshContext, services: frozenset[str]
-) -> tuple[frozenset[str], bool] | None:
-    """Of these services those that differ, and whether any protocol does; None: too many to say.
-
-    The name of a kind stands for whoever looked for one of it.
-    """
-    if len(services) > SERVICES_MAX:
-        return None
-    pairs = [(before.service(name), after.service(name)) for name in services]
-    differ = frozenset(was.name for was, now in pairs if was != now)
-    if before.reals is not after.reals:
-        ours, theirs = before.reals.destination, after.reals.destination
-        differ |= {name for name in services if ours(name) != theirs(name)}
-        differ |= services.intersection(REAL_KINDS)
-    if before.names.resolvable is not after.names.resolvable:
-        differ |= {NAMES}
-    had, has = before.topology.instances, after.topology.instances
-    moved = {INSTANCES + name for name in services if had.get(name) is not has.get(name)}
-    if moved:
-        differ |= moved | {INSTANCES + EVERY_SERVICE}
-    others = (
-        was.protocol is not now.protocol or was.external != now.external for was, now in pairs
-    )
-    return differ, any(others)
-
-
-def _differing(
-    shelves: set[Shelf], services: frozenset[str], proxies: frozenset[ResourceKey]
-) -> Differing | None:
-    """`shelves`: of policies for whole classes of proxies, that have changed."""
-    of_services = [(TOWARDS, kind) for kind in (SERVICE, *REAL_KINDS)]
-    named = {shelf[2] for shelf in shelves if shelf[:2] in of_services}
-    return Differing(services | named, proxies) if len(named) == len(shelves) else None
+        told = differing.differing(shelves - bound, seen[0], frozenset(proxies))
+    since = differing.since(before, told)
+    return replace(after, cached=cached, differing=told, since=since)
 
 
 def _selected(context: MeshContext, dataplane: MeshResource) -> Selected:

@@ -35,7 +35,8 @@ from xds.translate import IncompleteView, ahead, translate
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from reconciler.context import Differing, MeshContext
+    from reconciler.context import MeshContext
+    from reconciler.differing import Differing
     from reconciler.state import MeshState, ResourceDiff
     from reconciler.steps.proxy_state import Certificate, Proxy
     from reconciler.steps.zone_state import Taking
