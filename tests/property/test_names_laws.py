@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from xds.ads_stream import AdsStream
 from xds.delta_sender import NAMES
 from xds.difference import FEW, Names
-from xds.discovery import DeltaRequest
+from xds.discovery import DeltaRequest, DeltaResponse
+from xds.proto import discovery_pb2 as pb
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, XdsResource
 from xds.snapshot import NO_RESOURCES, Composed, Snapshot
+from xds.wire import delta_response_bytes, size_of
 
 if TYPE_CHECKING:
     from xds.snapshot import Resources
@@ -120,3 +122,16 @@ def _settled(stream: AdsStream, snapshot: Snapshot, *, retire: bool = True) -> A
         stream, sent = stream.push(snapshot, retire=retire)
     assert stream.is_current(snapshot)
     return stream
+
+
+def test_many_entries_together_are_encoded_as_they_are_one_by_one() -> None:
+    """Remembered for the next peer that is sent the same ones, with a nonce of its own."""
+    many = tuple(XdsResource(f"s{n}", "1", b"\x1a\x00") for n in range(MANY))
+    for nonce in ("1", "2"):
+        data = delta_response_bytes(DeltaResponse(CLUSTER, nonce, many, ("gone",)))
+        found = pb.DeltaDiscoveryResponse.FromString(data)
+        assert list(found.resources) == [resource.entry for resource in many]
+        assert (found.type_url, found.nonce, list(found.removed_resources)) == (
+            CLUSTER, nonce, ["gone"],
+        )  # fmt: skip
+    assert size_of(many) == 2 * MANY
