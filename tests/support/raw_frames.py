@@ -8,6 +8,7 @@ hide in its tests.
 from __future__ import annotations
 
 import json
+from struct import pack
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ def _value(value: object) -> bytes:
             return number(4, int(value))
         case str():
             return part(3, value)
+        case int() | float():
+            return pack("<Bd", 0x11, value)  # field 2, fixed 64 bits
         case dict():
             return part(5, struct(value))
         case list() | tuple():
