@@ -174,9 +174,7 @@ def sidecar_view(context: MeshContext, dataplane: MeshResource, traits: ProxyTra
         inward, own = before.inward, known.view.own
         if before.chosen is not chosen:
             inward, own = _followed(context, before, own, chosen, outward)
-        if before.direct != direct or (
-            before.outward.domains is not outward.domains and _is_told_names(basis)
-        ):
+        if before.direct != direct or _is_another(context, basis, before.outward, outward, direct):
             own = _own(context, basis, inward, outward, direct).after(own)
     secrets = tuple(sorted((*base, *(each.name for each in outward.secrets))))
     if known is not None and known.view.secrets == secrets:
@@ -267,10 +265,22 @@ def _direct(context: MeshContext, dataplane: MeshResource) -> _Called:
     return tuple([(service, held.get(service, NOBODY)) for service in services])
 
 
-def _is_told_names(basis: _Basis) -> bool:
-    """By a document for its agent, which is among what is its own."""
-    dns = captured.dns_of(basis.spec, basis.traits)
-    return dns is not None and dns.embedded
+def _is_another(
+    context: MeshContext, basis: _Basis, was: Outward, now: Outward, direct: _Called
+) -> bool:
+    """What of the way out stands among what is a proxy's own: names, in a document for its agent,
+    and places that outbounds have before anybody else.
+    """
+    if was.domains is not now.domains:
+        dns = captured.dns_of(basis.spec, basis.traits)
+        if dns is not None and dns.embedded:
+            return True
+    if was.places is now.places:
+        return False
+    admin = context.resolve(basis.spec.address) or "", basis.traits.admin_port
+    if (admin in was.places) is not (admin in now.places):
+        return True
+    return bool(direct) and was.places != now.places
 
 
 def _own(

@@ -78,6 +78,10 @@ async def planes(tmp_path: Path) -> AsyncIterator[Planes]:
         made.stop()
 
 
+def hostnames(service: dict[str, Any]) -> list[str]:
+    return [each["hostname"] for each in service["status"]["addresses"]]
+
+
 async def test_a_service_is_shown_everywhere_within_a_second_of_its_first_proxy(
     planes: Planes,
 ) -> None:
@@ -99,15 +103,18 @@ async def test_a_service_is_shown_everywhere_within_a_second_of_its_first_proxy(
     whole = {"connected": 1, "healthy": 1, "total": 1}
     await planes.until(
         "its status at the global",
-        lambda: shown["global"].service().get("status", {}).get("dataplaneProxies") == whole,
+        lambda: (
+            {"dataplaneProxies": whole, "tls": {"status": "Ready"}}.items()
+            <= shown["global"].service().get("status", {}).items()
+        ),
     )
+    await planes.until("its address", lambda: bool(shown["global"].service()["status"].get("vips")))
     own, there, here = east.service("backend"), shown["global"].service(), west.service()
     assert own["spec"] == there["spec"] == here["spec"]
     assert own["spec"]["ports"][0]["targetPort"] == workload.inbound_port
-    assert (
-        own["status"] == there["status"] == {"dataplaneProxies": whole, "tls": {"status": "Ready"}}
-    )
-    assert here["status"] == {}
+    assert own["status"] == there["status"]
+    assert hostnames(own) == ["backend.svc.mesh.local"]
+    assert here["status"] == {}  # Names and an address of its own, once a proxy there asks.
     origins = [found["labels"]["kuma.io/origin"] for found in (own, there, here)]
     assert origins == ["zone", "zone", "global"]
     assert {found["labels"]["kuma.io/zone"] for found in (own, there, here)} == {"east"}

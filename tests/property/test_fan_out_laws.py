@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from xds.resource import XdsResource
 
-BUILDERS = Builders()  # Equal arguments, equal bytes: shared, so that many runs are affordable.
 SERVICES, CALLS = 3, 2
 Change = tuple[int, str]  # milliseconds towards everybody, what is done with everybody's requests
 
@@ -134,7 +133,7 @@ def run(
     changes: list[Change], proxies: int, batch: int, random: Random, most: int = 10_000
 ) -> Interleaved:
     """`most`: how much happens between two commits."""
-    made = z.ZoneState(settings=zones.settings(build_batch=batch, builders=BUILDERS))
+    made = z.ZoneState(settings=zones.settings(build_batch=batch, builders=Builders()))
     world = Interleaved(made, random)
     world.deliver(z.Restored(zones.START))
     world.deliver(z.GlobalConnected("g"))

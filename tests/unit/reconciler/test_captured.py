@@ -41,6 +41,7 @@ from tests.support.mesh import (
 )
 from tests.support.zone import dataplane
 from xds.view import (
+    AdminListener,
     DirectCluster,
     DirectListener,
     DnsListener,
@@ -578,3 +579,21 @@ def test_a_new_name_of_what_has_its_address_already_is_told() -> None:
     context = mesh_context(state, "default", "east", frozenset(), {}, context)
     after = names(sidecar_view(context, proxy, traits).view)
     assert after == {"b.real" if name == "a.real" else name: ips for name, ips in before.items()}
+
+
+def test_a_place_that_an_outbound_comes_to_have_is_the_outbounds_from_then_on() -> None:
+    """Also where the proxy's own admin interface or an instance was called until then."""
+    proxy = web(replace(BOTH, direct_access=("backend",)))
+    traits = ProxyTraits(node_id="x", capture=WITH_DNS, admin_port=9901)
+    state = from_resources((a_mesh(), proxy, BACKEND))
+    context = mesh_context(state, "default", "east", frozenset(), {})
+    before = sidecar_view(context, proxy, traits).view
+    assert parts(before, DirectListener)
+    assert parts(before, AdminListener)
+    external = [an_external("pay", "10.0.0.2:8080"), an_external("odd", "10.0.0.1:9901")]
+    state = apply(state, ResourceDiff(tuple(external)))
+    context = mesh_context(state, "default", "east", frozenset(), {}, context)
+    after = sidecar_view(context, proxy, traits).view
+    assert not parts(after, DirectListener)
+    assert not parts(after, AdminListener)
+    assert places(after)["10.0.0.2:8080"] == "pay"
