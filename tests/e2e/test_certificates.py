@@ -168,4 +168,4 @@ async def test_certificates_and_cas_change_without_a_failed_request(world: Certi
 
         count = len(load.since(began))
         assert failed(load, began) == []
-    assert count > RATE * 10
+    assert count > RATE * 5  # All of it took longer than that.
