@@ -374,6 +374,18 @@ def eventually(seen: Callable[[], object], what: str, *, within_s: float = SEEN_
         time.sleep(0.02)
 
 
+@contextmanager
+def running() -> Iterator[Captured]:
+    """A world of its own, which ends with the block."""
+    folder = Path(tempfile.mkdtemp())
+    made = started(folder)
+    try:
+        yield made
+    finally:
+        made.end()
+        shutil.rmtree(folder)
+
+
 def started(folder: Path) -> Captured:
     world = Captured(folder)
     try:

@@ -199,9 +199,10 @@ def test_ipv6_goes_whole_when_it_is_no_longer_wanted(made: World, backend: str) 
 
 
 def test_an_address_that_somebody_added_or_took_meanwhile_is_no_fault(made: World) -> None:
-    for change in (host.add_source, host.remove_source):
+    for change, there in ((host.add_source, True), (host.remove_source, False)):
         for _ in range(2):
             made.app.within(lambda change=change: change(Family.IPV6))  # type: ignore[misc]
+            assert ("inet6 ::6/" in made.app.says("ip", "-6", "address", "show", "lo")) is there
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

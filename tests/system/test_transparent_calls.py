@@ -4,10 +4,7 @@ is redirected, with plain curl and plain TCP. Needs root, nftables and curl.
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,7 +24,7 @@ from tests.support.captured import (
     Captured,
     eventually,
     mesh,
-    started,
+    running,
 )
 
 if TYPE_CHECKING:
@@ -43,13 +40,8 @@ PORTS = {"redirectPortInbound": 15006, "redirectPortOutbound": 15001}
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[Captured]:
-    folder = Path(tempfile.mkdtemp())
-    made = started(folder)
-    try:
+    with running() as made:
         yield made
-    finally:
-        made.end()
-        shutil.rmtree(folder)
 
 
 def who_answers(world: Captured, url: str, count: int = 12) -> set[str]:
@@ -91,6 +83,7 @@ def test_http_2_without_tls_is_taken_from_an_application(world: Captured) -> Non
 
 def test_an_application_calls_itself_by_its_name(world: Captured) -> None:
     eventually(lambda: passes(page(world.client, "http://client.mesh")), "itself")
+    assert page(world.client, "http://client.mesh").says == "client"
 
 
 def test_what_is_said_is_mutual_tls_on_every_wire(world: Captured) -> None:
@@ -208,7 +201,9 @@ def test_a_permission_decides_who_calls(world: Captured) -> None:
     with world.committed(forbidden):
         denied = lambda: {p.status for p in pages(world.client, "http://backend.mesh", 6)} == {403}  # noqa: E731
         eventually(denied, "denied")
+        assert page(world.client, "http://client.mesh").status == 200  # It is of one service.
     eventually(lambda: passes(page(world.client, "http://backend.mesh")), "allowed again")
+    assert all(map(passes, pages(world.client, "http://backend.mesh", 6)))
 
 
 # --- what is not in the mesh ---

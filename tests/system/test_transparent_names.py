@@ -4,22 +4,20 @@ nftables, dig and musl-gcc.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from ipaddress import ip_address, ip_network
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.asking import USER, dig, page, pages, said
-from tests.support.captured import HTTP, OUTSIDE, TCP, Captured, eventually, started
+from tests.support.captured import HTTP, OUTSIDE, TCP, Captured, eventually, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 VIPS = ip_network("240.0.0.0/4")
@@ -48,13 +46,8 @@ int main(int n, char **of) {
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[Captured]:
-    folder = Path(tempfile.mkdtemp())
-    made = started(folder)
-    try:
+    with running() as made:
         yield made
-    finally:
-        made.end()
-        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
