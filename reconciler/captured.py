@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.model.resource import MESH, NAMESPACE, ZONE
 from reconciler.model.spec import DataplaneSpec
+from reconciler.vips.resolvable import mapped
 from xds import names
 from xds.memo import Key
 from xds.view import (
@@ -158,15 +159,6 @@ def records(domains: Domains, *, ipv6: bool) -> Domains:
     if not ipv6:
         return domains
     return tuple([(name, (*ips, *filter(None, map(mapped, ips)))) for name, ips in domains])
-
-
-def mapped(address: str) -> str:
-    """`::ffff:f000:1` of 240.0.0.1; "" of what is IPv6 already."""
-    found = ip_address(address)
-    if not isinstance(found, IPv4Address):
-        return ""
-    high, low = divmod(int(found), 1 << 16)
-    return f"::ffff:{high:x}:{low:x}"
 
 
 def dynamic_config(workdir: str, document: str) -> DynamicConfigListener:

@@ -19,7 +19,7 @@ from reconciler.vips.entries import KINDS, REAL, Entry, Holder
 from reconciler.vips.pieces import Domain, Held, Piece
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from reconciler.real import Real, Reals
 
@@ -126,11 +126,6 @@ class Resolvable:
     def _touched(self, at: Held) -> frozenset[Entry] | None:
         """What differs from an earlier moment; None: nobody knows."""
         return next((entries for held, entries in self._since if held is at), None)
-
-    def domains_at(self, addresses: Container[str]) -> tuple[Domain, ...]:
-        """The names of these addresses alone."""
-        found = ((name, tuple(a for a in at if a in addresses)) for name, at in self.domains)
-        return tuple((name, at) for name, at in found if at)
 
 
 def mapped(address: str) -> str | None:

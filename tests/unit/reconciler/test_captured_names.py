@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler.captured import dynamic_config, mapped
+from reconciler.captured import dynamic_config
 from reconciler.context import mesh_context
 from reconciler.decode import mesh_resource
 from reconciler.mesh_names import Given
@@ -303,12 +303,6 @@ def test_the_document_says_whose_it_is_and_follows_the_names() -> None:
 def test_a_long_working_directory_leaves_a_socket_that_can_be_bound() -> None:
     path = dynamic_config("/" + "d" * 200, "{}").path
     assert len(path) == 98 + len(".sock")
-
-
-def test_the_mapped_form_is_that_of_kuma() -> None:
-    assert mapped("240.0.0.1") == "::ffff:f000:1"
-    assert mapped("243.255.255.255") == "::ffff:f3ff:ffff"
-    assert mapped("fd00::1") == ""
 
 
 # --- from files alone ---

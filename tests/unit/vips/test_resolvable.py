@@ -92,7 +92,6 @@ def test_outbounds_are_at_the_addresses_of_their_names_in_order() -> None:
         Outbound("240.0.0.1", 80, TagDestination(((SERVICE, "s1"),))),
     )
     assert found.domains == (("pay.mesh", ("240.0.0.0",)), ("s1.mesh", ("240.0.0.1",)))
-    assert found.domains_at({"240.0.0.1", "9.9.9.9"}) == (("s1.mesh", ("240.0.0.1",)),)
 
 
 def test_ipv4_has_another_form_and_ipv6_has_none() -> None:
