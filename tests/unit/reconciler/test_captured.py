@@ -159,22 +159,24 @@ def test_a_place_that_an_outbound_has_is_the_outbounds() -> None:
     assert places(view)["10.0.0.2:8080"] == "pay"
 
 
-def test_a_place_that_an_outbound_comes_to_have_is_the_outbounds_from_then_on() -> None:
-    """Also where the proxy's own admin interface or an instance was called until then."""
-    proxy = web(replace(BOTH, direct_access=("backend",)))
+@pytest.mark.parametrize(
+    ("address", "called", "kind"),
+    [("10.0.0.2:8080", ("backend",), DirectListener), ("10.0.0.1:9901", (), AdminListener)],
+)
+def test_a_place_that_an_outbound_comes_to_have_is_the_outbounds_from_then_on(
+    address: str, called: tuple[str, ...], kind: type[DirectListener | AdminListener]
+) -> None:
+    """Where an instance was called until then, or where the proxy's own admin interface was."""
+    proxy = web(replace(BOTH, direct_access=called))
     traits = ProxyTraits(node_id="x", capture=WITH_DNS, admin_port=9901)
     state = from_resources((a_mesh(), proxy, BACKEND))
     context = mesh_context(state, "default", "east", frozenset(), {})
-    before = sidecar_view(context, proxy, traits).view
-    assert parts(before, DirectListener)
-    assert parts(before, AdminListener)
-    external = [an_external("pay", "10.0.0.2:8080"), an_external("odd", "10.0.0.1:9901")]
-    state = apply(state, ResourceDiff(tuple(external)))
+    assert parts(sidecar_view(context, proxy, traits).view, kind)
+    state = apply(state, ResourceDiff((an_external("pay", address),)))
     context = mesh_context(state, "default", "east", frozenset(), {}, context)
     after = sidecar_view(context, proxy, traits).view
-    assert not parts(after, DirectListener)
-    assert not parts(after, AdminListener)
-    assert places(after)["10.0.0.2:8080"] == "pay"
+    assert not parts(after, kind)
+    assert places(after)[address] == "pay"
 
 
 # --- probes ---
