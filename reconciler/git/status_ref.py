@@ -290,22 +290,38 @@ def write_commit(repository: pygit2.Repository, commit: NewCommit) -> str:
     """Objects only; no ref moves."""
     author, _, email = commit.author.partition(" <")
     signature = pygit2.Signature(author, email.rstrip(">") or "none@invalid", int(commit.time), 0)
-    tree = _write_tree(repository, commit.files)
+    tree = _write_tree(repository, commit.files, _tree_of(repository, commit.parent))
     parents = [pygit2.Oid(hex=commit.parent)] if commit.parent is not None else []
     message = commit.message
     return str(repository.create_commit(None, signature, signature, message, tree, parents))
 
 
-def _write_tree(repository: pygit2.Repository, files: Mapping[str, bytes]) -> pygit2.Oid:
-    """The tree of these files; paths are made by us, never taken from a peer unescaped."""
-    builder = repository.TreeBuilder()
+def _tree_of(repository: pygit2.Repository, commit: str | None) -> pygit2.Tree | None:
+    return repository[commit].peel(pygit2.Tree) if commit is not None else None
+
+
+def _write_tree(
+    repository: pygit2.Repository, files: Mapping[str, bytes], before: pygit2.Tree | None
+) -> pygit2.Oid:
+    """The tree of these files; paths are made by us, never taken from a peer unescaped. What is in
+    the tree `before` is there: of a thousand files most are as they were.
+    """
+    builder = repository.TreeBuilder() if before is None else repository.TreeBuilder(before)
+    held = {str(found.name): found for found in before} if before is not None else {}
     folders: dict[str, dict[str, bytes]] = {}
     for path in sorted(files):
         first, separator, rest = path.partition("/")
         if separator:
             folders.setdefault(first, {})[rest] = files[path]
         else:
-            builder.insert(first, repository.create_blob(files[path]), FileMode.BLOB)
+            known = held.pop(first, None)
+            same = known is not None and known.id == pygit2.hash(files[path])
+            if known is None or not same or known.filemode != FileMode.BLOB:
+                builder.insert(first, repository.create_blob(files[path]), FileMode.BLOB)
     for name, inside in folders.items():
-        builder.insert(name, _write_tree(repository, inside), FileMode.TREE)
+        known = held.pop(name, None)
+        tree = _write_tree(repository, inside, known if isinstance(known, pygit2.Tree) else None)
+        builder.insert(name, tree, FileMode.TREE)
+    for name in held:
+        builder.remove(name)
     return builder.write()

@@ -13,16 +13,16 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import yaml
 
 from xds.resource import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from reconciler.kds.manifest import Rejection
 
@@ -89,19 +89,42 @@ class StatusUnreadable(ValueError):
     """A status file that no control plane of ours wrote."""
 
 
+_Source: TypeAlias = "tuple[object, ...]"  # all that a file is made of
+_Shapes: TypeAlias = "Mapping[str, tuple[str, ...]]"  # the services of each
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """`files`: path -> content of the whole tree, sorted by path; where a file is made of what it
+    was made of before, it is the same object.
+    """
+
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    _sources: Mapping[str, _Source] = field(default_factory=dict, repr=False)
+    _shapes: _Shapes = field(default_factory=dict, repr=False)
+
+    def after(self, status: StatusInput, inventory: Inventory) -> Rendering:
+        """Of a later status of the same zone: a service that changes costs its own file."""
+        shapes: dict[str, tuple[str, ...]] = {}
+        sources: dict[str, _Source] = {
+            APPLIED_PATH: (replace(status, ingresses=(), classes=(), proxies=()),),
+            INGRESS_PATH: (status.zone, *sorted(status.ingresses)),
+            **_inventory(status, inventory, self._shapes, shapes),
+        }
+        header = HEADER.format(zone=json.dumps(status.zone)[1:-1])
+        had = self._sources
+        files = {
+            path: self.files[path]
+            if had.get(path) == source
+            else (header + "---\n".join(map(emit, _documents(path, source)))).encode()
+            for path, source in sorted(sources.items())
+        }
+        return Rendering(files, sources, shapes)
+
+
 def files(status: StatusInput, inventory: Inventory = Inventory.CLASSES) -> Mapping[str, bytes]:
     """Path -> content of the whole tree, sorted by path."""
-    documents: dict[str, list[object]] = {
-        APPLIED_PATH: [{"format": FORMAT} | _applied(status)],
-        # By itself: each of the following documents is a resource as Kuma writes it.
-        INGRESS_PATH: [{"format": FORMAT}, *map(_ingress, sorted(status.ingresses))],
-        **_inventory(status, inventory),
-    }
-    header = HEADER.format(zone=json.dumps(status.zone)[1:-1])
-    return {
-        path: (header + "---\n".join(map(emit, documents[path]))).encode()
-        for path in sorted(documents)
-    }
+    return Rendering().after(status, inventory).files
 
 
 def files_digest(tree: Mapping[str, bytes]) -> str:
@@ -200,6 +223,17 @@ def _check_events(body: bytes, path: str) -> None:
 # --- documents ---
 
 
+def _documents(path: str, source: _Source) -> list[object]:
+    if path == APPLIED_PATH:
+        (status,) = source
+        assert isinstance(status, StatusInput)
+        return [{"format": FORMAT} | _applied(status)]
+    if path == INGRESS_PATH:
+        # By itself: each of the following documents is a resource as Kuma writes it.
+        return [{"format": FORMAT}, *(_ingress(str(text)) for text in source[1:])]
+    return [_of_service(*cast("_OfService", source))]
+
+
 def _ingress(text: str) -> dict[str, object]:
     """Kuma's universal form: type and name first."""
     data = json.loads(text)
@@ -235,36 +269,54 @@ def _rejection(rejection: Rejection) -> dict[str, object]:
     }
 
 
-def _inventory(status: StatusInput, inventory: Inventory) -> dict[str, list[object]]:
-    """One file a mesh and service; a proxy of several services stands in each one's file."""
+# Zone, mesh, service, and the proxies of it.
+_OfService: TypeAlias = "tuple[str, str, str, tuple[ProxyClass | ProxyEntry, ...]]"
+
+
+def _inventory(
+    status: StatusInput, inventory: Inventory, known: _Shapes, shapes: dict[str, tuple[str, ...]]
+) -> dict[str, _Source]:
+    """One file a mesh and service; a proxy of several services stands in each one's file. `shapes`
+    is filled, from those that are `known`.
+    """
     if inventory is Inventory.OFF:
         return {}
-    full = inventory is Inventory.FULL
-    rows: list[tuple[str, str, dict[str, object]]] = (
-        [
-            (p.mesh, p.shape, {"name": p.name, "address": p.address})
-            for p in sorted(status.proxies, key=_row)
-        ]
-        if full
-        else [(c.mesh, c.shape, {"count": c.count}) for c in sorted(status.classes, key=_row)]
-    )
-    found: dict[tuple[str, str], list[object]] = {}
-    for mesh, shape, fields in rows:
-        said = json.loads(shape)
-        services = {i["tags"].get(SERVICE_TAG, "") for i in said["inbounds"]}
-        for service in sorted(services or {said.get("gateway", {}).get(SERVICE_TAG, "")}):
-            found.setdefault((mesh, service), []).append(fields | said)
+    told = status.proxies if inventory is Inventory.FULL else status.classes
+    found: dict[tuple[str, str], list[ProxyClass | ProxyEntry]] = {}
+    for row in sorted(told, key=_row):
+        services = shapes.get(row.shape)
+        if services is None:
+            services = shapes[row.shape] = known.get(row.shape) or _services(row.shape)
+        for service in services:
+            found.setdefault((row.mesh, service), []).append(row)
     return {
-        proxies_path(mesh, service): [
-            {
-                "format": FORMAT,
-                "mesh": mesh,
-                "service": service,
-                "proxies" if full else "classes": listed,
-            }
-        ]
+        proxies_path(mesh, service): (status.zone, mesh, service, tuple(listed))
         for (mesh, service), listed in found.items()
     }
+
+
+def _services(shape: str) -> tuple[str, ...]:
+    said = json.loads(shape)
+    services = {i["tags"].get(SERVICE_TAG, "") for i in said["inbounds"]}
+    return tuple(sorted(services or {said.get("gateway", {}).get(SERVICE_TAG, "")}))
+
+
+def _of_service(
+    _zone: str, mesh: str, service: str, rows: tuple[ProxyClass | ProxyEntry, ...]
+) -> dict[str, object]:
+    by_name = isinstance(rows[0], ProxyEntry)
+    return {
+        "format": FORMAT,
+        "mesh": mesh,
+        "service": service,
+        "proxies" if by_name else "classes": [_said(row) | json.loads(row.shape) for row in rows],
+    }
+
+
+def _said(row: ProxyClass | ProxyEntry) -> dict[str, object]:
+    if isinstance(row, ProxyEntry):
+        return {"name": row.name, "address": row.address}
+    return {"count": row.count}
 
 
 def _row(row: ProxyClass | ProxyEntry) -> tuple[str, str, str]:
@@ -300,32 +352,27 @@ def path_name(name: str) -> str:
 
 def emit(value: object) -> str:
     """Block style YAML of plain JSON data, in the order given. Every line ends with a newline."""
-    return "".join(f"{line}\n" for line in _lines(value))
+    out: list[str] = []
+    _add(value, "", "", out)
+    return "".join(out)
 
 
-def _lines(value: object) -> Iterator[str]:
+def _add(value: object, first: str, indent: str, out: list[str]) -> None:
+    """The value's lines; the first of them begins with `first`, the others with `indent`."""
     if isinstance(value, dict) and value:
         for key, item in value.items():
-            yield from _field(_scalar(key), item)
+            if isinstance(item, dict | list) and item:
+                out.append(f"{first}{_scalar(key)}:\n")
+                _add(item, indent + "  ", indent + "  ", out)
+            else:
+                out.append(f"{first}{_scalar(key)}: {_inline(item)}\n")
+            first = indent
     elif isinstance(value, list) and value:
         for item in value:
-            yield from _item(item)
+            _add(item, first + "- ", indent + "  ", out)
+            first = indent
     else:
-        yield _inline(value)
-
-
-def _field(key: str, value: object) -> Iterator[str]:
-    if isinstance(value, dict | list) and value:
-        yield f"{key}:"
-        yield from (f"  {line}" for line in _lines(value))
-    else:
-        yield f"{key}: {_inline(value)}"
-
-
-def _item(value: object) -> Iterator[str]:
-    lines = _lines(value)
-    yield f"- {next(lines)}"
-    yield from (f"  {line}" for line in lines)
+        out.append(f"{first}{_inline(value)}\n")
 
 
 def _inline(value: object) -> str:

@@ -14,9 +14,8 @@ from reconciler.steps.relay_step import Relayed, Release, decide, status_input
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reconciler.status.document import Inventory
-    from reconciler.status.follower import StatusFollower
-    from reconciler.steps.status_state import Content
+    from reconciler.status.document import Inventory, Rendering
+    from reconciler.status.follower import Made, StatusFollower
     from reconciler.steps.zone_record import ZoneRecord
 
 
@@ -66,5 +65,5 @@ class StatusRelay:
             note(self.follower.log, "status.released", zone=zone)
 
 
-def _content(relayed: Relayed) -> Content:
-    return content_of(status_input(relayed), relayed.status.inventory)
+def _content(relayed: Relayed, before: Rendering) -> Made:
+    return content_of(status_input(relayed), relayed.status.inventory, before)

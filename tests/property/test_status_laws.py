@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.status.document import (
+    Inventory,
     ProxyClass,
+    ProxyEntry,
+    Rendering,
     StatusInput,
     emit,
     files,
@@ -83,6 +86,38 @@ def test_every_service_has_its_own_file(pairs: set[tuple[str, str]]) -> None:
     )
     found = [p for p in files(StatusInput(zone="z", classes=classes)) if p.startswith("proxies/")]
     assert len(found) == len(pairs)
+
+
+SHAPES = [
+    json.dumps({"inbounds": [{"tags": {"kuma.io/service": name}} for name in services]})
+    for services in ((), ("a",), ("b",), ("a", "b"))
+]
+STATUSES = st.builds(
+    StatusInput,
+    zone=st.sampled_from(["y", "z"]),
+    revision=st.sampled_from([None, "1", "2"]),
+    ingresses=st.lists(st.sampled_from(['{"name": "i"}', '{"name": "j"}']), max_size=2).map(tuple),
+    classes=st.lists(
+        st.builds(ProxyClass, st.sampled_from("mn"), st.sampled_from(SHAPES), st.integers(1, 2)),
+        max_size=4,
+    ).map(tuple),
+    proxies=st.lists(
+        st.builds(ProxyEntry, st.just("m"), st.sampled_from("pq"), st.just("::1"),
+                  st.sampled_from(SHAPES)),
+        max_size=4,
+    ).map(tuple),
+)  # fmt: skip
+
+
+@given(st.lists(st.tuples(STATUSES, st.sampled_from(Inventory)), max_size=5))
+def test_files_that_follow_others_are_as_those_made_from_nothing(
+    said: list[tuple[StatusInput, Inventory]],
+) -> None:
+    rendering = Rendering()
+    for status, inventory in said:
+        rendering = rendering.after(status, inventory)
+        assert rendering.files == files(status, inventory)
+        assert list(rendering.files) == sorted(rendering.files)
 
 
 SETTINGS = StatusSettings(backoff=lambda n: float(min(2**n, 60)), pushes_per_minute=6)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.git.status_journal import MemoryJournal
-from reconciler.status.document import Inventory
+from reconciler.status.document import Inventory, Rendering
 from reconciler.status.follower import content_of
 from reconciler.status.writer import StatusWriter
 from reconciler.steps import status_state as s
@@ -36,12 +36,14 @@ class SimStatus:
         self.runs = object()
         self.state = s.StatusState(SETTINGS)
         self.wanted: StatusInput | None = None
+        self.rendering = Rendering()
 
     def want(self, status: StatusInput) -> None:
         if status != self.wanted:  # As the follower does.
             self.wanted = status
-            content = content_of(status, Inventory.CLASSES)
-            self.deliver(s.Wanted(self.zone, content, self.world.clock.now))
+            made = content_of(status, Inventory.CLASSES, self.rendering)
+            self.rendering = made.rendering
+            self.deliver(s.Wanted(self.zone, made.content, self.world.clock.now))
 
     def deliver(self, event: s.Event) -> None:
         self.state, effects = step(self.state, event)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from reconciler.kds.manifest import Rejection
@@ -10,6 +12,7 @@ from reconciler.status.document import (
     Inventory,
     ProxyClass,
     ProxyEntry,
+    Rendering,
     StatusInput,
     StatusUnreadable,
     files,
@@ -101,6 +104,17 @@ def test_the_previous_formats_are_read(head: bytes) -> None:
 def test_a_newer_format_is_refused_with_the_cure(number: str, why: str) -> None:
     with pytest.raises(StatusUnreadable, match=why):
         parse_ingress(f"format: {number}\n---\ntype: ZoneIngress\nname: i\n".encode())
+
+
+def test_a_file_that_is_made_of_the_same_is_not_made_again() -> None:
+    other = SHAPE.replace("backend", "web")
+    classes = (ProxyClass("default", SHAPE, 2), ProxyClass("default", other, 1))
+    before = Rendering().after(replace(STATUS, classes=classes), Inventory.CLASSES)
+    classes = (ProxyClass("default", SHAPE, 3), classes[1])
+    after = before.after(replace(STATUS, classes=classes), Inventory.CLASSES)
+    same = {path for path, body in after.files.items() if body is before.files[path]}
+    assert same == {"applied.yaml", "ingress.yaml", "proxies/default/web.yaml"}
+    assert b"count: 3" in after.files["proxies/default/backend.yaml"]
 
 
 def test_classes_hold_no_names_and_no_addresses() -> None:

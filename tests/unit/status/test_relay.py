@@ -24,7 +24,14 @@ from reconciler.status.announcement import (
     encode_status,
     parse_status,
 )
-from reconciler.status.document import Inventory, ProxyClass, ProxyEntry, StatusInput, files
+from reconciler.status.document import (
+    Inventory,
+    ProxyClass,
+    ProxyEntry,
+    Rendering,
+    StatusInput,
+    files,
+)
 from reconciler.status.follower import FollowerOptions, StatusFollower, content_of
 from reconciler.status.relay import StatusRelay
 from reconciler.status.writer import status_writer
@@ -226,7 +233,7 @@ def test_a_kuma_zone_that_comes_back_is_not_known_before_it_has_said_all_again()
 def test_the_status_of_a_real_kuma_zone_is_derived_from_its_inventory() -> None:
     relayed = decided(kuma_zone())
     assert isinstance(relayed, Relayed)
-    content = content_of(status_input(relayed), relayed.status.inventory)
+    content = content_of(status_input(relayed), relayed.status.inventory, Rendering()).content
     assert b"revision: null\n" in content.files["applied.yaml"]
     assert b"total: 2\n  acked: null\n  pending: null\n" in content.files["applied.yaml"]
     assert b"name: ingress\n" in content.files["ingress.yaml"]
@@ -242,7 +249,7 @@ def test_the_revision_of_a_real_kuma_zone_is_what_it_acknowledged() -> None:
     record = replace(globe.state.zones["east"], took="c2")
     relayed = decide(record, Inventory.CLASSES)
     assert isinstance(relayed, Relayed)
-    content = content_of(status_input(relayed), relayed.status.inventory)
+    content = content_of(status_input(relayed), relayed.status.inventory, Rendering()).content
     assert b"revision: c2\n" in content.files["applied.yaml"]
     assert b"acked: null\n" in content.files["applied.yaml"], "of its proxies it does not tell"
 

@@ -23,8 +23,8 @@ from reconciler.git.status_ref import (
 )
 from reconciler.git.transport import Move
 from reconciler.status import follower as follower_module
-from reconciler.status.document import Inventory, StatusInput
-from reconciler.status.follower import FollowerOptions, StatusFollower, content_of
+from reconciler.status.document import Inventory, Rendering, StatusInput
+from reconciler.status.follower import FollowerOptions, Made, StatusFollower, content_of
 from reconciler.status.writer import StatusWriter, status_writer
 from reconciler.steps.status_state import (
     Change,
@@ -341,10 +341,10 @@ async def test_a_status_that_cannot_be_written_out_does_not_stop_the_next(
 ) -> None:
     repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
 
-    def faulty(status: StatusInput, inventory: Inventory) -> Content:
+    def faulty(status: StatusInput, inventory: Inventory, before: Rendering) -> Made:
         if status.revision == "bad":
             raise RecursionError("too deep")
-        return content_of(status, inventory)
+        return content_of(status, inventory, before)
 
     monkeypatch.setattr(follower_module, "content_of", faulty)
     follower = follower_of(status_writer("east", address(str(repo.bare)), tmp_path, time.time))
