@@ -412,7 +412,7 @@ def _gate(stream: AdsStream, snapshot: Snapshot) -> _Gate:
     if gate is not _Gate.OPEN:
         return gate
     cold = _missing(endpoints, snapshot.endpoints)
-    cold = cold.intersection(snapshot.clusters) if cold else cold
+    cold = frozenset([name for name in cold if name in snapshot.clusters]) if cold else cold
     gate = _delivered(endpoints, cold)
     if gate is not _Gate.OPEN:
         return gate

@@ -21,7 +21,7 @@ from xds.resource import CLUSTER, ENDPOINT, LISTENER, XdsResource
 from xds.snapshot import NO_RESOURCES, Resources, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Set
+    from collections.abc import Iterable, Mapping, Set
 
 WILDCARD = "*"
 SHARED = frozenset(
@@ -115,6 +115,7 @@ class DeltaSender:
     rejected: str | None = None  # message of the last NACK that nothing has superseded yet
     rejected_names: frozenset[str] = NO_NAMES  # sent in rejected responses and not again since
     rejected_removed: frozenset[str] = NO_NAMES  # removed in them
+    lacked: frozenset[str] = NO_NAMES  # kept names that were only ever rejected
     absent: frozenset[str] = NO_NAMES  # subscribed names the peer knows not to exist
     due: frozenset[str] = NO_NAMES  # names to send whatever was sent; "*": all
     owed: bool = False  # a reply is due even if it is empty
@@ -144,7 +145,7 @@ class DeltaSender:
             and self.offered is want
             and self.flight is None
             and self.rejected is None
-            and self.acked is self.sent
+            and (self.acked is self.sent or bool(self.lacked))
             and not self.owed
             and not self.due
         )
@@ -202,6 +203,7 @@ class DeltaSender:
         ):
             step = None
         changed = self._changed(scope, force) if step is None else dict(step.put)
+        changed |= self._restated(held, keep)
         # A kept name that is asked for again is sent again, or the peer would go without it.
         again = (self.due | force) - scope.keys()
         changed |= {name: held[name] for name in again if name in held and held[name].entry}
@@ -283,9 +285,7 @@ class DeltaSender:
 
     def _accepted(self) -> Resources:
         """What was sent, without names kept from a rejected response: the peer may lack those."""
-        if not self.rejected_names:
-            return self.sent
-        return {name: r for name, r in self.sent.items() if name not in self.rejected_names}
+        return _without(self.sent, self.rejected_names | self.lacked)
 
     def _on_nack(self, flight: DeltaResponse, message: str) -> DeltaSender:
         names = {resource.name for resource in flight.resources}
@@ -370,6 +370,10 @@ class DeltaSender:
             kept[name] = XdsResource(name, "", b"")  # The peer has an older version or none.
         return {**scope, **kept} if kept else scope
 
+    def _restated(self, _held: Resources, _keep: frozenset[str]) -> Mapping[str, XdsResource]:
+        """Kept names whose resource is another than was sent last."""
+        return NO_RESOURCES
+
     def _unchanged(
         self, held: Resources, dropped: frozenset[str], want: Resources, keep: frozenset[str]
     ) -> DeltaSender:
@@ -377,12 +381,14 @@ class DeltaSender:
         rejected, rejected_names, acked = self.rejected, self.rejected_names - dropped, self.acked
         if dropped and not rejected_names:
             rejected = None
+        lacked = self._lacked(held, want)
         if acked is self.sent or (dropped and rejected is None):
-            acked = held
+            acked = _without(held, lacked)
         return replace(
             self,
             sent=held,
             acked=acked,
+            lacked=lacked,
             offered=want,
             kept=keep,
             due=NO_NAMES,
@@ -402,6 +408,15 @@ class DeltaSender:
         }
         changed |= {name: scope[name] for name in (*force, *self.due) if name in scope}
         return changed
+
+    def _lacked(self, held: Resources, want: Resources) -> frozenset[str]:
+        """Of `held` what is kept although the peer accepted no version of it. It may have taken it:
+        Envoy takes the good parts of a response that it rejects.
+        """
+        if not (self.lacked or self.rejected_names):
+            return NO_NAMES
+        never = self.lacked | (self.rejected_names - self.acked.keys())
+        return frozenset(name for name in never if name in held and name not in want)
 
     def _absent(self, held: Resources) -> frozenset[str]:
         if not self.dialect.answers_absent_names:
@@ -437,7 +452,14 @@ class DeltaSender:
             rejected=self.rejected if rejected_names else None,
             rejected_names=rejected_names,
             rejected_removed=NO_NAMES,
+            lacked=self._lacked(held, want),
         )
+
+
+def _without(resources: Resources, names: frozenset[str]) -> Resources:
+    if not names:
+        return resources
+    return {name: resource for name, resource in resources.items() if name not in names}
 
 
 def _names(subscribe: Iterable[str]) -> frozenset[str]:

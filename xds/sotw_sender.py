@@ -24,7 +24,10 @@ from xds.difference import NO_NAMES
 from xds.snapshot import Resources, Step, versions_digest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from xds.discovery import DeltaRequest, DeltaResponse
+    from xds.resource import XdsResource
 
 SOTW_DIALECT = replace(ADS_DIALECT, resubscribing_resends=False, answers_absent_names=False)
 SOTW_NAMED_DIALECT = replace(SOTW_DIALECT, empty_means_all=False)
@@ -74,6 +77,12 @@ class SotwSender(DeltaSender):
             elif name in (self.rejected or ""):
                 del kept[name]
         return {**scope, **kept} if kept else scope
+
+    def _restated(self, held: Resources, keep: frozenset[str]) -> Mapping[str, XdsResource]:
+        """To a peer that took the good parts of what it rejected, it is a change as any other."""
+        sent = self.sent
+        moved = (name for name in self.rejected_names & keep if name in held and name in sent)
+        return {name: held[name] for name in moved if held[name].version != sent[name].version}
 
 
 def received(sender: DeltaSender, request: DeltaRequest) -> tuple[DeltaSender, DeltaRequest]:

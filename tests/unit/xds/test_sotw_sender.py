@@ -137,6 +137,24 @@ def test_a_rejected_cluster_that_is_kept_is_stated_as_it_was_accepted() -> None:
     assert sent == [{"a": "1", "b": "1"}]
 
 
+def test_a_part_of_what_was_rejected_that_is_stated_as_before_gets_its_endpoints_again() -> None:
+    """Envoy took it, so that its older version is a change, and warms with every change."""
+    stream = Stream()
+    stream.asks(CLUSTER)
+    stream.push(snapshot(resources(a="1", b="1"), endpoints := resources(a="1", b="1")))
+    stream.asks(CLUSTER, nonce="1")
+    stream.asks(ENDPOINT, "a", "b")
+    stream.push(snapshot(resources(a="1", b="1"), endpoints))
+    stream.asks(ENDPOINT, "a", "b", nonce="2")
+    stream.push(snapshot(resources(a="2", b="2"), endpoints))
+    stream.asks(CLUSTER, nonce="3", error="a: bad")
+    stream.asks(ENDPOINT, "a", "b", nonce="4")
+    assert stream.push(snapshot({}, {}), retire=False) == [
+        {"a": "1", "b": "1"},
+        {"a": "1", "b": "1"},
+    ]
+
+
 def test_a_new_proxy_waits_for_no_cluster_that_is_gone() -> None:
     """It asks for listeners once its clusters are warm; that endpoints are none cannot be said."""
     stream = Stream()
