@@ -164,6 +164,11 @@ class MeshContext:
             known = self.cached.selected[dataplane.key] = _selected(self, dataplane)
         return known
 
+    def forget(self, dataplane: ResourceKey) -> None:
+        """What was found for a proxy that is gone."""
+        self.cached.selected.pop(dataplane, None)
+        self.cached.views.pop(dataplane, None)
+
     def inbound_conf(
         self, effect: Effect, chosen: tuple[Selection, ...], inbound: int
     ) -> Conf | None:
@@ -417,8 +422,7 @@ def _followed(
         cached = replace(cached, selected=kept)
     for old, new in dataplanes:
         if old is not None and new is None:
-            cached.selected.pop(old.key, None)
-            cached.views.pop(old.key, None)
+            after.forget(old.key)
     seen, same = differing.seen(before, after, services), before.mesh is after.mesh
     policies = shelves - bound - {INBOUNDS}
     if seen is None or not same or policies or seen[1] or before.reals is not after.reals:

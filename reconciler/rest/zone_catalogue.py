@@ -21,9 +21,10 @@ from reconciler.rest.zone_config import computed
 from reconciler.state import from_resources
 from reconciler.steps.global_insights import moment
 from reconciler.steps.zone_insights import told
+from reconciler.steps.zone_report import is_newcomer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from reconciler.mesh_names import MeshNames
     from reconciler.rest.catalogue import Shelf, TimesOf
@@ -50,7 +51,7 @@ def of_zone(
         cluster_id=cluster_id(state.merged),
         hostname=hostname,
         revision=state.revision,
-        layers=(state.merged,),
+        layers=(state.merged, from_resources(_newcomers(state))),
         derived={
             **{type_: partial(_insights_of, state, type_, now) for type_ in INSIGHTS},
             MESH_SERVICE: lambda _catalogue: named(OwnServices(state.merged, state.local)),
@@ -65,6 +66,14 @@ def of_zone(
         zone_state=state,
         compute=partial(computed, state),
     )
+
+
+def _newcomers(state: ZoneState) -> Iterator[MeshResource]:
+    """Proxies that nobody else in the zone sees yet."""
+    for key in state.proxies.absent:
+        found = state.local.get(key) if is_newcomer(state, key) else None
+        if found is not None:
+            yield found
 
 
 def _names(state: ZoneState, mesh: str) -> MeshNames | None:

@@ -32,7 +32,8 @@ def computed(state: ZoneState, key: ResourceKey, with_shadow: bool) -> Config | 
     """None for who is no proxy that the zone has seen, or has no mesh."""
     proxy = state.proxies.get(node_id(key.mesh, key.name))
     held = _in_force(state.merged, key.mesh) if with_shadow else state.merged
-    dataplane, mesh = held.get(key), held.get(ResourceKey("Mesh", "", key.mesh))
+    dataplane = held.get(key) or state.local.get(key)  # Others do not see a new one yet.
+    mesh = held.get(ResourceKey("Mesh", "", key.mesh))
     if proxy is None or proxy.key != key or dataplane is None or mesh is None:
         return None
     names, zone = dict(state.resolved), state.settings.zone

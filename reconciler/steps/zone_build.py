@@ -90,14 +90,12 @@ def reached(state: ZoneState) -> Outcome:
     """
     if not state.reached or state.gathering is not None:
         return state, ()
-    dirty, notes = state.dirty, list[Effect]()
+    dirty = state.dirty
     for mesh in sorted(state.reached):
         members, before = state.proxies.in_mesh(mesh), state.stale.get(mesh)
         if not members:
             continue  # The context is made when somebody needs it.
         state, context = context_of(state, mesh)
-        state, told = zone_vips.told(state, mesh)
-        notes += told
         seen = context.differing if before is not None and context is not None else None
         if seen is None:
             dirty = dirty.with_queued(members)
@@ -105,7 +103,7 @@ def reached(state: ZoneState) -> Outcome:
             dirty = dirty.with_gathered(_reached(state, mesh, seen))
     soon = (BuildSoon(),) if dirty is not state.dirty else ()
     state, kept = zone_vips.written(replace(state, reached=frozenset(), dirty=dirty))
-    return state, (*kept, *notes, *soon)
+    return state, (*kept, *soon)
 
 
 def _reached(state: ZoneState, mesh: str, seen: Differing) -> set[str]:
@@ -274,6 +272,13 @@ def context_of(state: ZoneState, mesh: str) -> tuple[ZoneState, MeshContext | No
     state = zone_vips.given(state, context)
     contexts, stale = state.contexts.insert(mesh, context), state.stale.discard(mesh)
     return replace(state, contexts=contexts, stale=stale), context
+
+
+def forgotten(state: ZoneState, key: ResourceKey) -> None:
+    """What was kept for a proxy that is gone: one that others never saw no context tells of."""
+    for context in (state.contexts.get(key.mesh), state.stale.get(key.mesh)):
+        if context is not None:
+            context.forget(key)
 
 
 def _context(

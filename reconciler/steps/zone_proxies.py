@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rpds import HashTrieMap
 
 from reconciler.kds.proxy_insight import ProxyInsight, Subscription, said_by
+from reconciler.model.services import decisive
 from reconciler.proxy_health import with_kept_health
 from reconciler.registration import NotAdmitted, traits_of
 from reconciler.state import ResourceDiff
@@ -87,7 +88,8 @@ def _continued(state: ZoneState, proxy: Proxy, received: DeltaRequest, now: floa
 
 
 def _listening(state: ZoneState, node: str, now: float, *, brought: bool) -> Outcome:
-    """The endpoints of a new proxy come in once it listens: before, they would refuse requests.
+    """A new proxy is seen by others, and its endpoints come in, once it listens: before, they would
+    refuse requests.
 
     Also when it has rejected a part: what it accepted serves. One that `brought` its listeners from
     an earlier stream listens already.
@@ -200,10 +202,12 @@ def _registered(
         state, marked = zone_report.mark(state, now)
         return state, (*built, *marked, *wake, note)
     change = ResourceDiff(put=(resource,))
-    state, built = zone_build.touched(zone_report.put_local(state, change), change)
-    state, more = zone_build.mark_dirty(state, (node.id,))
+    state, built = zone_build.mark_dirty(zone_report.put_local(state, change), (node.id,))
+    if not zone_report.is_newcomer(state, resource.key):
+        state, more = zone_build.touched(state, change)
+        built = (*built, *more)
     state, published = zone_report.local_changed(state, now)
-    return state, (Persist("local", change.put), *built, *more, *published, *wake, note)
+    return state, (Persist("local", change.put), *built, *published, *wake, note)
 
 
 def _kept(earlier: Proxy | None) -> HashTrieMap[str, Identity]:
@@ -322,6 +326,8 @@ def _hold_mass_loss(state: ZoneState, now: float) -> ZoneState:
 def _presence_changed(state: ZoneState, key: ResourceKey, now: float) -> Outcome:
     resource = state.local.get(key)
     change = ResourceDiff(put=(resource,)) if resource is not None else ResourceDiff(drop=(key,))
+    if resource is not None and not zone_report.is_newcomer(state, key):
+        state = zone_report.seen(state, ResourceDiff(put=(decisive(resource),)))
     state, built = zone_build.touched(state, change)
     state, published = zone_report.local_changed(state, now)
     return state, (*built, *published)
@@ -346,6 +352,7 @@ def expire(state: ZoneState, now: float) -> Outcome:
         return state, (*ended, *wake)
     proxies = state.proxies
     for proxy in gone:
+        zone_build.forgotten(state, proxy.key)
         proxies = proxies.remove(proxy.node_id)
     change = ResourceDiff(drop=tuple(sorted(p.key for p in gone)))
     dirty = state.dirty.without(p.node_id for p in gone)

@@ -100,10 +100,19 @@ def _service(service: AvailableService) -> dict[str, object]:
 
 
 def put_local(state: ZoneState, change: ResourceDiff) -> ZoneState:
-    """The zone's own resources after the change, of which the global is to be told."""
-    decides = ResourceDiff(tuple(map(decisive, change.put)), change.drop)
+    """The zone's own resources after the change, of which the global is to be told. Others in the
+    zone see a new proxy once it listens: before, there is nobody to be called.
+    """
+    shown = tuple(decisive(r) for r in change.put if not is_newcomer(state, r.key))
+    decides = ResourceDiff(shown, change.drop)
     state = seen(replace(state, local=apply(state.local, change)), decides)
     return to_tell(state, (*(r.key for r in change.put), *change.drop))
+
+
+def is_newcomer(state: ZoneState, key: ResourceKey) -> bool:
+    """A proxy that never listened."""
+    is_out = key.type == "Dataplane" and key in state.proxies.absent
+    return is_out and state.merged.get(key) is None
 
 
 def seen(state: ZoneState, change: ResourceDiff) -> ZoneState:

@@ -171,6 +171,7 @@ class ZoneState:
     unnamed: HashTrieMap[str, MeshNames] = field(
         default_factory=HashTrieMap
     )  # by mesh, those of which it was told who lacks a name
+    named: HashTrieMap[str, MeshContext] = field(default_factory=HashTrieMap)  # contexts of these
     renew_due: float | None = None  # some certificate is past four fifths of its life then
     token_due: float | None = None  # the next token of a connected proxy runs out
     away_due: float | None = None  # somebody who is away may be gone for good then, or held no more

@@ -172,8 +172,9 @@ def turn(state: ZoneState, now: float) -> Outcome:
     state, reached = zone_build.reached(state)
     state, begun = zone_build.next_round(state, now)
     state, built = zone_build.build_due(state, now)
+    state, named = zone_vips.due(state)
     state, kept = zone_health.written(state)
-    return state, (*served, *told, *taken, *reached, *begun, *built, *kept)
+    return state, (*served, *told, *taken, *reached, *begun, *built, *named, *kept)
 
 
 def tick(state: ZoneState, now: float) -> Outcome:

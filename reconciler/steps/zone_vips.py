@@ -7,15 +7,16 @@ on disk yet is written with the next build, ahead of what goes to proxies.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from reconciler.collection import differences
 from reconciler.mesh_names import Given, no_names
 from reconciler.model.resource import ResourceKey
 from reconciler.model.services import MESH_SERVICE
-from reconciler.steps.zone_state import BuildSoon, Note, Outcome, PersistVips, ZoneState
+from reconciler.steps.zone_state import BuildSoon, Effect, Note, Outcome, PersistVips, ZoneState
 from reconciler.vips.entries import EntryKind
-from reconciler.vips.statuses import status_of
+from reconciler.vips.statuses import FIELDS, status_of
 from xds.copying import replace
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
     from reconciler.context import MeshContext
     from reconciler.mesh_names import MeshNames
+    from reconciler.model.resource import MeshResource
     from reconciler.vips.entries import Fault
+    from reconciler.vips.statuses import Named
 
 KIND = "vips"  # of rows
 NOBODY = no_names("", "")
@@ -47,15 +50,25 @@ def written(state: ZoneState) -> Outcome:
     return state, (PersistVips(state.vips),)
 
 
-def told(state: ZoneState, mesh: str) -> Outcome:
-    """Who does not get the name or the port that it asks for; each once."""
-    context = state.contexts.get(mesh)
-    if context is None:
+def due(state: ZoneState) -> Outcome:
+    """What the names of the meshes are now, however their contexts came about."""
+    contexts = state.contexts
+    if contexts is state.named:
         return state, ()
+    state, effects = replace(state, named=contexts), list[Effect]()
+    for mesh, context in contexts.items():
+        if context.names is not state.unnamed.get(mesh):
+            state, told = _told(state, mesh, context)
+            effects += told
+    return state, tuple(effects)
+
+
+def _told(state: ZoneState, mesh: str, context: MeshContext) -> Outcome:
+    """Who does not get the name or the port that it asks for; each once."""
     found, before = context.names, state.unnamed.get(mesh, NOBODY)
     state, soon = _named(state, mesh, before, found)
     if found.wanted is before.wanted and found.exhausted == before.exhausted:
-        return replace(state, unnamed=state.unnamed.insert(mesh, found)) if soon else state, soon
+        return replace(state, unnamed=state.unnamed.insert(mesh, found)), soon
     known = set(before.wanted.problems)
     new = [fault for fault in found.wanted.problems if fault not in known]
     notes = [Note("name.refused", _said(mesh, fault)) for fault in new[:TOLD_MAX]]
@@ -71,16 +84,30 @@ def told(state: ZoneState, mesh: str) -> Outcome:
 def _named(state: ZoneState, mesh: str, before: MeshNames, found: MeshNames) -> Outcome:
     """What a MeshService says of its names is looked at again where they differ."""
     moved = differences(before.services, found.services)
-    if not moved:
-        return state, ()
     queue = dict(state.services.queue)
+    waiting = len(queue)
     for was, now in moved:
         each = now or was
         assert each is not None
-        if state.local.get(ResourceKey(MESH_SERVICE, mesh, each.name)) is not None:
+        resource = state.local.get(ResourceKey(MESH_SERVICE, mesh, each.name))
+        if resource is not None and not _says(resource, now):
             queue.setdefault((mesh, each.name), False)
+    if len(queue) == waiting:
+        return state, ()
     services = replace(state.services, queue=queue)
     return replace(state, services=services), (BuildSoon(),)
+
+
+def _says(service: MeshResource, named: Named | None) -> bool:
+    """After a start nearly all do, from before."""
+    said = json.loads(service.status) if service.status else {}
+    return {name: said[name] for name in FIELDS if name in said} == _fields(named)
+
+
+def _fields(named: Named | None) -> Mapping[str, object]:
+    if named is None:
+        return {}
+    return status_of(EntryKind.MESH_SERVICE, named.generated, named.address)
 
 
 def status_fields(state: ZoneState, mesh: str, service: str) -> Mapping[str, object] | None:
@@ -88,10 +115,7 @@ def status_fields(state: ZoneState, mesh: str, service: str) -> Mapping[str, obj
     found = state.unnamed.get(mesh)
     if found is None:
         return None
-    named = found.services.get(service)
-    if named is None:
-        return {}
-    return status_of(EntryKind.MESH_SERVICE, named.generated, named.address)
+    return _fields(found.services.get(service))
 
 
 def _said(mesh: str, fault: Fault) -> Mapping[str, object]:

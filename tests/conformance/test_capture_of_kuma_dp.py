@@ -45,6 +45,11 @@ def captured() -> dict[str, Any]:
     return document
 
 
+async def named(mesh: MtlsMesh) -> None:
+    """A proxy listens, and so its service has a name."""
+    await (await mesh.envoy(dataplane("web-0", "web", address="10.0.0.9"))).start()
+
+
 def documents(body: Fields) -> list[Any]:
     """JSON objects with records, wherever they stand in a message."""
     found: list[Any] = []
@@ -62,6 +67,7 @@ def documents(body: Fields) -> list[Any]:
 @BOTH
 async def test_its_own_dns_is_told_the_names_by_a_document(mesh: MtlsMesh, delta: bool) -> None:
     """Without it kuma-dp says for 15 s that it is not ready."""
+    await named(mesh)
     envoy = await mesh.envoy(captured(), delta=delta, features=[*FEATURES, EMBEDDED])
     told = await envoy.start()
     assert told[LDS].resources.keys() == LISTENERS | {"_kuma:dynamicconfig"}
@@ -70,12 +76,14 @@ async def test_its_own_dns_is_told_the_names_by_a_document(mesh: MtlsMesh, delta
 
 
 async def test_without_one_envoy_answers_what_its_coredns_asks(mesh: MtlsMesh) -> None:
+    await named(mesh)
     told = await (await mesh.envoy(captured())).start()
     assert told[LDS].resources.keys() == LISTENERS | {"kuma:dns"}
 
 
 async def test_what_its_metadata_says_of_the_redirection_is_enough(mesh: MtlsMesh) -> None:
     """As `kuma-dp run --transparent-proxy` says it, with nothing of it in the Dataplane."""
+    await named(mesh)
     redirect = {
         "inbound": {"enabled": True, "port": 15006},
         "outbound": {"enabled": True, "port": 15001},

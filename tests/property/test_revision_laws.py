@@ -21,6 +21,7 @@ from reconciler.model.resource import ORIGIN, Labels, MeshResource, ResourceKey
 from reconciler.state import from_resources
 from reconciler.steps import zone_admin, zone_build, zone_staging, zone_taking
 from reconciler.steps import zone_state as z
+from reconciler.steps.zone_report import is_newcomer
 from reconciler.steps.zone_step import step
 from reconciler.view import sidecar_view
 from tests.support.step_fleet import (
@@ -271,7 +272,8 @@ class Told:
             self.fleet.run(1.0)
         state = self.fleet.state
         assert state.taking is None
-        everything = from_resources((*state.policy.all(), *state.relayed.all(), *state.local.all()))
+        local = (r for r in state.local.all() if not is_newcomer(state, r.key))
+        everything = from_resources((*state.policy.all(), *state.relayed.all(), *local))
         assert state.merged == everything
         absent = frozenset(state.proxies.absent)
         plain = mesh_context(everything, "default", "east", absent, {})

@@ -52,6 +52,15 @@ def config(catalogue: Catalogue, *query: tuple[str, str], name: str = "web-1") -
     return json.loads(endpoint.answer(catalogue, asked).body)
 
 
+def test_a_new_proxy_is_shown_although_others_do_not_see_it_yet() -> None:
+    made = zone_with()
+    made.connect(dataplane("new-1", "new", "backend", address="10.0.0.3"), listeners=False)
+    found = shown(made)
+    here = [r.key.name for r in found.of("Dataplane", "default")]
+    assert here == ["backend-1", "new-1", "web-1"]
+    assert config(found, name="new-1")["xds"]
+
+
 def test_a_zone_shows_what_the_proxy_has() -> None:
     made = zone_with(timeouts("t", "2s"))
     found = config(shown(made))

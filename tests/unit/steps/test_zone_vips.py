@@ -72,6 +72,12 @@ def listening(effect: z.Effect) -> bool:
     return isinstance(effect, z.ToProxy) and effect.response.type_url == LISTENER
 
 
+def tells(effect: z.Effect, name: bytes) -> bool:
+    if not isinstance(effect, z.ToProxy) or effect.response.type_url != LISTENER:
+        return False
+    return any(name in resource.entry for resource in effect.response.resources)
+
+
 def restarted(made: Zone, vips: Allocations) -> Recorded:
     again = Recorded(z.ZoneState(settings=made.state.settings), now=made.now)
     local = tuple(r for r in made.state.local.all() if r.key.type == "Dataplane")
@@ -81,12 +87,13 @@ def restarted(made: Zone, vips: Allocations) -> Recorded:
 
 def test_an_address_is_on_disk_before_a_proxy_is_told_of_it() -> None:
     made = zone()
-    made.connect(WEB, said=SAID)
-    made.connect(DB, said=SAID)
+    for document in (WEB, DB):
+        made.acknowledge_all(made.connect(document, said=SAID))
+    made.acknowledge_all("s1")
     effects = made.all_effects
     (first, second) = [i for i, e in enumerate(effects) if is_kept(e)]
-    told = [i for i, e in enumerate(effects) if listening(e)]
-    assert first < min(told) < second < max(told)
+    assert first < min(i for i, e in enumerate(effects) if tells(e, b"web.mesh"))
+    assert second < min(i for i, e in enumerate(effects) if tells(e, b"db.mesh"))
     assert addresses(made) == {"web": "240.0.0.0", "db": "240.0.0.1"}
     assert kept(made).of("default") == made.state.vips.of("default")
 
@@ -130,6 +137,40 @@ def test_endpoints_of_a_service_reach_whoever_may_call_all() -> None:
     for stream in streams:
         types = {response.type_url for response in made.sent.get(stream, ())}
         assert types == {ENDPOINT}
+
+
+def test_a_new_service_is_told_to_others_at_once_when_its_first_proxy_listens() -> None:
+    """Its name, cluster and endpoints in a response each: a name alone would be as many again."""
+    made = zone()
+    web = made.connect(WEB, said=SAID)
+    made.acknowledge_all(web)
+    db = made.connect(DB, said=SAID, listeners=False)
+    assert web not in made.sent
+    assert "db" not in addresses(made)
+    assert made.state.local.get(ResourceKey("Dataplane", "default", "db-1")) is not None
+    made.request(db, DeltaRequest(LISTENER))
+    (listeners,) = [r for r in made.sent[db] if r.type_url == LISTENER]
+    made.request(db, DeltaRequest(LISTENER, nonce=listeners.nonce))
+    assert "db" in addresses(made)
+    (clusters,) = made.sent.pop(web)
+    made.request(web, DeltaRequest(CLUSTER, nonce=clusters.nonce))
+    made.request(web, DeltaRequest(ENDPOINT, subscribe=("db",)))
+    (endpoints,) = made.sent.pop(web)
+    assert [b"10.0.0.2" in r.entry for r in endpoints.resources] == [True]
+    made.request(web, DeltaRequest(ENDPOINT, nonce=endpoints.nonce))
+    assert [r.type_url for r in made.sent[web]] == [LISTENER]
+
+
+def test_a_proxy_that_goes_without_having_listened_leaves_nothing() -> None:
+    made = zone()
+    made.connect(WEB, said=SAID)
+    cached = made.state.contexts["default"].cached
+    held = {*cached.selected}, {*cached.views}
+    made.lose(made.connect(DB, said=SAID, listeners=False))
+    made.tick(1_000)
+    assert ResourceKey("Dataplane", "default", "db-1") not in made.state.local.by_key
+    cached = made.state.contexts["default"].cached
+    assert ({*cached.selected}, {*cached.views}) == held
 
 
 def test_a_turn_builds_no_more_than_it_has_time_for() -> None:
