@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from reconciler.external import External
     from reconciler.instances import Target
     from reconciler.locality import Preferences
+    from reconciler.node_capture import CaptureTraits
     from reconciler.policies.effect import Effect
     from reconciler.real import Reals
     from reconciler.rules import Conf
@@ -84,7 +85,10 @@ class Selected:
     hosts: Hosts
     ways: Ways
     wanted: frozenset[Shelf]  # where the policies stand that may select it and not its whole class
-    held: list[Ways] = field(default_factory=list)  # those it went last, so that they are kept
+    # The ways of a captured proxy, by what its agent said of names last, and without its own
+    # places: who goes them keeps them.
+    named: list[tuple[CaptureTraits, Ways]] = field(default_factory=list)
+    held: list[Ways] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from reconciler.external import OutsideSecret
     from reconciler.inbound import Chosen
     from reconciler.model.resource import MeshResource, ResourceKey
+    from reconciler.outward import Ways
     from reconciler.state import MeshState, ResourceDiff
 
 Origins = Mapping[tuple[str, str], Origin]  # (type URL, xDS name) -> policies that shaped it
@@ -229,30 +230,38 @@ def sidecar_ahead(
     """A part of what `sidecar_view` will compute, of `limit` outbounds; with the last part the half
     that many proxies share.
     """
-    ways = context.selected(dataplane).ways
-    if ways.exits.reach is not None:
-        spec = dataplane.spec
-        assert isinstance(spec, DataplaneSpec)
-        ways = ways_of(ways.callers, replace(ways.exits, dns=captured.dns_of(spec, traits)))
-        context.selected(dataplane).held[:] = [ways]
+    ways = _ways(context.selected(dataplane), traits)
     return ways.at(context).half if ways.ahead(context, limit) else None
+
+
+def _ways(selected: Selected, traits: ProxyTraits) -> Ways:
+    """Those of a captured proxy with whoever answers its names; the last ones are remembered."""
+    ways = selected.ways
+    if ways.exits.reach is None:
+        return ways
+    for said, known in selected.named:
+        if said == traits.capture:
+            return known
+    spec = selected.dataplane.spec
+    assert isinstance(spec, DataplaneSpec)
+    exits = replace(ways.exits, dns=captured.dns_of(spec, traits))
+    found = ways_of(ways.callers, exits)
+    selected.named[:] = [(traits.capture, found)]
+    return found
 
 
 def _outward(context: MeshContext, selected: Selected, traits: ProxyTraits) -> Outward:
     """The way out; of one that is captured without the places where the proxy itself is called."""
-    spec, ways = selected.dataplane.spec, selected.ways
+    spec, ways = selected.dataplane.spec, _ways(selected, traits)
     assert isinstance(spec, DataplaneSpec)
-    exits = ways.exits
-    if exits.reach is None:
-        return ways.at(context)
-    exits = replace(exits, dns=captured.dns_of(spec, traits))
-    own = frozenset((inbound.address, inbound.port) for inbound in spec.inbounds)
-    ways = ways_of(ways.callers, exits)
     found = ways.at(context)
+    if ways.exits.reach is None:
+        return found
+    own = frozenset((inbound.address, inbound.port) for inbound in spec.inbounds)
     if not found.places.isdisjoint(own):
-        ways = ways_of(ways.callers, replace(exits, taken=own))
+        ways = ways_of(ways.callers, replace(ways.exits, taken=own))
         found = ways.at(context)
-    selected.held[:] = [ways]
+        selected.held[:] = [ways]
     return found
 
 

@@ -45,6 +45,7 @@ class Proxies:
     failed: Nodes = NOBODY  # connected, whose newest view could not be built
     counted: Nodes = NOBODY  # whose counters have changed since they were told
     uncertified: Nodes = NOBODY  # connected, whose first certificate is awaited or one has failed
+    coming: Nodes = NOBODY  # connected, on the way to their first listeners
 
     def get(self, node: str) -> Proxy | None:
         return self.by_node.get(node)
@@ -88,6 +89,7 @@ class Proxies:
             _with(self.failed, node, online and proxy.failed),
             _with(self.counted, node, online and proxy.has_counted),
             _with(self.uncertified, node, online and proxy.lacks_certificate),
+            _with(self.coming, node, online and proxy.is_coming),
         )
 
     def remove(self, node: str) -> Proxies:
@@ -104,6 +106,7 @@ class Proxies:
             _with(self.failed, node, False),
             _with(self.counted, node, False),
             _with(self.uncertified, node, False),
+            _with(self.coming, node, False),
         )
 
     def _used(

@@ -126,6 +126,11 @@ class Proxy:
         return snapshot is not None and not self.failed and self.ads.is_current(snapshot)
 
     @property
+    def is_coming(self) -> bool:
+        """It is being served its first listeners. Who waits for a certificate waits alone."""
+        return self.snapshot is not None and not self.ads.listeners.answered
+
+    @property
     def is_watched(self) -> bool:
         """It refuses a type, or a certificate of it is being made or could not be."""
         return self.ads.rejects or any(

@@ -1,16 +1,20 @@
-"""Who waits to be built anew: a queue, and who is gathered for the next round. Pure.
+"""Who waits to be built anew: who is new, a queue, and who is gathered for the next round. Pure.
 
 Of one change after the other, each reaches many proxies: a thousand that arrive reach each of the
 others, again and again. So whom a change of services reaches is built in rounds. What comes during
 a round is gathered for the next. While rounds follow each other the pauses between them grow, up to
 three times what a round took: rounds have a quarter of the time, new proxies and policies the rest,
-and what comes faster than it can be built is built together. A change that comes when nobody waits
-is built at once. Times are those of events (seconds since the epoch).
+and what comes faster than it can be built is built together. Where a round takes long they have
+half of it, and while many proxies come there is one in five seconds: it costs as many messages and
+answers, too. A change that comes when nobody waits is built at once. Who is new and has nothing yet
+does not stand behind a thousand that have all but the news: it is every other one that is built.
+Times are those of events (seconds since the epoch).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from rpds import HashTrieMap, HashTrieSet
@@ -21,10 +25,33 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 PAUSE = 3  # times what the round took, at most
-PAUSE_MAX_S = 0.5  # after which whoever was gathered is built, however long the last round took
+PAUSE_MAX_S = 0.5  # or as long as the round took
 
 NOBODY: HashTrieSet[str] = HashTrieSet()
-NO_QUEUE: HashTrieMap[int, str] = HashTrieMap()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """First come, first served."""
+
+    nodes: HashTrieMap[int, str] = field(default_factory=HashTrieMap)  # by number, from `first` on
+    first: int = 0
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __iter__(self) -> Iterator[str]:
+        return (self.nodes[number] for number in range(self.first, self.first + len(self.nodes)))
+
+    def joined(self, nodes: Iterable[str]) -> Line:
+        after = self.first + len(self.nodes)
+        return replace(self, nodes=self.nodes.update(dict(enumerate(nodes, after))))
+
+    def without_first(self, count: int) -> Line:
+        left = self.nodes
+        for number in range(self.first, self.first + count):
+            left = left.remove(number)
+        return Line(left, self.first + count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,90 +60,153 @@ class Waiting:
     somebody is gathered and a turn has come.
     """
 
-    queue: HashTrieMap[int, str] = NO_QUEUE  # by number, from `first` on
-    first: int = 0
-    queued: HashTrieSet[str] = NOBODY  # the same ones
+    new: Line = field(default_factory=Line)
+    fresh: HashTrieSet[str] = NOBODY  # the same ones
+    queue: Line = field(default_factory=Line)
+    queued: HashTrieSet[str] = NOBODY  # of the queue, without those that became new meanwhile
     gathered: HashTrieSet[str] = NOBODY  # for the next round
     due: float | None = None
     left: int = 0  # of the queue, until the round is over; 0: none is being built
     began: float = 0.0  # the round
     streak: int = 0  # rounds before it for whose end somebody waited
     free_at: float = 0.0  # the next may begin
+    took_s: float = 0.0  # the last round
 
     def __len__(self) -> int:
-        return len(self.queued) + len(self.gathered)
+        return len(self.fresh) + len(self.queued) + len(self.gathered)
 
     def __contains__(self, node: str) -> bool:
-        return node in self.queued or node in self.gathered
+        return node in self.fresh or node in self.queued or node in self.gathered
 
     def __iter__(self) -> Iterator[str]:
-        yield from self.queue.values()
+        yield from self.fresh
+        yield from self.queued
         yield from self.gathered
 
+    @property
+    def is_ready(self) -> bool:
+        """Somebody is to be built now."""
+        return bool(self.fresh or self.queued)
+
+    @property
+    def wait_max_s(self) -> float:
+        """From a change to the round that it is built in: such a round, and a pause as long."""
+        return max(PAUSE_MAX_S, 2 * self.took_s)
+
+    def with_new(self, node: str) -> Waiting:
+        """It has nothing yet; itself when that is known."""
+        if node in self.fresh:
+            return self
+        gathered, queued = self.gathered.discard(node), self.queued.discard(node)
+        due, queue, left = self.due if gathered else None, self.queue, self.left
+        if not queued:
+            queue, left = Line(), 0
+        return replace(
+            self,
+            new=self.new.joined((node,)),
+            fresh=self.fresh.insert(node),
+            queue=queue,
+            queued=queued,
+            gathered=gathered,
+            due=due,
+            left=left,
+        )
+
     def with_queued(self, nodes: Iterable[str]) -> Waiting:
-        """At the end of the queue, in order; itself when all are in it."""
-        fresh = sorted({node for node in nodes if node not in self.queued})
-        if not fresh:
+        """At the end of the queue, in order; itself when all are to be built already."""
+        more = sorted({n for n in nodes if n not in self.queued and n not in self.fresh})
+        if not more:
             return self
         gathered = self.gathered
-        for node in fresh:
+        for node in more:
             if node in gathered:
                 gathered = gathered.discard(node)  # It is built before the round.
         due = self.due if gathered else None
-        queue = self.queue.update(dict(enumerate(fresh, self.first + len(self.queue))))
-        queued = self.queued.update(fresh)
+        queue, queued = self.queue.joined(more), self.queued.update(more)
         return replace(self, queue=queue, queued=queued, gathered=gathered, due=due)
 
     def with_gathered(self, nodes: Iterable[str]) -> Waiting:
-        """For the next round, but who is queued already; itself when there is nobody new."""
-        fresh = [n for n in nodes if n not in self.queued and n not in self.gathered]
-        return replace(self, gathered=self.gathered.update(fresh)) if fresh else self
+        """For the next round, but who is to be built already; itself when there is nobody new."""
+        more = [n for n in nodes if n not in self]
+        return replace(self, gathered=self.gathered.update(more)) if more else self
 
     def without(self, nodes: Iterable[str]) -> Waiting:
         """They are gone for good; itself when none of them waits."""
         gone = {node for node in nodes if node in self}
         if not gone:
             return self
-        order = [self.queue[number] for number in sorted(self.queue)]
-        kept = [node for node in order if node not in gone]
-        left = sum(1 for node in order[: self.left] if node not in gone)
+        order = list(self.queue)
+        left = len({node for node in order[: self.left] if node in self.queued} - gone)
+        kept = [n for n in dict.fromkeys(order) if n in self.queued and n not in gone]
+        new = [node for node in self.new if node not in gone]
         gathered = HashTrieSet(node for node in self.gathered if node not in gone)
         return replace(
             self,
-            queue=HashTrieMap(dict(enumerate(kept, self.first))),
+            new=Line().joined(new),
+            fresh=HashTrieSet(new),
+            queue=Line().joined(kept),
             queued=HashTrieSet(kept),
             gathered=gathered,
             due=self.due if gathered else None,
             left=left,
         )
 
-    def at(self, now: float) -> Waiting:
-        """With the next round begun, or with the time when it does."""
+    def at(self, now: float, least_s: float = 0.0) -> Waiting:
+        """With the next round begun, or with the time when it does: so long after the one before at
+        least.
+        """
         if not self.gathered:
             return self
-        latest = now + PAUSE_MAX_S if self.due is None else self.due
+        latest = now + self.wait_max_s if self.due is None else self.due
         due = latest if self.left else min(self.free_at, latest)
+        due = max(due, self.began + least_s)
         if now < due:
             return self if due == self.due else replace(self, due=due)
         begun = replace(self, gathered=NOBODY, due=None).with_queued(self.gathered)
         streak = 0 if self.due is None else self.streak + 1
-        return replace(begun, left=len(begun.queued), began=now, streak=streak)
+        return replace(begun, left=len(begun.queue), began=now, streak=streak)
 
     def upcoming(self, count: int) -> tuple[str, ...]:
         """Those that `taken` would take."""
-        return tuple([self.queue[self.first + n] for n in range(min(count, len(self.queue)))])
+        new, queued, _ = self._heads(count)
+        return (*new, *queued)
+
+    def _heads(self, count: int) -> tuple[list[str], list[str], int]:
+        """The longest waiting of the new and of the queue, and how much of the queue that is."""
+        new = list(islice(self.new, count - min(count // 2, len(self.queued))))
+        found: list[str] = []
+        passed = 0
+        for node in self.queue:
+            if len(new) + len(found) == count:
+                break
+            passed += 1
+            if node in self.queued and node not in found:
+                found.append(node)
+        return new, found, passed
 
     def taken(self, count: int, now: float) -> tuple[tuple[str, ...], Waiting]:
         """The longest waiting few, and who waits still."""
-        queue, queued = self.queue, self.queued
-        numbers = range(self.first, self.first + min(count, len(queue)))
-        batch = tuple(queue[number] for number in numbers)
-        for number, node in zip(numbers, batch, strict=True):
-            queue, queued = queue.remove(number), queued.remove(node)
-        left, free_at = max(0, self.left - len(batch)), self.free_at
+        new, found, passed = self._heads(count)
+        fresh, queued = self.fresh, self.queued
+        for node in new:
+            fresh = fresh.remove(node)
+        for node in found:
+            queued = queued.remove(node)
+        queue = self.queue.without_first(passed) if queued else Line()
+        left, free_at, took_s = max(0, self.left - passed), self.free_at, self.took_s
+        left = left if queued else 0
         if self.left and not left:
-            pause = min(PAUSE, self.streak) * max(0.0, now - self.began)
-            free_at = now + min(pause, PAUSE_MAX_S)
-        first = self.first + len(batch)
-        rest = replace(self, queue=queue, first=first, queued=queued, left=left, free_at=free_at)
-        return batch, rest
+            took_s = max(0.0, now - self.began)
+            pause = min(PAUSE, self.streak) * took_s
+            free_at = now + min(pause, max(PAUSE_MAX_S, took_s))
+        rest = replace(
+            self,
+            new=self.new.without_first(len(new)),
+            fresh=fresh,
+            queue=queue,
+            queued=queued,
+            left=left,
+            free_at=free_at,
+            took_s=took_s,
+        )
+        return (*new, *found), rest

@@ -3,7 +3,8 @@
 A change marks proxies dirty; `BuildDue` takes the longest waiting few, so that a pass over a
 thousand proxies never holds the loop, and a newer change simply finds them dirty still. What comes
 faster than it can be built is built in rounds (see `waiting`): whom services that differ reach
-waits for the next one; a new proxy, policies and certificates wait for none. A proxy without a
+waits for the next one; policies and certificates wait for none, and who is new waits for nobody
+but others that are. A proxy without a
 stream costs nothing.
 """
 
@@ -18,7 +19,7 @@ from reconciler.model.resource import MeshResource, ResourceKey
 from reconciler.outward import EVERY
 from reconciler.registration import node_id
 from reconciler.steps import zone_admin, zone_certificates, zone_proxies, zone_report, zone_vips
-from reconciler.steps.zone_state import BuildSoon, Effect, Note, Outcome, WakeAt, ZoneState
+from reconciler.steps.zone_state import BuildSoon, Effect, Effects, Note, Outcome, WakeAt, ZoneState
 from reconciler.topology import by_outlet
 from reconciler.view import (
     ViewResult,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from xds.view import ProxyView
 
 
+STORM_S, STORM_MIN, STORM_SHARE = 5.0, 50, 0.05
 OUTBOUNDS_A_STEP, RESOURCES_A_STEP = 16, 4  # some 150 us and 500 us each
 
 
@@ -126,6 +128,14 @@ def all_touched(state: ZoneState) -> Outcome:
     return mark_dirty(state, nodes)
 
 
+def mark_new(state: ZoneState, node: str) -> Outcome:
+    """A proxy of a new stream."""
+    dirty = state.dirty.with_new(node)
+    if dirty is state.dirty:
+        return state, ()
+    return replace(state, dirty=dirty), (BuildSoon(),)
+
+
 def mark_dirty(state: ZoneState, nodes: Iterable[str]) -> Outcome:
     dirty = state.dirty.with_queued(nodes)
     if dirty is state.dirty:
@@ -138,18 +148,23 @@ def next_round(state: ZoneState, now: float) -> Outcome:
     before = state.dirty
     if state.gathering is not None or not before.gathered:
         return state, ()
-    dirty = before.at(now)
+    dirty = before.at(now, STORM_S if _is_stormy(state) else 0.0)
     if dirty is before:
         return state, ()
     ask: Effect = BuildSoon() if dirty.due is None else WakeAt(dirty.due)
     return replace(state, dirty=dirty), (ask,)
 
 
+def _is_stormy(state: ZoneState) -> bool:
+    """Many proxies are on their way: what each of them changes is news to all others."""
+    return len(state.proxies.coming) > max(STORM_MIN, STORM_SHARE * len(state.streams))
+
+
 def build_due(state: ZoneState, now: float) -> Outcome:
     """Build the longest waiting few; asks for another turn while some wait. While the zone gathers
     what it lost, all wait.
     """
-    if state.gathering is not None or not state.dirty.queue:
+    if state.gathering is not None or not state.dirty.is_ready:
         return state, ()
     for node in state.dirty.upcoming(state.settings.build_batch):
         state, ready = _ahead(state, node)
@@ -165,7 +180,7 @@ def build_due(state: ZoneState, now: float) -> Outcome:
             effects += more
     state, marked = zone_report.mark(state, now)
     state, begun = next_round(state, now)
-    more = (BuildSoon(),) if state.dirty.queue else ()
+    more = (BuildSoon(),) if state.dirty.is_ready else ()
     return state, (*effects, *marked, *begun, *more)
 
 
@@ -361,7 +376,11 @@ def certified(
     due = min(due, certificate.renew_at)
     state = replace(state, proxies=state.proxies.insert(node, proxy), renew_due=due)
     state = zone_report.to_tell(state, (proxy.key,))
-    state, effects = mark_dirty(state, (node,) if proxy.stream is not None else ())
+    effects: Effects = ()
+    if proxy.stream is not None and proxy.snapshot is None:
+        state, effects = mark_new(state, node)
+    elif proxy.stream is not None:
+        state, effects = mark_dirty(state, (node,))
     state, marked = zone_report.mark(state, now)
     return state, (*effects, *marked, *zone_certificates.wakes(held))
 

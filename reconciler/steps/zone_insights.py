@@ -61,7 +61,7 @@ def flush_due(state: ZoneState, now: float) -> Outcome:
         return state, ()
     interval_s = state.settings.insight_interval_s
     found = state.counting or Round(until=now + interval_s)
-    if state.dirty.queue and now < found.until:
+    if state.dirty.is_ready and now < found.until:
         return _again(replace(state, counting=found), now + PAUSE_S)
     batch, *rest = found.batches or _batches(state)
     state, effects = _told(state, batch, now)

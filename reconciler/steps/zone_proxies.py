@@ -198,11 +198,11 @@ def _registered(
     note = Note("proxy.connected", {"proxy": node.id})
     wake = (*wake, *zone_names.look_up(state, zone_names.names_here((resource,))))
     if stored == resource and was_in:
-        state, built = zone_build.mark_dirty(state, (node.id,))
+        state, built = zone_build.mark_new(state, node.id)
         state, marked = zone_report.mark(state, now)
         return state, (*built, *marked, *wake, note)
     change = ResourceDiff(put=(resource,))
-    state, built = zone_build.mark_dirty(zone_report.put_local(state, change), (node.id,))
+    state, built = zone_build.mark_new(zone_report.put_local(state, change), node.id)
     if not zone_report.is_newcomer(state, resource.key):
         state, more = zone_build.touched(state, change)
         built = (*built, *more)
@@ -269,7 +269,9 @@ def closed(state: ZoneState, stream: str, *, by_peer: bool, now: float) -> Outco
         proxy, now, lost_at=now if theirs else None, held_until=None if theirs else grace
     )
     state = replace(state, proxies=state.proxies.insert(node, gone))
-    state = zone_report.to_tell(_hold_mass_loss(state, now), (gone.key,))
+    if theirs and not gone.leaving:
+        state = _hold_mass_loss(state, node, now)
+    state = zone_report.to_tell(state, (gone.key,))
     state, effects = _presence_changed(state, gone.key, now)
     state, wake = away_wake(
         state, now + min(settings.deregister_after_s, settings.reconnect_grace_s)
@@ -302,12 +304,16 @@ def without_stream(
     )
 
 
-def _hold_mass_loss(state: ZoneState, now: float) -> ZoneState:
+def _hold_mass_loss(state: ZoneState, node: str, now: float) -> ZoneState:
     """Losing over a fifth of the fleet within seconds is our failure, not theirs: put the endpoints
     back.
     """
     settings, known = state.settings, state.proxies
     since = now - settings.mass_loss_window_s
+    many = len(known.away) > settings.mass_loss_share * len(known)
+    if many and state.mass_loss_at is not None and state.mass_loss_at > since:
+        held = replace(known[node], held_until=now + settings.reconnect_grace_s)
+        return replace(state, proxies=known.insert(node, held))  # Of the same loss.
     away = (known[node] for node in known.away)
     recent = [p for p in away if p.lost_at is not None and p.lost_at > since and not p.leaving]
     if len(recent) < settings.mass_loss_min:
@@ -320,7 +326,7 @@ def _hold_mass_loss(state: ZoneState, now: float) -> ZoneState:
             continue  # Of the same loss: to hold all anew for each of them costs their square.
         held = replace(proxy, held_until=now + settings.reconnect_grace_s)
         proxies = proxies.insert(proxy.node_id, held)
-    return replace(state, proxies=proxies)
+    return replace(state, proxies=proxies, mass_loss_at=now)
 
 
 def _presence_changed(state: ZoneState, key: ResourceKey, now: float) -> Outcome:

@@ -174,6 +174,7 @@ class ZoneState:
     named: HashTrieMap[str, MeshContext] = field(default_factory=HashTrieMap)  # contexts of these
     renew_due: float | None = None  # some certificate is past four fifths of its life then
     token_due: float | None = None  # the next token of a connected proxy runs out
+    mass_loss_at: float | None = None  # the last that was found
     away_due: float | None = None  # somebody who is away may be gone for good then, or held no more
 
 

@@ -35,10 +35,10 @@ def test_new_instance_is_told_to_the_callers_of_its_service(world: World) -> Non
         bytes to zones                                           676    1807
         rows written: local                                        1
         rows written: relayed                              1       1       2
-        contexts made: default                                     2       1
+        contexts made: default                                     1       1
         contexts made: other                                               1
-        proxies looked at                                          5       3
-        ingresses looked at                                        2       1
+        proxies looked at                                          6       3
+        ingresses looked at                                        1       1
         endpoints computed                                         1       1
         views that differ                                          5       3
         snapshots made                                             6       3
@@ -51,7 +51,7 @@ def test_new_instance_is_told_to_the_callers_of_its_service(world: World) -> Non
         sent to proxies: ClusterLoadAssignment                     5       3
         sent to proxies: Listener                                  1
         sent to proxies: Secret                                    1
-        bytes to proxies                                       12600    2904
+        bytes to proxies                                       12602    2904
         told to the global: ConvergenceReport                      1
         told to the global: Dataplane                              1
         told to the global: DataplaneInsight                       2       1
@@ -86,10 +86,10 @@ def test_instance_that_goes_is_told_to_the_callers_of_its_service(world: World) 
         endpoints computed                                         1       1
         views that differ                                          4       3
         snapshots made                                             4       3
-        built: endpoints                                           1       1
+        built: endpoints                                           2       1
         streams looked at                                          8       6
         sent to proxies: ClusterLoadAssignment                     4       3
-        bytes to proxies                                        2974    2904
+        bytes to proxies                                        2976    2904
         told to the global: ConvergenceReport                      1
         told to the global: Dataplane                              1
         told to the global: DataplaneInsight                       2       1
@@ -111,7 +111,7 @@ def test_certificate_that_is_renewed_is_sent_to_its_proxy_alone(tmp_path: Path, 
         certificates asked for                                     1
         streams looked at                                          2
         sent to proxies: Secret                                    1
-        bytes to proxies                                         297
+        bytes to proxies                                         298
         told to the global: DataplaneInsight                       2
         """
     )
@@ -157,7 +157,7 @@ def test_first_service_of_another_zone_is_told_to_its_callers_alone(world: World
         built: endpoints                                           1       1
         streams looked at                                          6       6
         sent to proxies: ClusterLoadAssignment                     3       3
-        bytes to proxies                                        3498    3498
+        bytes to proxies                                        3500    3498
         told to the global: DataplaneInsight                       1       1
         """
     )
@@ -192,7 +192,7 @@ def test_one_service_more_in_another_zone_is_told_to_its_callers(world: World) -
         built: endpoints                                           1       1
         streams looked at                                          6       6
         sent to proxies: ClusterLoadAssignment                     3       3
-        bytes to proxies                                        3498    3498
+        bytes to proxies                                        3500    3498
         told to the global: DataplaneInsight                       1       1
         """
     )

@@ -42,7 +42,7 @@ def test_policy_for_one_service_reaches_its_callers_alone(world: World) -> None:
         streams looked at                                          9       9
         sent to proxies: Cluster                                   3       3
         sent to proxies: ClusterLoadAssignment                     3       3
-        bytes to proxies                                        4982    4980
+        bytes to proxies                                        4984    4980
         told to the global: ConvergenceReport                      1       1
         told to the global: DataplaneInsight                       1       1
         """
@@ -180,7 +180,7 @@ def test_changes_that_come_while_a_zone_does_not_read_merge(world: World) -> Non
         streams looked at                                         18      27
         sent to proxies: Cluster                                   6       9
         sent to proxies: ClusterLoadAssignment                     6       9
-        bytes to proxies                                        9968   14948
+        bytes to proxies                                        9970   14948
         told to the global: ConvergenceReport                      1       3
         told to the global: DataplaneInsight                       1       1
         """
@@ -223,7 +223,7 @@ def test_changes_that_come_while_proxies_do_not_answer_merge(world: World) -> No
         streams looked at                                         15      27
         sent to proxies: Cluster                                   3       9
         sent to proxies: ClusterLoadAssignment                     3       9
-        bytes to proxies                                        4982   14948
+        bytes to proxies                                        4984   14948
         told to the global: ConvergenceReport                      4       3
         told to the global: DataplaneInsight                       1       1
         """
@@ -258,7 +258,7 @@ def test_proxy_that_does_not_read_is_sent_one_of_five_changes(world: World) -> N
         streams looked at                                         35      45
         sent to proxies: Cluster                                  11      15
         sent to proxies: ClusterLoadAssignment                    11      15
-        bytes to proxies                                       18314   24974
+        bytes to proxies                                       18316   24974
         told to the global: ConvergenceReport                      5       5
         told to the global: DataplaneInsight                       1       1
         """

@@ -110,6 +110,17 @@ def test_losing_as_many_slowly_is_theirs() -> None:
     assert made.services == {"backend": 14}
 
 
+def test_who_dies_when_those_of_a_mass_loss_are_back_is_out_at_once() -> None:
+    made, streams = backends(20)
+    for stream in streams[:6]:
+        made.lose(stream)
+    for number in range(6):
+        made.connect(dataplane(f"backend-{number}", "backend", address=f"10.0.1.{number + 1}"))
+    assert made.services == {"backend": 20}
+    made.lose(streams[10])
+    assert made.services == {"backend": 19}
+
+
 def test_death_in_a_small_fleet_is_never_a_mass_loss() -> None:
     made, streams = backends(2)
     made.lose(streams[0])

@@ -4,6 +4,7 @@ a single change waits for nothing, and nobody is forgotten.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
@@ -11,8 +12,11 @@ from hypothesis import strategies as st
 
 from reconciler.steps import zone_build
 from reconciler.steps import zone_state as z
+from reconciler.steps.proxies import proxies_of
 from reconciler.steps.waiting import PAUSE, PAUSE_MAX_S, Waiting
+from reconciler.steps.zone_build import STORM_S
 from tests.support.step_fleet import StepFleet, document, step_fleet, timeout, zone_of_steps
+from xds.ads_stream import AdsStream
 from xds.copying import replace
 
 if TYPE_CHECKING:
@@ -109,12 +113,53 @@ def test_new_proxy_and_policies_wait_for_no_round(monkeypatch: pytest.MonkeyPatc
     assert builds.times[0][1] < free_at
 
 
+def test_while_many_come_their_news_wait_for_one_round_in_five_seconds() -> None:
+    """Each of a thousand would be news to a thousand."""
+    fleet = step_fleet(120, 3)
+    fleet.run(2 * PAUSE_MAX_S)
+    coming = [p for p in fleet.state.proxies.values() if p.stream is not None][:60]
+    proxies = fleet.state.proxies
+    for proxy in coming:
+        proxies = proxies.insert(proxy.node_id, replace(proxy, ads=AdsStream.open()))
+    fleet.state = replace(fleet.state, proxies=proxies)
+    began = fleet.state.dirty.began
+    for late, gathered in ((1.0, True), (STORM_S, False)):
+        dirty = fleet.state.dirty.with_gathered(["default.s0-0"])
+        state, _ = zone_build.next_round(replace(fleet.state, dirty=dirty), began + late)
+        assert bool(state.dirty.gathered) is gathered
+    calm = replace(fleet.state, proxies=proxies_of([]), dirty=dirty)
+    assert not zone_build.next_round(calm, began + 1.0)[0].dirty.gathered
+
+
+def test_who_is_new_stands_behind_no_round_and_no_round_stands_behind_who_is_new() -> None:
+    waiting = Waiting().with_queued(["a", "b", "c", "d"])
+    for node in ("x", "c", "y"):
+        waiting = waiting.with_new(node)
+    taken = []
+    while waiting:
+        batch, waiting = waiting.taken(2, 1000.0)
+        taken.append(batch)
+    assert taken == [("x", "a"), ("c", "b"), ("y", "d")]
+
+
+def test_rounds_that_take_long_have_half_of_the_time() -> None:
+    waiting, now = Waiting().with_gathered("a").at(1000.0), 1000.0
+    began = []
+    while now < 1040.0:
+        began += [waiting.began] if waiting.left and waiting.began not in began else []
+        if waiting.left and now - waiting.began >= 4.0:
+            _, waiting = waiting.taken(2, now)
+        waiting = waiting.with_gathered("b").at(now)
+        now += 0.25
+    assert [round(after - before) for before, after in pairwise(began)][1:] == [8, 8, 8, 8]
+
+
 def fleet_policies(fleet: StepFleet) -> tuple[Any, ...]:
     return tuple(fleet.state.policy.by_key.values())
 
 
 def in_order(waiting: Waiting) -> list[str]:
-    return [waiting.queue[number] for number in sorted(waiting.queue)]
+    return [node for node in waiting.queue if node in waiting.queued]
 
 
 def _turns(fleet: StepFleet, count: int) -> None:
@@ -122,10 +167,11 @@ def _turns(fleet: StepFleet, count: int) -> None:
         fleet.turn()
 
 
-@given(st.lists(st.tuples(st.sampled_from("qgtw"), NODES, st.floats(0.0, 1.0)), max_size=40))
+@given(st.lists(st.tuples(st.sampled_from("qgntw"), NODES, st.floats(0.0, 1.0)), max_size=40))
 def test_nobody_is_forgotten_or_waits_too_long(acts: list[tuple[str, set[str], float]]) -> None:
     waiting, now, expected = Waiting(), 1000.0, set[str]()
     since: float | None = None
+    longest = 0.0
     for kind, nodes, after in acts:
         now += after
         before = waiting
@@ -140,17 +186,24 @@ def test_nobody_is_forgotten_or_waits_too_long(acts: list[tuple[str, set[str], f
             assert in_order(waiting) == [node for node in in_order(before) if node not in nodes]
             expected -= nodes
         else:
-            waiting = waiting.with_queued(nodes) if kind == "q" else waiting.with_gathered(nodes)
+            for node in nodes if kind == "n" else ():
+                waiting = waiting.with_new(node)
+                assert waiting.upcoming(12)[: len(waiting.new)] == (*waiting.new,)
+            if kind != "n":
+                add = waiting.with_queued if kind == "q" else waiting.with_gathered
+                waiting = add(nodes)
             assert (waiting is before) == (waiting == before)
             waiting = waiting.at(now)
             expected |= nodes
+        longest = max(longest, waiting.took_s)
         since = (since if since is not None else now) if waiting.gathered else None
-        assert waiting.due is None or (since is not None and waiting.due <= since + PAUSE_MAX_S)
+        latest = (since or now) + max(PAUSE_MAX_S, 2 * longest)
+        assert waiting.due is None or (since is not None and waiting.due <= latest)
         assert set(waiting) == expected
         assert len(list(waiting)) == len(waiting) == len(expected)
         assert all(node in waiting for node in expected)
         assert bool(waiting) == bool(expected)
     for _ in range(20):
-        now += PAUSE_MAX_S
+        now += max(PAUSE_MAX_S, 2 * longest)
         _, waiting = waiting.at(now).taken(3, now)
     assert not waiting

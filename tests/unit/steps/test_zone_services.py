@@ -292,6 +292,21 @@ def test_a_restart_keeps_services_and_ends_none_before_its_proxies_had_time_to_r
     assert spec(again)["state"] == "Available"
 
 
+def test_after_a_start_in_which_nothing_changes_services_say_their_names() -> None:
+    """It ended between the service and what it says of its names."""
+    made = zone(mesh())
+    made.connect(made_by("backend"))
+    service = found(made)
+    assert service is not None
+    names = status(made)["addresses"]
+    bare = replace(service, status='{"tls":{"status":"NotReady"}}')
+    local = [r for r in made.state.local.all() if r.key.type == "Dataplane"]
+    again = Zone(z.ZoneState(settings=made.state.settings), now=made.now)
+    again.deliver(z.Restored(made.now, made.state.policy.all(), local=(*local, bare)))
+    again.tick(20)
+    assert status(again)["addresses"] == names
+
+
 def test_what_differs_in_counts_at_a_restart_is_looked_at_by_a_clock() -> None:
     """The first round: no timer can be set for the beginning of time."""
     made = zone(mesh())
