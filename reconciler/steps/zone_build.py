@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from xds.view import ProxyView
 
 
-STORM_S, STORM_MIN, STORM_SHARE = 5.0, 50, 0.05
+STORM_S, STORM_MIN, STORM_SHARE = 10.0, 50, 0.05
 OUTBOUNDS_A_STEP, RESOURCES_A_STEP = 16, 4  # some 150 us and 500 us each
 
 
