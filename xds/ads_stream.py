@@ -331,12 +331,14 @@ def _break(stream: AdsStream, snapshot: Snapshot) -> _Step:
 
 
 def _has_no_listeners(stream: AdsStream) -> bool:
-    """A new proxy in state of the world: it would wait 15 s for the endpoints of a cluster that is
-    gone before it asks for listeners, and cannot be told that there are none.
+    """A proxy in state of the world that is new, or lost its first stream before it had any: it
+    would wait 15 s for the endpoints of a cluster that is gone before it asks for listeners, and
+    cannot be told that there are none. One that has listeners asks for them before it answers.
     """
     clusters = stream.clusters
-    is_new = isinstance(clusters, SotwSender) and not clusters.brought
-    return is_new and not stream.listeners.subscribed
+    if not isinstance(clusters, SotwSender) or stream.listeners.subscribed:
+        return False
+    return not clusters.brought or bool(clusters.answered)
 
 
 def _offer_clusters(stream: AdsStream, snapshot: Snapshot, keep: frozenset[str]) -> _Step:

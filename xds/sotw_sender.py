@@ -12,7 +12,7 @@ names what was new in the rejected response.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from xds.delta_sender import (
@@ -35,9 +35,12 @@ SOTW_NAMED_DIALECT = replace(SOTW_DIALECT, empty_means_all=False)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SotwSender(DeltaSender):
-    """`brought` is True for a peer that accepted a version on an earlier stream."""
+    """`brought` is True for a peer that accepted a version on an earlier stream. `taken` are parts
+    of rejected responses that no rejection named, since the last that was accepted.
+    """
 
     brought: bool = False
+    taken: Resources = field(default_factory=dict)
 
     @property
     def blind(self) -> bool:
@@ -74,9 +77,23 @@ class SotwSender(DeltaSender):
         for name in self.rejected_names & kept.keys():
             if name in self.acked:
                 kept[name] = self.acked[name]
+            elif name in self.taken:
+                kept[name] = self.taken[name]
             elif name in (self.rejected or ""):
                 del kept[name]
         return {**scope, **kept} if kept else scope
+
+    def _on_ack(self, flight: DeltaResponse) -> DeltaSender:
+        return replace(DeltaSender._on_ack(self, flight), taken={})  # type: ignore[call-arg]
+
+    def _on_nack(self, flight: DeltaResponse, message: str) -> DeltaSender:
+        parts = {r.name: r for r in flight.resources if r.name not in message}
+        after = DeltaSender._on_nack(self, flight, message)
+        return replace(after, taken={**self.taken, **parts})  # type: ignore[call-arg]
+
+    def _lacked(self, _held: Resources, _want: Resources) -> frozenset[str]:
+        """What is kept is stated, and so accepted with the response."""
+        return NO_NAMES
 
     def _restated(self, held: Resources, keep: frozenset[str]) -> Mapping[str, XdsResource]:
         """To a peer that took the good parts of what it rejected, it is a change as any other."""

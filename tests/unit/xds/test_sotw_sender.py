@@ -155,6 +155,32 @@ def test_a_part_of_what_was_rejected_that_is_stated_as_before_gets_its_endpoints
     ]
 
 
+def test_a_part_of_what_was_rejected_is_kept_as_it_was_taken() -> None:
+    """Later it is rejected itself, and then is gone: a listener that drains still uses it."""
+    stream = Stream()
+    stream.asks(CLUSTER)
+    stream.push(snapshot(resources(bad="1", part="1")))
+    stream.asks(CLUSTER, nonce="1", error="bad: no")
+    stream.push(snapshot(resources(other="1", part="2")))
+    stream.asks(CLUSTER, nonce="2", error="part: no")
+    assert stream.push(snapshot(resources(web="1")), retire=False) == [
+        {"other": "1", "part": "1", "web": "1"}
+    ]
+
+
+def test_who_lost_a_stream_before_it_had_listeners_waits_for_no_cluster_that_is_gone() -> None:
+    stream = Stream()
+    stream.asks(CLUSTER, version="of the stream before")
+    stream.push(snapshot(resources(a="1"), resources(a="1")))
+    wanted = snapshot(resources(b="1"), resources(b="1"), resources(web="1"))
+    stream.asks(ENDPOINT, "a")
+    assert stream.push(wanted) == [{}]
+    stream.asks(CLUSTER, nonce="1")
+    assert stream.push(wanted) == [{"a": "1", "b": "1"}]
+    stream.asks(CLUSTER, nonce="3")
+    assert stream.push(wanted) == [{"b": "1"}]
+
+
 def test_a_new_proxy_waits_for_no_cluster_that_is_gone() -> None:
     """It asks for listeners once its clusters are warm; that endpoints are none cannot be said."""
     stream = Stream()
