@@ -285,7 +285,7 @@ class DeltaSender:
 
     def _accepted(self) -> Resources:
         """What was sent, without names kept from a rejected response: the peer may lack those."""
-        return _without(self.sent, self.rejected_names | self.lacked)
+        return _leaving_out(self.sent, self.rejected_names | self.lacked)
 
     def _on_nack(self, flight: DeltaResponse, message: str) -> DeltaSender:
         names = {resource.name for resource in flight.resources}
@@ -383,7 +383,7 @@ class DeltaSender:
             rejected = None
         lacked = self._lacked(held, want)
         if acked is self.sent or (dropped and rejected is None):
-            acked = _without(held, lacked)
+            acked = _leaving_out(held, lacked)
         return replace(
             self,
             sent=held,
@@ -456,7 +456,7 @@ class DeltaSender:
         )
 
 
-def _without(resources: Resources, names: frozenset[str]) -> Resources:
+def _leaving_out(resources: Resources, names: frozenset[str]) -> Resources:
     if not names:
         return resources
     return {name: resource for name, resource in resources.items() if name not in names}

@@ -15,6 +15,7 @@ import json
 import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import yaml
@@ -22,7 +23,7 @@ import yaml
 from xds.resource import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from reconciler.kds.manifest import Rejection
 
@@ -89,7 +90,8 @@ class StatusUnreadable(ValueError):
     """A status file that no control plane of ours wrote."""
 
 
-_Source: TypeAlias = "tuple[object, ...]"  # all that a file is made of
+# What makes the documents of a file, and all that they are made of.
+_Source: TypeAlias = "tuple[Callable[..., list[object]], tuple[object, ...]]"
 _Shapes: TypeAlias = "Mapping[str, tuple[str, ...]]"  # the services of each
 
 
@@ -107,8 +109,8 @@ class Rendering:
         """Of a later status of the same zone: a service that changes costs its own file."""
         shapes: dict[str, tuple[str, ...]] = {}
         sources: dict[str, _Source] = {
-            APPLIED_PATH: (replace(status, ingresses=(), classes=(), proxies=()),),
-            INGRESS_PATH: (status.zone, *sorted(status.ingresses)),
+            APPLIED_PATH: (_applied, (replace(status, ingresses=(), classes=(), proxies=()),)),
+            INGRESS_PATH: (_ingresses, (status.zone, *sorted(status.ingresses))),
             **_inventory(status, inventory, self._shapes, shapes),
         }
         header = HEADER.format(zone=json.dumps(status.zone)[1:-1])
@@ -116,8 +118,8 @@ class Rendering:
         files = {
             path: self.files[path]
             if had.get(path) == source
-            else (header + "---\n".join(map(emit, _documents(path, source)))).encode()
-            for path, source in sorted(sources.items())
+            else (header + "---\n".join(map(emit, source[0](*source[1])))).encode()
+            for path, source in sorted(sources.items(), key=itemgetter(0))
         }
         return Rendering(files, sources, shapes)
 
@@ -223,15 +225,9 @@ def _check_events(body: bytes, path: str) -> None:
 # --- documents ---
 
 
-def _documents(path: str, source: _Source) -> list[object]:
-    if path == APPLIED_PATH:
-        (status,) = source
-        assert isinstance(status, StatusInput)
-        return [{"format": FORMAT} | _applied(status)]
-    if path == INGRESS_PATH:
-        # By itself: each of the following documents is a resource as Kuma writes it.
-        return [{"format": FORMAT}, *(_ingress(str(text)) for text in source[1:])]
-    return [_of_service(*cast("_OfService", source))]
+def _ingresses(_zone: str, *texts: str) -> list[object]:
+    """The format by itself: each of the following documents is a resource as Kuma writes it."""
+    return [{"format": FORMAT}, *map(_ingress, texts)]
 
 
 def _ingress(text: str) -> dict[str, object]:
@@ -242,12 +238,13 @@ def _ingress(text: str) -> dict[str, object]:
     return first | {key: data[key] for key in sorted(data) if key not in first}
 
 
-def _applied(status: StatusInput) -> dict[str, object]:
+def _applied(status: StatusInput) -> list[object]:
     rejected: int | None = None
     if status.acked is not None and status.pending is not None:
         named = len({(r.mesh, r.proxy) for r in status.rejections})
         rejected = max(named, status.total - status.acked - status.pending)
-    return {
+    found = {
+        "format": FORMAT,
         "revision": status.revision,
         "proxies": {
             "total": status.total,
@@ -257,6 +254,7 @@ def _applied(status: StatusInput) -> dict[str, object]:
         },
         "rejections": [_rejection(rejection) for rejection in sorted(status.rejections)],
     }
+    return [found]
 
 
 def _rejection(rejection: Rejection) -> dict[str, object]:
@@ -267,10 +265,6 @@ def _rejection(rejection: Rejection) -> dict[str, object]:
         "message": rejection.message,
         "policies": list(rejection.policies),
     }
-
-
-# Zone, mesh, service, and the proxies of it.
-_OfService: TypeAlias = "tuple[str, str, str, tuple[ProxyClass | ProxyEntry, ...]]"
 
 
 def _inventory(
@@ -290,7 +284,7 @@ def _inventory(
         for service in services:
             found.setdefault((row.mesh, service), []).append(row)
     return {
-        proxies_path(mesh, service): (status.zone, mesh, service, tuple(listed))
+        proxies_path(mesh, service): (_of_service, (status.zone, mesh, service, *listed))
         for (mesh, service), listed in found.items()
     }
 
@@ -302,15 +296,11 @@ def _services(shape: str) -> tuple[str, ...]:
 
 
 def _of_service(
-    _zone: str, mesh: str, service: str, rows: tuple[ProxyClass | ProxyEntry, ...]
-) -> dict[str, object]:
-    by_name = isinstance(rows[0], ProxyEntry)
-    return {
-        "format": FORMAT,
-        "mesh": mesh,
-        "service": service,
-        "proxies" if by_name else "classes": [_said(row) | json.loads(row.shape) for row in rows],
-    }
+    _zone: str, mesh: str, service: str, *rows: ProxyClass | ProxyEntry
+) -> list[object]:
+    by_name = "proxies" if isinstance(rows[0], ProxyEntry) else "classes"
+    listed = [_said(row) | json.loads(row.shape) for row in rows]
+    return [{"format": FORMAT, "mesh": mesh, "service": service, by_name: listed}]
 
 
 def _said(row: ProxyClass | ProxyEntry) -> dict[str, object]:

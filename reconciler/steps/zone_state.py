@@ -171,7 +171,9 @@ class ZoneState:
     unnamed: HashTrieMap[str, MeshNames] = field(
         default_factory=HashTrieMap
     )  # by mesh, those of which it was told who lacks a name
-    named: HashTrieMap[str, MeshContext] = field(default_factory=HashTrieMap)  # contexts of these
+    names_of: HashTrieMap[str, MeshContext] = field(
+        default_factory=HashTrieMap
+    )  # the contexts whose names were looked at last
     renew_due: float | None = None  # some certificate is past four fifths of its life then
     token_due: float | None = None  # the next token of a connected proxy runs out
     mass_loss_at: float | None = None  # the last that was found

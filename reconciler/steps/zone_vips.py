@@ -53,9 +53,9 @@ def written(state: ZoneState) -> Outcome:
 def due(state: ZoneState) -> Outcome:
     """What the names of the meshes are now, however their contexts came about."""
     contexts = state.contexts
-    if contexts is state.named:
+    if contexts is state.names_of:
         return state, ()
-    state, effects = replace(state, named=contexts), list[Effect]()
+    state, effects = replace(state, names_of=contexts), list[Effect]()
     for mesh, context in contexts.items():
         if context.names is not state.unnamed.get(mesh):
             state, told = _told(state, mesh, context)

@@ -15,8 +15,8 @@ from reconciler.kds.upward import zone_carried
 from reconciler.model.resource import Labels
 from tests.support.global_link import SYNC, GlobalLink, acknowledge, global_link, read, subscribe
 from tests.support.global_plane import timeout
+from tests.support.mesh_services import mesh, one
 from tests.support.zone import dataplane, zone
-from tests.unit.steps.test_zone_services import mesh, one
 from xds.discovery import DeltaResponse
 from xds.wire import delta_response_bytes, parse_delta_request
 

@@ -11,9 +11,9 @@ import pytest
 
 from reconciler.rest.service_statuses import MultiZoneServices
 from reconciler.rest.zone_catalogue import of_zone
+from tests.support.mesh_services import mesh
 from tests.support.rest import ask, catalogue, made
 from tests.support.zone import START, dataplane, zone
-from tests.unit.steps.test_zone_services import mesh
 
 if TYPE_CHECKING:
     from reconciler.model.resource import MeshResource

@@ -86,6 +86,10 @@ class Followed:
         return {e.event: dict(e.fields) for e in self.zone.effects if isinstance(e, z.Note)}
 
 
+def revised(followed: Followed, commit: str, *policies: MeshResource) -> list[z.Effect]:
+    return followed.send(sliced(commit, *policies), *OWNED_TYPES, MANIFEST)
+
+
 def following(first: Slice) -> Followed:
     made = Followed()
     made.connect()

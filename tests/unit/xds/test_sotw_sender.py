@@ -168,6 +168,23 @@ def test_a_part_of_what_was_rejected_is_kept_as_it_was_taken() -> None:
     ]
 
 
+def test_what_is_stated_and_accepted_is_no_part_any_more() -> None:
+    stream = Stream()
+    stream.asks(CLUSTER)
+    stream.push(snapshot(resources(bad="1", part="1", other="1")))
+    stream.asks(CLUSTER, nonce="1", error="bad: no")
+    stream.push(snapshot(resources(web="1")), retire=False)
+    stream.asks(CLUSTER, nonce="2")
+    clusters = stream.ads.clusters
+    assert set(clusters.acked) == {"other", "part", "web"}
+    assert clusters.acked is clusters.sent
+    stream.push(snapshot(resources(web="1")))
+    stream.asks(CLUSTER, nonce="3")
+    stream.push(snapshot(resources(web="1", part="2")))
+    stream.asks(CLUSTER, nonce="4", error="part: no")
+    assert stream.push(snapshot(resources(web="2")), retire=False) == [{"web": "2"}]
+
+
 def test_who_lost_a_stream_before_it_had_listeners_waits_for_no_cluster_that_is_gone() -> None:
     stream = Stream()
     stream.asks(CLUSTER, version="of the stream before")
