@@ -38,9 +38,10 @@ def _of_object(before: dict[str, Any], after: dict[str, Any], path: str) -> Iter
 def _of_list(before: list[Any], after: list[Any], path: str) -> Iterator[Operation]:
     """What both begin and end with stays where it is."""
     shorter = min(len(before), len(after))
-    head = next((i for i in range(shorter) if before[i] != after[i]), shorter)
+    head = next((i for i in range(shorter) if _differ(before[i], after[i])), shorter)
     rest = shorter - head
-    tail = next((i for i in range(rest) if before[-1 - i] != after[-1 - i]), rest)
+    ends = ((i, before[-1 - i], after[-1 - i]) for i in range(rest))
+    tail = next((i for i, was, now in ends if _differ(was, now)), rest)
     gone, new = before[head : len(before) - tail], after[head : len(after) - tail]
     both = min(len(gone), len(new))
     for i in range(both):
@@ -49,6 +50,11 @@ def _of_list(before: list[Any], after: list[Any], path: str) -> Iterator[Operati
         yield {"op": "remove", "path": f"{path}/{head + i}"}
     for i in range(both, len(new)):
         yield {"op": "add", "path": f"{path}/{head + i}", "value": new[i]}
+
+
+def _differ(before: Any, after: Any) -> bool:
+    """As JSON: Python takes 1 for true, also deep within."""
+    return next(_between(before, after, ""), None) is not None
 
 
 def _escaped(key: str) -> str:

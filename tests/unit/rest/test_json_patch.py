@@ -53,6 +53,10 @@ def test_a_patch_turns_one_document_into_the_other(before: Any, after: Any) -> N
     assert _same(applied(before, json_patch(before, after)), after)
 
 
+def test_a_number_is_no_truth_deep_within_a_list_either() -> None:
+    assert json_patch([[0], 1], [[False], 1]) == [{"op": "replace", "path": "/0/0", "value": False}]
+
+
 def _same(one: Any, other: Any) -> bool:
     """Python takes 1 for true."""
     if isinstance(one, dict) and isinstance(other, dict):
