@@ -158,20 +158,13 @@ class AdsStream:
         """All of it was offered, and an answer is not there yet: an ACK of one type while others
         are in flight, which most of them are.
         """
-        clusters, endpoints = self.clusters, self.endpoints
-        secrets, listeners = self.secrets, self.listeners
         return (
             not (self.warming or self.others)
-            and not (
-                clusters.flight is None
-                and endpoints.flight is None
-                and secrets.flight is None
-                and listeners.flight is None
-            )
-            and _is_offered(clusters, snapshot.clusters)
-            and _is_offered(endpoints, snapshot.endpoints)
-            and _is_offered(listeners, snapshot.listeners)
-            and _is_offered(secrets, snapshot.secrets)
+            and self.in_flight
+            and _is_offered(self.clusters, snapshot.clusters)
+            and _is_offered(self.endpoints, snapshot.endpoints)
+            and _is_offered(self.listeners, snapshot.listeners)
+            and _is_offered(self.secrets, snapshot.secrets)
         )
 
     def retiring(self, snapshot: Snapshot) -> frozenset[str]:
@@ -186,6 +179,16 @@ class AdsStream:
     def exchanges(self) -> int:
         """Responses and the answers to them, of all types: another number, other counters."""
         return self.responses + self.answers
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether the proxy has not answered all that it was sent."""
+        return not (
+            self.clusters.flight is None
+            and self.endpoints.flight is None
+            and self.secrets.flight is None
+            and self.listeners.flight is None
+        )
 
     @property
     def listening(self) -> bool:

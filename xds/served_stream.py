@@ -1,16 +1,18 @@
 """One bidirectional gRPC stream, served: bytes in, bytes out, and exactly one end.
 
-ADS and KDS run on the same one. A task reads and hands each message to the owner of the state; a
-task writes what `send` queued. The peer, the owner and a fault of ours can each end the stream; the
-owner is told once, on the loop, and nothing is delivered afterwards.
+ADS and KDS run on the same one. A task reads and hands each message to the owner of the state;
+another is there while it writes what `send` queued. The peer, the owner and a fault of ours can
+each end the stream; the owner is told once, on the loop, and nothing is delivered afterwards.
+
+Thousands are open and quiet: what each of them keeps is counted in bytes.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import grpc
@@ -40,12 +42,6 @@ def transport_max(received_max: int) -> int:
     return received_max + received_max // 4
 
 
-def _seen(task: asyncio.Task[None]) -> None:
-    """A connection that is gone is told where it is read and written."""
-    if not task.cancelled():
-        task.exception()
-
-
 async def _greet(context: Context) -> None:
     await context.send_initial_metadata(())
 
@@ -56,6 +52,29 @@ class Later:
 
     size: int
     make: Callable[[], bytes]
+
+
+@dataclass(slots=True)
+class Latch:
+    """As an `asyncio.Event` that is set once, without a queue of its own (700 bytes)."""
+
+    _is_set: bool = False
+    _waiting: asyncio.Future[None] | None = None
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        self._is_set = True
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def wait(self) -> None:
+        if self._is_set:
+            return
+        if self._waiting is None:
+            self._waiting = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._waiting)
 
 
 @dataclass(slots=True)
@@ -74,10 +93,12 @@ class ServedStream:
     received_setting: str = ""
     turns: Turns = field(default_factory=Turns)
     room: Room = field(default_factory=Room)
-    queue: deque[bytes | Later] = field(default_factory=deque)
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-    over: asyncio.Event = field(default_factory=asyncio.Event)
+    queue: list[bytes | Later] = field(default_factory=list)
+    over: Latch = field(default_factory=Latch)
     ending: tuple[grpc.StatusCode, str] | None = None
+    _context: Context | None = None  # known while it runs
+    _greeting: asyncio.Task[None] | None = None
+    _writing: asyncio.Task[None] | None = None
 
     def send(self, data: bytes) -> None:
         """Queues one message; a stream that is over takes nothing."""
@@ -100,7 +121,12 @@ class ServedStream:
             self.end(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         else:
             self.queue.append(message)
-            self.wake.set()
+            self._begin_writing()
+
+    def _begin_writing(self) -> None:
+        if self.queue and self._context is not None and self._writing is None:
+            write = partial(self._write, self._context)
+            self._writing = asyncio.create_task(self._half(write, lasts=False))
 
     def end(self, code: grpc.StatusCode, message: str) -> None:
         if not self.over.is_set():
@@ -112,18 +138,19 @@ class ServedStream:
         much for one turn of the loop `deliver` hands back as something to wait for, before the next
         message is read.
         """
-        greeting = asyncio.create_task(_greet(context))
-        greeting.add_done_callback(_seen)
-        tasks = (
-            asyncio.create_task(self._ending_with(lambda: self._read(context, deliver))),
-            asyncio.create_task(self._ending_with(lambda: self._write(context, greeting))),
-        )
+        greeting = self._greeting = asyncio.create_task(_greet(context))
+        greeting.add_done_callback(self._greeted)
+        read = partial(self._read, context, deliver)
+        reading = asyncio.create_task(self._half(read, lasts=True))
+        self._context = context
+        self._begin_writing()
         try:
             await self.over.wait()
         finally:
             # Without an await before it: gRPC cancels this handler wherever it waits once the
             # connection is gone, and the owner would go on believing in a proxy that is dead.
             self.over.set()
+            tasks = [task for task in (reading, self._writing) if task is not None]
             for task in tasks:
                 task.cancel()
             closed()
@@ -131,18 +158,25 @@ class ServedStream:
         # end at all for the peer, for gRPC refuses to send them twice.
         await asyncio.gather(*tasks, greeting, return_exceptions=True)
 
-    async def _ending_with(self, half: Callable[[], Awaitable[None]]) -> None:
-        """The stream is over when one of its halves is, and why."""
+    def _greeted(self, task: asyncio.Task[None]) -> None:
+        """A connection that is gone is told where it is read and written."""
+        self._greeting = None
+        if not task.cancelled():
+            task.exception()
+
+    async def _half(self, half: Callable[[], Awaitable[None]], *, lasts: bool) -> None:
+        """The stream is over when one of its halves fails, and why; or one that `lasts` ends."""
         try:
             await half()
         except RemoteProtocolError as error:
             self.end(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         except grpc.aio.BaseError:
-            pass  # The connection is gone.
+            self.over.set()  # The connection is gone.
         except Exception as error:
             self.our_fault(error)
-        finally:
-            self.over.set()
+        else:
+            if lasts:
+                self.over.set()
 
     async def _read(self, context: Context, deliver: Deliver) -> None:
         """Until the peer closes its side."""
@@ -159,23 +193,23 @@ class ServedStream:
             if rest is not None:
                 await rest
 
-    async def _write(self, context: Context, greeting: asyncio.Task[None]) -> None:
-        await asyncio.shield(greeting)
-        while not self.over.is_set():
-            await self.wake.wait()
-            self.wake.clear()
-            while self.queue:
-                size = self.queue[0].size if isinstance(self.queue[0], Later) else 0
-                place = await self.room.take(size) if size >= LARGE else nullcontext()
-                with place:
-                    await self.turns.wait()
-                    if self.over.is_set():
-                        return
-                    await context.write(self._popped())
+    async def _write(self, context: Context) -> None:
+        """Until nothing waits."""
+        if self._greeting is not None:
+            await asyncio.shield(self._greeting)
+        while self.queue:
+            size = self.queue[0].size if isinstance(self.queue[0], Later) else 0
+            place = await self.room.take(size) if size >= LARGE else nullcontext()
+            with place:
+                await self.turns.wait()
+                if self.over.is_set():
+                    return
+                await context.write(self._popped())
+        self._writing = None
 
     def _popped(self) -> bytes:
         """No variable of a stream that waits holds what it wrote."""
-        message = self.queue.popleft()
+        message = self.queue.pop(0)
         return message.make() if isinstance(message, Later) else message
 
     def our_fault(self, error: Exception) -> None:

@@ -51,6 +51,9 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     # A PING for nearly every message that comes, to find out how much more could come: what proxies
     # send is small, and both sides pay for it in system calls.
     ("grpc.http2.bdp_probe", 0),
+    # Buffers of a connection are as large as TLS records, and stay: by the usual 16 kB a thousand
+    # proxies that were sent megabytes once keep 18 MB more.
+    ("grpc.tsi.max_frame_size", 4096),
     ("grpc.so_reuseport", 0),  # a second control plane on the port is an error, not a race
 )
 

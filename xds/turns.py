@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
+
+    _Piece: TypeAlias = asyncio.Future[None] | Callable[[], None]  # who waits, or what is called
 
 PIECES_A_TURN = 16  # some 50 us each for gRPC, which no clock here sees
 TURN_S = 0.004  # for what their owner does with them
@@ -37,8 +40,8 @@ class Turns:
         self._began = 0.0
         self._asked = False  # `_next` is on its way
         self._called = False  # those whose turn this is have not all begun
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._late: deque[asyncio.Future[None]] = deque()  # called, when the time was up
+        self._waiting: deque[_Piece] = deque()
+        self._late: deque[_Piece] = deque()  # called, when the time was up
 
     async def wait(self) -> None:
         """Until one more piece of work may begin: it is what follows, up to the next await."""
@@ -49,15 +52,17 @@ class Turns:
 
     def soon(self, work: Callable[[], None]) -> None:
         """Calls it in a later turn."""
-        self._in(self._waiting).add_done_callback(lambda _: self._work(work))
+        self._waiting.append(work)
+        self._ask()
 
     def _work(self, work: Callable[[], None]) -> None:
         if self._takes():
             work()
         else:
-            self._in(self._late).add_done_callback(lambda _: self._work(work))
+            self._late.append(work)
+            self._ask()
 
-    def _in(self, queue: deque[asyncio.Future[None]]) -> asyncio.Future[None]:
+    def _in(self, queue: deque[_Piece]) -> asyncio.Future[None]:
         mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue.append(mine)
         self._ask()
@@ -86,7 +91,10 @@ class Turns:
         called = 0
         while self._waiting and called < self._pieces:
             mine = self._waiting.popleft()
-            if not mine.done():  # cancelled with its stream
+            if not isinstance(mine, asyncio.Future):
+                asyncio.get_running_loop().call_soon(self._work, mine)
+                called += 1
+            elif not mine.done():  # cancelled with its stream
                 mine.set_result(None)
                 called += 1
         self._called = called > 0

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.cli.options import VARIABLE, port
+from reconciler.runtime.allocator import keep_little
 from reconciler.runtime.collector import seldom
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def run_until_signal(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """
 
     _many_open_files()
+    keep_little()
     seldom()
     sys.setswitchinterval(SWITCH_S)
 

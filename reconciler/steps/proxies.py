@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rpds import HashTrieMap, HashTrieSet
 
+from xds.copying import replace
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
@@ -46,6 +48,7 @@ class Proxies:
     counted: Nodes = NOBODY  # whose counters have changed since they were told
     uncertified: Nodes = NOBODY  # connected, whose first certificate is awaited or one has failed
     coming: Nodes = NOBODY  # connected, on the way to their first listeners
+    lagging: Nodes = NOBODY  # connected, with their first listeners, and an answer is awaited
 
     def get(self, node: str) -> Proxy | None:
         return self.by_node.get(node)
@@ -76,7 +79,10 @@ class Proxies:
 
     def insert(self, node: str, proxy: Proxy) -> Proxies:
         before = self.by_node.get(node)
+        if before is not None and _is_as_it_was(before, proxy):
+            return self._exchanged(before, proxy)
         online = proxy.stream is not None
+        coming = online and proxy.is_coming
         return Proxies(
             self.by_node.insert(node, proxy),
             _grouped(self.connected, proxy.key.mesh, node, online),
@@ -89,7 +95,23 @@ class Proxies:
             _with(self.failed, node, online and proxy.failed),
             _with(self.counted, node, online and proxy.has_counted),
             _with(self.uncertified, node, online and proxy.lacks_certificate),
-            _with(self.coming, node, online and proxy.is_coming),
+            _with(self.coming, node, coming),
+            _with(self.lagging, node, online and not coming and proxy.ads.in_flight),
+        )
+
+    def _exchanged(self, before: Proxy, proxy: Proxy) -> Proxies:
+        """What most inserts are: after a response, or an answer to one."""
+        node, coming = proxy.node_id, proxy.is_coming
+        return replace(
+            self,
+            by_node=self.by_node.insert(node, proxy),
+            users=self._used(before, proxy),
+            retiring=_with(self.retiring, node, proxy.retire_at is not None),
+            pending=_with(self.pending, node, not proxy.is_current),
+            watched=_with(self.watched, node, proxy.is_watched),
+            counted=_with(self.counted, node, proxy.has_counted),
+            coming=_with(self.coming, node, coming),
+            lagging=_with(self.lagging, node, not coming and proxy.ads.in_flight),
         )
 
     def remove(self, node: str) -> Proxies:
@@ -107,6 +129,7 @@ class Proxies:
             _with(self.counted, node, False),
             _with(self.uncertified, node, False),
             _with(self.coming, node, False),
+            _with(self.lagging, node, False),
         )
 
     def _used(
@@ -129,6 +152,23 @@ def proxies_of(proxies: Iterable[Proxy]) -> Proxies:
     for proxy in proxies:
         found = found.insert(proxy.node_id, proxy)
     return found
+
+
+def _is_as_it_was(before: Proxy, proxy: Proxy) -> bool:
+    """But for what it was sent and has answered: a stream is one proxy's, and present as long as
+    neither of these differs.
+    """
+    return (
+        proxy.stream is not None
+        and before.stream == proxy.stream
+        and before.identities is proxy.identities
+        and (before.snapshot is None) is (proxy.snapshot is None)
+        and before.listening is proxy.listening
+        and before.leaving is proxy.leaving
+        and before.failed is proxy.failed
+        and before.lost_at == proxy.lost_at
+        and before.held_until == proxy.held_until
+    )
 
 
 def _with(members: HashTrieSet[Member], one: Member, wanted: bool) -> HashTrieSet[Member]:

@@ -1,13 +1,14 @@
 """Who waits to be built anew: who is new, a queue, and who is gathered for the next round. Pure.
 
 Of one change after the other, each reaches many proxies: a thousand that arrive reach each of the
-others, again and again. So whom a change of services reaches is built in rounds. What comes during
-a round is gathered for the next. While rounds follow each other the pauses between them grow, up to
-three times what a round took: rounds have a quarter of the time, new proxies and policies the rest,
-and what comes faster than it can be built is built together. Where a round takes long they have
-half of it, and while many proxies come there is one in ten seconds: it costs as many messages and
-answers, too. A change that comes when nobody waits is built at once. Who is new and has nothing yet
-does not stand behind a thousand that have all but the news: it is every other one that is built.
+others, again and again. So whom a change of services reaches is built in rounds, and a round is
+over when nearly all have answered: their messages and answers cost more than what was built. What
+comes during a round is gathered for the next. While rounds follow each other the pauses between
+them grow, up to three times what a round took: rounds have a quarter of the time, new proxies and
+policies the rest, and what comes faster than it can be built is built together. Where a round takes
+long they have half of it, and while many proxies come there is one in ten seconds. A change that
+comes when nobody waits is built at once. Who is new and has nothing yet does not stand behind a
+thousand that have all but the news: it is every other one that is built.
 Times are those of events (seconds since the epoch).
 """
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 PAUSE = 3  # times what the round took, at most
 PAUSE_MAX_S = 0.5  # or as long as the round took
+ROUND_MAX_S = 10.0  # who has not answered by then is waited for no more
 
 NOBODY: HashTrieSet[str] = HashTrieSet()
 
@@ -66,11 +68,13 @@ class Waiting:
     queued: HashTrieSet[str] = NOBODY  # of the queue, without those that became new meanwhile
     gathered: HashTrieSet[str] = NOBODY  # for the next round
     due: float | None = None
-    left: int = 0  # of the queue, until the round is over; 0: none is being built
+    left: int = 0  # of the queue, until the round is built; 0: none is being built
+    answering: bool = False  # it is built, and answers to it are on their way
+    behind: int = 0  # proxies of which answers were awaited when it began: they may never come
     began: float = 0.0  # the round
     streak: int = 0  # rounds before it for whose end somebody waited
     free_at: float = 0.0  # the next may begin
-    took_s: float = 0.0  # the last round
+    took_s: float = 0.0  # the last round, until it was answered
 
     def __len__(self) -> int:
         return len(self.fresh) + len(self.queued) + len(self.gathered)
@@ -91,7 +95,7 @@ class Waiting:
     @property
     def wait_max_s(self) -> float:
         """From a change to the round that it is built in: such a round, and a pause as long."""
-        return max(PAUSE_MAX_S, 2 * self.took_s)
+        return max(PAUSE_MAX_S, min(ROUND_MAX_S, 2 * self.took_s))
 
     def with_new(self, node: str) -> Waiting:
         """It has nothing yet; itself when that is known."""
@@ -151,20 +155,41 @@ class Waiting:
             left=left,
         )
 
-    def at(self, now: float, least_s: float = 0.0) -> Waiting:
+    def at(self, now: float, least_s: float = 0.0, lagging: int = 0) -> Waiting:
         """With the next round begun, or with the time when it does: so long after the one before at
-        least.
+        least. `lagging` proxies have not answered yet.
         """
         if not self.gathered:
             return self
         latest = now + self.wait_max_s if self.due is None else self.due
-        due = latest if self.left else min(self.free_at, latest)
+        due = latest if self.left or self.answering else min(self.free_at, latest)
         due = max(due, self.began + least_s)
         if now < due:
             return self if due == self.due else replace(self, due=due)
         begun = replace(self, gathered=NOBODY, due=None).with_queued(self.gathered)
         streak = 0 if self.due is None else self.streak + 1
-        return replace(begun, left=len(begun.queue), began=now, streak=streak)
+        took_s = self.took_s
+        if self.answering:
+            took_s = min(ROUND_MAX_S, max(took_s, now - self.began))
+        return replace(
+            begun,
+            left=len(begun.queue),
+            began=now,
+            streak=streak,
+            answering=False,
+            behind=lagging,
+            took_s=took_s,
+        )
+
+    def answered(self, now: float) -> Waiting:
+        """Nearly all have answered the round."""
+        took_s = max(0.0, now - self.began)
+        if took_s > ROUND_MAX_S:
+            return replace(self, answering=False)
+        return replace(self, answering=False, took_s=took_s, free_at=self._free_at(now, took_s))
+
+    def _free_at(self, now: float, took_s: float) -> float:
+        return now + min(min(PAUSE, self.streak) * took_s, max(PAUSE_MAX_S, took_s))
 
     def upcoming(self, count: int) -> tuple[str, ...]:
         """Those that `taken` would take."""
@@ -195,10 +220,10 @@ class Waiting:
         queue = self.queue.without_first(passed) if queued else Line()
         left, free_at, took_s = max(0, self.left - passed), self.free_at, self.took_s
         left = left if queued else 0
-        if self.left and not left:
-            took_s = max(0.0, now - self.began)
-            pause = min(PAUSE, self.streak) * took_s
-            free_at = now + min(pause, max(PAUSE_MAX_S, took_s))
+        is_built = bool(self.left and not left)
+        if is_built:
+            took_s = max(took_s, now - self.began)  # at least, until it is answered
+            free_at = self._free_at(now, took_s)
         rest = replace(
             self,
             new=self.new.without_first(len(new)),
@@ -206,6 +231,7 @@ class Waiting:
             queue=queue,
             queued=queued,
             left=left,
+            answering=self.answering or is_built,
             free_at=free_at,
             took_s=took_s,
         )

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     from xds.view import ProxyView
 
 
-STORM_S, STORM_MIN, STORM_SHARE = 10.0, 50, 0.05
+STORM_S = 10.0  # from round to round while many proxies come
+MANY, MANY_SHARE = 50, 0.05  # proxies, and of those with a stream: more are many
 OUTBOUNDS_A_STEP, RESOURCES_A_STEP = 16, 4  # some 150 us and 500 us each
 
 
@@ -145,10 +146,13 @@ def mark_dirty(state: ZoneState, nodes: Iterable[str]) -> Outcome:
 
 def next_round(state: ZoneState, now: float) -> Outcome:
     """Whoever was gathered is queued when the time has come; otherwise when that is."""
-    before = state.dirty
+    before, lagging = state.dirty, len(state.proxies.lagging)
+    if before.answering and not _are_many(state, lagging - before.behind):
+        before = before.answered(now)
+        state = replace(state, dirty=before)
     if state.gathering is not None or not before.gathered:
         return state, ()
-    dirty = before.at(now, STORM_S if _is_stormy(state) else 0.0)
+    dirty = before.at(now, STORM_S if _is_stormy(state) else 0.0, lagging)
     if dirty is before:
         return state, ()
     ask: Effect = BuildSoon() if dirty.due is None else WakeAt(dirty.due)
@@ -157,7 +161,11 @@ def next_round(state: ZoneState, now: float) -> Outcome:
 
 def _is_stormy(state: ZoneState) -> bool:
     """Many proxies are on their way: what each of them changes is news to all others."""
-    return len(state.proxies.coming) > max(STORM_MIN, STORM_SHARE * len(state.streams))
+    return _are_many(state, len(state.proxies.coming) + len(state.dirty.fresh))
+
+
+def _are_many(state: ZoneState, proxies: int) -> bool:
+    return proxies > max(MANY, MANY_SHARE * len(state.streams))
 
 
 def build_due(state: ZoneState, now: float) -> Outcome:

@@ -84,7 +84,8 @@ def _continued(state: ZoneState, proxy: Proxy, received: DeltaRequest, now: floa
     state, sent = push(state, proxy, now)
     state, shown = _listening(state, proxy.node_id, now, brought=brought)
     state, marked = zone_report.mark(state, now)
-    return state, (*sent, *shown, *marked, *notes)
+    state, begun = zone_build.next_round(state, now) if state.dirty.answering else (state, ())
+    return state, (*sent, *shown, *marked, *begun, *notes)
 
 
 def _listening(state: ZoneState, node: str, now: float, *, brought: bool) -> Outcome:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING, TypeAlias
 
+from rpds import HashTrieMap
+
 from reconciler.match import service_of
 from reconciler.model.resource import Labels
 from reconciler.model.spec import Outbound, ReachableBackend, TagDestination, TransparentProxying
@@ -24,11 +26,12 @@ if TYPE_CHECKING:
     from reconciler.real import Real, Reals
 
 EXCLUSIVE, REACHABLE_BACKENDS = "Exclusive", "ReachableBackends"
-CLASSES_MAX = 1_024  # of proxies that are told different things; beyond, all are found anew
+CLASSES_MAX = 4_096  # of proxies that are told different things; beyond, who asked longest ago
 
 MOMENTS_MAX = 8  # earlier ones of which is known what differs
 
 _Class: TypeAlias = "tuple[str, Reach]"
+_Leading: TypeAlias = "HashTrieMap[str, frozenset[Entry]]"  # by service: what leads to its tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ class Resolvable:
     at which there is an outbound. Addresses are as they were given: `mapped` is their other form.
 
     `_since`: earlier moments, and the entries that differ from them. `_classes` is handed on from
-    one to the next: what each class was told last, and what it was found by.
+    one to the next: what each class was told last, and what it was found by, who asked last at the
+    end.
     """
 
     outbounds: tuple[Outbound, ...] = ()
@@ -62,6 +66,7 @@ class Resolvable:
     _held: Held = field(default_factory=Held, repr=False)
     _since: tuple[tuple[Held, frozenset[Entry]], ...] = field(default=(), repr=False)
     _classes: dict[_Class, _Known] = field(default_factory=dict, repr=False)
+    _leading: _Leading = field(default_factory=HashTrieMap, repr=False)
 
     def followed(
         self,
@@ -87,7 +92,19 @@ class Resolvable:
         touched = frozenset(changes)
         earlier = ((at, entries | touched) for at, entries in self._since[: MOMENTS_MAX - 1])
         since = (self._held, touched), *earlier
-        return Resolvable(*self._flat(held), held, since, self._classes)
+        leading = self._led(changes)
+        return Resolvable(*self._flat(held), held, since, self._classes, leading)
+
+    def _led(self, changes: Mapping[Entry, Piece | None]) -> _Leading:
+        leading = self._leading
+        for entry, now in changes.items():
+            before, after = _services(self._held.pieces.get(entry)), _services(now)
+            for service in before - after:
+                left = leading[service] - {entry}
+                leading = leading.insert(service, left) if left else leading.remove(service)
+            for service in after - before:
+                leading = leading.insert(service, leading.get(service, NOTHING) | {entry})
+        return leading
 
     def _flat(self, held: Held) -> tuple[tuple[Outbound, ...], tuple[Domain, ...]]:
         return (
@@ -102,18 +119,22 @@ class Resolvable:
         if reach == EVERYTHING and mode not in (EXCLUSIVE, REACHABLE_BACKENDS):
             return self
         key, nobody = (mode, reach), _Known(self._held, None, None, Resolvable())
-        known = self._classes.get(key)
+        known = self._classes.pop(key, None)
         chosen = None if known is None else known.chosen
         if reach.backends is not None and (known is None or known.reals is not reals):
             chosen = _chosen(reach.backends, reals, zone)
         same = known is not None and known.chosen == chosen
         if known is not None and same and known.held is self._held:
+            self._classes[key] = known
             return known.result
-        if known is None and len(self._classes) >= CLASSES_MAX:
-            self._classes.clear()
+        while len(self._classes) >= CLASSES_MAX:
+            del self._classes[next(iter(self._classes))]
         before = (known or nobody).result
-        touched = self._touched(known.held) if known is not None and same else None
-        entries = {*self._held.pieces, *before._held.pieces} if touched is None else touched
+        few = self._few(mode, reach, chosen)
+        touched = self._touched(known.held) if few is None and known is not None and same else None
+        entries: Iterable[Entry] | None = touched
+        if entries is None:
+            entries = {*(self._held.pieces if few is None else few), *before._held.pieces}
         kept = _keeping(mode, reach, chosen)
         pieces = ((entry, self._held.pieces.get(entry)) for entry in entries)
         held = before._held.put({e: p and kept(e, p) for e, p in pieces})
@@ -121,6 +142,19 @@ class Resolvable:
         if held is not before._held:
             found = Resolvable(*before._flat(held), held)
         self._classes[key] = _Known(self._held, reals, chosen, found)
+        return found
+
+    def _few(
+        self, mode: str, reach: Reach, chosen: Mapping[Entry, frozenset[int]] | None
+    ) -> set[Entry] | None:
+        """Whatever a class may have that says which it calls; None: it does not."""
+        if mode != EXCLUSIVE and not reach.services:
+            return None
+        if chosen is None and not _has_none_real(mode, reach):
+            return None
+        found = set(chosen or ())
+        if mode != EXCLUSIVE:
+            found.update(*(self._leading.get(service, NOTHING) for service in reach.services))
         return found
 
     def _touched(self, at: Held) -> frozenset[Entry] | None:
@@ -154,7 +188,7 @@ def _keeping(
     mode: str, reach: Reach, chosen: Mapping[Entry, frozenset[int]] | None
 ) -> Callable[[Entry, Piece], Piece | None]:
     """As Kuma decides, but for what may call what by MeshTrafficPermission, which is off there."""
-    none_real = chosen is None and (bool(reach.services) or mode == REACHABLE_BACKENDS)
+    none_real = chosen is None and _has_none_real(mode, reach)
     to_services = _to(reach.services)
 
     def kept(entry: Entry, piece: Piece) -> Piece | None:
@@ -171,6 +205,18 @@ def _keeping(
 
 
 NO_PORTS: frozenset[int] = frozenset()
+NOTHING: frozenset[Entry] = frozenset()
+
+
+def _has_none_real(mode: str, reach: Reach) -> bool:
+    """Of real services, where it says none of them."""
+    return bool(reach.services) or mode == REACHABLE_BACKENDS
+
+
+def _services(piece: Piece | None) -> set[str]:
+    """That it leads to by their tags."""
+    leading = (outbound.destination for outbound in piece.outbounds) if piece is not None else ()
+    return {service_of(to.tags) for to in leading if isinstance(to, TagDestination)}
 
 
 def _to(services: frozenset[str]) -> Callable[[Outbound], bool]:

@@ -312,3 +312,60 @@ async def test_a_message_is_not_followed_by_a_ping() -> None:
             served.publish(clusters(a=str(number).encode()))
         connection.abort()
     assert pings == 0
+
+
+async def test_tls_records_are_short_for_buffers_of_connections_are_as_large() -> None:
+    """Of thousands that are open: a large response leaves little behind."""
+    async with (
+        serving(clusters(a=b"1" * 200_000)) as (_, port),
+        recorded(port) as (relay, seen),
+        asyncio.timeout(10),
+        AdsClient(relay, CERTIFICATE.cert_pem) as client,
+    ):
+        await client.send(DeltaRequest(CLUSTER, node=NODE))
+        assert [r.name for r in (await client.receive()).resources] == ["a"]
+    lengths = tls_records(bytes(seen))
+    assert sum(lengths) > 200_000
+    assert max(lengths) <= 4096
+
+
+@asynccontextmanager
+async def recorded(port: int) -> AsyncIterator[tuple[int, bytearray]]:
+    """A relay to it, and the bytes that came from there."""
+    seen, tasks = bytearray(), list[asyncio.Task[None]]()
+    writers: list[asyncio.StreamWriter] = []
+
+    async def copied(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kept: bytearray
+    ) -> None:
+        while data := await reader.read(65536):
+            kept += data
+            writer.write(data)
+            await writer.drain()
+
+    async def relayed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far = await asyncio.open_connection("127.0.0.1", port)
+        writers.extend((writer, far[1]))
+        tasks.append(asyncio.create_task(copied(reader, far[1], bytearray())))
+        tasks.append(asyncio.create_task(copied(far[0], writer, seen)))
+
+    server = await asyncio.start_server(relayed, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], seen
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        for writer in writers:
+            writer.close()
+        closed = (writer.wait_closed() for writer in writers)
+        await asyncio.gather(*tasks, *closed, return_exceptions=True)
+
+
+def tls_records(data: bytes) -> list[int]:
+    """The lengths of whole ones (RFC 8446, 5.1)."""
+    lengths, at = [], 0
+    while at + 5 <= len(data):
+        lengths.append(int.from_bytes(data[at + 3 : at + 5]))
+        at += 5 + lengths[-1]
+    return lengths

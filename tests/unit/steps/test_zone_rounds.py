@@ -7,22 +7,22 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.steps import zone_build
 from reconciler.steps import zone_state as z
 from reconciler.steps.proxies import proxies_of
-from reconciler.steps.waiting import PAUSE, PAUSE_MAX_S, Waiting
-from reconciler.steps.zone_build import STORM_S
+from reconciler.steps.waiting import PAUSE, PAUSE_MAX_S, ROUND_MAX_S, Waiting
+from reconciler.steps.zone_build import MANY, STORM_S
 from tests.support.step_fleet import StepFleet, document, step_fleet, timeout, zone_of_steps
 from xds.ads_stream import AdsStream
 from xds.copying import replace
 
 if TYPE_CHECKING:
-    import pytest
-
     from reconciler.steps.proxy_state import Proxy
+    from xds.discovery import DeltaResponse
 
 SERVICES = 10
 NODES = st.sets(st.sampled_from([f"n{i}" for i in range(12)]))
@@ -142,16 +142,74 @@ def test_who_is_new_stands_behind_no_round_and_no_round_stands_behind_who_is_new
     assert taken == [("x", "a"), ("c", "b"), ("y", "d")]
 
 
-def test_rounds_that_take_long_have_half_of_the_time() -> None:
+@pytest.mark.parametrize("built_s", [1.0, 4.0])
+def test_rounds_that_take_long_have_half_of_the_time(built_s: float) -> None:
+    """They take until they are answered."""
     waiting, now = Waiting().with_gathered("a").at(1000.0), 1000.0
     began = []
     while now < 1040.0:
         began += [waiting.began] if waiting.left and waiting.began not in began else []
-        if waiting.left and now - waiting.began >= 4.0:
+        if waiting.left and now - waiting.began >= built_s:
             _, waiting = waiting.taken(2, now)
+        if waiting.answering and now - waiting.began >= 4.0:
+            waiting = waiting.answered(now)
         waiting = waiting.with_gathered("b").at(now)
         now += 0.25
-    assert [round(after - before) for before, after in pairwise(began)][1:] == [8, 8, 8, 8]
+    assert [round(after - before) for before, after in pairwise(began)][-3:] == [8, 8, 8]
+
+
+def test_a_round_is_over_when_nearly_all_have_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one waits for that, in whose messages and answers its own would stand."""
+    fleet = step_fleet(120, 3)
+    sent: list[tuple[str, DeltaResponse]] = []
+    fleet.run(2 * PAUSE_MAX_S)
+    monkeypatch.setattr(fleet, "_received", lambda *response: sent.append(response))
+    fleet.leave("stream-s0-0")
+    _turns(fleet, 200)
+    assert len(fleet.state.proxies.lagging) == 119
+    began = fleet.state.dirty.began
+    fleet.leave("stream-s0-3")
+    _turns(fleet, 60)
+    assert (len(fleet.state.dirty.gathered), fleet.state.dirty.began) == (118, began)
+    while len(fleet.state.proxies.lagging) > MANY:
+        assert fleet.state.dirty.began == began
+        stream, response = sent.pop(0)
+        if stream in fleet.envoys:
+            fleet.envoys[stream].receive(response)
+        fleet.turn()
+    _turns(fleet, 5)
+    assert fleet.state.dirty.began > began
+
+
+def test_who_never_answers_is_waited_for_as_long_as_a_round_takes() -> None:
+    waiting = Waiting().with_gathered("a").at(1000.0)
+    _, waiting = waiting.taken(2, 1001.0)
+    assert waiting.answering
+    assert waiting.with_gathered("b").at(1001.1).at(1003.0).left == 0
+    assert waiting.with_gathered("b").at(1001.1).at(1003.2).left == 1
+    late = waiting.answered(1001.0 + ROUND_MAX_S)
+    assert (late.answering, late.took_s) == (False, 1.0), "who comes back much later took no round"
+
+
+def test_who_did_not_answer_the_round_before_is_not_waited_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fleet = step_fleet(120, 3)
+    fleet.run(2 * PAUSE_MAX_S)
+    for stream in [f"stream-{document(i, 3, 5)['name']}" for i in range(1, 70)]:
+        monkeypatch.setattr(fleet.envoys[stream], "receive", lambda _: None)
+    for number in (90, 93):
+        fleet.leave(f"stream-s0-{number}")
+        fleet.run_for(2 * PAUSE_MAX_S)
+        assert fleet.state.dirty.answering is (number == 90)
+    assert len(fleet.state.proxies.lagging) == 69
+    assert fleet.state.dirty.took_s < 2 * PAUSE_MAX_S
+
+
+def test_after_a_long_round_a_change_waits_ten_seconds_at_most() -> None:
+    waiting = Waiting().with_gathered("a").at(1000.0)
+    _, waiting = waiting.taken(2, 1060.0)
+    assert waiting.wait_max_s == ROUND_MAX_S
 
 
 def fleet_policies(fleet: StepFleet) -> tuple[Any, ...]:
@@ -167,7 +225,7 @@ def _turns(fleet: StepFleet, count: int) -> None:
         fleet.turn()
 
 
-@given(st.lists(st.tuples(st.sampled_from("qgntw"), NODES, st.floats(0.0, 1.0)), max_size=40))
+@given(st.lists(st.tuples(st.sampled_from("qgntwa"), NODES, st.floats(0.0, 1.0)), max_size=40))
 def test_nobody_is_forgotten_or_waits_too_long(acts: list[tuple[str, set[str], float]]) -> None:
     waiting, now, expected = Waiting(), 1000.0, set[str]()
     since: float | None = None
@@ -175,7 +233,9 @@ def test_nobody_is_forgotten_or_waits_too_long(acts: list[tuple[str, set[str], f
     for kind, nodes, after in acts:
         now += after
         before = waiting
-        if kind == "t":
+        if kind == "a":
+            waiting = waiting.answered(now) if waiting.answering else waiting
+        elif kind == "t":
             batch, waiting = waiting.at(now).taken(3, now)
             assert len(set(batch)) == len(batch)
             assert set(batch) <= expected

@@ -13,7 +13,7 @@ from reconciler.vips import pieces
 from reconciler.vips import resolvable as resolvable_module
 from reconciler.vips.allocation import Allocations, Pools
 from reconciler.vips.entries import Entry, EntryKind, Holder, Port, to_service
-from reconciler.vips.resolvable import Reach, Resolvable, mapped
+from reconciler.vips.resolvable import MOMENTS_MAX, Reach, Resolvable, mapped
 from reconciler.vips.wanted import precedence
 from tests.support.mesh import a_dataplane, a_mesh_service, an_external, an_inbound
 from tests.support.names import (
@@ -218,10 +218,19 @@ def test_a_name_means_what_the_zone_has_before_what_is_of_no_zone() -> None:
 def test_however_many_say_different_things_no_more_than_so_many_are_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Who asked longest ago is found anew."""
     monkeypatch.setattr(resolvable_module, "CLASSES_MAX", 2)
     found = resolvable(*ALL)
-    for name in ("a", "b", "c", "d"):
+    first, second = (
         found.for_reachable("Everywhere", Reach(frozenset({name})), Reals(), "east")
+        for name in ("s1", "s2")
+    )
+    for name, known in (("s1", first), ("c", None), ("s1", first), ("d", None), ("s1", first)):
+        told = found.for_reachable("Everywhere", Reach(frozenset({name})), Reals(), "east")
+        assert known is None or told is known
+    again = found.for_reachable("Everywhere", Reach(frozenset({"s2"})), Reals(), "east")
+    assert again is not second
+    assert again.domains == second.domains
     assert len(found._classes) == 2
 
 
@@ -242,13 +251,35 @@ def test_one_name_among_a_thousand_looks_at_itself_alone(monkeypatch: pytest.Mon
     assert len(second.outbounds) == 1_001
     mine = second.for_reachable("Everywhere", reach, Reals(), "east")
     assert [name for name, _ in mine.domains] == ["new.mesh", "s5.mesh"]
-    assert len(looked) == 3  # one piece, and a name for the mesh and for the class
+    assert len(looked) == 4  # its two pieces, and a name for the mesh and for the class
     looked.clear()
-    for entry in (service("s6"), service("s7")):
+    for entry in map(service, ("s6", "s7", *(f"s{at}" for at in range(10, 10 + MOMENTS_MAX)))):
         second = second.followed(after.holders, {}, [entry])
     assert second.for_reachable("Everywhere", reach, Reals(), "east") is mine
-    assert len(second.outbounds) == 999
-    assert not looked
+    assert len(second.outbounds) == 1_001 - 2 - MOMENTS_MAX
+    assert looked == ["only", "only"], "however long ago it asked"
+
+
+def test_what_leads_to_a_service_follows_it_from_one_entry_to_another() -> None:
+    """A class that says which services it calls looks at what leads to them, and at no more."""
+    reach, vob = Reach(frozenset({"s2"})), {"name": "srv", "tagKey": SERVICE}
+    to = [
+        a_virtual_outbound("v", "x.mesh", "80", {SERVICE: s}, parameters=(vob,))
+        for s in ("s1", "s2")
+    ]
+    dataplanes = (a_dataplane("a", an_inbound("s1"), an_inbound("s2", port=81)),)
+    before = wanted(*dataplanes, to[0])
+    held, _ = Allocations().followed("default", before.entries, 0.0, Pools())
+    first = Resolvable().followed(before.holders, held.of("default"), before.holders)
+    names = [name for name, _ in first.for_reachable("Everywhere", reach, Reals(), "east").domains]
+    assert names == ["s2.mesh"]
+    after, differing = before.followed(by_type(*dataplanes, to[1]))
+    second = first.followed(after.holders, held.of("default"), differing)
+    found = second.for_reachable("Everywhere", reach, Reals(), "east")
+    assert [name for name, _ in found.domains] == ["s2.mesh", "x.mesh"]
+    third = second.followed(before.holders, held.of("default"), differing)
+    found = third.for_reachable("Everywhere", reach, Reals(), "east")
+    assert [name for name, _ in found.domains] == ["s2.mesh"]
 
 
 def counting(looked: list[str], real: Callable[..., object]) -> Callable[..., object]:

@@ -292,3 +292,49 @@ async def test_who_takes_nothing_is_ended_at_the_limit_whatever_is_made_later() 
         stream.send_later(1, lambda: b"")
     assert stream.ending is not None
     assert "2 messages" in stream.ending[1]
+
+
+async def test_a_quiet_stream_keeps_no_task_that_writes() -> None:
+    """Thousands are quiet: what waits for something to write would be two kilobytes of each."""
+    stream, peer, owner = ServedStream(queue_max=4), Peer(), Owner()
+    peer.takes.set()
+    before = asyncio.all_tasks()
+    handler = running(stream, peer, owner)
+    async with asyncio.timeout(5):
+        for round_ in (1, 2):
+            for _ in range(3):
+                stream.send(b"response")
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert len(peer.written) == 3 * round_
+            assert len(asyncio.all_tasks() - before) == 2, "the handler, and who reads"
+        peer.gone.set()
+        await handler
+    assert owner.closed == 1
+
+
+async def test_what_is_sent_before_a_stream_runs_is_written_when_it_does() -> None:
+    stream, peer, owner = ServedStream(queue_max=4), Peer(), Owner()
+    stream.send(b"early")
+    peer.takes.set()
+    handler = running(stream, peer, owner)
+    async with asyncio.timeout(5):
+        for _ in range(20):
+            await asyncio.sleep(0)
+        peer.gone.set()
+        await handler
+    assert peer.written == [b"early"]
+
+
+async def test_who_waits_for_the_end_no_more_disturbs_nobody_else_who_does() -> None:
+    stream = ServedStream(queue_max=4)
+    first, second = (asyncio.create_task(stream.over.wait()) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0)
+    assert not second.done()
+    stream.end(grpc.StatusCode.OK, "")
+    async with asyncio.timeout(5):
+        await second
+        await stream.over.wait()
+    assert first.cancelled()

@@ -1,0 +1,27 @@
+"""How much of what was freed C's allocator keeps (glibc's; others are left as they are)."""
+
+from __future__ import annotations
+
+import ctypes
+
+# <malloc.h>, mallopt(3)
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
+SETTINGS = {
+    # By default each thread that allocates has a heap of its own, and each keeps what was free at
+    # its end. gRPC has a dozen; the interpreter lets one of them work at a time anyway.
+    M_ARENA_MAX: 1,
+    # By default what is mapped by itself, and so given back when it is freed, grows with what was:
+    # after the first message of megabytes the next ones come out of the heap, and leave holes.
+    M_MMAP_THRESHOLD: 128 * 1024,
+    M_TRIM_THRESHOLD: 256 * 1024,
+}
+
+
+def keep_little() -> None:
+    """To be called before there are threads. A thousand proxies that were sent 2.5 MB each leave
+    20 MB less behind.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for parameter, value in SETTINGS.items():
+            mallopt(parameter, value)
