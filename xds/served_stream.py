@@ -166,16 +166,18 @@ class ServedStream:
 
     async def _half(self, half: Callable[[], Awaitable[None]], *, lasts: bool) -> None:
         """The stream is over when one of its halves fails, and why; or one that `lasts` ends."""
+        goes_on = False
         try:
             await half()
+            goes_on = not lasts
         except RemoteProtocolError as error:
             self.end(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         except grpc.aio.BaseError:
-            self.over.set()  # The connection is gone.
+            pass  # The connection is gone.
         except Exception as error:
             self.our_fault(error)
-        else:
-            if lasts:
+        finally:  # Also when it is cancelled from outside, as gRPC may.
+            if not goes_on:
                 self.over.set()
 
     async def _read(self, context: Context, deliver: Deliver) -> None:

@@ -7,6 +7,7 @@ own.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING, TypeAlias
@@ -96,14 +97,19 @@ class Resolvable:
         return Resolvable(*self._flat(held), held, since, self._classes, leading)
 
     def _led(self, changes: Mapping[Entry, Piece | None]) -> _Leading:
+        """Each service is looked at once: a thousand entries may lead to it."""
         leading = self._leading
+        lost: defaultdict[str, set[Entry]] = defaultdict(set)
+        won: defaultdict[str, set[Entry]] = defaultdict(set)
         for entry, now in changes.items():
             before, after = _services(self._held.pieces.get(entry)), _services(now)
             for service in before - after:
-                left = leading[service] - {entry}
-                leading = leading.insert(service, left) if left else leading.remove(service)
+                lost[service].add(entry)
             for service in after - before:
-                leading = leading.insert(service, leading.get(service, NOTHING) | {entry})
+                won[service].add(entry)
+        for service in {*lost, *won}:
+            left = leading.get(service, NOTHING) - lost[service] | won[service]
+            leading = leading.insert(service, left) if left else leading.remove(service)
         return leading
 
     def _flat(self, held: Held) -> tuple[tuple[Outbound, ...], tuple[Domain, ...]]:
