@@ -280,6 +280,9 @@ def test_what_leads_to_a_service_follows_it_from_one_entry_to_another() -> None:
     third = second.followed(before.holders, held.of("default"), differing)
     found = third.for_reachable("Everywhere", reach, Reals(), "east")
     assert [name for name, _ in found.domains] == ["s2.mesh"]
+    assert dict(third._leading) == dict(first._leading), (
+        "nothing is kept of what leads there no more"
+    )
 
 
 def counting(looked: list[str], real: Callable[..., object]) -> Callable[..., object]:
