@@ -16,12 +16,15 @@ CHUNK = 65536
 
 
 class Tap:
-    """Listens on `port` and relays to `target`; `seen` holds the bytes of both directions."""
+    """Listens on `port` and relays to `target`; `seen` holds the bytes of both directions,
+    `answers` those that came from `target`.
+    """
 
     def __init__(self, port: int, target: tuple[str, int]) -> None:
         self.port = port
         self.target = target
         self.seen = bytearray()
+        self.answers = bytearray()
         self.connections = 0
         self._server: asyncio.Server | None = None
         self._relays: set[asyncio.Task[None]] = set()
@@ -51,13 +54,19 @@ class Tap:
         self.connections += 1
         with contextlib.suppress(OSError), contextlib.closing(writer):
             far_reader, far_writer = await asyncio.open_connection(*self.target)
-            await asyncio.gather(self._copy(reader, far_writer), self._copy(far_reader, writer))
+            await asyncio.gather(
+                self._copy(reader, far_writer, self.seen),
+                self._copy(far_reader, writer, self.seen, self.answers),
+            )
 
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _copy(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *kept: bytearray
+    ) -> None:
         try:
             while data := await reader.read(CHUNK):
-                if len(self.seen) < KEPT_MAX:
-                    self.seen += data
+                for bytes_ in kept:
+                    if len(bytes_) < KEPT_MAX:
+                        bytes_ += data
                 writer.write(data)
                 await writer.drain()
         finally:

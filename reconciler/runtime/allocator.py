@@ -5,15 +5,15 @@ from __future__ import annotations
 import ctypes
 
 # <malloc.h>, mallopt(3)
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8
 SETTINGS = {
     # By default each thread that allocates has a heap of its own, and each keeps what was free at
     # its end. gRPC has a dozen; the interpreter lets one of them work at a time anyway.
     M_ARENA_MAX: 1,
-    # By default what is mapped by itself, and so given back when it is freed, grows with what was:
-    # after the first message of megabytes the next ones come out of the heap, and leave holes.
+    # What is mapped by itself, and so given back when it is freed. This is where it begins, but
+    # unless it is set it grows: after the first message of megabytes the next ones come out of the
+    # heap, and leave holes.
     M_MMAP_THRESHOLD: 128 * 1024,
-    M_TRIM_THRESHOLD: 256 * 1024,
 }
 
 

@@ -155,8 +155,8 @@ def proxies_of(proxies: Iterable[Proxy]) -> Proxies:
 
 
 def _is_as_it_was(before: Proxy, proxy: Proxy) -> bool:
-    """But for what it was sent and has answered: a stream is one proxy's, and present as long as
-    neither of these differs.
+    """But for what it was sent and has answered, and what it depends on. The sets that
+    `_exchanged` leaves alone follow from what is compared here.
     """
     return (
         proxy.stream is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from google.protobuf.any_pb2 import Any
 
+from reconciler.demo.tap import Tap
 from tests.bench import h2
 from tests.support.ads_client import (
     DELTA_METHOD,
@@ -316,50 +318,19 @@ async def test_a_message_is_not_followed_by_a_ping() -> None:
 
 async def test_tls_records_are_short_for_buffers_of_connections_are_as_large() -> None:
     """Of thousands that are open: a large response leaves little behind."""
-    async with (
-        serving(clusters(a=b"1" * 200_000)) as (_, port),
-        recorded(port) as (relay, seen),
-        asyncio.timeout(10),
-        AdsClient(relay, CERTIFICATE.cert_pem) as client,
-    ):
-        await client.send(DeltaRequest(CLUSTER, node=NODE))
-        assert [r.name for r in (await client.receive()).resources] == ["a"]
-    lengths = tls_records(bytes(seen))
+    async with serving(clusters(a=b"1" * 200_000)) as (_, port), asyncio.timeout(10):
+        listening = socket.create_server(("127.0.0.1", 0))
+        tap = Tap(listening.getsockname()[1], ("127.0.0.1", port))
+        await tap.start(listening)
+        try:
+            async with AdsClient(tap.port, CERTIFICATE.cert_pem) as client:
+                await client.send(DeltaRequest(CLUSTER, node=NODE))
+                assert [r.name for r in (await client.receive()).resources] == ["a"]
+        finally:
+            await tap.stop()
+    lengths = tls_records(bytes(tap.answers))
     assert sum(lengths) > 200_000
     assert max(lengths) <= 4096
-
-
-@asynccontextmanager
-async def recorded(port: int) -> AsyncIterator[tuple[int, bytearray]]:
-    """A relay to it, and the bytes that came from there."""
-    seen, tasks = bytearray(), list[asyncio.Task[None]]()
-    writers: list[asyncio.StreamWriter] = []
-
-    async def copied(
-        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kept: bytearray
-    ) -> None:
-        while data := await reader.read(65536):
-            kept += data
-            writer.write(data)
-            await writer.drain()
-
-    async def relayed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far = await asyncio.open_connection("127.0.0.1", port)
-        writers.extend((writer, far[1]))
-        tasks.append(asyncio.create_task(copied(reader, far[1], bytearray())))
-        tasks.append(asyncio.create_task(copied(far[0], writer, seen)))
-
-    server = await asyncio.start_server(relayed, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1], seen
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        for writer in writers:
-            writer.close()
-        closed = (writer.wait_closed() for writer in writers)
-        await asyncio.gather(*tasks, *closed, return_exceptions=True)
 
 
 def tls_records(data: bytes) -> list[int]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
-SERVES_WITHIN_S = 3.0  # of processor time; 1 where nothing else runs, 2 on a loaded machine
+SERVES_WITHIN = 2.0  # times the processor time that the program alone takes until it is there
 RATE = 60.0  # calls a second
 
 
@@ -83,7 +85,23 @@ async def test_a_zone_restarts_from_its_own_disk_while_the_global_is_away(world:
         world.run_global()
         await world.until("west at its global", lambda: world.status("west")["connected"] is True)
         assert failed(load, began) == []
-    assert took < SERVES_WITHIN_S, took
+    assert took < SERVES_WITHIN * program_s(), took
+
+
+PROGRAM = """
+import time
+import reconciler.cli.main, reconciler.cli.zone, reconciler.zone_cp.process
+from reconciler.warm_up import warm_up
+
+warm_up()
+print(time.process_time())
+"""
+
+
+def program_s() -> float:
+    """Of processor time, on this machine: a zone that has nothing to serve yet."""
+    command = (sys.executable, "-c", PROGRAM)
+    return float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
 
 
 def ingress_history(world: World, zone: str) -> list[str]:

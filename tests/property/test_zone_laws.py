@@ -5,10 +5,11 @@ whatever comes in whatever order.
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from rpds import HashTrieMap
 
 from reconciler.context import mesh_context
 from reconciler.kds.manifest import ConvergenceReport
@@ -16,15 +17,16 @@ from reconciler.model.resource import ResourceKey
 from reconciler.steps import zone_admin, zone_certificates, zone_report
 from reconciler.steps import zone_state as z
 from reconciler.steps.proxies import Proxies, proxies_of
-from reconciler.view import sidecar_view
+from reconciler.steps.proxy_state import Failing, Identity, Proxy
+from reconciler.view import ProxyTraits, sidecar_view
 from tests.simulation.documents import refused_timeout
 from tests.support.step_fleet import StepFleet, document, mesh_with_mtls, permission, timeout
 from tests.support.step_fleet import zone_of_steps as zone
 from tests.support.zone import MESH, policy
+from xds.snapshot import EMPTY
 
 if TYPE_CHECKING:
     from reconciler.model.resource import MeshResource
-    from reconciler.steps.proxy_state import Proxy
     from reconciler.steps.zone_state import ZoneState
 
 SERVICES, CALLS = 4, 3
@@ -179,3 +181,33 @@ def test_mesh_that_is_gone_and_comes_back_is_looked_at() -> None:
     fleet.commit("again", MESH, timeout(7000))
     fleet.run(0.1)
     holds(fleet.state)
+
+
+FAILING = Identity(failing=Failing(("digest", "uri"), 1, 1000.0, "no entropy"))
+KINDS: dict[str, tuple[Any, ...]] = {
+    "stream": (None, "s1", "s2"),
+    "failed": (False, True),
+    "listening": (True, False),
+    "leaving": (False, True),
+    "lost_at": (None, 1000.0),
+    "held_until": (None, 1001.0),
+    "snapshot": (None, EMPTY),
+    "identities": (HashTrieMap(), HashTrieMap({"default": FAILING})),
+    "retire_at": (None, 1002.0),
+    "services": ((), ("a",), ("a", "b")),
+}
+CHANGES = st.sampled_from([(kind, value) for kind, values in KINDS.items() for value in values])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(CHANGES, min_size=10, max_size=30))
+def test_what_is_kept_of_all_proxies_follows_whatever_changes_of_one(
+    changes: list[tuple[str, Any]],
+) -> None:
+    key = ResourceKey("Dataplane", "default", "web")
+    proxy = Proxy("default.web", key, ProxyTraits(node_id="default.web"), stream="s1")
+    kept = proxies_of([proxy])
+    for kind, value in changes:
+        proxy = replace(proxy, **{kind: value})
+        kept = kept.insert(proxy.node_id, proxy)
+        assert kept == proxies_of([proxy]), kind

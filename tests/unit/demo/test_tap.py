@@ -24,7 +24,8 @@ async def test_tap_relays_both_ways_and_stops_under_way_without_a_complaint() ->
         reader, writer = await asyncio.open_connection(*tap._server.sockets[0].getsockname())
         writer.write(b"there and back")
         assert await reader.readexactly(14) == b"there and back"
-        assert bytes(tap.seen) == b"there and back" * 2
+        assert tap.seen == b"there and back" * 2
+        assert tap.answers == b"there and back"
         await tap.stop()
         assert await reader.read() == b""
         writer.close()

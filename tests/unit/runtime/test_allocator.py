@@ -5,15 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BLOCKS = 40  # of 1 MB
+BLOCKS, THREADS = 40, 3  # of 1 MB, for each
 # Blocks with something small between them, in several threads, all freed but what is small; then
-# the megabytes that the process has more than before.
+# the megabytes that the process has more than before, and C's word on its heaps.
 PROGRAM = f"""
 import ctypes, sys, threading
-from reconciler.runtime.allocator import keep_little
+from reconciler.cli.running import run_until_signal
+
+async def nothing(stop):
+    pass
 
 if "settled" in sys.argv:
-    keep_little()
+    run_until_signal(nothing)
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, (ctypes.c_void_p,)
 
@@ -30,24 +33,29 @@ def work():
     blocks = []
     for _ in range({BLOCKS}):
         blocks.append(filled(2**20))
-        filled(64)
+        filled(2000)
     for block in blocks:
         libc.free(block)
 
 before = resident()
-threads = [threading.Thread(target=work) for _ in range(3)]
+threads = [threading.Thread(target=work) for _ in range({THREADS})]
 for thread in threads:
     thread.start()
 for thread in threads:
     thread.join()
 print(resident() - before)
+libc.malloc_stats()
 """
 
 
-def kept_mb(*arguments: str) -> float:
+def kept(*arguments: str) -> tuple[float, int]:
+    """Megabytes, and how many heaps there are."""
     command = (sys.executable, "-c", PROGRAM, *arguments)
-    return float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    ended = subprocess.run(command, capture_output=True, check=True, text=True)
+    return float(ended.stdout), ended.stderr.count("Arena ")
 
 
-def test_what_large_messages_took_is_given_back() -> None:
-    assert kept_mb("settled") < 10 < BLOCKS < kept_mb()
+def test_what_large_messages_took_is_given_back_to_one_heap() -> None:
+    (settled_mb, settled), (usual_mb, usual) = kept("settled"), kept()
+    assert settled_mb < 10 < BLOCKS < usual_mb
+    assert (settled, usual > settled) == (1, True)

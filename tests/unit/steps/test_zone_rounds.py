@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from reconciler.steps import zone_build
 from reconciler.steps import zone_state as z
-from reconciler.steps.proxies import proxies_of
 from reconciler.steps.waiting import PAUSE, PAUSE_MAX_S, ROUND_MAX_S, Waiting
 from reconciler.steps.zone_build import MANY, STORM_S
 from tests.support.step_fleet import StepFleet, document, step_fleet, timeout, zone_of_steps
@@ -121,14 +120,17 @@ def test_while_many_come_their_news_wait_for_one_round_in_ten_seconds() -> None:
     proxies = fleet.state.proxies
     for proxy in coming:
         proxies = proxies.insert(proxy.node_id, replace(proxy, ads=AdsStream.open()))
-    fleet.state = replace(fleet.state, proxies=proxies)
     began = fleet.state.dirty.began
+    dirty = fleet.state.dirty.with_gathered(["default.s0-0"])
     for late, gathered in ((1.0, True), (STORM_S, False)):
-        dirty = fleet.state.dirty.with_gathered(["default.s0-0"])
-        state, _ = zone_build.next_round(replace(fleet.state, dirty=dirty), began + late)
-        assert bool(state.dirty.gathered) is gathered
-    calm = replace(fleet.state, proxies=proxies_of([]), dirty=dirty)
+        storm = replace(fleet.state, proxies=proxies, dirty=dirty)
+        assert bool(zone_build.next_round(storm, began + late)[0].dirty.gathered) is gathered
+    calm = replace(fleet.state, dirty=dirty)
     assert not zone_build.next_round(calm, began + 1.0)[0].dirty.gathered
+    for number in range(60):  # These have just connected.
+        dirty = dirty.with_new(f"default.new-{number}")
+    calm = replace(fleet.state, dirty=dirty)
+    assert zone_build.next_round(calm, began + 1.0)[0].dirty.gathered
 
 
 def test_who_is_new_stands_behind_no_round_and_no_round_stands_behind_who_is_new() -> None:

@@ -343,7 +343,7 @@ async def test_who_waits_for_the_end_no_more_disturbs_nobody_else_who_does() -> 
 @pytest.mark.parametrize("half", ["read", "write"])
 async def test_a_half_that_is_cancelled_inside_grpc_ends_the_stream(half: str) -> None:
     """As gRPC does when the peer has reset the stream."""
-    stream, peer, owner = ServedStream(queue_max=4), Peer(), Owner()
+    stream, owner = ServedStream(queue_max=4), Owner()
 
     async def cancelled(*_: object) -> object:
         raise asyncio.CancelledError
@@ -352,8 +352,7 @@ async def test_a_half_that_is_cancelled_inside_grpc_ends_the_stream(half: str) -
         pass
 
     setattr(Reset, half, cancelled)
-    peer = Reset()
     stream.send(b"response")
     async with asyncio.timeout(5):
-        await running(stream, peer, owner)
+        await running(stream, Reset(), owner)
     assert owner.closed == 1
