@@ -23,7 +23,7 @@ from rpds import HashTrieMap, HashTrieSet
 from xds.copying import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 PAUSE = 3  # times what the round took, at most
 PAUSE_MAX_S = 0.5  # or as long as the round took
@@ -70,7 +70,9 @@ class Waiting:
     due: float | None = None
     left: int = 0  # of the queue, until the round is built; 0: none is being built
     answering: bool = False  # it is built, and answers to it are on their way
-    behind: int = 0  # proxies of which answers were awaited when it began: they may never come
+    # Of whom answers were awaited when it began -> the answers that each had given
+    awaited: Mapping[str, int] = field(default_factory=dict)
+    behind: int = 0  # of those, who gave none during the whole round before: they may never
     began: float = 0.0  # the round
     streak: int = 0  # rounds before it for whose end somebody waited
     free_at: float = 0.0  # the next may begin
@@ -155,31 +157,36 @@ class Waiting:
             left=left,
         )
 
-    def at(self, now: float, least_s: float = 0.0, lagging: int = 0) -> Waiting:
-        """With the next round begun, or with the time when it does: so long after the one before at
-        least. `lagging` proxies have not answered yet.
+    def at(self, now: float, least_s: float = 0.0) -> Waiting:
+        """With the next round begun (nobody is gathered then), or with the time when it does: so
+        long after the one before at least.
         """
         if not self.gathered:
             return self
         latest = now + self.wait_max_s if self.due is None else self.due
+        if self.answering:
+            latest = min(latest, self.began + ROUND_MAX_S)
         due = latest if self.left or self.answering else min(self.free_at, latest)
         due = max(due, self.began + least_s)
         if now < due:
             return self if due == self.due else replace(self, due=due)
         begun = replace(self, gathered=NOBODY, due=None).with_queued(self.gathered)
         streak = 0 if self.due is None else self.streak + 1
-        took_s = self.took_s
-        if self.answering:
-            took_s = min(ROUND_MAX_S, max(took_s, now - self.began))
+        # Whom one waited for in vain may only be slow: the next time it is twice as long.
+        took_s = self.wait_max_s if self.answering else self.took_s
         return replace(
             begun,
             left=len(begun.queue),
             began=now,
             streak=streak,
             answering=False,
-            behind=lagging,
             took_s=took_s,
         )
+
+    def awaiting(self, answers: Mapping[str, int]) -> Waiting:
+        """Told as a round begins: of whom answers are awaited, and how many each has given."""
+        silent = sum(self.awaited.get(node) == given for node, given in answers.items())
+        return replace(self, awaited=answers, behind=silent)
 
     def answered(self, now: float) -> Waiting:
         """Nearly all have answered the round."""

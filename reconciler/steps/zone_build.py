@@ -146,17 +146,19 @@ def mark_dirty(state: ZoneState, nodes: Iterable[str]) -> Outcome:
 
 def next_round(state: ZoneState, now: float) -> Outcome:
     """Whoever was gathered is queued when the time has come; otherwise when that is."""
-    before, lagging = state.dirty, len(state.proxies.lagging)
-    if before.answering and not _are_many(state, lagging - before.behind):
+    before, proxies = state.dirty, state.proxies
+    if before.answering and not _are_many(state, len(proxies.lagging) - before.behind):
         before = before.answered(now)
         state = replace(state, dirty=before)
     if state.gathering is not None or not before.gathered:
         return state, ()
-    dirty = before.at(now, STORM_S if _is_stormy(state) else 0.0, lagging)
+    dirty = before.at(now, STORM_S if _is_stormy(state) else 0.0)
     if dirty is before:
         return state, ()
-    ask: Effect = BuildSoon() if dirty.due is None else WakeAt(dirty.due)
-    return replace(state, dirty=dirty), (ask,)
+    if dirty.due is not None:
+        return replace(state, dirty=dirty), (WakeAt(dirty.due),)
+    dirty = dirty.awaiting({node: proxies[node].ads.answers for node in proxies.lagging})
+    return replace(state, dirty=dirty), (BuildSoon(),)
 
 
 def _is_stormy(state: ZoneState) -> bool:

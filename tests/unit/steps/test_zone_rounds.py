@@ -188,24 +188,38 @@ def test_who_never_answers_is_waited_for_as_long_as_a_round_takes() -> None:
     _, waiting = waiting.taken(2, 1001.0)
     assert waiting.answering
     assert waiting.with_gathered("b").at(1001.1).at(1003.0).left == 0
-    assert waiting.with_gathered("b").at(1001.1).at(1003.2).left == 1
+    begun = waiting.with_gathered("b").at(1001.1).at(1003.2)
+    assert (begun.left, begun.took_s) == (1, 2.0), "the next one is waited for twice as long"
+    assert waiting.with_gathered("b").at(1009.0).due == 1000.0 + ROUND_MAX_S
     late = waiting.answered(1001.0 + ROUND_MAX_S)
     assert (late.answering, late.took_s) == (False, 1.0), "who comes back much later took no round"
 
 
-def test_who_did_not_answer_the_round_before_is_not_waited_for_again(
+def test_who_says_nothing_for_a_whole_round_is_not_waited_for_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fleet = step_fleet(120, 3)
     fleet.run(2 * PAUSE_MAX_S)
     for stream in [f"stream-{document(i, 3, 5)['name']}" for i in range(1, 70)]:
         monkeypatch.setattr(fleet.envoys[stream], "receive", lambda _: None)
-    for number in (90, 93):
+    for number, waits in ((90, True), (93, True), (96, False)):  # The first round falls silent.
         fleet.leave(f"stream-s0-{number}")
-        fleet.run_for(2 * PAUSE_MAX_S)
-        assert fleet.state.dirty.answering is (number == 90)
+        fleet.run_for(ROUND_MAX_S)
+        assert fleet.state.dirty.answering is waits
+        if number == 93:  # They are sent a policy, and say nothing to that.
+            fleet.commit("c9", *fleet_policies(fleet), timeout(9000, name="a"))
+            fleet.run_for(PAUSE_MAX_S)
     assert len(fleet.state.proxies.lagging) == 69
-    assert fleet.state.dirty.took_s < 2 * PAUSE_MAX_S
+    assert fleet.state.dirty.behind == 69
+
+
+def test_who_has_answered_something_since_is_waited_for_however_often() -> None:
+    """On a machine that is slow at messages everybody is late, and nobody silent."""
+    waiting = Waiting().awaiting({"slow": 1, "silent": 1, "done": 1})
+    assert waiting.behind == 0
+    waiting = waiting.awaiting({"slow": 2, "silent": 1, "new": 1})
+    assert waiting.behind == 1
+    assert waiting.awaiting({"slow": 3, "new": 2}).behind == 0
 
 
 def test_after_a_long_round_a_change_waits_ten_seconds_at_most() -> None:
