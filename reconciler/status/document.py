@@ -15,6 +15,7 @@ import json
 import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -23,7 +24,7 @@ import yaml
 from xds.resource import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from reconciler.kds.manifest import Rejection
 
@@ -35,6 +36,7 @@ HEADER = "# Written by the control plane of zone {zone}. Do not edit: changes ar
 PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*\Z")
 RESERVED = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
 SAFE_IN_NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-_")
+NAMES_KEPT = 8192  # file names of services; one takes 20 us, and all are asked for again and again
 NAME_MAX = 200  # of 255 bytes a file system allows; longer ones end in a digest
 NO_SERVICE = "_none"  # a gateway without inbounds; no escaped name begins with "_"
 FILE_BYTES_MAX = 8 * 1024 * 1024
@@ -92,7 +94,29 @@ class StatusUnreadable(ValueError):
 
 # What makes the documents of a file, and all that they are made of.
 _Source: TypeAlias = "tuple[Callable[..., list[object]], tuple[object, ...]]"
+_Sources: TypeAlias = "Mapping[str, _Source]"
 _Shapes: TypeAlias = "Mapping[str, tuple[str, ...]]"  # the services of each
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """The files of an inventory: what makes each, and what all of it is made of."""
+
+    zone: str = ""
+    told: tuple[ProxyClass, ...] | tuple[ProxyEntry, ...] = ()
+    sources: _Sources = field(default_factory=dict)
+    shapes: _Shapes = field(default_factory=dict)
+
+    def after(self, status: StatusInput, inventory: Inventory) -> _Listed:
+        """Itself where a later status has the same rows, as after a push alone."""
+        if inventory is Inventory.OFF:
+            return _Listed()
+        told = status.proxies if inventory is Inventory.FULL else status.classes
+        if self.told is told and self.zone == status.zone:
+            return self
+        shapes: dict[str, tuple[str, ...]] = {}
+        sources = _inventory(status.zone, told, self.shapes, shapes)
+        return _Listed(status.zone, told, sources, shapes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +126,16 @@ class Rendering:
     """
 
     files: Mapping[str, bytes] = field(default_factory=dict)
-    _sources: Mapping[str, _Source] = field(default_factory=dict, repr=False)
-    _shapes: _Shapes = field(default_factory=dict, repr=False)
+    _sources: _Sources = field(default_factory=dict, repr=False)
+    _listed: _Listed = field(default_factory=_Listed, repr=False)
 
     def after(self, status: StatusInput, inventory: Inventory) -> Rendering:
         """Of a later status of the same zone: a service that changes costs its own file."""
-        shapes: dict[str, tuple[str, ...]] = {}
+        listed = self._listed.after(status, inventory)
         sources: dict[str, _Source] = {
             APPLIED_PATH: (_applied, (replace(status, ingresses=(), classes=(), proxies=()),)),
             INGRESS_PATH: (_ingresses, (status.zone, *sorted(status.ingresses))),
-            **_inventory(status, inventory, self._shapes, shapes),
+            **listed.sources,
         }
         header = HEADER.format(zone=json.dumps(status.zone)[1:-1])
         had = self._sources
@@ -121,7 +145,7 @@ class Rendering:
             else (header + "---\n".join(map(emit, source[0](*source[1])))).encode()
             for path, source in sorted(sources.items(), key=itemgetter(0))
         }
-        return Rendering(files, sources, shapes)
+        return Rendering(files, sources, listed)
 
 
 def files(status: StatusInput, inventory: Inventory = Inventory.CLASSES) -> Mapping[str, bytes]:
@@ -268,14 +292,14 @@ def _rejection(rejection: Rejection) -> dict[str, object]:
 
 
 def _inventory(
-    status: StatusInput, inventory: Inventory, known: _Shapes, shapes: dict[str, tuple[str, ...]]
+    zone: str,
+    told: Iterable[ProxyClass | ProxyEntry],
+    known: _Shapes,
+    shapes: dict[str, tuple[str, ...]],
 ) -> dict[str, _Source]:
     """One file a mesh and service; a proxy of several services stands in each one's file. `shapes`
     is filled, from those that are `known`.
     """
-    if inventory is Inventory.OFF:
-        return {}
-    told = status.proxies if inventory is Inventory.FULL else status.classes
     found: dict[tuple[str, str], list[ProxyClass | ProxyEntry]] = {}
     for row in sorted(told, key=_row):
         services = shapes.get(row.shape)
@@ -284,7 +308,7 @@ def _inventory(
         for service in services:
             found.setdefault((row.mesh, service), []).append(row)
     return {
-        proxies_path(mesh, service): (_of_service, (status.zone, mesh, service, *listed))
+        proxies_path(mesh, service): (_of_service, (zone, mesh, service, *listed))
         for (mesh, service), listed in found.items()
     }
 
@@ -320,6 +344,7 @@ def proxies_path(mesh: str, service: str) -> str:
     return f"proxies/{path_name(mesh)}/{path_name(service) if service else NO_SERVICE}.yaml"
 
 
+@lru_cache(maxsize=NAMES_KEPT)
 def path_name(name: str) -> str:
     """A file name for any name: what is not a plain lower case name is %-encoded.
 

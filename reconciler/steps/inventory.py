@@ -4,6 +4,7 @@ class. Kept as long as no Dataplane is another and none comes or goes: a push ch
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -43,8 +44,9 @@ class Listed:
                 return Listed(proxies=_entries(local, absent), dataplanes=now, absent=absent)
             case Inventory.CLASSES:
                 classed = self.classed.followed(local, absent, kinds)
-                same = classed.counts is self.classed.counts
-                return Listed(self.classes if same else _classes(classed), classed=classed)
+                if classed is self.classed:
+                    return self
+                return Listed(_classes(self.classes, classed), classed=classed)
             case Inventory.OFF:
                 return NOTHING
 
@@ -66,5 +68,20 @@ def kinds(dataplane: MeshResource) -> tuple[tuple[str, str], ...]:
     return ((dataplane.key.mesh, shape_of(dataplane)),) if is_sidecar else ()
 
 
-def _classes(classed: Tally[tuple[str, str]]) -> tuple[ProxyClass, ...]:
-    return tuple(ProxyClass(*known, count) for known, count in sorted(classed.counts.items()))
+def _classes(
+    before: tuple[ProxyClass, ...], classed: Tally[tuple[str, str]]
+) -> tuple[ProxyClass, ...]:
+    """Sorted by mesh and shape; itself where no count has changed."""
+    if not classed.changed:
+        return before
+    found = list(before)
+    for kind in classed.changed:
+        at = bisect_left(found, kind, key=_kind)
+        held = at < len(found) and _kind(found[at]) == kind
+        count = classed.counts.get(kind, 0)
+        found[at : at + held] = [ProxyClass(*kind, count)] if count else []
+    return tuple(found)
+
+
+def _kind(found: ProxyClass) -> tuple[str, str]:
+    return found.mesh, found.shape

@@ -29,6 +29,7 @@ class Tally(Generic[Kind]):
     counted: Mapping[str, Collection] = field(default_factory=dict)
     absent: HashTrieSet[ResourceKey] = field(default_factory=HashTrieSet)
     counts: HashTrieMap[Kind, int] = field(default_factory=HashTrieMap)
+    changed: frozenset[Kind] = frozenset()  # whose counts differ from those before
 
     def followed(
         self,
@@ -51,12 +52,11 @@ class Tally(Generic[Kind]):
                 for kind in kinds(after):
                     changes[kind] = changes.get(kind, 0) + 1
         counts = self.counts
-        for kind, change in changes.items():
-            if not change:
-                continue  # Equal counts stay the same object.
-            count = counts.get(kind, 0) + change
+        changed = frozenset(kind for kind, change in changes.items() if change)
+        for kind in changed:  # Equal counts stay the same object.
+            count = counts.get(kind, 0) + changes[kind]
             counts = counts.insert(kind, count) if count else counts.discard(kind)
-        return Tally(now, absent, counts)
+        return Tally(now, absent, counts, changed)
 
     def _differing(
         self, state: MeshState, now: Mapping[str, Collection], absent: HashTrieSet[ResourceKey]

@@ -272,8 +272,8 @@ def _is_due(proxy: Proxy, held: Identity, now: float) -> bool:
 
 
 def told(state: ZoneState, now: float) -> tuple[str, ...]:
-    """What is wrong with certificates, for status: CAs that are missing or expire, proxies whose
-    certificate could not be made.
+    """What is wrong with certificates, for status: CAs that are missing or expire, connected
+    proxies whose certificate could not be made.
     """
     meshes = [(m.key.name, mesh_spec(state.policy, m.key.name)) for m in state.policy.of("Mesh")]
     lacking = [
@@ -285,7 +285,7 @@ def told(state: ZoneState, now: float) -> tuple[str, ...]:
     ]
     failing = [
         f"{p.node_id}: no certificate after {held.failing.count} tries: {held.failing.message}"
-        for p in state.proxies.values()
+        for p in state.proxies.those(state.proxies.uncertified)
         for held in p.identities.values()
         if held.failing is not None
     ]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconciler.status.document import (
@@ -109,12 +110,25 @@ STATUSES = st.builds(
 )  # fmt: skip
 
 
-@given(st.lists(st.tuples(STATUSES, st.sampled_from(Inventory)), max_size=5))
+ONE = (ProxyClass("m", SHAPES[0], 1),)
+
+
+@example(
+    [
+        (StatusInput(zone="y", classes=ONE), Inventory.CLASSES, False),
+        (StatusInput(zone="z"), Inventory.CLASSES, True),
+    ]
+)
+@given(st.lists(st.tuples(STATUSES, st.sampled_from(Inventory), st.booleans()), max_size=5))
 def test_files_that_follow_others_are_as_those_made_from_nothing(
-    said: list[tuple[StatusInput, Inventory]],
+    said: list[tuple[StatusInput, Inventory, bool]],
 ) -> None:
-    rendering = Rendering()
-    for status, inventory in said:
+    """`same`: of the very proxies of the one before."""
+    rendering, status = Rendering(), StatusInput(zone="z")
+    for other, inventory, same in said:
+        before, status = status, other
+        if same:
+            status = replace(other, classes=before.classes, proxies=before.proxies)
         rendering = rendering.after(status, inventory)
         assert rendering.files == files(status, inventory)
         assert list(rendering.files) == sorted(rendering.files)

@@ -8,6 +8,7 @@ import pytest
 
 from reconciler.kds.manifest import Rejection
 from reconciler.model.resource import canonical_json
+from reconciler.status import document
 from reconciler.status.document import (
     Inventory,
     ProxyClass,
@@ -115,6 +116,17 @@ def test_a_file_that_is_made_of_the_same_is_not_made_again() -> None:
     same = {path for path, body in after.files.items() if body is before.files[path]}
     assert same == {"applied.yaml", "ingress.yaml", "proxies/default/web.yaml"}
     assert b"count: 3" in after.files["proxies/default/backend.yaml"]
+
+
+def test_proxies_that_are_the_same_are_not_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A push changes who acknowledged what, and none of a thousand classes."""
+    before = Rendering().after(STATUS, Inventory.CLASSES)
+    monkeypatch.setattr(document, "_inventory", None)
+    after = before.after(replace(STATUS, revision="r2"), Inventory.CLASSES)
+    same = {path for path, body in after.files.items() if body is before.files[path]}
+    assert set(after.files) - same == {"applied.yaml"}
 
 
 def test_classes_hold_no_names_and_no_addresses() -> None:
