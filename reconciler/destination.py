@@ -7,12 +7,15 @@ same: the policies that may concern the destination, and the protocols of the se
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cache
+from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from reconciler.locality import Preferences, preferences
 from reconciler.match import (
+    EMPTY,
     Ranked,
     Shelf,
     selections,
@@ -42,7 +45,7 @@ from xds.route import Route, WeightedCluster
 from xds.view import EdsCluster, ExternalCluster, OutboundListener, Protocol, UpstreamTls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from reconciler.context import MeshContext
     from reconciler.external import External, OutsideSecret
@@ -110,33 +113,39 @@ class Destination:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reads:
-    """What of a context a result was computed from."""
+    """What of a context a result was computed from: a thousand destinations have two each."""
 
     mesh: MeshResource
-    shelves: dict[tuple[str, Shelf], tuple[Ranked, ...]] = field(default_factory=dict)
+    shelves: dict[tuple[Shelf, ...], dict[str, Sequence[tuple[Ranked, ...]]]] = field(
+        default_factory=dict
+    )  # what stood on each, by kind
     protocols: dict[str, Protocol | None] = field(default_factory=dict)
     externals: dict[str, External | None] = field(default_factory=dict)
     destinations: dict[str, RealDestination | None] = field(default_factory=dict)  # by name
     searched: list[Reals] = field(default_factory=list)
     about: set[str] = field(default_factory=set)  # beside the services of `protocols`
+    others: list[Reads] = field(default_factory=list)  # of results that it was computed from
+
+    @property
+    def services(self) -> frozenset[str]:
+        """Names and kinds of which it is to hear."""
+        return frozenset(self.protocols).union(self.about, *(each.services for each in self.others))
 
     def hold_in(self, context: MeshContext) -> bool:
         return (
             self.mesh is context.mesh
-            and all(context.index[k].at(s) is was for (k, s), was in self.shelves.items())
+            and all(
+                context.index[kind].at(shelf) is was
+                for shelves, found in self.shelves.items()
+                for kind, ranked in found.items()
+                for shelf, was in zip(shelves, ranked, strict=True)
+            )
             and all(context.service(n).protocol is p for n, p in self.protocols.items())
             and all(context.service(n).external is e for n, e in self.externals.items())
             and all(context.reals.destination(n) == was for n, was in self.destinations.items())
             and all(was is context.reals for was in self.searched)
+            and all(other.hold_in(context) for other in self.others)
         )
-
-    def add(self, other: Reads) -> None:
-        self.shelves.update(other.shelves)
-        self.protocols.update(other.protocols)
-        self.externals.update(other.externals)
-        self.destinations.update(other.destinations)
-        self.searched.extend(other.searched)
-        self.about.update(other.about)
 
 
 @dataclass(slots=True, eq=False)
@@ -182,10 +191,11 @@ class Reader:
         """The `to` items of a kind's policies, in ascending precedence; more than concern the
         destination that the shelves are for, and all that do.
         """
-        found = list(self.callers.own[kind])
-        for shelf in shelves:
-            ranked = self.reads.shelves[kind, shelf] = self.context.index[kind].at(shelf)
-            found += ranked
+        ranked = tuple(map(self.context.index[kind].at, shelves))
+        self.reads.shelves.setdefault(shelves, {})[kind] = (
+            ranked if any(ranked) else _nothing(len(shelves))
+        )
+        found = [*self.callers.own[kind], *chain.from_iterable(ranked)]
         entries = to_entries(selections(found, self.callers.example))
         return tuple(map(_with_origin, entries)) if kind == ROUTE_KIND else entries
 
@@ -234,7 +244,7 @@ class Reader:
 
     def cluster(self, tags: Tags) -> Cluster:
         found = kept(self.context, self.callers, self.callers.clusters, tags, _cluster)
-        self.reads.add(found.reads)
+        self.reads.others.append(found.reads)
         return found.value
 
 
@@ -257,6 +267,12 @@ def kept(
         value = known.value
     found = results[tags] = Kept(value, reads, context.era)
     return found
+
+
+@cache
+def _nothing(shelves: int) -> tuple[tuple[Ranked, ...], ...]:
+    """As most of them are."""
+    return (EMPTY,) * shelves
 
 
 def _with_origin(entry: Entry) -> Entry:
@@ -388,7 +404,7 @@ def _destination(reader: Reader, tags: Tags) -> Destination:
         clusters=tuple(sorted(clusters, key=lambda c: c.cluster.name)),
         applied=applied,
         origins=tuple(dict.fromkeys((*(rules.origins if rules and http else ()), *origins))),
-        services=frozenset(reader.reads.protocols) | reader.reads.about,
+        services=reader.reads.services,
     )
 
 
