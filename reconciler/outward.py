@@ -238,7 +238,8 @@ def _outward(
     listeners: dict[str, ListenerInput] = {}
     origins: dict[tuple[str, str], Origin] = {}
     secrets: dict[str, OutsideSecret] = {}
-    captured = exits.reach is not None
+    reach = exits.reach
+    captured = reach is not None
     for outbound, part in zip(reached.outbounds, parts, strict=True):
         each = part.to
         if each is None:
@@ -253,8 +254,9 @@ def _outward(
         if each.origins:
             origins[LISTENER, listener.name] = each.origins
     services = frozenset[str]().union(*[part.services for part in parts])
-    if captured:
-        services |= {NAMES}
+    if reach is not None:
+        # And of whatever backends it may have chosen: labels of a resource change no name.
+        services |= {NAMES, *(ref.kind for ref in reach.backends or ())}
     places = frozenset(found for found in map(tcp_place, listeners.values()) if found is not None)
     if exits.dns is not None and not exits.dns.embedded:
         answering = dns_listener(exits.dns, reached.domains)
@@ -262,7 +264,7 @@ def _outward(
     half = Half(by_name(clusters), _endpoints(parts), by_name(listeners))
     if before is not None:
         half = half.after(before.half)
-    named = (EVERY, NAMES) if exits.reach == Reach() else tuple(sorted(services))
+    named = (EVERY, NAMES) if reach == Reach() else tuple(sorted(services))
     return Outward(half, places, origins, named, by_name(secrets), reached.domains)
 
 

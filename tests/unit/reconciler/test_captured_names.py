@@ -143,6 +143,25 @@ def test_backends_that_are_reachable_are_told_and_no_other_real_service() -> Non
     assert [x.address for x in found] == ["241.0.0.1"]
 
 
+def test_a_backend_that_gets_the_labels_which_are_reachable_is_news_to_who_says_so() -> None:
+    """It has the name and the address that it had."""
+    spec = {"selector": {"dataplaneTags": {SERVICE: "backend"}}, "ports": [{"port": 80}]}
+    service = a_mesh_service("backend", {ZONE: "east"}, spec=spec)
+    labelled = a_mesh_service("backend", {ZONE: "east", "team": "x"}, spec=spec)
+    reached = ReachableBackend("MeshService", labels=(("team", "x"),))
+    proxy = web(replace(BOTH, reachable_backends=(reached,)))
+    traits = ProxyTraits(node_id="x", capture=WITH_DNS)
+    mesh = a_mesh(mesh_services_mode="Exclusive")
+    state = from_resources((mesh, proxy, BACKEND, service))
+    first = mesh_context(state, "default", "east", frozenset(), {})
+    before = sidecar_view(first, proxy, traits)
+    state = apply(state, ResourceDiff((labelled,)))
+    second = mesh_context(state, "default", "east", frozenset(), {}, first)
+    assert places(before.view) == {}
+    assert places(sidecar_view(second, proxy, traits).view).keys() == {"241.0.0.0:80"}
+    assert second.differing is None or second.differing.concerns(before.services)
+
+
 def test_an_address_that_is_the_proxys_own_inbound_stays_the_inbounds() -> None:
     own = an_inbound("web", address="192.0.2.1", port=443)
     view = view_of(web(inbounds=(own,)), an_external("pay", "192.0.2.1:443"))
