@@ -64,9 +64,9 @@ class Tap:
     ) -> None:
         try:
             while data := await reader.read(CHUNK):
-                for bytes_ in kept:
-                    if len(bytes_) < KEPT_MAX:
-                        bytes_ += data
+                for side in kept:
+                    if len(side) < KEPT_MAX:
+                        side += data
                 writer.write(data)
                 await writer.drain()
         finally:

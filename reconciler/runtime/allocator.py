@@ -18,7 +18,7 @@ SETTINGS = {
 
 
 def keep_little() -> None:
-    """To be called before there are threads. A thousand proxies that were sent 2.5 MB each leave
+    """To be called before there are threads. A thousand proxies that were sent 2 MB each leave
     20 MB less behind.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

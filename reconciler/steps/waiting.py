@@ -2,13 +2,14 @@
 
 Of one change after the other, each reaches many proxies: a thousand that arrive reach each of the
 others, again and again. So whom a change of services reaches is built in rounds, and a round is
-over when nearly all have answered: their messages and answers cost more than what was built. What
-comes during a round is gathered for the next. While rounds follow each other the pauses between
-them grow, up to three times what a round took: rounds have a quarter of the time, new proxies and
-policies the rest, and what comes faster than it can be built is built together. Where a round takes
-long they have half of it, and while many proxies come there is one in ten seconds. A change that
-comes when nobody waits is built at once. Who is new and has nothing yet does not stand behind a
-thousand that have all but the news: it is every other one that is built.
+over when nearly all have answered: their messages and answers cost more than what was built. Who
+says nothing for a whole round is not waited for; who is slow is, however often. What comes during a
+round is gathered for the next. While rounds follow each other the pauses between them grow, up to
+three times what a round took: rounds have a quarter of the time, new proxies and policies the rest,
+and what comes faster than it can be built is built together. Where a round takes long they have
+half of it, and while many proxies come there is one in ten seconds. A change that comes when nobody
+waits is built at once. Who is new and has nothing yet does not stand behind a thousand that have
+all but the news: it is every other one that is built.
 Times are those of events (seconds since the epoch).
 """
 
