@@ -16,16 +16,15 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from random import SystemRandom
 from typing import TYPE_CHECKING
 
 from reconciler.api.client import ControlError, ask
 from reconciler.api.serving import UNIX_PATH_MAX
+from reconciler.demo.ports import free_ports
 from reconciler.demo.tap import Tap
 from reconciler.packaged import examples_folder
 
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 5.0
-PORTS = range(20_000, 32_000)
 GIT_IDENTITY = ("-c", "user.name=Demo", "-c", "user.email=demo@example.invalid")
 
 
@@ -79,23 +77,6 @@ class Process:
         if self.popen.poll() is None:
             os.killpg(self.popen.pid, signal.SIGKILL)
         self.popen.wait(STOP_TIMEOUT_S)
-
-
-def free_ports(count: int) -> list[int]:
-    """Distinct loopback ports that were free a moment ago. None of those that the kernel gives to
-    connections: one that is opened meanwhile would take it.
-    """
-    found: list[int] = []
-    for port in SystemRandom().sample(PORTS, len(PORTS)):
-        if len(found) == count:
-            break
-        with socket.socket() as sock:
-            try:
-                sock.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        found.append(port)
-    return found
 
 
 class World:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler.demo.world import free_ports
+from reconciler.demo.ports import free_ports
 from tests.support.fleet import ALLOW_ALL, Fleet, a_mesh
 from tests.support.outside import Authority, outside
 from tests.support.real_envoy import get

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.demo.world import Workload, free_ports
+from reconciler.demo.ports import free_ports
+from reconciler.demo.world import Workload
 from tests.support.applications import served
 from tests.support.planes import Planes
 from tests.support.real_envoy import application, get

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
-from reconciler.demo.world import free_ports
+from reconciler.demo.ports import free_ports
 from tests.support.applications import served
 from tests.support.fleet import ALLOW_ALL, HOSTS, App, Fleet, a_mesh
 

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from reconciler.demo.ports import free_ports
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -17,10 +19,8 @@ STOPPED_S = 15  # far below the 60 s that one call to a repository may take
 
 def test_global_stops_at_once_while_its_repository_hangs(tmp_path: Path) -> None:
     """Whoever asked it to stop kills it after some seconds: then nothing ends cleanly."""
-    with socket.create_server(("127.0.0.1", 0)) as silent, socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
+    (port,) = free_ports(1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"git://127.0.0.1:{silent.getsockname()[1]}/policy.git"
         command = [sys.executable, "-m", "reconciler.cli.main", "global"]
         options = ["--repo", url, "--state-dir", str(tmp_path / "state"), "--kds-port", str(port)]

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
+from reconciler.demo.ports import free_ports
 from reconciler.demo.tap import Tap
-from reconciler.demo.world import free_ports
 from tests.support.fleet import ALLOW_ALL, HOSTS, App, Fleet, a_mesh
 from tests.support.real_envoy import answers, application, get
 

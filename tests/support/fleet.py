@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from reconciler.api.client import UnixConnection
-from reconciler.demo.world import free_ports
+from reconciler.demo.ports import free_ports
 from tests.support.planes import Planes
 
 if TYPE_CHECKING:

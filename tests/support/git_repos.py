@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.demo.ports import free_ports
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -85,9 +87,7 @@ class PolicyRepo:
 def git_daemon(folder: Path, port: int = 0) -> Iterator[str]:
     """git:// over loopback for the repositories in `folder`, pushes allowed; yields its URL."""
     if not port:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        (port,) = free_ports(1)
     program = Path(git(folder, "--exec-path")) / "git-daemon"
     daemon = subprocess.Popen(
         [program, "--export-all", "--enable=receive-pack", "--reuseaddr", "--listen=127.0.0.1",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.demo.world import free_ports
+from reconciler.demo.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 import sys
 import warnings
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.demo.ports import free_ports
 from tests.support.applications import served
 from xds.message import encode
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, XdsResource
@@ -66,10 +66,9 @@ def envoy_binary() -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """One that nobody listens on, and that no connection or other process gets meanwhile."""
+    (port,) = free_ports(1)
+    return port
 
 
 @asynccontextmanager

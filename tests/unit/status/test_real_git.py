@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler.demo.ports import free_ports
 from reconciler.git.address import address
 from reconciler.git.errors import RefMoved, Throttled
 from reconciler.git.remote import RemoteLimits
@@ -284,9 +285,7 @@ async def eventually(holds: Callable[[], bool]) -> None:
 
 async def test_a_server_that_was_away_is_caught_up_with_one_commit(tmp_path: Path) -> None:
     repo = PolicyRepo.create(tmp_path, {"a.yaml": "0"})
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     follower = follower_of(writer_to(f"git://127.0.0.1:{port}/policy.git", tmp_path / "state"))
     for number in range(5):
         follower.want(StatusInput(zone="east", revision=f"r{number}"))
