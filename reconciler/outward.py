@@ -7,8 +7,8 @@ outbound half of their views.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from operator import is_
-from typing import TYPE_CHECKING, TypeVar
+from operator import attrgetter, is_
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from reconciler.captured import dns_listener
 from reconciler.destination import destination
@@ -17,10 +17,18 @@ from reconciler.routes import service_tags
 from reconciler.vips.resolvable import Reach
 from xds.memo import Key
 from xds.resource import CLUSTER, LISTENER
-from xds.view import ClusterInput, EdsCluster, Endpoints, Half, ListenerInput, tcp_place
+from xds.view import (
+    ClusterInput,
+    DnsListener,
+    EdsCluster,
+    Endpoints,
+    Half,
+    ListenerInput,
+    tcp_place,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from reconciler.captured import Dns, Domains
     from reconciler.context import MeshContext
@@ -31,6 +39,7 @@ if TYPE_CHECKING:
 Outbounds = tuple["Outbound", ...]
 Place = tuple[str, int]  # address and port
 T = TypeVar("T")
+_Earlier: TypeAlias = "Sequence[_Part] | dict[Outbound, _Part]"
 
 # These stand among the services of whoever depends on which names there are, and for all of them.
 NAMES, EVERY = "*names", "*"
@@ -83,6 +92,7 @@ class Outward:
     services: tuple[str, ...]  # that it depends on, and no others; sorted
     secrets: tuple[OutsideSecret, ...] = ()  # each once, by name
     domains: Domains = ()  # the names of what it leads to, with their addresses
+    answering: DnsListener | None = None  # of the half: who answers them
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -121,14 +131,14 @@ class Ways:
         parts = self._followed(context, None)
         assert parts is not None, "without a limit they are all found"
         self._kept = found.half.built if found is not None else None
-        before, reached = self._parts, self._reached_in(context)
+        assert self._underway is not None
+        before, reached = self._parts, self._underway.reached
         moved = self._reached is not reached
-        if found is None or moved or not _are([p.to for p in before], [p.to for p in parts]):
+        if found is None or moved:
             found = _outward(self.exits, reached, parts, found)
             self._reached = reached
-        elif not _are(before, parts):
-            half = Half(found.half.clusters, _endpoints(parts), found.half.listeners)
-            found = replace(found, half=half)
+        else:
+            found = _changed(self.exits, reached, found, before, parts)
         self._moment, self._parts, self._found = context.moment, parts, found
         self._underway = None
         return found
@@ -140,16 +150,15 @@ class Ways:
         underway = self._underway
         if underway is None or underway.moment is not context.moment:
             underway = self._underway = self._begun(context, underway)
-        outbounds, parts = underway.outbounds, underway.parts
+        outbounds, parts = underway.reached.outbounds, underway.parts
         while len(parts) < len(outbounds):
-            outbound = outbounds[len(parts)]
-            part, holds = underway.known(outbound)
+            part, holds = underway.known(len(parts))
             if not holds:
                 if limit is not None:
                     if not limit:
                         return None
                     limit -= 1
-                part = self._part(context, outbound, part)
+                part = self._part(context, outbounds[len(parts)], part)
             assert part is not None
             parts.append(part)
         return tuple(parts)
@@ -158,13 +167,11 @@ class Ways:
         """`before`: what was on its way for an earlier context. It is not lost: where names come
         one after the other nobody would ever be served.
         """
-        found = _Underway(context.moment, self._reached_in(context).outbounds)
-        if self._found is not None:
-            held = dict(zip(self._reached.outbounds, self._parts, strict=True))
-            found.earlier.append((held, context.since.get(self._moment)))
+        found = _Underway(context.moment, self._reached_in(context))
         if before is not None:
-            held = dict(zip(before.outbounds, before.parts, strict=False))
-            found.earlier.insert(0, (held, context.since.get(before.moment)))
+            found.follow(before.reached, before.parts, context.since.get(before.moment))
+        if self._found is not None:
+            found.follow(self._reached, self._parts, context.since.get(self._moment))
         return found
 
     def _part(self, context: MeshContext, outbound: Outbound, known: _Part | None) -> _Part:
@@ -192,18 +199,31 @@ class _Part:
 @dataclass(slots=True, eq=False)
 class _Underway:
     """Parts as they are found for a context, in the order of the outbounds. `earlier`: those of
-    other contexts, the newest first, each with the services that differ since; None: they may all.
+    other contexts, the newest first, by place or, where outbounds are others, by outbound; each
+    with the services that differ since. None: they may all.
     """
 
     moment: object
-    outbounds: Outbounds
+    reached: Reached
     parts: list[_Part] = field(default_factory=list)
-    earlier: list[tuple[dict[Outbound, _Part], frozenset[str] | None]] = field(default_factory=list)
+    earlier: list[tuple[_Earlier, frozenset[str] | None]] = field(default_factory=list)
 
-    def known(self, outbound: Outbound) -> tuple[_Part | None, bool]:
-        """What is known of it, and whether it still holds."""
+    def follow(
+        self, reached: Reached, parts: Sequence[_Part], differing: frozenset[str] | None
+    ) -> None:
+        """Parts of the first outbounds of `reached`, older than any that are followed yet."""
+        held: _Earlier = parts
+        if reached.outbounds is not self.reached.outbounds:
+            held = dict(zip(reached.outbounds, parts, strict=False))
+        self.earlier.append((held, differing))
+
+    def known(self, place: int) -> tuple[_Part | None, bool]:
+        """What is known of the outbound there, and whether it still holds."""
         for held, differing in self.earlier:
-            part = held.get(outbound)
+            if isinstance(held, dict):
+                part = held.get(self.reached.outbounds[place])
+            else:
+                part = held[place] if place < len(held) else None
             if part is not None:
                 return part, differing is not None and part.services.isdisjoint(differing)
         return None, False
@@ -231,6 +251,81 @@ def _endpoints(parts: Iterable[_Part]) -> tuple[Endpoints, ...]:
     return by_name({each.cluster: each for part in parts for each in part.endpoints})
 
 
+def _changed(
+    exits: Exits,
+    reached: Reached,
+    found: Outward,
+    before: Sequence[_Part],
+    parts: Sequence[_Part],
+) -> Outward:
+    """Of the same outbounds: what is another takes the place of what it was, by name. Nobody looks
+    at the rest.
+    """
+    if _are(before, parts):
+        return found
+    clusters: dict[str, ClusterInput] = {}
+    endpoints: dict[str, Endpoints] = {}
+    listeners: dict[str, ListenerInput] = {}
+    origins: dict[tuple[str, str], Origin] = {}
+    captured, same_services = exits.reach is not None, True
+    for was, now, outbound in zip(before, parts, reached.outbounds, strict=True):
+        if was is now:
+            continue
+        if not _are_of_the_same_names(was, now):
+            return _outward(exits, reached, parts, found)
+        endpoints.update({each.cluster: each for each in now.endpoints})
+        same_services = same_services and was.services == now.services
+        if now.to is None or was.to is now.to:
+            continue
+        for cluster in now.to.clusters:
+            clusters[cluster.cluster.name] = cluster.cluster
+            origins[CLUSTER, cluster.cluster.name] = cluster.origins
+        listener = now.to.listener(outbound, now.tags, captured=captured)
+        listeners[listener.name] = listener
+        origins[LISTENER, listener.name] = now.to.origins
+    half = Half(
+        _replaced(found.half.clusters, clusters, _name),
+        _replaced(found.half.endpoints, endpoints, _cluster),
+        _replaced(found.half.listeners, listeners, _name),
+    )
+    if origins:
+        origins = {at: origin for at, origin in {**found.origins, **origins}.items() if origin}
+    else:
+        origins = found.origins
+    services = found.services if same_services else _services(exits, parts)
+    return replace(found, half=half, origins=origins, services=services)
+
+
+def _are_of_the_same_names(was: _Part, now: _Part) -> bool:
+    """And with the same secrets of services outside of the mesh."""
+    if was.to is now.to:
+        return _names(was.endpoints, _cluster) == _names(now.endpoints, _cluster)
+    if was.to is None or now.to is None:
+        return False
+    return (
+        [(c.cluster.name, c.secrets) for c in was.to.clusters]
+        == [(c.cluster.name, c.secrets) for c in now.to.clusters]
+    ) and _names(was.endpoints, _cluster) == _names(now.endpoints, _cluster)
+
+
+def _names(parts: Iterable[T], name: Callable[[T], str]) -> list[str]:
+    return list(map(name, parts))
+
+
+def _replaced(
+    parts: tuple[T, ...], others: Mapping[str, T], name: Callable[[T], str]
+) -> tuple[T, ...]:
+    """With others in their places; those that are equal stay, and so does the tuple."""
+    if not others:
+        return parts
+    found = [others.get(name(part), part) for part in parts]
+    kept = tuple([was if was == now else now for was, now in zip(parts, found, strict=True)])
+    return parts if all(map(is_, kept, parts)) else kept
+
+
+_name, _cluster = attrgetter("name"), attrgetter("cluster")
+
+
 def _outward(
     exits: Exits, reached: Reached, parts: Sequence[_Part], before: Outward | None
 ) -> Outward:
@@ -238,8 +333,7 @@ def _outward(
     listeners: dict[str, ListenerInput] = {}
     origins: dict[tuple[str, str], Origin] = {}
     secrets: dict[str, OutsideSecret] = {}
-    reach = exits.reach
-    captured = reach is not None
+    captured, answering = exits.reach is not None, None
     for outbound, part in zip(reached.outbounds, parts, strict=True):
         each = part.to
         if each is None:
@@ -253,19 +347,29 @@ def _outward(
         listeners[listener.name] = listener
         if each.origins:
             origins[LISTENER, listener.name] = each.origins
-    services = frozenset[str]().union(*[part.services for part in parts])
-    if reach is not None:
-        # And of whatever backends it may have chosen: labels of a resource change no name.
-        services |= {NAMES, *(ref.kind for ref in reach.backends or ())}
     places = frozenset(found for found in map(tcp_place, listeners.values()) if found is not None)
     if exits.dns is not None and not exits.dns.embedded:
-        answering = dns_listener(exits.dns, reached.domains)
+        answering = before.answering if before is not None else None
+        if answering is None or before is None or before.domains is not reached.domains:
+            answering = dns_listener(exits.dns, reached.domains)
         listeners[answering.name] = answering
     half = Half(by_name(clusters), _endpoints(parts), by_name(listeners))
     if before is not None:
         half = half.after(before.half)
-    named = (EVERY, NAMES) if reach == Reach() else tuple(sorted(services))
-    return Outward(half, places, origins, named, by_name(secrets), reached.domains)
+    services, outside = _services(exits, parts), by_name(secrets)
+    return Outward(half, places, origins, services, outside, reached.domains, answering)
+
+
+def _services(exits: Exits, parts: Iterable[_Part]) -> tuple[str, ...]:
+    """What such a proxy depends on; sorted."""
+    reach = exits.reach
+    if reach == Reach():
+        return EVERY, NAMES
+    services = frozenset[str]().union(*[part.services for part in parts])
+    if reach is not None:
+        # And of whatever backends it may have chosen: labels of a resource change no name.
+        services |= {NAMES, *(ref.kind for ref in reach.backends or ())}
+    return tuple(sorted(services))
 
 
 def by_name(parts: Mapping[str, T]) -> tuple[T, ...]:

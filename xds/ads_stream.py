@@ -199,8 +199,16 @@ class AdsStream:
     @property
     def rejects(self) -> bool:
         """Whether the proxy's last word on some type is a rejection."""
-        senders = (self.clusters, self.endpoints, self.secrets, self.listeners)
-        return any(s.rejected is not None and s.flight is None for s in senders)
+        clusters, endpoints = self.clusters, self.endpoints
+        secrets, listeners = self.secrets, self.listeners
+        if (
+            clusters.rejected is None
+            and endpoints.rejected is None
+            and secrets.rejected is None
+            and listeners.rejected is None
+        ):
+            return False
+        return any(sender.rejects for sender in (clusters, endpoints, secrets, listeners))
 
     def is_current(self, snapshot: Snapshot) -> bool:
         """Whether `acked` has every type in sync; asked of all proxies many times a second."""

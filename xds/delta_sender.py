@@ -136,6 +136,11 @@ class DeltaSender:
         """Nonce of the response without an answer yet."""
         return None if self.flight is None else self.flight.nonce
 
+    @property
+    def rejects(self) -> bool:
+        """Whether the last word of the peer is a rejection."""
+        return self.rejected is not None and self.flight is None
+
     def holds(self, want: Resources) -> bool:
         """Whether the peer accepted all it asked for of `want`, the mapping last offered (kept
         names aside).

@@ -94,6 +94,12 @@ class Recent(Generic[Value]):
 
 
 class Differences(Recent[Difference]):
+    """Of mappings with fewer than `few` names each: to look at them costs less than to remember."""
+
+    def __init__(self, names: int = NAMES_KEPT, few: int = FEW) -> None:
+        super().__init__(names)
+        self.few = few
+
     def between(self, before: Resources, after: Resources, force: frozenset[str]) -> Difference:
         if not isinstance(after, Composed):
             return self._of_two(before, after, force)
@@ -116,6 +122,8 @@ class Differences(Recent[Difference]):
     def _of_two(self, before: Resources, after: Resources, force: frozenset[str]) -> Difference:
         if before is after and not force:
             return NO_DIFFERENCE
+        if len(before) < self.few and len(after) < self.few:
+            return difference(before, after, force)
         return self.get(difference, before, after, more=force)
 
 
@@ -152,7 +160,7 @@ class Names:
 
     def missing(self, want: Collection[str], held: Collection[str]) -> frozenset[str]:
         """Those of `want` that `held` is without; both sets of names or mappings by name."""
-        if want is held:
+        if want is held or not want:
             return NO_NAMES
         if isinstance(want, Composed) and isinstance(held, Composed):
             own = [name for name in want.own if name not in held]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import islice
-from operator import is_
+from operator import is_, is_not
 from typing import TYPE_CHECKING, Any
 
 from xds.build.admin import admin_shape
@@ -176,11 +176,15 @@ class _Underway:
     built: list[XdsResource] = field(default_factory=list)
 
 
-def ahead(half: Half, builders: Builders, limit: int) -> bool:
+def ahead(half: Half, builders: Builders, limit: int, before: Half = NOTHING) -> bool:
     """A part of what `translate` will build: `limit` resources that nobody has. Whether that is all
     there is; where many services are, it is more than a turn of the loop has time for.
+
+    `before`: a half that was translated; what is in both is built.
     """
     if _known(half, builders) is not None:
+        return True
+    if _known(before, builders) is not None and _new_in(half, before) <= limit:
         return True
     found = half.built
     if not isinstance(found, _Underway) or found.builders is not builders:
@@ -201,6 +205,20 @@ def ahead(half: Half, builders: Builders, limit: int) -> bool:
         passed += len(parts)
         limit = until - memo.built
     return True
+
+
+def _new_in(half: Half, before: Half) -> int:
+    """Parts that do not stand at the same place in both."""
+    pairs = (
+        (half.clusters, before.clusters),
+        (half.endpoints, before.endpoints),
+        (half.listeners, before.listeners),
+    )
+    found = 0
+    for now, was in pairs:
+        if now is not was:
+            found += sum(map(is_not, now, was)) if len(now) == len(was) else len(now)
+    return found
 
 
 def _built(half: Half, builders: Builders, before: Half, had: _Built) -> _Built:

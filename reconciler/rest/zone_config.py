@@ -13,7 +13,6 @@ from reconciler.model.resource import ResourceKey
 from reconciler.policies import POLICIES
 from reconciler.registration import node_id
 from reconciler.state import ResourceDiff, apply
-from reconciler.steps.zone_admin import traits
 from reconciler.steps.zone_proxies import absent
 from reconciler.view import sidecar_view
 from xds.build.secrets import placeholder
@@ -46,7 +45,7 @@ def computed(state: ZoneState, key: ResourceKey, with_shadow: bool) -> Config | 
         detection=state.settings.outlier_detection,
         silent=frozenset(state.silent),
     )
-    view = sidecar_view(context, dataplane, traits(proxy)).view
+    view = sidecar_view(context, dataplane, proxy.traits).view
     secrets = {name: placeholder(name, PLACEHOLDER) for name in view.secrets}
     return readable_by_type(translate(view, secrets, Builders()))
 

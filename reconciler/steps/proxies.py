@@ -100,18 +100,24 @@ class Proxies:
         )
 
     def _exchanged(self, before: Proxy, proxy: Proxy) -> Proxies:
-        """What most inserts are: after a response, or an answer to one."""
-        node, coming = proxy.node_id, proxy.is_coming
+        """What most inserts are: after a response, or an answer to one. Most of the sets stay."""
+        node, coming, ads = proxy.node_id, proxy.is_coming, proxy.ads
+        retiring, watched = self.retiring, self.watched
+        if proxy.retire_at is not before.retire_at:
+            retiring = _with(retiring, node, proxy.retire_at is not None)
+        if ads.rejects is not before.ads.rejects:  # All else that is watched is as it was.
+            watched = _with(watched, node, proxy.is_watched)
+        in_flight = ads.in_flight
         return replace(
             self,
             by_node=self.by_node.insert(node, proxy),
             users=self._used(before, proxy),
-            retiring=_with(self.retiring, node, proxy.retire_at is not None),
-            pending=_with(self.pending, node, not proxy.is_current),
-            watched=_with(self.watched, node, proxy.is_watched),
+            retiring=retiring,
+            pending=_with(self.pending, node, in_flight or not proxy.is_current),
+            watched=watched,
             counted=_with(self.counted, node, proxy.has_counted),
             coming=_with(self.coming, node, coming),
-            lagging=_with(self.lagging, node, not coming and proxy.ads.in_flight),
+            lagging=_with(self.lagging, node, in_flight and not coming),
         )
 
     def remove(self, node: str) -> Proxies:

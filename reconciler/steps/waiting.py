@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from rpds import HashTrieMap, HashTrieSet
+from rpds import HashTrieSet
 
 from xds.copying import replace
 
@@ -35,26 +35,22 @@ NOBODY: HashTrieSet[str] = HashTrieSet()
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """First come, first served."""
+    """First come, first served. To join copies the line: 8 bytes for each that waits."""
 
-    nodes: HashTrieMap[int, str] = field(default_factory=HashTrieMap)  # by number, from `first` on
-    first: int = 0
+    nodes: tuple[str, ...] = ()
+    first: int = 0  # of them; those before it were served
 
     def __len__(self) -> int:
-        return len(self.nodes)
+        return len(self.nodes) - self.first
 
     def __iter__(self) -> Iterator[str]:
-        return (self.nodes[number] for number in range(self.first, self.first + len(self.nodes)))
+        return map(self.nodes.__getitem__, range(self.first, len(self.nodes)))
 
     def joined(self, nodes: Iterable[str]) -> Line:
-        after = self.first + len(self.nodes)
-        return replace(self, nodes=self.nodes.update(dict(enumerate(nodes, after))))
+        return Line((*self.nodes[self.first :], *nodes))
 
     def without_first(self, count: int) -> Line:
-        left = self.nodes
-        for number in range(self.first, self.first + count):
-            left = left.remove(number)
-        return Line(left, self.first + count)
+        return Line(self.nodes, self.first + count) if count < len(self) else Line()
 
 
 @dataclass(frozen=True, slots=True)

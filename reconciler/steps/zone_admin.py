@@ -41,8 +41,14 @@ def awaits(proxy: Proxy) -> bool:
     return proxy.admin is None and proxy.admin_asked is not None
 
 
-def traits(proxy: Proxy) -> ProxyTraits:
-    return replace(proxy.traits, admin_tls=proxy.admin.tls) if proxy.admin else proxy.traits
+def traits_of(said: ProxyTraits, earlier: Proxy | None) -> ProxyTraits:
+    """Of a proxy's new stream, with the certificate that was made for its last one; the same object
+    when they are the same.
+    """
+    if earlier is None:
+        return said
+    found = replace(said, admin_tls=earlier.admin.tls) if earlier.admin is not None else said
+    return earlier.traits if earlier.traits == found else found
 
 
 def certified(state: ZoneState, node: str, given: AdminCertificate, message: str) -> Outcome:
@@ -50,7 +56,8 @@ def certified(state: ZoneState, node: str, given: AdminCertificate, message: str
     proxy = state.proxies.get(node)
     if proxy is None:
         return state, ()
-    proxy = replace(proxy, admin=given, admin_asked=None)
+    traits = replace(proxy.traits, admin_tls=given.tls)
+    proxy = replace(proxy, admin=given, admin_asked=None, traits=traits)
     state = replace(state, proxies=state.proxies.insert(node, proxy))
     state, effects = zone_build.mark_dirty(state, (node,) if proxy.stream is not None else ())
     note = Note("admin.certificate_failed", {"proxy": node, "message": message})

@@ -32,6 +32,7 @@ from reconciler.view import (
 )
 from xds.copying import replace
 from xds.translate import IncompleteView, ahead, translate
+from xds.view import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -205,10 +206,12 @@ def _ahead(state: ZoneState, node: str) -> tuple[ZoneState, bool]:
     state, context = context_of(state, proxy.key.mesh)
     if resource is None or context is None:
         return state, True
-    traits = zone_admin.traits(proxy)
     try:
-        shared = sidecar_ahead(context, resource, traits, OUTBOUNDS_A_STEP)
-        done = shared is not None and ahead(shared, state.settings.builders, RESOURCES_A_STEP)
+        shared = sidecar_ahead(context, resource, proxy.traits, OUTBOUNDS_A_STEP)
+        before = proxy.view.shared if proxy.view is not None else NOTHING
+        done = shared is not None and ahead(
+            shared, state.settings.builders, RESOURCES_A_STEP, before
+        )
         return state, done
     except (AssertionError, ValueError):
         return state, True
@@ -267,7 +270,7 @@ def _translated(proxy: Proxy) -> Translated | None:
 def _view(
     state: ZoneState, proxy: Proxy, resource: MeshResource
 ) -> tuple[ZoneState, ViewResult | None]:
-    traits = zone_admin.traits(proxy)
+    traits = proxy.traits
     if resource.key.type == "ZoneIngress":
         zone, absent = state.settings.zone, zone_proxies.absent(state)
         resolved = dict(state.resolved)

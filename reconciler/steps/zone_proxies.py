@@ -17,6 +17,7 @@ from reconciler.proxy_health import with_kept_health
 from reconciler.registration import NotAdmitted, traits_of
 from reconciler.state import ResourceDiff
 from reconciler.steps import (
+    zone_admin,
     zone_build,
     zone_gather,
     zone_health,
@@ -176,7 +177,7 @@ def _registered(
     proxy = Proxy(
         node.id,
         resource.key,
-        traits_of(node, resource),
+        zone_admin.traits_of(traits_of(node, resource), earlier),
         stream=stream,
         connected_at=now,
         ads=ads,

@@ -137,13 +137,14 @@ def test_proxies_with_the_same_outbounds_pay_once_for_them(
     state, context = mesh_of(60, 20)
     asked = counted(monkeypatch, outward, "destination")
     put_together = counted(monkeypatch, outward, "_outward")
+    changed = counted(monkeypatch, outward, "_changed")
     inward = counted(monkeypatch, view, "inward_of")
     own = counted(monkeypatch, view, "_own")
     wide = {"targetRef": {"kind": "Mesh"}, "default": {"connectionTimeout": "9s"}}
     policy = a_policy("MeshTimeout", "zz", {"targetRef": {"kind": "Mesh"}, "to": [wide]})
     state = apply(state, ResourceDiff(put=(policy,)))
     views = looked(mesh_context(state, "default", "east", frozenset(), {}, context), state)
-    assert (len(asked), len(put_together), len(inward), len(own)) == (40, 20, 0, 0)
+    assert (len(asked), len(changed), put_together, inward, own) == (40, 20, [], [], [])
     assert len({id(result.view.shared) for result in views.values()}) == 20
 
 

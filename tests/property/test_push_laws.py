@@ -161,7 +161,10 @@ def test_differences_found_once_are_those_found_each_time(seed: int) -> None:
             assert before.push(snapshot, retire=retire) == (talk.stream, tuple(sent))
 
 
-def test_a_difference_is_found_once_for_all_that_go_the_same_way() -> None:
+def test_a_difference_is_found_once_for_all_that_go_the_same_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(DIFFERENCES, "few", 0)
     talks = [Talk() for _ in range(10)]
     first = a_snapshot(Random(1))
     changed = {name: replace(r, version="other") for name, r in first.clusters.items()}
@@ -177,7 +180,7 @@ def test_a_difference_is_found_once_for_all_that_go_the_same_way() -> None:
 
 def test_few_differences_are_remembered() -> None:
     """As many names as were asked for, and again as many of those before."""
-    kept = Differences(names=20)
+    kept = Differences(names=20, few=0)
     mappings = [dict(a_snapshot(Random(n)).clusters) for n in range(40)]  # each another object
     pairs = list(pairwise(mappings))
     for before, after in pairs:
@@ -190,9 +193,17 @@ def test_few_differences_are_remembered() -> None:
     assert len(kept) <= 40
 
 
-@given(st.integers(0, 2**32))
-def test_what_proxies_share_differs_as_the_whole_does(seed: int) -> None:
-    draw, kept = Random(seed), Differences()
+def test_what_differs_between_a_few_is_looked_at_and_not_remembered() -> None:
+    """A thousand proxies that call five services each would forget all else that is known."""
+    kept = Differences()
+    first, second = ({"b": XdsResource("b", version, b"")} for version in "12")
+    assert kept.between(first, second, NO_NAMES) == Difference((second["b"],), ())
+    assert (kept.found, len(kept)) == (0, 0)
+
+
+@given(st.integers(0, 2**32), st.sampled_from((0, 48)))
+def test_what_proxies_share_differs_as_the_whole_does(seed: int, few: int) -> None:
+    draw, kept = Random(seed), Differences(few=few)
     resources = [XdsResource(name, str(n), b"") for name in "abcd" for n in range(2)]
 
     def some(names: str) -> dict[str, XdsResource]:
@@ -208,7 +219,7 @@ def test_what_proxies_share_differs_as_the_whole_does(seed: int) -> None:
 
 def test_a_difference_in_what_proxies_share_is_found_once_for_all() -> None:
     """Each has clusters of its own beside."""
-    kept = Differences()
+    kept = Differences(few=0)
     first, second = ({"b": XdsResource("b", version, b"")} for version in "12")
     found = [
         kept.between(Composed(own, first), Composed(own, second), NO_NAMES)

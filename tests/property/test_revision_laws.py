@@ -19,7 +19,7 @@ from reconciler.kds.codec import CarriedResource, encode_carried
 from reconciler.kds.types import MANIFEST
 from reconciler.model.resource import ORIGIN, Labels, MeshResource, ResourceKey
 from reconciler.state import from_resources
-from reconciler.steps import zone_admin, zone_build, zone_staging, zone_taking
+from reconciler.steps import zone_build, zone_staging, zone_taking
 from reconciler.steps import zone_state as z
 from reconciler.steps.zone_report import is_newcomer
 from reconciler.steps.zone_step import step
@@ -280,7 +280,7 @@ class Told:
         there = [p for p in state.proxies.values() if p.stream is not None and p.view is not None]
         for proxy in there:
             resource = state.local.by_key[proxy.key]
-            assert proxy.view == sidecar_view(plain, resource, zone_admin.traits(proxy)).view
+            assert proxy.view == sidecar_view(plain, resource, proxy.traits).view
         return {proxy.key.name for proxy in there}
 
 

@@ -14,7 +14,7 @@ from rpds import HashTrieMap
 from reconciler.context import mesh_context
 from reconciler.kds.manifest import ConvergenceReport
 from reconciler.model.resource import ResourceKey
-from reconciler.steps import zone_admin, zone_certificates, zone_report
+from reconciler.steps import zone_certificates, zone_report
 from reconciler.steps import zone_state as z
 from reconciler.steps.proxies import Proxies, proxies_of
 from reconciler.steps.proxy_state import Failing, Identity, Proxy
@@ -150,7 +150,7 @@ def plain_view(state: ZoneState, proxy: Proxy) -> object:
     context = mesh_context(state.merged, mesh, zone_, absent, dict(state.resolved))
     resource = state.local.get(proxy.key)
     assert resource is not None
-    return sidecar_view(context, resource, zone_admin.traits(proxy)).view
+    return sidecar_view(context, resource, proxy.traits).view
 
 
 def plain_report(state: ZoneState) -> ConvergenceReport:
