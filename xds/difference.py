@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import WeakSet
 
 from xds.snapshot import NO_RESOURCES, Composed
 
@@ -59,9 +60,12 @@ def difference(before: Resources, after: Resources, force: frozenset[str]) -> Di
 
 
 class Recent(Generic[Value]):
-    """Values by the identity of what they were made of, which lives as long as that."""
+    """Values by the identity of what they were made of, which lives as long as that: until others
+    take its room, or `forget`.
+    """
 
     def __init__(self, names: int = NAMES_KEPT) -> None:
+        _REMEMBERING.add(self)
         self.found = 0  # not remembered
         self._limit = names
         self._names = 0
@@ -87,10 +91,24 @@ class Recent(Generic[Value]):
         self._names += size
         return value
 
+    def forget(self) -> None:
+        self._young, self._old, self._names = {}, {}, 0
+
     def __len__(self) -> int:
         """Names in what is remembered."""
         kept = (*self._young.values(), *self._old.values())
         return sum(len(each) for _, of in kept for each in of)
+
+
+_REMEMBERING: WeakSet[Recent[Any]] = WeakSet()
+
+
+def forget() -> None:
+    """All that is remembered, once nobody is on a way that others go, too. It holds what no peer
+    has any more: of a thousand clusters that changed, a few megabytes a change.
+    """
+    for each in list(_REMEMBERING):
+        each.forget()
 
 
 class Differences(Recent[Difference]):

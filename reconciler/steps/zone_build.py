@@ -162,6 +162,11 @@ def next_round(state: ZoneState, now: float) -> Outcome:
     return replace(state, dirty=dirty), (BuildSoon(),)
 
 
+def is_quiet(state: ZoneState) -> bool:
+    """Nobody waits to be built, and nobody's answer is awaited."""
+    return not (state.dirty or state.proxies.lagging or state.proxies.coming)
+
+
 def _is_stormy(state: ZoneState) -> bool:
     """Many proxies are on their way: what each of them changes is news to all others."""
     return _are_many(state, len(state.proxies.coming) + len(state.dirty.fresh))

@@ -17,8 +17,8 @@ from reconciler.runtime.log import note
 from reconciler.runtime.loop_watch import LoopWatch
 from reconciler.runtime.outbox import Outbox
 from reconciler.runtime.timer import Timer
+from reconciler.steps import zone_build, zone_vips
 from reconciler.steps import zone_state as z
-from reconciler.steps import zone_vips
 from reconciler.steps.zone_global import redial_least_s
 from reconciler.steps.zone_step import step
 from reconciler.store import MADE_GOOD
@@ -26,6 +26,7 @@ from reconciler.stored import decode_stored, encode_rows
 from reconciler.vips.allocation import Allocations
 from reconciler.vips.stored import allocations_of
 from reconciler.zone_cp.certificates import admin_certificate, workload_certificate
+from xds.difference import forget
 from xds.health_server import HealthServer
 from xds.turns import Turns
 
@@ -271,8 +272,11 @@ class ZoneControlPlane:
                 self.turns.soon(self._build)
 
     def _tick(self, now: float) -> None:
-        if not self.stopping:
-            self.deliver(z.Tick(now))
+        if self.stopping:
+            return
+        self.deliver(z.Tick(now))
+        if zone_build.is_quiet(self.state):
+            forget()
 
     def _issue(self, wanted: z.IssueCertificate) -> None:
         self.deliver(workload_certificate(wanted, time.time()))
