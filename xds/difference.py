@@ -103,12 +103,15 @@ class Recent(Generic[Value]):
 _REMEMBERING: WeakSet[Recent[Any]] = WeakSet()
 
 
-def forget() -> None:
+def forget() -> bool:
     """All that is remembered, once nobody is on a way that others go, too. It holds what no peer
-    has any more: of a thousand clusters that changed, a few megabytes a change.
+    has any more: of a thousand clusters that changed, a few megabytes a change. Whether there was
+    something.
     """
-    for each in list(_REMEMBERING):
+    held = [each for each in _REMEMBERING if each]
+    for each in held:
         each.forget()
+    return bool(held)
 
 
 class Differences(Recent[Difference]):

@@ -98,6 +98,10 @@ class Memo(Generic[Argument, Result]):
         self._weight += _weight(argument, found)
         return found
 
+    def forget(self) -> None:
+        """Results that nobody holds."""
+        self._young, self._old, self._weight = {}, {}, 0
+
     def __len__(self) -> int:
         """Results that would be found."""
         return len(self._held)

@@ -77,6 +77,13 @@ class Builders:
 
         object.__setattr__(self, "assignments", Memo("assignments", build, LIMIT))
 
+    def forget(self) -> None:
+        """What no proxy runs any more."""
+        for memo in (
+            self.cluster, self.endpoints, self.listener, self.collection, self.assignments
+        ):  # fmt: skip
+            memo.forget()
+
     @property
     def rebuilt(self) -> Mapping[str, int]:
         """How many resources were really built, by stage, since the start."""

@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from reconciler.rest.zone_times import Arrivals
+from reconciler.runtime.allocator import give_back
 from reconciler.runtime.log import note
 from reconciler.runtime.loop_watch import LoopWatch
 from reconciler.runtime.outbox import Outbox
@@ -275,8 +276,9 @@ class ZoneControlPlane:
         if self.stopping:
             return
         self.deliver(z.Tick(now))
-        if zone_build.is_quiet(self.state):
-            forget()
+        if zone_build.is_quiet(self.state) and forget():
+            self.state.settings.builders.forget()
+            give_back()
 
     def _issue(self, wanted: z.IssueCertificate) -> None:
         self.deliver(workload_certificate(wanted, time.time()))

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from contextlib import closing
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from reconciler.bootstrap_answer import ZoneFacts
 from reconciler.steps import zone_state as z
 from reconciler.store import Store
 from reconciler.zone_cp.bootstrap import ZoneBootstrap
 from reconciler.zone_cp.plane import ZoneControlPlane
-from tests.support.zone import settings
+from tests.support.zone import dataplane, settings, zone
+from xds.difference import Recent
 from xds.turns import PIECES_A_TURN, TURN_S, Turns
+from xds.view import EdsCluster, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,3 +124,27 @@ async def test_streams_that_close_at_once_are_taken_in_turns(
     assert closed == [f"ads-{number}" for number in range(100)]
     plane.stop()
     store.close()
+
+
+async def test_what_proxies_have_in_common_is_forgotten_when_all_have_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_back: list[bool] = []
+    monkeypatch.setattr("reconciler.zone_cp.plane.give_back", lambda: given_back.append(True))
+    made, cluster = zone(), EdsCluster("nobodys", Protocol.HTTP, None)
+    built = ref(made.state.settings.builders.cluster(cluster))
+    remembered: Recent[str] = Recent()
+    remembered.get(lambda *_: "found", {"a name": 1})
+    with closing(Store(tmp_path / "store.sqlite")) as store:
+        plane = ZoneControlPlane(settings(), store, logging.getLogger("test"))
+        stream = made.connect(dataplane("web-1", "web"))
+        plane.state = made.state
+        plane._tick(made.now)
+        assert (len(remembered), built() is None, given_back) == (1, False, [])
+        made.acknowledge_all(stream)
+        plane.state = made.state
+        for _ in range(2):  # Nothing is given back where nothing was remembered.
+            plane._tick(made.now)
+            assert (len(remembered), built() is None) == (0, True)
+        assert given_back == [True]
+        plane.stop()

@@ -135,14 +135,28 @@ def test_first_configuration_comes_once_with_its_admin_listener() -> None:
 def test_certificate_outlives_a_reconnect_and_follows_the_addresses() -> None:
     made = zone(admin_access=True)
     stream = made.connect(dataplane("web-1", "web"), said=PIPE)
+    first = admin(made, "default.web-1")
     made.lose(stream)
     stream = made.connect(dataplane("web-1", "web"), said=PIPE)
     assert not [e for e in made.effects if isinstance(e, z.IssueAdminCertificate)]
+    assert first is not None
+    assert first.tls is not None
+    assert admin(made, "default.web-1") == first
     made.lose(stream)
     made.connect(dataplane("web-1", "web", address="10.0.0.2"), said=PIPE)
     certificate = made.state.proxies["default.web-1"].admin
     assert certificate is not None
     assert certificate.hosts == ("10.0.0.2",)
+
+
+def test_what_an_envoy_says_of_itself_counts_as_it_comes_back() -> None:
+    made = zone(admin_access=True)
+    stream = made.connect(dataplane("web-1", "web"), said=PIPE)
+    made.lose(stream)
+    made.connect(dataplane("web-1", "web"), said={**PIPE, "dataplane.admin.port": "9903"})
+    listener = admin(made, "default.web-1")
+    assert listener is not None
+    assert listener.port == 9903
 
 
 def test_without_a_certificate_traffic_is_served_all_the_same() -> None:
