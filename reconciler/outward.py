@@ -316,11 +316,12 @@ def _replaced(
     parts: tuple[T, ...], others: Mapping[str, T], name: Callable[[T], str]
 ) -> tuple[T, ...]:
     """With others in their places; those that are equal stay, and so does the tuple."""
-    if not others:
-        return parts
-    found = [others.get(name(part), part) for part in parts]
-    kept = tuple([was if was == now else now for was, now in zip(parts, found, strict=True)])
-    return parts if all(map(is_, kept, parts)) else kept
+    found, same = list(parts), True
+    for place, part in enumerate(parts) if others else ():
+        other = others.get(name(part), part)
+        if other is not part and other != part:
+            found[place], same = other, False
+    return parts if same else tuple(found)
 
 
 _name, _cluster = attrgetter("name"), attrgetter("cluster")

@@ -184,7 +184,9 @@ class Names:
         if want is held or not want:
             return NO_NAMES
         if isinstance(want, Composed) and isinstance(held, Composed):
-            own = [name for name in want.own if name not in held]
+            own = []
+            if want.own is not held.own:
+                own = [name for name in want.own if name not in held]
             if want.shared is held.shared:
                 return frozenset(own) if own else NO_NAMES
             shared = self.missing(want.shared, held.shared)

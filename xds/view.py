@@ -436,7 +436,8 @@ class Half(_Remembering):
 def _same(parts: tuple[Part, ...], before: tuple[Part, ...]) -> tuple[Part, ...]:
     if len(parts) != len(before):
         return parts
-    found = tuple([was if was == now else now for was, now in zip(before, parts, strict=True)])
+    pairs = zip(before, parts, strict=True)
+    found = tuple([was if was is now or was == now else now for was, now in pairs])
     return before if all(map(is_, found, before)) else found
 
 

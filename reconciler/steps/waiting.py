@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rpds import HashTrieSet
 
@@ -51,6 +51,18 @@ class Line:
 
     def without_first(self, count: int) -> Line:
         return Line(self.nodes, self.first + count) if count < len(self) else Line()
+
+
+class Heads(NamedTuple):
+    """Of those that wait. `passed`: places of the queue, some of which nobody has any more."""
+
+    new: tuple[str, ...]
+    queued: tuple[str, ...]
+    passed: int
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        return (*self.new, *self.queued)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +207,8 @@ class Waiting:
     def _free_at(self, now: float, took_s: float) -> float:
         return now + min(min(PAUSE, self.streak) * took_s, max(PAUSE_MAX_S, took_s))
 
-    def upcoming(self, count: int) -> tuple[str, ...]:
-        """Those that `taken` would take."""
-        new, queued, _ = self._heads(count)
-        return (*new, *queued)
-
-    def _heads(self, count: int) -> tuple[list[str], list[str], int]:
-        """The longest waiting of the new and of the queue, and how much of the queue that is."""
+    def heads(self, count: int) -> Heads:
+        """The longest waiting few."""
         new = list(islice(self.new, count - min(count // 2, len(self.queued))))
         found: list[str] = []
         passed = 0
@@ -211,11 +218,11 @@ class Waiting:
             passed += 1
             if node in self.queued and node not in found:
                 found.append(node)
-        return new, found, passed
+        return Heads(tuple(new), tuple(found), passed)
 
-    def taken(self, count: int, now: float) -> tuple[tuple[str, ...], Waiting]:
-        """The longest waiting few, and who waits still."""
-        new, found, passed = self._heads(count)
+    def without_heads(self, heads: Heads, now: float) -> Waiting:
+        """Who waits still when these are built."""
+        new, found, passed = heads
         fresh, queued = self.fresh, self.queued
         for node in new:
             fresh = fresh.remove(node)
@@ -228,7 +235,7 @@ class Waiting:
         if is_built:
             took_s = max(took_s, now - self.began)  # at least, until it is answered
             free_at = self._free_at(now, took_s)
-        rest = replace(
+        return replace(
             self,
             new=self.new.without_first(len(new)),
             fresh=fresh,
@@ -239,4 +246,3 @@ class Waiting:
             free_at=free_at,
             took_s=took_s,
         )
-        return (*new, *found), rest

@@ -182,14 +182,14 @@ def build_due(state: ZoneState, now: float) -> Outcome:
     """
     if state.gathering is not None or not state.dirty.is_ready:
         return state, ()
-    for node in state.dirty.upcoming(state.settings.build_batch):
+    heads = state.dirty.heads(state.settings.build_batch)
+    for node in heads.nodes:
         state, ready = _ahead(state, node)
         if not ready:
             return state, (BuildSoon(),)
-    batch, dirty = state.dirty.taken(state.settings.build_batch, now)
-    state = replace(state, dirty=dirty)
+    state = replace(state, dirty=state.dirty.without_heads(heads, now))
     effects: list[Effect] = []
-    for node in batch:
+    for node in heads.nodes:
         proxy = state.proxies.get(node)
         if proxy is not None and proxy.stream is not None:
             state, more = _built(state, proxy, now)

@@ -20,6 +20,7 @@ from reconciler.model.spec import Outbound, ReachableBackend, TagDestination, Tr
 from reconciler.real import EXTERNAL
 from reconciler.vips.entries import KINDS, REAL, Entry, Holder
 from reconciler.vips.pieces import Domain, Held, Piece
+from xds.memo import Key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -36,7 +37,7 @@ _Leading: TypeAlias = "HashTrieMap[str, frozenset[Entry]]"  # by service: what l
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(Key):
     """What a Dataplane says it calls. `services` empty: all of them; `backends` None: nothing is
     said, empty: none of them.
     """

@@ -27,6 +27,12 @@ SERVICES = 10
 NODES = st.sets(st.sampled_from([f"n{i}" for i in range(12)]))
 
 
+def taken(waiting: Waiting, count: int, now: float) -> tuple[tuple[str, ...], Waiting]:
+    """The longest waiting few, and who waits still."""
+    heads = waiting.heads(count)
+    return heads.nodes, waiting.without_heads(heads, now)
+
+
 class Builds:
     """How often each proxy's view and snapshot are made."""
 
@@ -137,11 +143,11 @@ def test_who_is_new_stands_behind_no_round_and_no_round_stands_behind_who_is_new
     waiting = Waiting().with_queued(["a", "b", "c", "d"])
     for node in ("x", "c", "y"):
         waiting = waiting.with_new(node)
-    taken = []
+    batches = []
     while waiting:
-        batch, waiting = waiting.taken(2, 1000.0)
-        taken.append(batch)
-    assert taken == [("x", "a"), ("c", "b"), ("y", "d")]
+        batch, waiting = taken(waiting, 2, 1000.0)
+        batches.append(batch)
+    assert batches == [("x", "a"), ("c", "b"), ("y", "d")]
 
 
 @pytest.mark.parametrize("built_s", [1.0, 4.0])
@@ -152,7 +158,7 @@ def test_rounds_that_take_long_have_half_of_the_time(built_s: float) -> None:
     while now < 1040.0:
         began += [waiting.began] if waiting.left and waiting.began not in began else []
         if waiting.left and now - waiting.began >= built_s:
-            _, waiting = waiting.taken(2, now)
+            _, waiting = taken(waiting, 2, now)
         if waiting.answering and now - waiting.began >= 4.0:
             waiting = waiting.answered(now)
         waiting = waiting.with_gathered("b").at(now)
@@ -185,7 +191,7 @@ def test_a_round_is_over_when_nearly_all_have_answered(monkeypatch: pytest.Monke
 
 def test_who_never_answers_is_waited_for_as_long_as_a_round_takes() -> None:
     waiting = Waiting().with_gathered("a").at(1000.0)
-    _, waiting = waiting.taken(2, 1001.0)
+    _, waiting = taken(waiting, 2, 1001.0)
     assert waiting.answering
     assert waiting.with_gathered("b").at(1001.1).at(1003.0).left == 0
     begun = waiting.with_gathered("b").at(1001.1).at(1003.2)
@@ -224,7 +230,7 @@ def test_who_has_answered_something_since_is_waited_for_however_often() -> None:
 
 def test_after_a_long_round_a_change_waits_ten_seconds_at_most() -> None:
     waiting = Waiting().with_gathered("a").at(1000.0)
-    _, waiting = waiting.taken(2, 1060.0)
+    _, waiting = taken(waiting, 2, 1060.0)
     assert waiting.wait_max_s == ROUND_MAX_S
 
 
@@ -252,7 +258,7 @@ def test_nobody_is_forgotten_or_waits_too_long(acts: list[tuple[str, set[str], f
         if kind == "a":
             waiting = waiting.answered(now) if waiting.answering else waiting
         elif kind == "t":
-            batch, waiting = waiting.at(now).taken(3, now)
+            batch, waiting = taken(waiting.at(now), 3, now)
             assert len(set(batch)) == len(batch)
             assert set(batch) <= expected
             expected -= set(batch)
@@ -264,7 +270,7 @@ def test_nobody_is_forgotten_or_waits_too_long(acts: list[tuple[str, set[str], f
         else:
             for node in nodes if kind == "n" else ():
                 waiting = waiting.with_new(node)
-                assert waiting.upcoming(12)[: len(waiting.new)] == (*waiting.new,)
+                assert waiting.heads(12).new == (*waiting.new,)
             if kind != "n":
                 add = waiting.with_queued if kind == "q" else waiting.with_gathered
                 waiting = add(nodes)
@@ -281,5 +287,5 @@ def test_nobody_is_forgotten_or_waits_too_long(acts: list[tuple[str, set[str], f
         assert bool(waiting) == bool(expected)
     for _ in range(20):
         now += max(PAUSE_MAX_S, 2 * longest)
-        _, waiting = waiting.at(now).taken(3, now)
+        _, waiting = taken(waiting.at(now), 3, now)
     assert not waiting
