@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from xds.server import AdsServer
 
 BUILD_S = 0.003  # of a turn, for batches of proxies
+GIVE_BACK_S = 5.0  # from the end of a push to when what is free after it is given back
 KINDS = ("policy", "relayed", "local")
 VIPS = "all"  # the one row of what was given
 NO_POLICIES = "this zone has not received its policies yet"
@@ -80,6 +81,7 @@ class ZoneControlPlane:
         self._timer = Timer(self._tick)
         self._build_asked = False
         self._building = False
+        self._gives_back_at: float | None = None  # once something was forgotten
 
     # --- start and stop ---
 
@@ -276,8 +278,20 @@ class ZoneControlPlane:
         if self.stopping:
             return
         self.deliver(z.Tick(now))
-        if zone_build.is_quiet(self.state) and forget():
+        if zone_build.is_quiet(self.state):
+            self._rest(now)
+
+    def _rest(self, now: float) -> None:
+        """What only a push needs is forgotten after it; what is free then goes back a little later,
+        for all pushes until then.
+        """
+        if forget():
             self.state.settings.builders.forget()
+            if self._gives_back_at is None:
+                self._gives_back_at = now + GIVE_BACK_S
+                self._timer.at(self._gives_back_at)
+        if self._gives_back_at is not None and now >= self._gives_back_at:
+            self._gives_back_at = None
             give_back()
 
     def _issue(self, wanted: z.IssueCertificate) -> None:

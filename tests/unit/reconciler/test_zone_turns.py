@@ -13,7 +13,7 @@ from reconciler.bootstrap_answer import ZoneFacts
 from reconciler.steps import zone_state as z
 from reconciler.store import Store
 from reconciler.zone_cp.bootstrap import ZoneBootstrap
-from reconciler.zone_cp.plane import ZoneControlPlane
+from reconciler.zone_cp.plane import GIVE_BACK_S, ZoneControlPlane
 from tests.support.zone import dataplane, settings, zone
 from xds.difference import Recent
 from xds.turns import PIECES_A_TURN, TURN_S, Turns
@@ -137,14 +137,17 @@ async def test_what_proxies_have_in_common_is_forgotten_when_all_have_answered(
     remembered.get(lambda *_: "found", {"a name": 1})
     with closing(Store(tmp_path / "store.sqlite")) as store:
         plane = ZoneControlPlane(settings(), store, logging.getLogger("test"))
+        woken: list[float] = []
+        monkeypatch.setattr(plane._timer, "at", woken.append)
         stream = made.connect(dataplane("web-1", "web"))
         plane.state = made.state
         plane._tick(made.now)
         assert (len(remembered), built() is None, given_back) == (1, False, [])
         made.acknowledge_all(stream)
         plane.state = made.state
-        for _ in range(2):  # Nothing is given back where nothing was remembered.
-            plane._tick(made.now)
+        for after_s in (0, GIVE_BACK_S - 1, GIVE_BACK_S, 2 * GIVE_BACK_S):
+            plane._tick(made.now + after_s)
             assert (len(remembered), built() is None) == (0, True)
-        assert given_back == [True]
+            assert given_back == [True][: after_s >= GIVE_BACK_S]  # once
+        assert woken.count(made.now + GIVE_BACK_S) == 1
         plane.stop()
