@@ -6,6 +6,18 @@ import subprocess
 import sys
 
 BLOCKS, THREADS = 40, 3  # of 1 MB, for each
+MEASURED = """
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, (ctypes.c_void_p,)
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 2**20
+
+def filled(size):
+    block = libc.malloc(size)
+    ctypes.memset(block, 1, size)
+    return block
+"""
 # Blocks with something small between them, in several threads, all freed but what is small; then
 # the megabytes that the process has more than before, and C's word on its heaps.
 PROGRAM = f"""
@@ -17,17 +29,7 @@ async def nothing(stop):
 
 if "settled" in sys.argv:
     run_until_signal(nothing)
-libc = ctypes.CDLL(None)
-libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, (ctypes.c_void_p,)
-
-def resident():
-    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 2**20
-
-def filled(size):
-    block = libc.malloc(size)
-    ctypes.memset(block, 1, size)
-    return block
-
+{MEASURED}
 def work():
     libc.free(filled(2 * 2**20))
     blocks = []
@@ -53,17 +55,7 @@ import ctypes
 from reconciler.runtime import allocator
 
 allocator.keep_little()
-libc = ctypes.CDLL(None)
-libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, (ctypes.c_void_p,)
-
-def resident():
-    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 2**20
-
-def filled(size):
-    block = libc.malloc(size)
-    ctypes.memset(block, 1, size)
-    return block
-
+{MEASURED}
 before, blocks = resident(), []
 for _ in range(16 * {BLOCKS}):
     blocks.append(filled(2**16))
