@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
-from functools import lru_cache
 from itertools import cycle
 from random import SystemRandom
 from typing import TYPE_CHECKING
@@ -27,19 +26,22 @@ def free_ports(count: int) -> list[int]:
     OSError: so many are not free.
     """
     found: list[int] = []
-    _, handed_out = _block()
+    if not _MINE:
+        _MINE.append(_block())
     for _ in range(BLOCK):
         if len(found) == count:
             return found
-        port = next(handed_out)
+        port = next(_MINE[0])
         with suppress(OSError), socket.socket() as sock:
             sock.bind(("127.0.0.1", port))
             found.append(port)
     raise OSError(f"not {count} of {BLOCK} ports of 127.0.0.1 from {min(PORTS)} on are free")
 
 
-@lru_cache(maxsize=1)
-def _block() -> tuple[socket.socket | None, Iterator[int]]:
+_MINE: list[Iterator[int]] = []  # of this process, once it has asked
+
+
+def _block() -> Iterator[int]:
     """What is this process' to hand out, round and round. It holds a block by being bound to its
     first port, until it ends; whoever finds none left looks everywhere.
     """
@@ -52,8 +54,9 @@ def _block() -> tuple[socket.socket | None, Iterator[int]]:
         except OSError:
             held.close()
             continue
-        return held, _shuffled(range(start + 1, start + BLOCK))
-    return None, _shuffled(PORTS)
+        held.detach()  # Open to the end, whatever becomes of the object.
+        return _shuffled(range(start + 1, start + BLOCK))
+    return _shuffled(PORTS)
 
 
 def _shuffled(ports: Iterable[int]) -> Iterator[int]:
