@@ -271,7 +271,7 @@ def _changed(
     for was, now, outbound in zip(before, parts, reached.outbounds, strict=True):
         if was is now:
             continue
-        if not _are_of_the_same_names(was, now):
+        if was.to is not now.to and _called(was) != _called(now):
             return _outward(exits, reached, parts, found)
         endpoints.update({each.cluster: each for each in now.endpoints})
         same_services = same_services and was.services == now.services
@@ -296,20 +296,14 @@ def _changed(
     return replace(found, half=half, origins=origins, services=services)
 
 
-def _are_of_the_same_names(was: _Part, now: _Part) -> bool:
-    """And with the same secrets of services outside of the mesh."""
-    if was.to is now.to:
-        return True
-    if was.to is None or now.to is None:
-        return False
-    return (
-        [(c.cluster.name, c.secrets) for c in was.to.clusters]
-        == [(c.cluster.name, c.secrets) for c in now.to.clusters]
-    ) and _names(was.endpoints, _cluster) == _names(now.endpoints, _cluster)
-
-
-def _names(parts: Iterable[T], name: Callable[[T], str]) -> list[str]:
-    return list(map(name, parts))
+def _called(part: _Part) -> object:
+    """The names of what it needs, and the secrets of services outside of the mesh; None where it
+    leads nowhere.
+    """
+    if part.to is None:
+        return None
+    clusters = [(each.cluster.name, each.secrets) for each in part.to.clusters]
+    return clusters, [each.cluster for each in part.endpoints]
 
 
 def _replaced(
